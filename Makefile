@@ -1,0 +1,30 @@
+# `make run` and `make test` do all the set-up themselves.
+PYTHON ?=
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check lock clean
+
+help: ## Show the targets.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: ## Create .venv and install the locked packages; quick when nothing changed.
+	@tools/setup.sh $(PYTHON)
+
+run: setup ## Run everything on an embedded broker, with a live view; Ctrl-C ends it.
+	@$(BIN)/stream-app demo $(ARGS)
+
+test: setup ## Run the tests.
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## Run the static checks: formatting, lint, types, directions of import.
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+lock: ## Write the lock files anew, with the newest versions that pyproject.toml allows.
+	@tools/lock.sh $(PYTHON)
+
+clean: ## Remove the virtual environment and the caches.
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info

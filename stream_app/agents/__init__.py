@@ -1,0 +1,1 @@
+"""Faust agents and timers: thin shells that decode nothing and decide nothing."""

@@ -1,0 +1,167 @@
+"""The composition root: builds the worker from its parts, runs it, and ends it in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import faust
+from faust.types import TP
+from yarl import URL
+
+from stream_app.agents.retrain import add_retrain_timer
+from stream_app.agents.ticks import add_ticks_agent
+from stream_app.connection import client_settings, faust_credentials, wait_until_reachable
+from stream_app.errors import StreamAppError
+from stream_app.pool import TrainingPool
+from stream_app.publisher import Publisher
+from stream_app.registry import Registry
+from stream_app.retraining import Retrainer, model_settings
+from stream_app.service import SystemClock, TickService
+from stream_app.settings import Settings
+from stream_app.topics import Topics, load_topics, require_topics
+from stream_app.transport import BatchConsumer, Transport
+from stream_app.web import WebServer
+
+logger = logging.getLogger(__name__)
+
+REACH_TIMEOUT_S = 15.0
+STOP_TIMEOUT_S = 8.0
+COMMIT_INTERVAL_S = 1.0
+
+
+def build_faust_app(
+    settings: Settings, topics: Topics, on_assigned: Callable[[set[TP]], None]
+) -> faust.App:
+    """The Faust app: no tables, no topics of its own, no web server of its own."""
+    servers = [URL(f"kafka://{item.strip()}") for item in settings.kafka_bootstrap_servers.split(",")]
+    app = faust.App(
+        settings.consumer_group,
+        broker=servers,
+        broker_credentials=faust_credentials(settings),
+        broker_session_timeout=settings.kafka_session_timeout_seconds,
+        broker_heartbeat_interval=settings.kafka_session_timeout_seconds / 5,
+        broker_commit_interval=COMMIT_INTERVAL_S,
+        broker_max_poll_records=settings.max_batch_ticks * topics.ticks.partitions,
+        consumer_auto_offset_reset="earliest",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        autodiscover=False,
+        datadir=settings.data_dir / "faust",
+        loop=asyncio.get_running_loop(),
+    )
+    BatchConsumer.max_batch = settings.max_batch_ticks
+    app.transport = Transport(servers, app, on_assigned=on_assigned)
+    return app
+
+
+class Worker:
+    """One worker process, from start to end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topics = load_topics(settings.topics_file)
+        connection = client_settings(settings)
+        self._publisher = Publisher(
+            self._topics, connection, idempotent=settings.kafka_idempotent_producer
+        )
+        registry = Registry(settings.data_dir, model_settings(settings))
+        self.service = TickService(
+            settings=settings,
+            topics=self._topics,
+            client_settings=connection,
+            registry=registry,
+            publisher=self._publisher,
+        )
+        self._pool = TrainingPool(settings.retrain_processes)
+        self.retrainer = Retrainer(
+            settings=settings,
+            registry=registry,
+            run_job=self._pool.run,
+            symbols=self.service.symbols,
+            publish=self._publisher.publish_event,
+            clock=SystemClock(),
+            worker=f"{socket.gethostname()}-{os.getpid()}",
+        )
+        self._web = WebServer(
+            settings.web_host,
+            settings.web_port,
+            is_ready=lambda: self.service.is_ready,
+            status=self.status,
+        )
+        self._app = build_faust_app(settings, self._topics, self._on_assigned)
+        add_ticks_agent(self._app, self._topics, self.service)
+        add_retrain_timer(self._app, self.retrainer)
+
+    def _on_assigned(self, assigned: set[TP]) -> None:
+        name = self._topics.ticks.name
+        self.service.on_assigned(tp.partition for tp in assigned if tp.topic == name)
+
+    def status(self) -> dict[str, Any]:
+        """What `/status` shows."""
+        history = self.retrainer.training_history
+        return {**self.service.status(), "last_retrain": history[-1] if history else None}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then end in order: nothing taken stays unanswered.
+
+        Raises:
+            StreamAppError: it cannot start, or a fault after which it must not go on.
+        """
+        await wait_until_reachable(self._settings, REACH_TIMEOUT_S)
+        await require_topics(self._topics, client_settings(self._settings))
+        await self._web.start()
+        await self._publisher.start()
+        try:
+            self._pool.warm_up()
+            self._app.finalize()
+            await self._app.start()
+            logger.info("Worker started on %s", self._settings.kafka_bootstrap_servers)
+            await self._until(stop)
+        finally:
+            await self._end()
+        if self.service.failed.done():
+            raise StreamAppError(f"the worker ended: {self.service.failed.result()}")
+
+    async def _until(self, stop: asyncio.Event) -> None:
+        waits: list[asyncio.Future[Any]] = [
+            asyncio.ensure_future(stop.wait()),
+            asyncio.ensure_future(self._app.wait_until_stopped()),
+        ]
+        await asyncio.wait([*waits, self.service.failed], return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if self._app.crash_reason is not None:
+            self.service.fail(self._app.crash_reason)
+
+    async def _end(self) -> None:
+        logger.info("Worker is stopping")
+        self._pool.close()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await self.retrainer.stop()
+                if not self.service.failed.done():
+                    self._app.consumer.stop_flow()
+                    await self.service.drain()
+                    await self._app.consumer.commit()
+                await self._app.stop()
+                await self._publisher.stop()
+        except TimeoutError:
+            logger.warning("stopping took more than %g s; ending all the same", STOP_TIMEOUT_S)
+        await self._web.stop()
+        logger.info("Worker stopped")
+
+
+async def run_worker(settings: Settings) -> None:
+    """Run a worker until SIGTERM or SIGINT. Called by `stream-app worker`."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await Worker(settings).run(stop)

@@ -1,0 +1,41 @@
+"""Brokers that the demo and the tests start for themselves."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+
+class Broker(Protocol):
+    """A broker in a child process on this machine; it listens on loopback only.
+
+    `start` and `stop` block. As a context manager it is started, and at the end stopped and its
+    files removed. It dies with the thread that started it, however that ends (on Linux).
+    """
+
+    @property
+    def name(self) -> str:
+        """For people, such as "Apache Kafka 4.3.0"."""
+
+    @property
+    def settings_overrides(self) -> dict[str, Any]:
+        """The fields of `Settings` that a client of this broker needs, by name."""
+
+    def start(self) -> None:
+        """Start it and wait until it answers.
+
+        Raises:
+            BrokerError: it cannot be started; one line with the reason.
+        """
+
+    def stop(self) -> None:
+        """End it in order; nothing when it is not running."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...

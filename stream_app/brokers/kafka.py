@@ -1,0 +1,158 @@
+"""Apache Kafka from a distribution's directory (KAFKA_HOME): one node, KRaft, on loopback."""
+
+from __future__ import annotations
+
+import base64
+import re
+import secrets
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from stream_app.brokers.process import BrokerProcess, free_ports
+from stream_app.errors import BrokerError
+
+READY_TIMEOUT_S: Final = 120.0
+_FORMAT_TIMEOUT_S: Final = 120.0
+_HEAP: Final = "-Xmx512m -Xms128m"
+
+
+class KafkaBroker:
+    """A Kafka node with data of its own; `stop` or `kill` it and `start` it again on the same."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._files: tempfile.TemporaryDirectory[str] | None = None
+        self._process: BrokerProcess | None = None
+        self._port = 0
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        for jar in sorted((self._home / "libs").glob("kafka_*.jar")):
+            if named := re.fullmatch(r"kafka_[0-9.]+-([0-9.]+)\.jar", jar.name):
+                return f"Apache Kafka {named[1]}"
+        return f"Apache Kafka in {self._home}"
+
+    @property
+    def settings_overrides(self) -> dict[str, Any]:
+        """The fields of `Settings` that a client of this broker needs, by name."""
+        return {
+            "kafka_bootstrap_servers": f"127.0.0.1:{self._port}",
+            "kafka_security_protocol": "PLAINTEXT",
+            "kafka_session_timeout_seconds": 6.0,
+            "kafka_idempotent_producer": True,
+        }
+
+    def start(self) -> None:
+        """Start it and wait until it answers. Blocks, usually for 5 s the first time.
+
+        After `stop` or `kill` it comes back on the same port with the same data.
+
+        Raises:
+            BrokerError: no distribution there, no Java, or it does not start.
+        """
+        if self._process is None:
+            self._process = self._prepared()
+        self._process.start()
+
+    def stop(self) -> None:
+        """End it in order; nothing when it is not running. Its data stay. Blocks."""
+        if self._process is not None:
+            self._process.end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it as a power cut would; nothing when it is not running. Its data stay."""
+        if self._process is not None:
+            self._process.end(signal.SIGKILL)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BrokerError:
+            self._clean_up()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.kill()  # an orderly stop takes seconds and its data go now
+        self._clean_up()
+
+    def _clean_up(self) -> None:
+        if self._files is not None:
+            self._files.cleanup()
+        self._files = self._process = None
+
+    def _prepared(self) -> BrokerProcess:
+        scripts = [self._home / "bin" / f"kafka-{name}.sh" for name in ("storage", "server-start")]
+        for script in scripts:
+            if not script.is_file():
+                raise BrokerError(
+                    f"KAFKA_HOME={self._home}: no bin/{script.name}; it must be the directory of an "
+                    "Apache Kafka 4 distribution"
+                )
+        self._files = tempfile.TemporaryDirectory(prefix="stream-app-kafka-")
+        files = Path(self._files.name)
+        self._port, controller_port = free_ports(2)
+        properties = files / "server.properties"
+        properties.write_text(server_properties(self._port, controller_port, files / "data"))
+        # The distribution's scripts write logs into the distribution unless told otherwise.
+        environment = ("env", f"LOG_DIR={files / 'logs'}", f"KAFKA_HEAP_OPTS={_HEAP}")
+        storage, server = map(str, scripts)
+        # Sixteen bytes in base64; the first is zero, for an id must not look like an option.
+        cluster = base64.urlsafe_b64encode(b"\0" + secrets.token_bytes(15)).decode().rstrip("=")
+        try:
+            subprocess.run(  # noqa: S603 - a fixed command, no shell
+                [*environment, storage, "format", "-t", cluster, "-c", str(properties)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=_FORMAT_TIMEOUT_S,
+                check=True,
+            )
+        except subprocess.SubprocessError as error:
+            said = (getattr(error, "stdout", None) or b"").decode(errors="replace").split()
+            raise BrokerError(
+                f"{self.name}: cannot format its storage ({' '.join(said[-40:]) or error}); it "
+                "needs Java 17 or later on PATH"
+            ) from None
+        return BrokerProcess(
+            self.name,
+            [*environment, server, str(properties)],
+            port=self._port,
+            log=files / "broker.log",
+            ready_timeout_s=READY_TIMEOUT_S,
+        )
+
+
+def server_properties(port: int, controller_port: int, data: Path) -> str:
+    """The properties of a single node, broker and controller in one."""
+    settings: dict[str, object] = {
+        "process.roles": "broker,controller",
+        "node.id": 1,
+        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "log.dirs": data,
+        "auto.create.topics.enable": "false",
+        "offsets.topic.num.partitions": 4,
+        "offsets.topic.replication.factor": 1,
+        "transaction.state.log.num.partitions": 4,
+        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.min.isr": 1,
+        "share.coordinator.state.topic.replication.factor": 1,
+        "share.coordinator.state.topic.min.isr": 1,
+        "group.initial.rebalance.delay.ms": 0,
+    }
+    return "".join(f"{key}={value}\n" for key, value in settings.items())

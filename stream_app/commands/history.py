@@ -1,0 +1,86 @@
+"""`stream-app history`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from stream_app.commands.options import config_option, json_option, log_to_stderr, print_json
+from stream_app.schemas import RetrainEvent
+from stream_app.settings import MODEL_NAMES, Settings, load_settings
+
+REACH_TIMEOUT_S = 10.0
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  stream-app history
+  stream-app history --last 50 --json
+"""
+)
+@click.option("--last", default=5, show_default=True, type=click.IntRange(1, 10_000))
+@config_option
+@json_option
+def history(last: int, config: Path | None, as_json: bool) -> None:
+    """Print the last retrain cycles, of all workers, from the retrain events topic."""
+    settings = load_settings(config)
+    log_to_stderr("WARNING")
+    events = asyncio.run(read_history(settings))[-last:]
+    if as_json:
+        print_json(events)
+        return
+    if not events:
+        click.echo("No retrain has ended yet: the first starts when a window has enough bars.")
+        return
+    Console().print(history_table(events))
+
+
+async def read_history(settings: Settings) -> list[RetrainEvent]:
+    """The ended cycles in the topic, oldest first.
+
+    Raises:
+        BrokerError: no broker answers.
+        TopicError: the topics are not there.
+    """
+    from stream_app.codec import decode_retrain_event
+    from stream_app.connection import client_settings, wait_until_reachable
+    from stream_app.reader import open_reader, read_last
+    from stream_app.topics import load_topics, require_topics
+
+    topics = load_topics(settings.topics_file)
+    await wait_until_reachable(settings, REACH_TIMEOUT_S)
+    await require_topics(topics, client_settings(settings))
+    async with open_reader(client_settings(settings)) as consumer:
+        records = await read_last(consumer, topics.retrain_events, 100_000)
+    events = [decode_retrain_event(record.value or b"") for record in records]
+    return [event for event in events if event.state != "started"]
+
+
+def history_table(events: list[RetrainEvent]) -> Table:
+    """The cycles as a table, oldest first."""
+    table = Table(title="Retrain cycles", title_justify="left")
+    table.add_column("ended (UTC)")
+    table.add_column("trigger")
+    table.add_column("state")
+    table.add_column("took", justify="right")
+    for name in MODEL_NAMES:
+        table.add_column(name, justify="right")
+    table.add_column("rows", justify="right")
+    table.add_column("symbols")
+    for event in events:
+        took = f"{event.duration_seconds:.1f} s"
+        table.add_row(
+            event.timestamp[:19],
+            event.trigger,
+            event.state if not event.reasons else f"{event.state}: {event.reasons[0]}",
+            f"[red]{took}[/]" if event.exceeded else took,
+            *(f"{event.model_seconds.get(name, 0.0):.1f} s" for name in MODEL_NAMES),
+            str(event.rows),
+            ", ".join(event.symbols[:3]) + (" ..." if len(event.symbols) > 3 else ""),
+        )
+    return table

@@ -1,0 +1,34 @@
+"""`stream-app worker`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from stream_app.commands.options import config_option, log_to_stderr
+from stream_app.settings import load_settings
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  stream-app worker
+  KAFKA_BOOTSTRAP_SERVERS=kafka1:9092,kafka2:9092 stream-app worker
+  RETRAIN_INTERVAL_HOURS=0.5 DATA_DIR=/var/lib/stream-app stream-app worker --config app.toml
+"""
+)
+@config_option
+def worker(config: Path | None) -> None:
+    """Consume ticks, publish predictions, retrain every hour.
+
+    Runs until SIGTERM or Ctrl-C; then answers what it has taken, commits and leaves. Several
+    workers of one CONSUMER_GROUP share the partitions. Exit code 0 after a signal, 2 when it
+    cannot start or must not go on.
+    """
+    from stream_app.app import run_worker  # noqa: PLC0415 - Faust and the models, seconds to import
+
+    settings = load_settings(config)
+    log_to_stderr(settings.log_level)
+    asyncio.run(run_worker(settings))

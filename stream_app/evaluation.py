@@ -1,0 +1,127 @@
+"""What the models are worth on bars that they have not seen: `stream-app train FILE`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.errors import TrainingError
+from stream_app.features import FEATURES, BarColumns
+from stream_app.models.base import ModelSettings, TrainingData
+from stream_app.models.catalog import FORECASTERS, LOADERS
+from stream_app.training import TrainedModel, TrainingJob, prepare, run_job, serve
+
+TrainAll = Callable[[Sequence[TrainingJob]], Iterable[TrainedModel]]
+"""Trains all jobs, one after the other or in a pool, and yields each model when it is done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """Errors of price forecasts over the horizon."""
+
+    mae: float
+    """Mean absolute error, in the price's unit."""
+    mape: float
+    """Mean absolute percentage error, in percent of the realised price."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelScore(Score):
+    """One model's errors, and what it cost."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """The four models, their ensemble and the last price on the same held-out bars."""
+
+    models: dict[str, ModelScore]
+    ensemble: Score
+    last_price: Score
+    bars: int
+    rows: int
+    """How many rows were learned from."""
+    test_rows: int
+    features: int
+    total_seconds: float
+    """Wall time of the four trainings together."""
+
+
+def one_by_one(jobs: Sequence[TrainingJob]) -> Iterable[TrainedModel]:
+    """Train in this process, one after the other."""
+    return map(run_job, jobs)
+
+
+def evaluate(
+    bars: BarColumns,
+    settings: ModelSettings,
+    *,
+    weights: Mapping[str, float],
+    train_all: TrainAll = one_by_one,
+    holdout: float = 0.2,
+    on_progress: Callable[[TrainedModel], None] = lambda _: None,
+) -> Evaluation:
+    """Train on the first bars, forecast the last ones. Blocks for the training.
+
+    The members loaded from the artifacts forecast, as in the worker. The bars are cut, not the
+    rows: no training target reaches past the cut, which leaves the horizon's bars before it out
+    of the training.
+
+    Args:
+        bars: oldest first.
+        settings: for all models.
+        weights: of the ensemble, by model, summing to 1.
+        train_all: how the jobs are run.
+        holdout: the share of the rows held out at the end.
+        on_progress: called after each model.
+
+    Raises:
+        TrainingError: the bars are too few or not usable.
+    """
+    data = prepare(bars, settings)
+    if not len(data.rows):
+        raise TrainingError(f"{len(bars)} bars leave no row to learn from; give a longer file")
+    test = data.rows[int(len(data.rows) * (1 - holdout)) :]
+    seen = BarColumns(**{f.name: getattr(bars, f.name)[: test[0]] for f in fields(bars)})
+    jobs = [
+        TrainingJob(symbol="", model=name, bars=seen, settings=settings) for name in FORECASTERS
+    ]
+    started = time.perf_counter()
+    trained: dict[str, TrainedModel] = {}
+    for model in train_all(jobs):
+        trained[model.name] = model
+        on_progress(model)
+    total_seconds = time.perf_counter() - started
+
+    answers = {
+        name: serve(LOADERS[name](trained[name].artifact, settings), data, test, settings)
+        for name in FORECASTERS
+    }
+    together = np.sum([weights[name] * answer for name, answer in answers.items()], axis=0)
+    return Evaluation(
+        models={
+            name: ModelScore(mae=score.mae, mape=score.mape, seconds=trained[name].seconds)
+            for name, answer in answers.items()
+            for score in [_score(data, test, answer)]
+        },
+        ensemble=_score(data, test, together),
+        last_price=_score(data, test, np.zeros(len(test))),
+        bars=len(bars),
+        rows=trained["lstm"].rows,
+        test_rows=len(test),
+        features=FEATURES,
+        total_seconds=total_seconds,
+    )
+
+
+def _score(data: TrainingData, rows: NDArray[np.int64], answers: NDArray[np.float64]) -> Score:
+    """Compare the prices that log returns foretell with the realised ones."""
+    price = np.exp(data.bars.log_close[rows])
+    realised = price * np.exp(data.target[rows].astype(np.float64))
+    error = np.abs(price * np.exp(answers) - realised)
+    return Score(mae=float(error.mean()), mape=float(100.0 * (error / realised).mean()))

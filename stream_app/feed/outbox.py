@@ -1,0 +1,97 @@
+"""Batches of ticks on their way to a topic, by partition."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import aiokafka
+from aiokafka.partitioner import DefaultPartitioner
+
+from stream_app.codec import encode_tick
+from stream_app.schemas import Tick
+
+_ACK_TIMEOUT_S: Final = 60.0
+"""An idempotent producer would try for ever."""
+
+
+class Outbox:
+    """Batches of encoded ticks by partition, keyed by symbol, until they are acknowledged.
+
+    `producer.send` makes a future and looks up a partition for each tick, which costs several
+    times what the tick itself does; a batch needs one future for hundreds.
+    """
+
+    def __init__(
+        self, producer: aiokafka.AIOKafkaProducer, topic: str, partitions: list[int]
+    ) -> None:
+        self.acknowledged = 0  # ticks that the broker has
+        self._producer = producer
+        self._topic = topic
+        self._partitions = partitions
+        self._partitioner = DefaultPartitioner()
+        self._routes: dict[str, tuple[bytes, int]] = {}
+        self._open: dict[int, Any] = {}
+        self._unacknowledged: set[asyncio.Future[Any]] = set()
+        self._failure: BaseException | None = None
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols of the ticks so far, in order of appearance."""
+        return tuple(self._routes)
+
+    async def add(self, tick: Tick) -> bool:
+        """Put a tick into its partition's batch; whether that sent a full one before it."""
+        route = self._routes.get(tick.symbol)
+        if route is None:
+            key = tick.symbol.encode()
+            route = self._routes[tick.symbol] = (
+                key,
+                self._partitioner(key, self._partitions, self._partitions),
+            )
+        key, partition = route
+        value = encode_tick(tick)
+        batch = self._open.get(partition)
+        if batch is not None and batch.append(key=key, value=value, timestamp=None) is not None:
+            return False
+        if batch is not None:
+            await self._send(partition)
+        self._open[partition] = self._producer.create_batch()
+        self._open[partition].append(key=key, value=value, timestamp=None)
+        return batch is not None
+
+    async def flush(self) -> None:
+        """Send every open batch; waits where two of its partition are in flight."""
+        for partition in tuple(self._open):
+            await self._send(partition)
+
+    async def close(self) -> None:
+        """Send what is open and wait for every acknowledgement."""
+        await self.flush()
+        if self._unacknowledged:
+            _, late = await asyncio.wait(self._unacknowledged, timeout=_ACK_TIMEOUT_S)
+            if late:
+                raise TimeoutError(f"no acknowledgement for {_ACK_TIMEOUT_S:g} s")
+        self._check()
+
+    async def _send(self, partition: int) -> None:
+        self._check()
+        batch = self._open.pop(partition)
+        batch.close()  # else a later send could add to it
+        count = batch.record_count()
+        future = await self._producer.send_batch(batch, self._topic, partition=partition)
+
+        def done(acknowledged: asyncio.Future[Any]) -> None:
+            self._unacknowledged.discard(acknowledged)
+            failure = acknowledged.exception()
+            if failure is None:
+                self.acknowledged += count
+            else:
+                self._failure = self._failure or failure
+
+        self._unacknowledged.add(future)
+        future.add_done_callback(done)
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure

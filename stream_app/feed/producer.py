@@ -1,0 +1,175 @@
+"""Send ticks to a topic at a pace; every one is acknowledged by the broker, or it is an error."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiokafka
+from aiokafka.errors import KafkaError
+
+from stream_app.connection import client_settings, wait_until_reachable
+from stream_app.errors import BrokerError, TopicError
+from stream_app.feed.outbox import Outbox
+from stream_app.feed.pace import Pace
+from stream_app.schemas import Tick
+from stream_app.settings import Settings
+
+_LOOK_UP_S: Final = 0.2
+"""Longest sleep, so that a stop is noticed soon."""
+_BATCH_BYTES: Final = 65_536
+_CONNECT_TIMEOUT_S: Final = 5.0
+_STOP_TIMEOUT_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class FeedReport:
+    """What was sent and acknowledged."""
+
+    ticks: int
+    symbols: tuple[str, ...]
+    """In order of appearance."""
+    first_ts: int | None
+    """Event time of the first tick, epoch ms; None without ticks."""
+    last_ts: int | None
+    seconds: float
+    """From the first tick taken to the last acknowledgement."""
+
+    @property
+    def ticks_per_second(self) -> float:
+        """Rate over the whole feed."""
+        return self.ticks / self.seconds if self.seconds > 0 else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `feed --json` prints it."""
+        return {
+            "ticks": self.ticks,
+            "symbols": list(self.symbols),
+            "first_ts": self.first_ts,
+            "last_ts": self.last_ts,
+            "seconds": round(self.seconds, 3),
+            "ticks_per_second": round(self.ticks_per_second, 1),
+        }
+
+
+@contextlib.asynccontextmanager
+async def connected_producer(settings: Settings) -> AsyncIterator[aiokafka.AIOKafkaProducer]:
+    """A started producer for `produce`, closed at the end.
+
+    Raises:
+        BrokerError: no broker answers at the bootstrap servers, or it refuses the producer.
+        ConfigError: as `client_settings`.
+    """
+    await wait_until_reachable(settings, _CONNECT_TIMEOUT_S)
+    producer = aiokafka.AIOKafkaProducer(
+        **client_settings(settings),
+        acks="all",
+        enable_idempotence=settings.kafka_idempotent_producer,
+        max_batch_size=_BATCH_BYTES,
+    )
+    try:
+        try:
+            await asyncio.wait_for(producer.start(), _CONNECT_TIMEOUT_S)
+        except (KafkaError, TimeoutError) as error:
+            raise BrokerError(
+                f"broker {settings.kafka_bootstrap_servers}: refuses the producer "
+                f"({_said(error)}); for a broker without idempotent producers, such as the "
+                "embedded one, set KAFKA_IDEMPOTENT_PRODUCER=false"
+            ) from None
+        yield producer
+    finally:
+        # It would wait without end for the acknowledgements of a broker that is gone.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(producer.stop(), _STOP_TIMEOUT_S)
+
+
+async def produce(
+    ticks: Iterable[Tick],
+    *,
+    producer: aiokafka.AIOKafkaProducer,
+    topic: str,
+    pace: Pace,
+    on_progress: Callable[[int, int], None],
+    stop: asyncio.Event | None = None,
+) -> FeedReport:
+    """Send ticks, keyed by symbol, and wait until all are acknowledged.
+
+    Not more than two batches a partition are in flight. The record's timestamp is the time of
+    sending, so that retention and the check against future event times count from it.
+
+    Args:
+        ticks: any iterable, finite or not; it is taken from only as fast as ticks are sent.
+        producer: started, with acks="all"; it stays open.
+        topic: must exist; it is never created here, with the broker's default partitions.
+        pace: when each tick is due.
+        on_progress: called with the number of acknowledged ticks and the event time of the tick
+            taken last, epoch ms; often, so it must be cheap.
+        stop: once set, no more ticks are taken; what was taken is sent and acknowledged.
+
+    Raises:
+        TopicError: the broker has no such topic.
+        BrokerError: the broker refused a tick, or did not acknowledge in time.
+    """
+    stopped = stop or asyncio.Event()
+    outbox = Outbox(producer, topic, await _partitions(producer, topic))
+    first_ts = last_ts = None
+    began = pace.clock()
+    try:
+        for tick in ticks:
+            wait = pace.due(tick.ts) - pace.clock()
+            if wait > 0:
+                await outbox.flush()
+            while wait > 0 and not stopped.is_set():
+                before = pace.clock()
+                await pace.sleep(min(wait, _LOOK_UP_S))
+                on_progress(outbox.acknowledged, tick.ts)
+                wait -= pace.clock() - before
+            if stopped.is_set():
+                break
+            first_ts = tick.ts if first_ts is None else first_ts
+            last_ts = tick.ts
+            if await outbox.add(tick):
+                on_progress(outbox.acknowledged, tick.ts)
+        await outbox.close()
+    except (KafkaError, TimeoutError) as error:
+        raise BrokerError(
+            f"topic {topic}: the broker took {outbox.acknowledged:,} ticks and then no more "
+            f"({_said(error)}); check that it runs at KAFKA_BOOTSTRAP_SERVERS, and feed again"
+        ) from None
+    report = FeedReport(
+        ticks=outbox.acknowledged,
+        symbols=outbox.symbols,
+        first_ts=first_ts,
+        last_ts=last_ts,
+        seconds=pace.clock() - began,
+    )
+    if last_ts is not None:
+        on_progress(report.ticks, last_ts)
+    return report
+
+
+async def _partitions(producer: aiokafka.AIOKafkaProducer, topic: str) -> list[int]:
+    # To ask for this topic by name would make a broker that creates topics create it.
+    try:
+        metadata = await producer.client.fetch_all_metadata()
+    except (KafkaError, TimeoutError) as error:
+        raise BrokerError(
+            f"topic {topic}: the broker does not list its topics ({_said(error)}); check that it "
+            "runs at KAFKA_BOOTSTRAP_SERVERS"
+        ) from None
+    partitions = metadata.partitions_for_topic(topic)
+    if not partitions:
+        raise TopicError(
+            f"topic {topic}: not on the broker; looked for it before sending; create it with "
+            "`stream-app topics apply`"
+        )
+    return sorted(partitions)
+
+
+def _said(error: BaseException) -> str:
+    name = type(error).__name__
+    text = " ".join(str(error).removeprefix(f"{name}: ").split())[:120]
+    return f"{name}: {text}" if text and text != name else name

@@ -1,0 +1,174 @@
+"""The local linear trend as a scalar recursion, one call a tick.
+
+State [level, velocity] of the log price p; dt in bars since the last tick:
+
+    level'    = level + velocity dt + w,   velocity' = velocity + v,   p = level + e,  var(e) = r
+    cov(w, v) = [[q_level dt + q_velocity dt^3/3,  q_velocity dt^2/2],
+                 [q_velocity dt^2/2,               q_velocity dt   ]]
+
+Durbin & Koopman (2012), Time Series Analysis by State Space Methods, 2nd ed., section 3.2.1;
+in continuous time Harvey (1989), Forecasting, Structural Time Series Models and the Kalman
+Filter, section 9.1. `kalman_reference.py` holds the recursion to filterpy's matrices.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+MAX_GAP_BARS: Final = 12.0
+"""A longer gap counts as this many bars. Nothing is known of the price in a gap (a halted market,
+a feed that was down), and the variance grows with the cube of dt: unlimited, one night would
+erase the velocity and make the next innovation small whatever the price did."""
+NOISE_MIN: Final = 1e-18
+NOISE_MAX: Final = 1.0
+_NEVER: Final = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KalmanNoise:
+    """Variances of squared log returns: per bar, per bar cubed, and of one measurement.
+
+    Raises:
+        ValueError: a variance that is not in NOISE_MIN..NOISE_MAX (squared log returns).
+    """
+
+    q_level: float = 1e-6
+    q_velocity: float = 1e-10
+    r: float = 1e-8
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if not NOISE_MIN <= value <= NOISE_MAX:
+                raise ValueError(f"{name}={value}: allowed is {NOISE_MIN:g} to {NOISE_MAX:g}")
+
+
+class KalmanFilter:
+    """The filter of one symbol: mutable, because a tick may not cost more than 2 us here.
+
+    `level` is a log price, `velocity` a log return per bar, `p00`, `p01`, `p11` their posterior
+    covariance. `innovation` is the last measurement minus its prediction in standard deviations,
+    `innovation_variance` the square of that deviation. `last_ts` is the newest event time in
+    epoch milliseconds, negative before the first tick.
+
+    `det` carries the covariance's determinant. Computed from p00 p11 - p01^2 it would lose all
+    digits once level and velocity are nearly collinear (a tiny r, a long gap); carried along, it
+    and p11 are sums of positive terms only, so the covariance stays positive definite.
+    """
+
+    __slots__ = (
+        "det",
+        "innovation",
+        "innovation_variance",
+        "last_ts",
+        "level",
+        "p00",
+        "p01",
+        "p11",
+        "velocity",
+    )
+
+    def __init__(self) -> None:
+        self.level = 0.0
+        self.velocity = 0.0
+        self.p00 = 0.0
+        self.p01 = 0.0
+        self.p11 = 0.0
+        self.det = 0.0
+        self.innovation = 0.0
+        self.innovation_variance = 0.0
+        self.last_ts = _NEVER
+
+    def update(self, log_price: float, ts: int, noise: KalmanNoise, bar_ms: int) -> None:
+        """Predict to `ts`, then correct by the price.
+
+        The first tick sets the level, with the measurement's variance, and a velocity of zero
+        whose prior variance is q_level + q_velocity: a drift that may be as large as what one
+        bar moves. A tick that is not newer than the last corrects without a step in time.
+
+        Args:
+            log_price: finite.
+            ts: event time, epoch milliseconds, not negative.
+            noise: the variances to use for this step; they may change between ticks.
+            bar_ms: length of a bar in milliseconds.
+        """
+        r = noise.r
+        if self.last_ts < 0:
+            self.level = log_price
+            self.velocity = 0.0
+            self.p00 = self.innovation_variance = r
+            self.p01 = 0.0
+            self.p11 = noise.q_level + noise.q_velocity
+            self.det = r * self.p11
+            self.innovation = 0.0
+            self.last_ts = ts
+            return
+        p00 = self.p00
+        p01 = self.p01
+        p11 = self.p11
+        det = self.det
+        level = self.level
+        gap = ts - self.last_ts
+        if gap > 0:
+            self.last_ts = ts
+            dt = min(gap / bar_ms, MAX_GAP_BARS)
+            level += self.velocity * dt
+            q_step = noise.q_velocity * dt
+            q_walk = noise.q_level * dt
+            dt_p11 = dt * p11
+            # det(F P F' + Q), expanded: det F = 1, and p01 >= 0 at every step, so that each
+            # term is positive.
+            det += (
+                q_walk * p11
+                + q_step * (p00 + dt * (p01 + dt_p11 / 3.0))
+                + q_step * (q_walk + q_step * dt * dt / 12.0)
+            )
+            p00 += dt * (p01 + p01 + dt_p11) + q_walk + q_step * dt * dt / 3.0
+            p01 += dt_p11 + q_step * dt * 0.5
+            p11 += q_step
+        s = p00 + r
+        y = log_price - level
+        keep = r / s
+        self.level = level + y * (p00 / s)
+        self.velocity += y * (p01 / s)
+        self.p00 = p00 * keep
+        self.p01 = p01 * keep
+        self.p11 = (p11 * r + det) / s
+        self.det = det * keep
+        self.innovation = y / math.sqrt(s)
+        self.innovation_variance = s
+
+    def copy(self) -> KalmanFilter:
+        """An independent filter in the same state."""
+        twin = KalmanFilter()
+        for name in self.__slots__:
+            setattr(twin, name, getattr(self, name))
+        return twin
+
+    def to_state(self) -> dict[str, float]:
+        """The whole state by name, for a snapshot in JSON; `from_state` restores it exactly."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, float]) -> KalmanFilter:
+        """Restore what `to_state` gave.
+
+        Raises:
+            ValueError: other keys, a value that is not a finite number, or a covariance that is
+                not positive definite.
+        """
+        if set(state) != set(cls.__slots__):
+            raise ValueError(f"Kalman state: the keys must be {', '.join(cls.__slots__)}")
+        restored = cls()
+        for name, value in state.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(f"Kalman state: {name} is not a number")
+            if not math.isfinite(value):
+                raise ValueError(f"Kalman state: {name} is not finite")
+            setattr(restored, name, int(value) if name == "last_ts" else float(value))
+        if restored.last_ts >= 0 and min(restored.p00, restored.p11, restored.det) <= 0.0:
+            raise ValueError("Kalman state: the covariance is not positive definite")
+        return restored

@@ -1,0 +1,144 @@
+"""ONNX artifacts: what is written into one, and what is checked before one is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import onnx
+import onnxruntime
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from stream_app.errors import ArtifactError
+from stream_app.features import FEATURE_NAMES
+from stream_app.models.base import ModelSettings
+
+OPSET: Final = 15
+"""The newest that all three exporters write: onnxmltools ends there."""
+DOMAINS: Final = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphSpec:
+    """What a Member needs of its graph; None in a shape is a length that varies."""
+
+    model: str
+    inputs: Mapping[str, Shape]
+    outputs: Mapping[str, Shape]
+    facts: Mapping[str, str]
+    """Written into the artifact by `stamp`, compared by `open_session`: the settings under which
+    a graph of the same shape would nevertheless give wrong answers."""
+
+
+def facts_of(settings: ModelSettings) -> dict[str, str]:
+    """The settings that give every model's answer its meaning."""
+    return {
+        "bar_ms": str(settings.bar_ms),
+        "horizon_bars": str(settings.horizon_bars),
+        "features": ",".join(FEATURE_NAMES),
+    }
+
+
+def stamp(graph: onnx.ModelProto, spec: GraphSpec) -> bytes:
+    """The artifact: the graph with its name and facts in it."""
+    # Equal models shall give equal bytes; the converters write a random name, and the operator
+    # sets in a set's order, some twice.
+    graph.graph.name = spec.model
+    opsets = sorted({entry.domain: entry.version for entry in graph.opset_import}.items())
+    del graph.opset_import[:]
+    graph.opset_import.extend(onnx.helper.make_opsetid(*opset) for opset in opsets)
+    onnx.helper.set_model_props(graph, {"model": spec.model, **spec.facts})
+    artifact: bytes = graph.SerializeToString()
+    return artifact
+
+
+def open_session(artifact: bytes, spec: GraphSpec) -> onnxruntime.InferenceSession:
+    """Check an artifact and make it ready to run. Blocks for milliseconds.
+
+    Raises:
+        ArtifactError: no ONNX model, one that could reach beyond its own bytes, or one of
+            another model or other settings.
+    """
+    try:
+        graph = onnx.load_from_string(artifact)
+    except DecodeError:
+        raise ArtifactError(f"the {spec.model} artifact is not an ONNX model") from None
+    _refuse_foreign(graph, spec)
+    _refuse_reach(graph, spec.model)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4  # fatal: its errors are raised below, not printed
+    try:
+        session = onnxruntime.InferenceSession(
+            artifact, options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no other base
+        reason = str(error).splitlines()[0]
+        raise ArtifactError(f"the {spec.model} artifact cannot be loaded: {reason}") from None
+    _check_shapes("input", spec.inputs, session.get_inputs(), spec.model)
+    _check_shapes("output", spec.outputs, session.get_outputs(), spec.model)
+    return session
+
+
+def _refuse_foreign(graph: onnx.ModelProto, spec: GraphSpec) -> None:
+    written = {entry.key: entry.value for entry in graph.metadata_props}
+    made_for = written.pop("model", None)
+    if made_for != spec.model:
+        raise ArtifactError(
+            f"the {spec.model} artifact was written for {made_for or 'no model of this app'}"
+        )
+    for key, wanted in spec.facts.items():
+        if (found := written.get(key)) != wanted:
+            raise ArtifactError(
+                f"the {spec.model} artifact was trained with {key}={found}, but this worker runs "
+                f"with {wanted}; retrain"
+            )
+
+
+def _refuse_reach(graph: onnx.ModelProto, model: str) -> None:
+    """Refuse whatever lets a graph reach files or foreign code.
+
+    onnxruntime resolves external data against the working directory even for a model given as
+    bytes (seen with 1.32, optimisations off), so an artifact could read the worker's files.
+    Functions and sub-graphs would only be places to hide such a tensor in: no exporter here
+    writes them.
+    """
+    used = {node.domain for node in graph.graph.node} | {e.domain for e in graph.opset_import}
+    if foreign := sorted(used - DOMAINS):
+        raise ArtifactError(f"the {model} artifact uses operators of {foreign[0]}")
+    if graph.functions:
+        raise ArtifactError(f"the {model} artifact defines functions")
+    tensors = [*graph.graph.initializer]
+    for sparse in graph.graph.sparse_initializer:
+        tensors += [sparse.values, sparse.indices]
+    for node in graph.graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g") or attribute.graphs:
+                raise ArtifactError(f"the {model} artifact holds a sub-graph")
+            tensors += [attribute.t, *attribute.tensors]
+            for sparse in [attribute.sparse_tensor, *attribute.sparse_tensors]:
+                tensors += [sparse.values, sparse.indices]
+    if any(t.external_data or t.data_location == onnx.TensorProto.EXTERNAL for t in tensors):
+        raise ArtifactError(f"the {model} artifact refers to data outside itself")
+
+
+def _check_shapes(
+    kind: str,
+    wanted: Mapping[str, Shape],
+    found: list[onnxruntime.NodeArg],
+    model: str,
+) -> None:
+    shapes = {
+        node.name: tuple(size if isinstance(size, int) else None for size in node.shape)
+        for node in found
+    }
+    if shapes != dict(wanted):
+        raise ArtifactError(
+            f"the {model} artifact's {kind}s are {shapes}, but these settings need {dict(wanted)}"
+        )
+    if odd := [node.name for node in found if node.type != "tensor(float)"]:
+        raise ArtifactError(f"the {model} artifact's {kind} {odd[0]} does not hold float32")

@@ -1,0 +1,48 @@
+"""What every Forecaster asks of its training rows before it learns from them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.errors import TrainingError
+from stream_app.models.base import TrainingData
+
+MIN_ROWS: Final = 50
+"""Fewer say nothing about a return."""
+
+
+def check_rows(data: TrainingData) -> None:
+    """Refuse rows that no model can learn from.
+
+    Raises:
+        TrainingError: too few rows, a value that is not finite, or a price that does not move.
+    """
+    rows = data.rows
+    if len(rows) < MIN_ROWS:
+        raise TrainingError(f"{len(rows)} training rows; at least {MIN_ROWS} are needed")
+    if not np.isfinite(data.bars.log_close).all():
+        raise TrainingError("the window holds a price that is not finite")
+    if not np.isfinite(data.features[rows]).all():
+        raise TrainingError("the training rows hold a feature that is not finite")
+    target = data.target[rows]
+    if not np.isfinite(target).all():
+        raise TrainingError("the training rows hold a return that is not finite")
+    if not target.any():
+        raise TrainingError("the price does not move in the training window")
+
+
+def scaled_target(data: TrainingData) -> tuple[NDArray[np.float32], float]:
+    """The target in units of its root mean square, and that unit as a log return.
+
+    Returns are of the order of 1e-3, their squares of 1e-6: near the constants at which the
+    libraries stop splitting or stepping. Not centred: zero must stay the last price.
+
+    Returns:
+        Shape (rows,), float32, and the unit.
+    """
+    target = data.target[data.rows].astype(np.float64)
+    unit = float(np.sqrt(np.mean(np.square(target))))
+    return (target / unit).astype(np.float32), unit

@@ -1,0 +1,112 @@
+"""What one tick saw when it entered the window, and its way into the models' input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stream_app.features import (
+    LOOKBACK,
+    FloatArray,
+    Moment,
+    bar_vectors,
+    contexts,
+    vectors,
+)
+from stream_app.models.base import History, Rows
+from stream_app.schemas import Source, Tick
+from stream_app.window import OpenBar, Window
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Context:
+    """What the bars before the forming one give to its ticks."""
+
+    vector: FloatArray
+    """Shape (CONTEXT,)."""
+    history: History
+
+
+class ContextCache:
+    """The context of the forming bar, made anew only when a bar before it has changed."""
+
+    def __init__(self, window: Window, sequence_length: int) -> None:
+        self._window = window
+        self._history_bars = sequence_length - 1
+        self.needed_bars = LOOKBACK + self._history_bars
+        """How many bars before the forming one the feature models need."""
+        self._context: Context | None = None
+        self._revision = -1
+
+    def current(self) -> Context | None:
+        """The context of the window's newest bar; None while it has too few bars before it."""
+        window = self._window
+        if self._revision != window.revision:
+            self._revision = window.revision
+            bars = window.columns(self.needed_bars, with_pending=True)
+            self._context = None
+            if len(bars) >= self.needed_bars:
+                vector = contexts(
+                    bars.log_close[-LOOKBACK:], bars.log_high[-LOOKBACK:], bars.log_low[-LOOKBACK:]
+                )[0]
+                history = History(bar_vectors(bars)[-self._history_bars :])
+                self._context = Context(vector, history)
+        return self._context
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Observation:
+    """One tick of a batch, with what was known just after it."""
+
+    tick: Tick
+    source: Source
+    left_out: str | None
+    """Why the tick did not enter the window; None when it did."""
+    bar: OpenBar | None
+    """The bar whose latest tick this is."""
+    price: float
+    """The newest price of the window, by event time."""
+    log_price: float
+    log_high: float
+    log_low: float
+    level: float
+    velocity: float
+    innovation: float
+    context: Context | None
+    closed: Sequence[tuple[OpenBar, int]]
+    """The bars that this tick closed, each with the number of empty bars before it."""
+    state: dict[str, Any] | None
+    """The window's and the filter's state, when bars were closed."""
+
+
+def rows_of(seen: Sequence[Observation]) -> Rows:
+    """The models' input for observations that all have a context, or all have none."""
+    features = None
+    found: dict[Context, int] = {}
+    index = np.zeros(len(seen), dtype=np.int64)
+    log_price = np.array([item.log_price for item in seen])
+    velocity = np.array([item.velocity for item in seen])
+    if seen[0].context is not None:
+        for at, item in enumerate(seen):
+            if item.context is not None:
+                index[at] = found.setdefault(item.context, len(found))
+        moment = Moment(
+            ts=np.array([item.tick.ts for item in seen], dtype=np.int64),
+            log_price=log_price,
+            log_high=np.array([item.log_high for item in seen]),
+            log_low=np.array([item.log_low for item in seen]),
+            kalman_velocity=velocity,
+            kalman_innovation=np.array([item.innovation for item in seen]),
+        )
+        features = vectors(np.stack([context.vector for context in found])[index], moment)
+    return Rows(
+        log_price=log_price,
+        kalman_level=np.array([item.level for item in seen]),
+        kalman_velocity=velocity,
+        features=features,
+        histories=[context.history for context in found],
+        history_index=index,
+    )

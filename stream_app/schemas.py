@@ -1,0 +1,125 @@
+"""The messages on the wire, as frozen types. Their JSON Schemas are in docs/contracts/."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+RetrainState = Literal["started", "succeeded", "failed", "timed_out"]
+RetrainTrigger = Literal["initial", "growth", "scheduled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """One price of one symbol at one event time."""
+
+    symbol: str
+    price: float
+    ts: int
+    """Event time, epoch milliseconds, UTC."""
+    size: float | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The Kafka record that a message answers or was made from."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberOutput:
+    """What one model of the ensemble said."""
+
+    prediction: float
+    weight: float
+    """The weight in force: renormalised over the members that answered."""
+    version: str
+    age_s: float
+    """Event time between the last bar that the model was trained on and the tick."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """The ensemble's answer to one tick."""
+
+    id: str
+    symbol: str
+    ts: int
+    target_ts: int
+    horizon_s: int
+    last_price: float
+    prediction: float
+    bias_correction: float
+    members: dict[str, MemberOutput]
+    degraded: tuple[str, ...]
+    """Why this answer is less than the full ensemble on a fresh tick; empty when it is not."""
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """A closed bar, with what a restart needs to go on from it.
+
+    `state` is the symbol's state just after the tick at `source.offset`, the one that closed
+    the bar; see restore.py. Consumers of bars may ignore it.
+    """
+
+    symbol: str
+    ts_open: int
+    ts_last: int
+    """Event time of the last tick in the bar."""
+    bar_s: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    ticks: int
+    empty_before: int
+    """How many bars without a tick lie between the previous bar and this one."""
+    kalman_velocity: float
+    kalman_innovation: float
+    forecast: float | None
+    """The ensemble's log return forecast at the last tick, before the bias correction."""
+    state: dict[str, Any]
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainEvent:
+    """What a retrain cycle did, for operators."""
+
+    cycle: str
+    state: RetrainState
+    trigger: RetrainTrigger
+    timestamp: str
+    """Wall clock, ISO 8601, UTC."""
+    duration_seconds: float
+    model_seconds: dict[str, float] = field(default_factory=dict)
+    """Seconds in the pool by model name, summed over the symbols."""
+    lstm_included: bool
+    target_seconds: float
+    exceeded: bool
+    rows: int
+    data_from: int | None = None
+    """Event time of the first bar, epoch milliseconds."""
+    data_to: int | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    """Model version in force after the cycle, by symbol."""
+    symbols: tuple[str, ...] = ()
+    worker: str
+    reasons: tuple[str, ...] = ()
+    """Why a cycle failed or timed out, one line a symbol; empty when it succeeded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """Why a record is no tick."""
+
+    reason: str
+    """A code from codec.REASONS."""
+    detail: str

@@ -1,0 +1,139 @@
+"""One training job: bars in, a checked artifact out. Runs in a process of the pool.
+
+Imports no stream: a pool process starts without Kafka, and a job is the same in `stream-app
+train`. `evaluation.py` measures what the jobs give.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.errors import TrainingError
+from stream_app.features import FEATURES, LOOKBACK, BarColumns, bar_vectors
+from stream_app.models.base import History, Member, ModelSettings, Rows, TrainingData
+from stream_app.models.catalog import FORECASTERS, LOADERS
+from stream_app.models.kalman import KalmanMember, filtered
+from stream_app.models.kalman_filter import KalmanNoise
+
+EXPORT_TOLERANCE: Final = 1e-5
+"""Log return: how far a Member may be from the model it was exported from."""
+CHECKED_ROWS: Final = 256
+PIECE: Final = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingJob:
+    """Train one model for one symbol. Picklable: it is sent to a pool process."""
+
+    symbol: str
+    model: str
+    """A key of `FORECASTERS`."""
+    bars: BarColumns
+    settings: ModelSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedModel:
+    """What a job gives back. Picklable."""
+
+    name: str
+    artifact: bytes
+    seconds: float
+    """Wall time of preparing, fitting, exporting and checking."""
+    rows: int
+    """How many rows it learned from."""
+
+
+def prepare(bars: BarColumns, settings: ModelSettings) -> TrainingData:
+    """Features, targets and the rows that have both.
+
+    Args:
+        bars: N bars, `ts_open` increasing; bars may be missing between them.
+        settings: horizon, length of a bar, sequence length.
+
+    Raises:
+        TrainingError: a value of the bars is not finite.
+    """
+    for name in ("log_close", "log_high", "log_low", "kalman_velocity", "kalman_innovation"):
+        wrong = np.flatnonzero(~np.isfinite(getattr(bars, name)))
+        if len(wrong):
+            at = int(bars.ts_open[wrong[0]])
+            raise TrainingError(f"the bar at {at} has a {name} that is not finite")
+    count = len(bars)
+    features = np.full((count, FEATURES), np.nan, dtype=np.float32)
+    features[LOOKBACK:] = bar_vectors(bars)
+    target = np.full(count, np.nan, dtype=np.float32)
+    wanted = bars.ts_open + settings.horizon_bars * settings.bar_ms
+    at_horizon = np.searchsorted(bars.ts_open, wanted)
+    known = np.flatnonzero(at_horizon < count)
+    known = known[bars.ts_open[at_horizon[known]] == wanted[known]]
+    target[known] = bars.log_close[at_horizon[known]] - bars.log_close[known]
+    first = LOOKBACK + settings.sequence_length - 1
+    return TrainingData(bars=bars, features=features, target=target, rows=known[known >= first])
+
+
+def run_job(job: TrainingJob) -> TrainedModel:
+    """Train, export and check one model: the pool's entry point. Blocks for seconds.
+
+    Raises:
+        TrainingError: the data gives no usable model, its answers are not finite, or the
+            exported artifact answers otherwise than the trained model.
+    """
+    started = time.perf_counter()
+    data = prepare(job.bars, job.settings)
+    forecaster = FORECASTERS[job.model]()
+    forecaster.fit(data, job.settings)
+    trained = forecaster.predict(data, data.rows)
+    if not np.isfinite(trained).all():
+        raise TrainingError(f"{job.symbol}: {job.model} gives answers that are not finite")
+    artifact = forecaster.export()
+    member = LOADERS[job.model](artifact, job.settings)
+    answers = serve(member, data, data.rows[-CHECKED_ROWS:], job.settings)
+    difference = float(np.max(np.abs(answers - trained[-CHECKED_ROWS:])))
+    if not difference <= EXPORT_TOLERANCE:
+        raise TrainingError(
+            f"{job.symbol}: the exported {job.model} differs from the trained by {difference:g}"
+        )
+    return TrainedModel(
+        name=job.model,
+        artifact=artifact,
+        seconds=time.perf_counter() - started,
+        rows=len(data.rows),
+    )
+
+
+def serve(
+    member: Member, data: TrainingData, rows: NDArray[np.int64], settings: ModelSettings
+) -> NDArray[np.float64]:
+    """A Member's answers at the close of these bars: log returns, shape (len(rows),).
+
+    Its Kalman state is that of a filter that runs over the closes alone, with the member's own
+    noise; in the worker it runs over every tick.
+    """
+    noise = member.noise if isinstance(member, KalmanMember) else KalmanNoise()
+    answers = [member.predict(piece) for piece in _served(data, rows, noise, settings)]
+    return np.concatenate(answers)
+
+
+def _served(
+    data: TrainingData, rows: NDArray[np.int64], noise: KalmanNoise, settings: ModelSettings
+) -> Iterator[Rows]:
+    """The rows as the worker would put them to a Member, in pieces so that memory stays small."""
+    level, velocity = filtered(data.bars, noise, settings.bar_ms)
+    before = settings.sequence_length - 1
+    for start in range(0, len(rows), PIECE):
+        piece = rows[start : start + PIECE]
+        yield Rows(
+            log_price=data.bars.log_close[piece],
+            kalman_level=level[piece],
+            kalman_velocity=velocity[piece],
+            features=data.features[piece],
+            histories=[History(data.features[i - before : i]) for i in piece.tolist()],
+            history_index=np.arange(len(piece)),
+        )

@@ -1,0 +1,61 @@
+"""How a process of the training pool starts and ends."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+from typing import Final
+
+NICENESS: Final = 10
+"""The worker that serves has the cores first."""
+TRAINERS: Final = (
+    "filterpy.kalman",
+    "lightgbm",
+    "onnxmltools",
+    "scipy.optimize",
+    "skl2onnx",
+    "sklearn.ensemble",
+    "torch.onnx",
+)
+
+
+def initialise_process() -> None:
+    """The pool's initialiser, for a spawned process: LightGBM and torch hang in a forked one.
+
+    One thread for every library, low priority, deaf to ctrl-c (the worker ends the pool itself),
+    and gone when the worker is gone, even if that was killed.
+
+    Raises:
+        RuntimeError: called in a process that is nobody's child.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        raise RuntimeError("initialise_process is for a process of the training pool")
+    # Read when their OpenMP starts, so before the first training imports them.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    os.nice(NICENESS)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(
+        target=_end_with, args=(parent.sentinel,), name="end-with-parent", daemon=True
+    ).start()
+
+
+def _end_with(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    # Not sys.exit: a fit inside a library's own loop would hold the process up to its end.
+    os._exit(1)
+
+
+def ready() -> int:
+    """Import what training needs, so that the first job does not wait for it.
+
+    Returns:
+        The process id.
+    """
+    for name in TRAINERS:
+        importlib.import_module(name)
+    return os.getpid()

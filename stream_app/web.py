@@ -1,0 +1,84 @@
+"""The worker's web server: health, status and metrics, read only, on loopback by default."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from stream_app.errors import ConfigError
+from stream_app.metrics import REGISTRY
+
+logger = logging.getLogger(__name__)
+
+
+class WebServer:
+    """Answers GET on `/health/live`, `/health/ready`, `/status` and `/metrics`."""
+
+    def __init__(
+        self, host: str, port: int, *, is_ready: Callable[[], bool], status: Callable[[], Any]
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._is_ready = is_ready
+        self._status = status
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/health/live", self._live),
+                web.get("/health/ready", self._ready),
+                web.get("/status", self._show_status),
+                web.get("/metrics", self._metrics),
+            ]
+        )
+        self._runner = web.AppRunner(app, access_log=None)
+
+    async def start(self) -> int:
+        """Listen; on a port of the system's choice when the wanted one is taken.
+
+        Returns:
+            The port.
+
+        Raises:
+            ConfigError: the address cannot be listened on at all.
+        """
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise ConfigError(
+                    f"WEB_HOST={self._host} WEB_PORT={self._port}: {error.strerror}"
+                ) from None
+            logger.warning("WEB_PORT=%d is taken, by another worker perhaps", self._port)
+            await web.TCPSite(self._runner, self._host, 0).start()
+        port = int(self._runner.addresses[0][1])
+        logger.info("Health, status and metrics at http://%s:%d/status", self._host, port)
+        return port
+
+    async def stop(self) -> None:
+        """Close the port."""
+        await self._runner.cleanup()
+
+    async def _live(self, _request: web.Request) -> web.Response:
+        return web.Response(text="live\n")
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        if self._is_ready():
+            return web.Response(text="ready\n")
+        return web.Response(status=503, text="restoring partitions\n")
+
+    async def _show_status(self, _request: web.Request) -> web.Response:
+        body = orjson.dumps(self._status(), option=orjson.OPT_INDENT_2)
+        return web.Response(body=body, content_type="application/json")
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        self._status()  # refreshes the gauges that are computed on demand
+        return web.Response(
+            body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )

@@ -1,0 +1,63 @@
+"""Small makers of records, ticks and settings for the tests."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stream_app.codec import encode_tick
+from stream_app.schemas import Tick
+from stream_app.settings import Settings, load_settings
+
+TrainedArtifacts = dict[str, bytes]
+
+START_MS = 1_640_995_200_000  # 2022-01-01
+
+
+@dataclass(slots=True)
+class FakeRecord:
+    """A Kafka record as the pipeline sees it."""
+
+    offset: int
+    value: bytes | None
+    key: bytes | None
+    timestamp: int = START_MS + 10_000_000_000
+    topic: str = "market.ticks.v1"
+    partition: int = 0
+
+
+def record(offset: int, tick: Tick) -> FakeRecord:
+    return FakeRecord(offset=offset, value=encode_tick(tick), key=tick.symbol.encode())
+
+
+def records(ticks: Iterable[Tick], first: int = 0) -> list[FakeRecord]:
+    return [record(offset, tick) for offset, tick in zip(itertools.count(first), ticks)]
+
+
+def settings(**overrides: Any) -> Settings:
+    """Settings small enough for tests: one-minute bars, a window of a day."""
+    small: dict[str, Any] = {
+        "bar_seconds": 60,
+        "training_window_days": 1,
+        "min_training_bars": 200,
+        "lstm_sequence_length": 8,
+        "lstm_epochs": 2,
+        "lstm_layers": (8, 4),
+    }
+    return load_settings(**(small | overrides))
+
+
+def walk(
+    count: int, *, symbol: str = "BTC", seed: int = 1, step_ms: int = 15_000, start: int = START_MS
+) -> Iterator[Tick]:
+    """A random walk of ticks, evenly spaced."""
+    rng = np.random.default_rng(seed)
+    log_price = math.log(40_000.0)
+    for number in range(count):
+        log_price += float(rng.normal(0, 4e-4))
+        yield Tick(symbol=symbol, price=math.exp(log_price), ts=start + number * step_ms, size=1.5)

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import pytest
+
+from stream_app.models.catalog import FORECASTERS
+from stream_app.pipeline import PartitionPipeline
+from stream_app.retraining import model_settings
+from stream_app.training import TrainingJob, run_job
+from tests.builders import TrainedArtifacts, records, settings, walk
+
+
+@pytest.fixture(scope="session")
+def trained_artifacts() -> TrainedArtifacts:
+    """The four models, really trained, on a small window; by name."""
+    partition = PartitionPipeline(settings())
+    partition.process(records(walk(4 * 260)))
+    bars = partition.symbols["BTC"].window.columns()
+    return {
+        name: run_job(
+            TrainingJob(symbol="BTC", model=name, bars=bars, settings=model_settings(settings()))
+        ).artifact
+        for name in FORECASTERS
+    }

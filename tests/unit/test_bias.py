@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from stream_app.bias import BIAS_ERRORS, BIAS_LIMIT, BIAS_MIN_ERRORS, BiasCorrection
+
+BAR = 60_000
+
+
+def run(errors: list[float], horizon: int = 1) -> BiasCorrection:
+    """Bars whose closes never move, forecast as `-error`, so that each error is as given."""
+    bias = BiasCorrection(horizon_ms=horizon * BAR)
+    for number, error in enumerate(errors):
+        bias.note(number * BAR, -error)
+        bias.close(number * BAR, 0.0)
+    for number in range(len(errors), len(errors) + horizon):
+        bias.close(number * BAR, 0.0)
+    return bias
+
+
+def test_it_is_zero_before_there_are_enough_errors() -> None:
+    assert run([1e-4] * (BIAS_MIN_ERRORS - 1)).value == 0.0
+
+
+def test_it_is_the_mean_of_the_errors() -> None:
+    assert run([1e-4] * 6 + [3e-4] * 6).value == pytest.approx(2e-4)
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_it_holds_for_any_horizon(horizon: int) -> None:
+    assert run([2e-4] * 20, horizon).value == pytest.approx(2e-4)
+
+
+def test_only_the_last_errors_count() -> None:
+    assert run([5e-4] * 30 + [1e-4] * BIAS_ERRORS).value == pytest.approx(1e-4)
+
+
+def test_it_is_bounded_both_ways() -> None:
+    assert run([0.5] * 20).value == BIAS_LIMIT
+    assert run([-0.5] * 20).value == -BIAS_LIMIT
+
+
+def test_a_forecast_whose_horizon_bar_never_came_gives_no_error() -> None:
+    bias = BiasCorrection(horizon_ms=BAR)
+    for number in range(0, 60, 2):  # every second bar is empty
+        bias.note(number * BAR, 1e-3)
+        bias.close(number * BAR, 0.0)
+    assert bias.value == 0.0
+    assert bias.state()["errors"] == []
+    assert len(bias.state()["pending"]) == 1
+
+
+def test_the_state_goes_through_json_and_back() -> None:
+    bias = run([1e-4, 2e-4] * 10)
+    bias.note(99 * BAR, 1e-5)
+    copy = BiasCorrection(horizon_ms=BAR)
+    copy.restore(orjson.loads(orjson.dumps(bias.state())))
+    assert copy.value == bias.value
+    assert copy.state() == bias.state()

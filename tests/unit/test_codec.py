@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+
+from stream_app.codec import REASONS, decode_bar, decode_retrain_event, decode_tick
+from stream_app.schemas import Rejection, Tick
+
+NOW = 1_650_000_000_000
+GOOD = b'{"symbol":"BTC","price":1.5,"ts":1650000000000}'
+
+
+def reject(value: bytes | None, key: bytes | None = b"BTC", max_future_ms: float = 1000) -> str:
+    decoded = decode_tick(value, key, NOW, max_future_ms)
+    assert isinstance(decoded, Rejection), decoded
+    assert "\n" not in decoded.detail
+    return decoded.reason
+
+
+def test_a_good_tick_is_a_tick() -> None:
+    assert decode_tick(GOOD, b"BTC", NOW, 0) == Tick(symbol="BTC", price=1.5, ts=NOW)
+
+
+def test_an_integer_price_is_a_price() -> None:
+    tick = decode_tick(b'{"symbol":"BTC","price":2,"ts":1650000000000}', b"BTC", NOW, 0)
+    assert isinstance(tick, Tick)
+    assert tick.price == 2.0
+
+
+CASES = [
+    (None, "not_json"),
+    (b"", "not_json"),
+    (b"{", "not_json"),
+    (b"\xff\xfe", "not_json"),
+    (b'{"symbol":"BTC","price":NaN,"ts":1650000000000}', "not_json"),
+    (b'{"symbol":"BTC","price":Infinity,"ts":1650000000000}', "not_json"),
+    (b"[" * 3000, "not_json"),
+    (b"[1]", "not_object"),
+    (b"3", "not_object"),
+    (b'"BTC"', "not_object"),
+    (b"null", "not_object"),
+    (b'{"price":1,"ts":1650000000000}', "missing_field"),
+    (b'{"symbol":"BTC","ts":1650000000000}', "missing_field"),
+    (b'{"symbol":"BTC","price":1}', "missing_field"),
+    (b'{"symbol":3,"price":1,"ts":1650000000000}', "wrong_type"),
+    (b'{"symbol":"BTC","price":"1","ts":1650000000000}', "wrong_type"),
+    (b'{"symbol":"BTC","price":"NaN","ts":1650000000000}', "wrong_type"),
+    (b'{"symbol":"BTC","price":true,"ts":1650000000000}', "wrong_type"),
+    (b'{"symbol":"BTC","price":null,"ts":1650000000000}', "wrong_type"),
+    (b'{"symbol":"BTC","price":1,"ts":1650000000000.5}', "wrong_type"),
+    (b'{"symbol":"BTC","price":1,"ts":"2022-01-01"}', "wrong_type"),
+    (b'{"symbol":"BTC","price":1,"ts":1650000000000,"size":"3"}', "wrong_type"),
+    (b'{"symbol":"BTC","price":1,"ts":1650000000000,"source":5}', "wrong_type"),
+    (b'{"symbol":"","price":1,"ts":1650000000000}', "bad_symbol"),
+    (b'{"symbol":"../x","price":1,"ts":1650000000000}', "bad_symbol"),
+    (b'{"symbol":"A B","price":1,"ts":1650000000000}', "bad_symbol"),
+    (b'{"symbol":"BTC\\n","price":1,"ts":1650000000000}', "bad_symbol"),
+    (b'{"symbol":"BTC","price":0,"ts":1650000000000}', "bad_price"),
+    (b'{"symbol":"BTC","price":-1,"ts":1650000000000}', "bad_price"),
+    (b'{"symbol":"BTC","price":-0.0,"ts":1650000000000}', "bad_price"),
+    (b'{"symbol":"BTC","price":1e308,"ts":1650000000000}', "bad_price"),
+    (b'{"symbol":"BTC","price":1,"ts":1650000000000,"size":-1}', "bad_size"),
+    (b'{"symbol":"BTC","price":1,"ts":0}', "bad_time"),
+    (b'{"symbol":"BTC","price":1,"ts":-5}', "bad_time"),
+    (b'{"symbol":"BTC","price":1,"ts":1650000000}', "bad_time"),
+    (b'{"symbol":"BTC","price":1,"ts":1650000000000000}', "bad_time"),
+    (b'{"symbol":"BTC","price":1,"ts":1650000002000}', "future_time"),
+]
+
+
+@pytest.mark.parametrize(("value", "reason"), CASES, ids=range(len(CASES)))
+def test_each_kind_of_bad_tick_is_named(value: bytes | None, reason: str) -> None:
+    assert reject(value) == reason
+
+
+def test_a_value_over_64_kib_is_too_large() -> None:
+    padded = GOOD[:-1] + b',"extra":"' + b"x" * 65_536 + b'"}'
+    assert reject(padded) == "too_large"
+
+
+def test_a_price_beyond_a_float_is_rejected() -> None:
+    assert reject(b'{"symbol":"BTC","price":1e999,"ts":1650000000000}') in {"not_json", "bad_price"}
+
+
+@pytest.mark.parametrize("key", [None, b"", b"ETH", b"btc", b"\xff"])
+def test_a_key_that_is_not_the_symbol_is_a_mismatch(key: bytes | None) -> None:
+    assert reject(GOOD, key) == "key_mismatch"
+
+
+def test_every_reason_is_reached_by_some_case() -> None:
+    reached = {reason for _, reason in CASES} | {"too_large", "key_mismatch"}
+    assert reached == set(REASONS)
+
+
+@pytest.mark.parametrize("value", [b"", b"[]", b"{}", b'{"symbol":"A"}', b'{"source":3}'])
+def test_what_is_no_bar_is_said_so(value: bytes) -> None:
+    with pytest.raises(ValueError, match="not a bar"):
+        decode_bar(value)
+
+
+@pytest.mark.parametrize("value", [b"", b"[]", b"{}", b"3"])
+def test_what_is_no_retrain_event_is_said_so(value: bytes) -> None:
+    with pytest.raises(ValueError, match="not a retrain event"):
+        decode_retrain_event(value)

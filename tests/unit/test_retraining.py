@@ -1,0 +1,278 @@
+"""The cycle under a fake clock, with jobs that do as the test says; the registry is real."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream_app.errors import TrainingError
+from stream_app.models.catalog import FORECASTERS
+from stream_app.pipeline import PartitionPipeline
+from stream_app.registry import Registry
+from stream_app.retraining import Retrainer, model_settings
+from stream_app.schemas import RetrainEvent
+from stream_app.symbol import SymbolPipeline
+from stream_app.training import TrainedModel, TrainingJob
+from tests.builders import TrainedArtifacts, records, settings, walk
+
+SETTINGS = settings(retrain_deadline_seconds=120.0)
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class Bench:
+    """A retrainer and what is around it."""
+
+    retrainer: Retrainer
+    clock: FakeClock
+    events: list[RetrainEvent]
+    symbols: dict[str, SymbolPipeline]
+    jobs: list[TrainingJob] = field(default_factory=list)
+
+    async def finish(self) -> None:
+        while self.retrainer._cycle is not None and not self.retrainer._cycle.done():
+            await asyncio.sleep(0.001)
+
+
+def symbols(*names: str, bars: int = 250) -> dict[str, SymbolPipeline]:
+    partition = PartitionPipeline(SETTINGS)
+    for seed, name in enumerate(names):
+        partition.process(records(walk(bars * 4 + 8, symbol=name, seed=seed)))
+    return partition.symbols
+
+
+Answer = Callable[[TrainingJob], Any]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, trained_artifacts: TrainedArtifacts) -> Callable[..., Bench]:
+    def make(
+        given: Mapping[str, SymbolPipeline], *, answer: Answer | None = None, **overrides: Any
+    ) -> Bench:
+        chosen = settings(retrain_deadline_seconds=120.0, **overrides)
+        clock, events = FakeClock(), []
+
+        async def publish(event: RetrainEvent) -> None:
+            events.append(event)
+
+        async def run_job(job: TrainingJob) -> TrainedModel:
+            made.jobs.append(job)
+            await asyncio.sleep(0)
+            if answer is not None:
+                result = answer(job)
+                if asyncio.iscoroutine(result):
+                    await result
+            return TrainedModel(
+                name=job.model, artifact=trained_artifacts[job.model], seconds=1.0, rows=100
+            )
+
+        retrainer = Retrainer(
+            settings=chosen,
+            registry=Registry(tmp_path, model_settings(chosen)),
+            run_job=run_job,
+            symbols=lambda: given,
+            publish=publish,
+            clock=clock,
+            worker="w1",
+        )
+        made = Bench(retrainer, clock, events, dict(given))
+        return made
+
+    return make
+
+
+async def test_the_first_cycle_starts_when_the_window_has_enough_bars(
+    bench: Callable[..., Bench],
+) -> None:
+    assert bench(symbols("A", bars=100)).retrainer.due() is None
+    due = bench(symbols("A", bars=250)).retrainer.due()
+    assert due is not None
+    assert due[0] == "initial"
+
+
+async def test_a_cycle_trains_all_four_models_and_promotes_them_together(
+    bench: Callable[..., Bench], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    made = bench(symbols("A", "B"))
+    made.retrainer.tick()
+    await made.finish()
+    assert {(job.symbol, job.model) for job in made.jobs} == {
+        (symbol, model) for symbol in "AB" for model in FORECASTERS
+    }
+    started, ended = made.events
+    assert started.state == "started"
+    assert ended.state == "succeeded"
+    assert ended.cycle == started.cycle
+    assert ended.trigger == "initial"
+    assert ended.lstm_included
+    assert ended.model_seconds == dict.fromkeys(FORECASTERS, 2.0)
+    assert ended.rows == 200
+    assert ended.symbols == ("A", "B")
+    for name, symbol in made.symbols.items():
+        assert symbol.models.version == ended.versions[name]
+        assert set(symbol.models.members) == set(FORECASTERS)
+    assert list(made.retrainer.training_history) == [ended]
+    said = [item.getMessage() for item in caplog.records if item.name == "stream_app.retraining"]
+    for words in (
+        "Starting model retraining (all 4 models including LSTM)...",
+        "Training Kalman Filter model...",
+        "Training Random Forest model...",
+        "Training LightGBM model...",
+        "Training LSTM model...",
+    ):
+        assert any(words in line for line in said), words
+    assert "Retraining completed in 0.0s (all 4 models)" in said
+
+
+async def test_a_cycle_over_the_target_warns_and_says_exceeded(
+    bench: Callable[..., Bench], caplog: pytest.LogCaptureFixture
+) -> None:
+    made = bench(symbols("A"), answer=lambda job: setattr(made.clock, "seconds", 1052.34))
+    made.retrainer.tick()
+    await made.finish()
+    assert made.events[-1].exceeded
+    assert made.events[-1].duration_seconds == 52.34
+    assert "Training took 52.3s (target: 45s)" in caplog.text
+
+
+async def test_the_timer_returns_at_once_and_runs_one_cycle_at_a_time(
+    bench: Callable[..., Bench],
+) -> None:
+    gate = asyncio.Event()
+    made = bench(symbols("A"), answer=lambda job: gate.wait())
+    made.retrainer.tick()
+    made.clock.seconds += 7200
+    for _ in range(5):
+        made.retrainer.tick()
+        await asyncio.sleep(0)
+    assert len(made.jobs) == 4
+    gate.set()
+    await made.finish()
+    assert len(made.events) == 2
+
+
+async def test_every_interval_all_symbols_are_retrained(bench: Callable[..., Bench]) -> None:
+    made = bench(symbols("A", "B"))
+    made.retrainer.tick()
+    await made.finish()
+    made.retrainer.tick()
+    await made.finish()
+    assert len(made.events) == 2
+    for hour in (1, 2):
+        made.clock.seconds = 1000.0 + hour * 3600 + 30
+        made.retrainer.tick()
+        await made.finish()
+        assert made.events[-1].trigger == "scheduled"
+        assert made.events[-1].symbols == ("A", "B")
+    assert len(made.events) == 6
+
+
+async def test_missed_hours_are_made_up_by_one_cycle(bench: Callable[..., Bench]) -> None:
+    made = bench(symbols("A"))
+    made.clock.seconds += 10 * 3600 + 5
+    for _ in range(3):
+        made.retrainer.tick()
+        await made.finish()
+    assert [event.trigger for event in made.events] == ["scheduled", "scheduled"]
+
+
+async def test_a_window_twice_as_long_as_the_one_learned_from_is_worth_a_retrain(
+    bench: Callable[..., Bench],
+) -> None:
+    given = symbols("A", bars=250)
+    made = bench(given)
+    made.retrainer.tick()
+    await made.finish()
+    assert made.retrainer.due() is None
+    bars = len(given["A"].window)
+    given["A"].window = symbols("A", bars=2 * bars + 1)["A"].window
+    due = made.retrainer.due()
+    assert due is not None
+    assert due[0] == "growth"
+
+
+def raising(error: Exception, model: str) -> Answer:
+    def answer(job: TrainingJob) -> None:
+        if job.symbol == "A" and job.model == model:
+            raise error
+
+    return answer
+
+
+@pytest.mark.parametrize("model", list(FORECASTERS))
+async def test_one_model_that_fails_keeps_all_four_of_its_symbol_and_no_other(
+    bench: Callable[..., Bench], model: str
+) -> None:
+    made = bench(symbols("A", "B"), answer=raising(TrainingError("no"), model))
+    before = made.symbols["A"].models
+    made.retrainer.tick()
+    await made.finish()
+    ended = made.events[-1]
+    assert ended.state == "failed"
+    assert ended.reasons == ("A: TrainingError: no",)
+    assert made.symbols["A"].models is before
+    assert made.symbols["B"].models.version == ended.versions["B"]
+    made.clock.seconds += 3600
+    made.retrainer.tick()  # the next hour tries again
+    await made.finish()
+    assert {job.symbol for job in made.jobs[-8:]} == {"A", "B"}
+
+
+async def test_a_job_that_hangs_is_ended_by_the_deadline(bench: Callable[..., Bench]) -> None:
+    cancelled = []
+
+    async def hang() -> None:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+
+    made = bench(
+        symbols("A"),
+        answer=lambda job: hang() if job.model == "lstm" else None,
+        retrain_target_seconds=0.05,
+    )
+    object.__setattr__(
+        made.retrainer,
+        "_settings",
+        settings(retrain_target_seconds=0.05, retrain_deadline_seconds=0.1),
+    )
+    before = made.symbols["A"].models
+    made.retrainer.tick()
+    await made.finish()
+    assert made.events[-1].state == "timed_out"
+    assert not made.events[-1].lstm_included
+    assert cancelled == [True]
+    assert made.symbols["A"].models is before
+
+
+async def test_a_registry_that_cannot_write_keeps_the_models_and_says_why(
+    bench: Callable[..., Bench], tmp_path: Path
+) -> None:
+    made = bench(symbols("A"))
+    (tmp_path / "models").write_text("a file where the folder should be")
+    before = made.symbols["A"].models
+    made.retrainer.tick()
+    await made.finish()
+    assert made.events[-1].state == "failed"
+    assert "model registry" in made.events[-1].reasons[0]
+    assert made.symbols["A"].models is before

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Writes requirements.lock (what runs) and requirements-dev.lock (what also tests and checks) from
+# pyproject.toml, with the newest versions that it allows. Run it to take up new releases.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+python=${1:-python3}
+freeze() { # freeze EXTRAS FILE HEAD
+  "$python" -m venv "$work/$2"
+  "$work/$2/bin/pip" install --quiet setuptools wheel torch==2.13.0 ".$1"
+  { echo "# Made by tools/lock.sh from pyproject.toml; do not edit."
+    "$work/$2/bin/pip" freeze --exclude stream-app --all | grep -v '^pip==' | sed 's/^torch==\([0-9.]*\).*/torch==\1/'
+  } >"$2"
+}
+freeze "" requirements.lock
+freeze "[dev]" requirements-dev.lock
