@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -17,7 +18,7 @@ from yarl import URL
 from stream_app.agents.retrain import add_retrain_timer
 from stream_app.agents.ticks import add_ticks_agent
 from stream_app.connection import client_settings, faust_credentials, wait_until_reachable
-from stream_app.errors import StreamAppError
+from stream_app.errors import ConfigError, StreamAppError
 from stream_app.pool import TrainingPool
 from stream_app.publisher import Publisher
 from stream_app.registry import Registry
@@ -39,7 +40,9 @@ def build_faust_app(
     settings: Settings, topics: Topics, on_assigned: Callable[[set[TP]], None]
 ) -> faust.App:
     """The Faust app: no tables, no topics of its own, no web server of its own."""
-    servers = [URL(f"kafka://{item.strip()}") for item in settings.kafka_bootstrap_servers.split(",")]
+    servers = [
+        URL(f"kafka://{item.strip()}") for item in settings.kafka_bootstrap_servers.split(",")
+    ]
     app = faust.App(
         settings.consumer_group,
         broker=servers,
@@ -114,6 +117,7 @@ class Worker:
         Raises:
             StreamAppError: it cannot start, or a fault after which it must not go on.
         """
+        _make_folder(self._settings.data_dir / "faust")
         await wait_until_reachable(self._settings, REACH_TIMEOUT_S)
         await require_topics(self._topics, client_settings(self._settings))
         await self._web.start()
@@ -156,6 +160,15 @@ class Worker:
             logger.warning("stopping took more than %g s; ending all the same", STOP_TIMEOUT_S)
         await self._web.stop()
         logger.info("Worker stopped")
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"DATA_DIR: cannot make {path}: {error.strerror}; name a writable folder"
+        ) from None
 
 
 async def run_worker(settings: Settings) -> None:

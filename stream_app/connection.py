@@ -22,6 +22,10 @@ from stream_app.settings import Settings
 if TYPE_CHECKING:
     from faust.auth import SASLCredentials, SSLCredentials
 
+FETCH_MAX_WAIT_MS: Final = 25
+"""How long a broker may hold back an empty answer to a fetch. Kafka answers as soon as there is a
+record, however long this is; the embedded broker lets a lone tick wait for it when several
+partitions are fetched at once."""
 _RETRY_S: Final = 0.2
 _FETCH_TIMEOUT_MS: Final = 2000
 
@@ -55,7 +59,7 @@ def faust_credentials(settings: Settings) -> SASLCredentials | SSLCredentials | 
     Raises:
         ConfigError: a certificate or key cannot be used; one line that names it.
     """
-    from faust.auth import SASLCredentials, SSLCredentials  # noqa: PLC0415 - slow, for workers only
+    from faust.auth import SASLCredentials, SSLCredentials
 
     protocol = settings.kafka_security_protocol
     context = _ssl_context(settings) if protocol.endswith("SSL") else None

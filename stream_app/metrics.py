@@ -52,5 +52,7 @@ SYMBOLS_TRAINED: Final = Gauge(
     registry=REGISTRY,
 )
 PARTITIONS: Final = Gauge(
-    "stream_app_partitions", "Partitions of the ticks topic that this worker has.", registry=REGISTRY
+    "stream_app_partitions",
+    "Partitions of the ticks topic that this worker has.",
+    registry=REGISTRY,
 )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, as_completed
+from typing import Final, Self
 
 from pebble import ProcessFuture, ProcessPool
 
@@ -13,6 +15,13 @@ from stream_app.training_process import initialise_process, ready
 
 JOBS_PER_PROCESS: Final = 24
 """Then the process is replaced: LightGBM keeps its memory (LightGBM#4239)."""
+LONGEST_FIRST: Final = ("lstm", "random_forest", "lightgbm", "kalman")
+"""The LSTM takes as long as the other three: it starts first and has a process to itself."""
+
+
+def longest_first(jobs: Iterable[TrainingJob]) -> list[TrainingJob]:
+    """The order in which two processes are done the soonest."""
+    return sorted(jobs, key=lambda job: LONGEST_FIRST.index(job.model))
 
 
 class TrainingPool:
@@ -28,10 +37,18 @@ class TrainingPool:
         )
         self._processes = processes
 
-    def warm_up(self) -> None:
-        """Start the processes and their imports now instead of in the first retrain."""
-        for _ in range(self._processes):
-            self._pool.schedule(ready)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def warm_up(self) -> Future[int]:
+        """Start the processes and their imports now instead of in the first retrain.
+
+        Returns at once; the future is done when a process is ready.
+        """
+        return [self._pool.schedule(ready) for _ in range(self._processes)][-1]
 
     async def run(self, job: TrainingJob) -> TrainedModel:
         """Run one job; other tasks go on.
@@ -46,9 +63,17 @@ class TrainingPool:
         future: ProcessFuture[TrainedModel] = self._pool.schedule(run_job, args=[job])
         return await asyncio.wrap_future(future)
 
+    def run_all(self, jobs: Sequence[TrainingJob]) -> Iterator[TrainedModel]:
+        """Run jobs and give each model as it is done. Blocks; for use without an event loop.
+
+        Raises:
+            TrainingError: as `run`.
+        """
+        waiting = [self._pool.schedule(run_job, args=[job]) for job in longest_first(jobs)]
+        for future in as_completed(waiting):
+            yield future.result()
+
     def close(self) -> None:
         """End the pool and its processes at once, whatever they are doing. Blocks briefly."""
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
-
-

@@ -42,7 +42,9 @@ class Publisher:
     partition counts make the partition that their key has anyway.
     """
 
-    def __init__(self, topics: Topics, client_settings: dict[str, Any], *, idempotent: bool) -> None:
+    def __init__(
+        self, topics: Topics, client_settings: dict[str, Any], *, idempotent: bool
+    ) -> None:
         self._topics = topics
         self._producer = AIOKafkaProducer(
             **client_settings,
@@ -69,7 +71,10 @@ class Publisher:
         groups = [
             (
                 self._topics.predictions.name,
-                [Message(item.symbol.encode(), encode_prediction(item)) for item in answer.predictions],
+                [
+                    Message(item.symbol.encode(), encode_prediction(item))
+                    for item in answer.predictions
+                ],
             ),
             (
                 self._topics.bars.name,
@@ -111,7 +116,9 @@ class Publisher:
             if batches[-1].append(**fields) is None:
                 batches.append(self._producer.create_batch())
                 if batches[-1].append(**fields) is None:
-                    raise ValueError(f"a message of {len(message.value or b'')} bytes fits no batch")
+                    raise ValueError(
+                        f"a message of {len(message.value or b'')} bytes fits no batch"
+                    )
         return batches
 
 

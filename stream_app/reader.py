@@ -10,14 +10,19 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from stream_app.connection import end_offset
+from stream_app.connection import FETCH_MAX_WAIT_MS, end_offset
 from stream_app.topics import TopicSpec
 
 
 @asynccontextmanager
 async def open_reader(client_settings: dict[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
     """A connected consumer without a group, to be given to the functions below."""
-    consumer = AIOKafkaConsumer(**client_settings, enable_auto_commit=False, max_poll_records=2000)
+    consumer = AIOKafkaConsumer(
+        **client_settings,
+        enable_auto_commit=False,
+        max_poll_records=2000,
+        fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
+    )
     await consumer.start()
     try:
         yield consumer

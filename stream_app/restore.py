@@ -111,4 +111,3 @@ def _usable(record: ConsumerRecord, ticks: str, committed: int) -> Bar | None:
         return None
     source = bar.source
     return bar if source.topic == ticks and source.offset < committed else None
-

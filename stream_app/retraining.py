@@ -20,6 +20,7 @@ from stream_app.errors import StreamAppError
 from stream_app.features import BarColumns
 from stream_app.metrics import RETRAIN_SECONDS, RETRAINS
 from stream_app.models.base import ModelSettings
+from stream_app.pool import longest_first
 from stream_app.registry import Registry, TrainedSet
 from stream_app.schemas import RetrainEvent, RetrainTrigger
 from stream_app.settings import MODEL_NAMES, Settings
@@ -34,8 +35,6 @@ TITLES: Final = {
     "lightgbm": "LightGBM",
     "lstm": "LSTM",
 }
-LONGEST_FIRST: Final = ("lstm", "random_forest", "lightgbm", "kalman")
-"""The LSTM takes as long as the other three: it starts first and has a process to itself."""
 GROWTH: Final = 2.0
 """A window this many times longer than the one learned from is worth a retrain of its own."""
 KEPT_EVENTS: Final = 1000
@@ -146,9 +145,7 @@ class Retrainer:
             self._cycle.cancel()
             await asyncio.gather(self._cycle, return_exceptions=True)
 
-    async def run_cycle(
-        self, trigger: RetrainTrigger, pipelines: Sequence[SymbolPipeline]
-    ) -> None:
+    async def run_cycle(self, trigger: RetrainTrigger, pipelines: Sequence[SymbolPipeline]) -> None:
         """Retrain the symbols, promote each complete set, publish what happened."""
         started = self._clock.monotonic()
         snapshots = {item.symbol: item.window.columns() for item in pipelines}
@@ -171,9 +168,7 @@ class Retrainer:
         self.training_history.append(ended)
         await self._publish(ended)
 
-    def _event(
-        self, trigger: RetrainTrigger, snapshots: Mapping[str, BarColumns]
-    ) -> RetrainEvent:
+    def _event(self, trigger: RetrainTrigger, snapshots: Mapping[str, BarColumns]) -> RetrainEvent:
         return RetrainEvent(
             cycle=uuid.uuid4().hex[:12],
             state="started",
@@ -232,14 +227,13 @@ class Retrainer:
     async def _train(self, symbol: str, bars: BarColumns) -> dict[str, TrainedModel]:
         for name in MODEL_NAMES:
             logger.info("Training %s model... (%s)", TITLES[name], symbol)
+        jobs = [
+            TrainingJob(symbol=symbol, model=name, bars=bars, settings=self._models)
+            for name in MODEL_NAMES
+        ]
         async with asyncio.TaskGroup() as group:
             tasks = {
-                name: group.create_task(
-                    self._run_job(
-                        TrainingJob(symbol=symbol, model=name, bars=bars, settings=self._models)
-                    )
-                )
-                for name in LONGEST_FIRST
+                job.model: group.create_task(self._run_job(job)) for job in longest_first(jobs)
             }
         return {name: task.result() for name, task in tasks.items()}
 
@@ -276,4 +270,3 @@ class Retrainer:
         if ended.exceeded:
             logger.warning("Training took %.1fs (target: %gs)", duration, target)
         return ended
-

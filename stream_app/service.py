@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -91,7 +92,7 @@ class TickService:
         for number in self._assigned - self._restoring.keys():
             task = asyncio.create_task(self._check(number))
             self._restoring[number] = task
-            task.add_done_callback(lambda done, number=number: self._checked(number, done))
+            task.add_done_callback(partial(self._checked, number))
         metrics.PARTITIONS.set(len(self._assigned))
 
     def _checked(self, number: int, task: asyncio.Task[None]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from itertools import product
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord
@@ -19,8 +19,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 from mode.utils.futures import notify
 
-FETCH_MAX_WAIT_MS: Final = 25
-
+from stream_app.connection import FETCH_MAX_WAIT_MS
 
 class Batch:
     """Consecutive records of one partition, in the order of their offsets; never empty."""
@@ -92,8 +91,7 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        # Faust fixes 1,500 ms. Kafka answers as soon as there is a record all the same, but the
-        # embedded broker lets a lone tick wait that long when several partitions are fetched.
+        # Faust fixes 1,500 ms.
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001 - Faust passes no other way
         return consumer
 

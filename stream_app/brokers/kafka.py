@@ -96,8 +96,8 @@ class KafkaBroker:
         for script in scripts:
             if not script.is_file():
                 raise BrokerError(
-                    f"KAFKA_HOME={self._home}: no bin/{script.name}; it must be the directory of an "
-                    "Apache Kafka 4 distribution"
+                    f"KAFKA_HOME={self._home}: no bin/{script.name}; allowed is the directory of "
+                    "an Apache Kafka 4 distribution"
                 )
         self._files = tempfile.TemporaryDirectory(prefix="stream-app-kafka-")
         files = Path(self._files.name)

@@ -16,7 +16,6 @@ from typing import Any, Final
 import click
 from rich.console import Console
 
-from stream_app import topics
 from stream_app.codec import EARLIEST_TS, LATEST_TS
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.feed.columns import parse_mapping
@@ -27,6 +26,7 @@ from stream_app.feed.progress import ProgressView, utc
 from stream_app.feed.synthetic import fit_to_clock, synthetic_ticks
 from stream_app.schemas import Tick
 from stream_app.settings import Settings, load_settings
+from stream_app.topics import load_topics
 
 SYNTHETIC: Final = "synthetic"
 _DEFAULT_SEED: Final = 7
@@ -152,6 +152,7 @@ def feed(
     was sent. A file that cannot be understood is refused before anything is sent.
     """
     settings = load_settings(config)
+    topic = load_topics(settings.topics_file).ticks.name
     if source == SYNTHETIC:
         if columns:
             raise click.UsageError("--column is for files; SOURCE is synthetic")
@@ -181,7 +182,7 @@ def feed(
         made = _file(Path(source), symbols, columns, limit)
     for notice in made.notices:
         click.echo(f"feed: {notice}", err=True)
-    report = asyncio.run(_send(made, settings, Pace(speed)))
+    report = asyncio.run(_send(made, settings, topic, Pace(speed)))
     if as_json:
         print_json(report.as_dict())
     else:
@@ -198,9 +199,10 @@ def _file(
     return _Feed(itertools.islice(file.ticks, total), total, file.notices)
 
 
-async def _send(made: _Feed, settings: Settings, pace: Pace) -> FeedReport:
+async def _send(made: _Feed, settings: Settings, topic: str, pace: Pace) -> FeedReport:
     # It logs each lost connection; what comes of that is in the one line of the BrokerError.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+    logging.getLogger("aiokafka").propagate = False
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -215,7 +217,7 @@ async def _send(made: _Feed, settings: Settings, pace: Pace) -> FeedReport:
             return await produce(
                 made.ticks,
                 producer=producer,
-                topic=topics.TICKS,
+                topic=topic,
                 pace=pace,
                 on_progress=view.update,
                 stop=stop,

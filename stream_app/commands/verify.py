@@ -53,7 +53,9 @@ def verify(wait: float, config: Path | None, as_json: bool) -> None:
     checks = asyncio.run(run_checks(settings, wait))
     passed = all(check.passed for check in checks)
     for check in checks:
-        mark = click.style("passed", fg="green") if check.passed else click.style("FAILED", fg="red")
+        mark = (
+            click.style("passed", fg="green") if check.passed else click.style("FAILED", fg="red")
+        )
         click.echo(f"{mark}  {check.name}: {check.detail}", err=as_json)
     if as_json:
         print_json({"passed": passed, "checks": checks})

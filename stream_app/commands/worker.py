@@ -27,7 +27,7 @@ def worker(config: Path | None) -> None:
     workers of one CONSUMER_GROUP share the partitions. Exit code 0 after a signal, 2 when it
     cannot start or must not go on.
     """
-    from stream_app.app import run_worker  # noqa: PLC0415 - Faust and the models, seconds to import
+    from stream_app.app import run_worker
 
     settings = load_settings(config)
     log_to_stderr(settings.log_level)

@@ -10,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stream_app.codec import MAX_PRICE, MIN_PRICE, SYMBOL_PATTERN
@@ -136,8 +135,6 @@ class _Reader:
         may_miss = role in {"size", "volume"}
         column = self._columns[role]
         try:
-            if pa.types.is_string(column.type):
-                column = pc.utf8_trim_whitespace(column)
             values = column.cast(pa.float64(), safe=False).to_numpy()
         except pa.ArrowInvalid:  # text among the numbers: find it
             values = pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(dtype=np.float64)

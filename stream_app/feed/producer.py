@@ -21,7 +21,7 @@ from stream_app.settings import Settings
 _LOOK_UP_S: Final = 0.2
 """Longest sleep, so that a stop is noticed soon."""
 _BATCH_BYTES: Final = 65_536
-_CONNECT_TIMEOUT_S: Final = 5.0
+_CONNECT_TIMEOUT_S: Final = 10.0
 _STOP_TIMEOUT_S: Final = 5.0
 
 

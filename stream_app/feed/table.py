@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as arrow_parquet
 
@@ -40,8 +41,8 @@ class Table(Protocol):
     def read(self, positions: Sequence[int]) -> dict[int, Any]:
         """The columns at these positions, each a `pyarrow.ChunkedArray` of the same length.
 
-        Their types are string, integer, float, decimal, date, timestamp or null. Blocks on
-        reading the file; call it once.
+        Their types are string, integer, float, decimal, date, timestamp or null. Strings have
+        no blanks around them, and an empty one is null. Blocks on reading the file; call it once.
         """
         ...
 
@@ -166,7 +167,7 @@ class _Csv:
             ) from None
         if not table.num_rows:
             raise _no_rows(self._path)
-        return {position: table.column(str(position)) for position in positions}
+        return {position: _trimmed(table.column(str(position))) for position in positions}
 
     def place(self, row: int) -> str:
         """`line N`, counting the header and the empty lines: where an editor shows it."""
@@ -216,7 +217,7 @@ class _Parquet:
                 f"{self._path}: column {name!r} holds {column.type}; looked for numbers, text or "
                 "times; name another one with --column ROLE=NAME"
             )
-        return column
+        return _trimmed(column) if pa.types.is_string(column.type) else column
 
     def place(self, row: int) -> str:
         """`row N`, from 1."""
@@ -226,6 +227,11 @@ class _Parquet:
 def _is_value(name: str) -> bool:
     """Whether a header's field looks like a price or a time, which no name does."""
     return re.match(r"\s*[+-]?\.?\d+(\.\d*)?\s*$|\s*\d{4}-\d\d-\d\d", name) is not None
+
+
+def _trimmed(texts: Any) -> Any:
+    trimmed = pc.utf8_trim_whitespace(texts)
+    return pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
 
 
 def _no_rows(path: Path) -> SourceError:

@@ -7,7 +7,6 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stream_app.codec import EARLIEST_TS, LATEST_TS
@@ -39,7 +38,8 @@ def epoch_ms(column: Any) -> NDArray[np.int64]:
     millisecond are cut off; numbers with a fraction are rounded to the millisecond.
 
     Args:
-        column: a `pyarrow.ChunkedArray` of integers, floats, text, dates or timestamps.
+        column: a `pyarrow.ChunkedArray` of integers, floats, text, dates or timestamps,
+            as a `Table` gives them.
 
     Raises:
         BadTimeError: a time is null, in no known format, in another format or unit than most, or
@@ -63,8 +63,6 @@ def epoch_ms(column: Any) -> NDArray[np.int64]:
 
 def _as_numbers(column: Any) -> NDArray[Any] | None:
     """The column as int64 where it is exact, else as float64; None for text that is neither."""
-    if pa.types.is_string(column.type):
-        column = pc.utf8_trim_whitespace(column)
     for target in (pa.int64(), pa.float64()):
         try:
             return np.asarray(column.cast(target).to_numpy())

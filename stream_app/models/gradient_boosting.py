@@ -1,6 +1,6 @@
 """Gradient boosted trees: trained by LightGBM, served by ONNX Runtime."""
 
-# ruff: noqa: PLC0415 - the worker imports this module and must not pay for a trainer's imports
+# The worker imports this module: what only training needs is imported where it trains.
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The Kalman model: the trend of `kalman_filter.py` with noise learned by maximum likelihood."""
 
-# ruff: noqa: PLC0415 - the worker imports this module and must not pay for a trainer's imports
+# The worker imports this module: what only training needs is imported where it trains.
 
 from __future__ import annotations
 

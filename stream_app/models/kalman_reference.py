@@ -4,7 +4,7 @@ The property test compares them over random ticks; every training compares them 
 bars with the noise it found, so a recursion that went wrong is never promoted.
 """
 
-# ruff: noqa: PLC0415 - the worker imports this module and must not pay for a trainer's imports
+# The worker imports this module: what only training needs is imported where it trains.
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ closed bars once when a bar opens, keeps the states, and then runs one step a ti
 a batch in one call: about 30 times less work than whole sequences.
 """
 
-# ruff: noqa: PLC0415 - the worker imports this module and must not pay for a trainer's imports
+# The worker imports this module: what only training needs is imported where it trains.
 
 from __future__ import annotations
 

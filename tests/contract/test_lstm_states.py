@@ -54,6 +54,7 @@ def test_states_go_with_their_history(lstm: Trained) -> None:
     rows = live_rows(20, histories=3)
     member.predict(rows)
     assert len(member._after) == 3
+    assert all(after.base is None for after in member._after.values())  # none holds the others
     del rows
     gc.collect()
     assert len(member._after) == 0

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from stream_app.errors import TrainingError
 from stream_app.models import kalman as kalman_model
@@ -92,7 +93,9 @@ def test_a_filter_before_its_first_tick_can_be_restored() -> None:
     assert restored.to_state() == started().to_state()
 
 
-def simulated(noise: KalmanNoise, count: int = 3000) -> tuple[np.ndarray, np.ndarray]:
+def simulated(
+    noise: KalmanNoise, count: int = 3000
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     rng = np.random.default_rng(4)
     velocity = np.cumsum(rng.normal(0, math.sqrt(noise.q_velocity), count))
     walk = rng.normal(0, math.sqrt(noise.q_level), count)
@@ -129,8 +132,8 @@ def test_the_found_noise_makes_the_innovations_standard() -> None:
 
 def test_odd_series_give_a_noise_too() -> None:
     times = START_MS + BAR_MS * np.arange(1000, dtype=np.int64)
-    line = 10 + 1e-4 * np.arange(1000)
-    step = 10 + 0.1 * (np.arange(1000) > 500)
+    line = np.array([10 + 1e-4 * i for i in range(1000)])
+    step = np.array([10.0] * 500 + [10.1] * 500)
     halted = np.where(np.arange(1000) > 500, times + 400 * BAR_MS, times)
     for prices, ts in ((line, times), (step, times), (line, halted)):
         assert isinstance(fit_noise(prices, ts, BAR_MS), KalmanNoise)

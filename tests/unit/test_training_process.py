@@ -28,7 +28,7 @@ def conditions() -> tuple[int, object, str, list[str], set[str]]:
 
 
 def torch_threads() -> int:
-    import torch  # noqa: PLC0415 - in the pool's process, after it was made ready
+    import torch  # in the pool's process, after it was made ready
 
     return torch.get_num_threads()
 

@@ -1,0 +1,168 @@
+"""`stream-app demo`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from stream_app.commands.options import config_option, json_option, log_to_stderr, print_json
+from stream_app.errors import ConfigError
+from stream_app.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from stream_app.brokers import Broker
+    from stream_app.demo.story import Story
+    from stream_app.demo.ticks import History
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  stream-app demo
+  stream-app demo --for 120 --json
+  stream-app demo --history bars.csv.gz --rate 200
+  KAFKA_HOME=/opt/kafka stream-app demo --broker kafka
+"""
+)
+@click.option(
+    "--for", "seconds", type=click.FloatRange(1), metavar="SECONDS", help="End by itself."
+)
+@click.option(
+    "--history",
+    "file",
+    type=click.Path(path_type=Path),
+    help="A file of ticks or bars instead of a synthetic month.",
+)
+@click.option(
+    "--rate",
+    default=20.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 100_000),
+    help="Live ticks a second.",
+)
+@click.option(
+    "--broker",
+    type=click.Choice(["embedded", "kafka"]),
+    default="embedded",
+    show_default=True,
+    help="The broker to start; kafka is the distribution in KAFKA_HOME.",
+)
+@config_option
+@json_option
+def demo(
+    seconds: float | None,
+    file: Path | None,
+    rate: float,
+    broker: str,
+    config: Path | None,
+    as_json: bool,
+) -> None:
+    """Run everything at once: broker, topics, a month of history, live ticks, worker, live view.
+
+    All of it lives on this machine, in a temporary folder, and is gone afterwards. The history
+    is fed as fast as it goes; the first four-model prediction comes within 90 seconds.
+    """
+    from stream_app.demo.story import Story
+    from stream_app.demo.ticks import history
+
+    settings = load_settings(config)
+    log_to_stderr("ERROR")
+    given = history(file)
+    with (
+        tempfile.TemporaryDirectory(prefix="stream-app-demo-") as folder,
+        _broker(broker) as started,
+    ):
+        story = Story(broker=started.name, history_total=given.count)
+        log = Path(folder) / "worker.log"
+        try:
+            asyncio.run(_run(settings, started, Path(folder), log, given, story, rate, seconds))
+        except BaseException:
+            if log.exists():
+                click.echo(log.read_text(errors="replace")[-2000:], err=True)
+            raise
+    if as_json:
+        print_json(story.summary())
+    else:
+        _say(story)
+
+
+def _broker(kind: str) -> Broker:
+    if kind == "embedded":
+        from stream_app.brokers.embedded import EmbeddedBroker
+
+        return EmbeddedBroker()
+    from stream_app.brokers.kafka import KafkaBroker
+
+    home = os.environ.get("KAFKA_HOME")
+    if not home:
+        raise ConfigError("KAFKA_HOME is not set: it is the directory of an Apache Kafka 4")
+    return KafkaBroker(Path(home))
+
+
+async def _run(
+    settings: Settings,
+    broker: Broker,
+    folder: Path,
+    log: Path,
+    given: History,
+    story: Story,
+    rate: float,
+    seconds: float | None,
+) -> None:
+    import signal
+
+    from stream_app.brokers.process import free_ports
+    from stream_app.demo.run import demo_settings, run_demo
+    from stream_app.demo.view import show
+    from stream_app.topics import load_topics
+
+    chosen = demo_settings(settings, broker.settings_overrides, folder, free_ports(1)[0])
+    topics = load_topics(chosen.topics_file)
+    showing = asyncio.create_task(show(story, Console(stderr=True)))
+    with log.open("wb") as worker_log:
+        running = asyncio.create_task(
+            run_demo(
+                chosen,
+                topics,
+                given,
+                story,
+                per_second=rate,
+                seconds=seconds,
+                worker_log=worker_log.fileno(),
+            )
+        )
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, running.cancel)
+        try:
+            await running
+        finally:
+            showing.cancel()
+            await asyncio.gather(showing, return_exceptions=True)
+
+
+def _say(story: Story) -> None:
+    found = story.summary()
+    latency, rate = found["latency_ms"], found["ticks_per_second"]
+    lines = [
+        f"{found['ticks_sent']:,} ticks sent, {found['predictions']:,} predictions, "
+        f"{found['dead_letters']} dead letters, {found['late']} late",
+        "no four-model prediction yet"
+        if found["warm_up_seconds"] is None
+        else f"first four-model prediction after {found['warm_up_seconds']:.1f} s",
+    ]
+    if rate is not None:
+        lines.append(f"the history went through at {rate:,.0f} ticks a second")
+    if latency["p50"] is not None:
+        lines.append(
+            f"live: p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms, tick to prediction"
+        )
+    click.echo("\n".join(lines))
+    sys.stdout.flush()

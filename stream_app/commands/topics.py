@@ -1,0 +1,86 @@
+"""`stream-app topics`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+import click
+
+from stream_app.commands.options import config_option
+from stream_app.connection import client_settings, wait_until_reachable
+from stream_app.errors import TopicError
+from stream_app.settings import Settings, load_settings
+from stream_app.topics import ApplyReport, CheckReport, apply_topics, check_topics, load_topics
+
+_REACH_TIMEOUT_S: Final = 10.0
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  stream-app topics apply
+  KAFKA_BOOTSTRAP_SERVERS=kafka1:9092 stream-app topics check
+"""
+)
+def topics() -> None:
+    """Create the topics of topics.yaml, or compare them with the broker.
+
+    TOPICS_FILE names the file; the default is topics.yaml in the working directory.
+    """
+
+
+@topics.command()
+@config_option
+def apply(config: Path | None) -> None:
+    """Create what is missing, raise partition counts, alter configs; delete nothing.
+
+    Exit code 0 when the broker's topics are then as the file says, 2 when it would not do
+    something, with its reason.
+    """
+    applied, checked = asyncio.run(_apply(load_settings(config)))
+    for line in applied.changes or ("nothing to change",):
+        click.echo(line)
+    _tell_skipped(checked)
+    _refuse(applied.refusals)
+
+
+@topics.command()
+@config_option
+def check(config: Path | None) -> None:
+    """Compare partitions, replication and configs; changes nothing.
+
+    Exit code 0 when they are as the file says, 2 when one differs.
+    """
+    checked = asyncio.run(_check(load_settings(config)))
+    _tell_skipped(checked)
+    _refuse([mismatch.message for mismatch in checked.mismatches])
+    click.echo("all topics are as the file says")
+
+
+async def _apply(settings: Settings) -> tuple[ApplyReport, CheckReport]:
+    wanted = load_topics(settings.topics_file)
+    await wait_until_reachable(settings, _REACH_TIMEOUT_S)
+    client = client_settings(settings)
+    return await apply_topics(wanted, client), await check_topics(wanted, client)
+
+
+async def _check(settings: Settings) -> CheckReport:
+    wanted = load_topics(settings.topics_file)
+    await wait_until_reachable(settings, _REACH_TIMEOUT_S)
+    return await check_topics(wanted, client_settings(settings))
+
+
+def _tell_skipped(checked: CheckReport) -> None:
+    if checked.skipped:
+        listed = ", ".join(checked.skipped)
+        click.echo(f"not compared, as the broker does not report them: {listed}", err=True)
+
+
+def _refuse(problems: tuple[str, ...] | list[str]) -> None:
+    """All but the last as lines of their own; the last as the error that ends the command."""
+    for line in problems[:-1]:
+        click.echo(line, err=True)
+    if problems:
+        raise TopicError(problems[-1])

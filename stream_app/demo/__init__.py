@@ -1,0 +1,1 @@
+"""`stream-app demo`: everything at once on one machine, to see it work."""

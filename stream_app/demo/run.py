@@ -1,0 +1,211 @@
+"""Runs a demo: broker, topics, worker, history, live ticks, and the ear on what comes out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+
+from stream_app.codec import decode_retrain_event
+from stream_app.connection import client_settings
+from stream_app.demo.story import Story
+from stream_app.demo.ticks import History, live
+from stream_app.errors import StreamAppError
+from stream_app.feed.pace import Pace, Speed
+from stream_app.feed.producer import connected_producer, produce
+from stream_app.reader import open_reader, read_new
+from stream_app.schemas import Tick
+from stream_app.settings import Settings
+from stream_app.topics import Topics, apply_topics
+
+logger = logging.getLogger(__name__)
+
+LISTEN_S: Final = 5.0
+"""How long the end waits for the last predictions."""
+STOP_S: Final = 15.0
+
+
+async def run_demo(
+    settings: Settings,
+    topics: Topics,
+    history: History,
+    story: Story,
+    *,
+    per_second: float,
+    seconds: float | None,
+    worker_log: int,
+) -> None:
+    """Run until `seconds` have passed, or until this task is cancelled, as by Ctrl-C.
+
+    Args:
+        settings: of the demo's broker; the worker gets them through its environment.
+        topics: created first.
+        history: fed as fast as it goes.
+        story: told all that happens.
+        per_second: rate of the live ticks.
+        seconds: from the story's start; None is until cancelled.
+        worker_log: file descriptor for the worker's log.
+
+    Raises:
+        StreamAppError: a part cannot start, or the worker ended by itself.
+    """
+    await apply_topics(topics, client_settings(settings))
+    async with _worker(settings, worker_log) as process:
+        listening = asyncio.create_task(_listen(settings, topics, story))
+        asking = asyncio.create_task(_ask(settings, story))
+        feeding = asyncio.create_task(_feed(settings, topics, history, story, per_second))
+        ended = asyncio.create_task(process.wait())
+        tasks = (listening, asking, feeding, ended)
+        try:
+            left = None if seconds is None else max(0.0, seconds - story.seconds)
+            done, _ = await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            done = set()
+        story.phase = "ending"
+        await _cancel(feeding)
+        if ended in done:
+            await _cancel(listening, asking)
+            raise StreamAppError(
+                f"the worker ended with exit code {process.returncode}; see its log"
+            )
+        for task in done:
+            task.result()
+        await _hear_the_last(story)
+        await _cancel(listening, asking, ended)
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            story.worker = await _status(settings)
+
+
+@contextlib.asynccontextmanager
+async def _worker(settings: Settings, log: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "stream_app",
+        "worker",
+        env=os.environ | _environment(settings),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,  # Ctrl-C is the demo's, which ends the worker in order
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(process.wait(), STOP_S)
+            except TimeoutError:
+                process.kill()
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    names = (
+        "kafka_bootstrap_servers",
+        "kafka_session_timeout_seconds",
+        "kafka_idempotent_producer",
+        "data_dir",
+        "topics_file",
+        "web_port",
+    )
+    return {name.upper(): str(getattr(settings, name)) for name in names}
+
+
+async def _feed(
+    settings: Settings, topics: Topics, history: History, story: Story, per_second: float
+) -> None:
+    def on_progress(acknowledged: int, _ts: int) -> None:
+        story.sent = before + acknowledged
+
+    before = 0
+    async with connected_producer(settings) as producer:
+        story.phase = "feeding a month of history"
+        report = await produce(
+            history.ticks,
+            producer=producer,
+            topic=topics.ticks.name,
+            pace=Pace(Speed()),
+            on_progress=on_progress,
+        )
+        before = story.sent = report.ticks
+        story.phase = "the worker goes through the history"
+        while story.predictions < history.count:  # noqa: ASYNC110 - read by another task
+            await asyncio.sleep(0.05)
+        story.phase = f"live, {per_second:g} ticks a second"
+        stop = asyncio.Event()
+        sending = asyncio.ensure_future(
+            produce(
+                _noted(live(history.last, per_second), story),
+                producer=producer,
+                topic=topics.ticks.name,
+                pace=Pace(Speed(per_second=per_second)),
+                on_progress=on_progress,
+                stop=stop,
+            )
+        )
+        try:
+            await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            stop.set()
+            story.sent = before + (await sending).ticks
+            raise
+
+
+def _noted(ticks: Iterator[Tick], story: Story) -> Iterator[Tick]:
+    for tick in ticks:
+        yield tick
+        # The producer has waited for the tick's time and is about to send it.
+        story.live_sent_at[tick.symbol, tick.ts] = time.monotonic()
+
+
+async def _listen(settings: Settings, topics: Topics, story: Story) -> None:
+    async with open_reader(client_settings(settings)) as consumer:
+        async for record in read_new(consumer, topics.predictions, topics.retrain_events):
+            if record.topic == topics.predictions.name:
+                story.take_prediction(record.value)
+            else:
+                story.take_retrain(decode_retrain_event(record.value))
+
+
+async def _ask(settings: Settings, story: Story) -> None:
+    while True:
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            story.worker = await _status(settings)
+        await asyncio.sleep(0.5)
+
+
+async def _status(settings: Settings) -> dict[str, Any]:
+    timeout = aiohttp.ClientTimeout(total=2)
+    url = f"http://{settings.web_host}:{settings.web_port}/status"
+    async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
+        status: dict[str, Any] = await response.json()
+        return status
+
+
+async def _hear_the_last(story: Story) -> None:
+    deadline = time.monotonic() + LISTEN_S
+    while story.predictions < story.sent and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+
+
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def demo_settings(
+    settings: Settings, overrides: dict[str, Any], folder: Path, port: int
+) -> Settings:
+    """The settings of a demo: its broker's, its own folder, a free port."""
+    return settings.model_copy(update={**overrides, "data_dir": folder / "data", "web_port": port})

@@ -1,0 +1,62 @@
+"""The ticks of a demo: a month of history, and live ones that go on from it."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from stream_app.errors import SourceError
+from stream_app.feed.files import read_ticks
+from stream_app.feed.synthetic import synthetic_ticks
+from stream_app.schemas import Tick
+
+SYMBOL: Final = "DEMO-USD"
+SEED: Final = 42
+DAYS: Final = 30
+TICKS_A_DAY: Final = 288 * 4
+DAY_MS: Final = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the demo feeds before it goes live."""
+
+    ticks: Iterable[Tick]
+    count: int
+    last: Tick
+    """The live ticks go on from its price and time."""
+
+
+def history(file: Path | None) -> History:
+    """A file's ticks, or a synthetic month that ends now. Blocks on reading.
+
+    Raises:
+        SourceError: the file cannot be understood, or has several symbols.
+    """
+    if file is None:
+        start = int(time.time() * 1000) - DAYS * DAY_MS
+        interval = DAY_MS / TICKS_A_DAY
+        endless = synthetic_ticks(symbols=[SYMBOL], seed=SEED, start_ms=start, interval_ms=interval)
+        ticks = list(itertools.islice(endless, DAYS * TICKS_A_DAY))
+        return History(ticks, len(ticks), ticks[-1])
+    read = read_ticks(file)
+    if len(read.symbols) > 1:
+        raise SourceError(f"{file}: {len(read.symbols)} symbols; the demo takes a file of one")
+    ticks = list(read.ticks)
+    return History(ticks, len(ticks), ticks[-1])
+
+
+def live(last: Tick, per_second: float) -> Iterator[Tick]:
+    """Ticks without end that go on where the history ended, in real time once they are paced."""
+    interval = 1000 / per_second
+    walk = synthetic_ticks(
+        symbols=[last.symbol], seed=SEED + 1, start_ms=last.ts + 1, interval_ms=interval
+    )
+    first = next(walk)
+    scale = last.price / first.price
+    for tick in walk:
+        yield replace(tick, price=tick.price * scale)

@@ -1,0 +1,187 @@
+"""topics.yaml, the only place that names topics: read, compared with the broker, applied to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka.errors import KafkaError
+
+from stream_app.errors import TopicError
+from stream_app.topic_admin import ActualTopic, RefusedError, TopicAdmin, connected
+from stream_app.topics_file import Service, Topics, TopicSpec, load_topics
+
+__all__ = [
+    "ApplyReport",
+    "CheckReport",
+    "Mismatch",
+    "Service",
+    "TopicSpec",
+    "Topics",
+    "apply_topics",
+    "check_topics",
+    "load_topics",
+    "require_topics",
+]
+
+_VISIBLE_TIMEOUT_S: Final = 30.0
+_POLL_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One difference between topics.yaml and the broker."""
+
+    topic: str
+    key: str
+    """What differs: "topic", "partitions", "replication" or the name of a config."""
+    message: str
+    """One line with both sides and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """How the broker's topics compare with topics.yaml."""
+
+    mismatches: tuple[Mismatch, ...]
+    skipped: tuple[str, ...]
+    """Configs that the broker does not report, as "topic: config": they cannot be compared.
+
+    Apache Kafka reports every config that it knows, so there only a misspelt one is skipped; the
+    embedded broker reports what a topic was created with.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyReport:
+    """What was done to the broker's topics, and what it would not do; a line each."""
+
+    changes: tuple[str, ...]
+    refusals: tuple[str, ...]
+
+
+async def check_topics(topics: Topics, client: Mapping[str, Any]) -> CheckReport:
+    """Compare the broker's topics with topics.yaml; changes nothing.
+
+    Waits on the broker. Called by `stream-app topics check` and by `require_topics`.
+
+    Args:
+        topics: what should be.
+        client: from `connection.client_settings`.
+
+    Raises:
+        BrokerError: the broker does not answer.
+    """
+    async with connected(client) as admin:
+        found = await admin.describe(spec.name for spec in topics.specs)
+    mismatches: list[Mismatch] = []
+    skipped: list[str] = []
+    for spec in topics.specs:
+        for item in _differences(spec, found.get(spec.name)):
+            if item.there is None:
+                skipped.append(f"{spec.name}: {item.key}")
+                continue
+            message = (
+                f"{spec.name}: {topics.file.name} says {item.wanted}, the broker has {item.there}; "
+                f"run `stream-app topics apply` or change {topics.file.name}"
+            )
+            mismatches.append(Mismatch(spec.name, item.key, message))
+    return CheckReport(tuple(mismatches), tuple(skipped))
+
+
+async def require_topics(topics: Topics, client: Mapping[str, Any]) -> None:
+    """Return if the broker's topics are as topics.yaml says. Waits on the broker.
+
+    Called by the worker before it starts: with other partition counts it would answer wrongly.
+
+    Raises:
+        TopicError: they are not; one line that names both sides of the first difference.
+        BrokerError: the broker does not answer.
+    """
+    mismatches = (await check_topics(topics, client)).mismatches
+    if mismatches:
+        more = f" (and {len(mismatches) - 1} more differences)" if len(mismatches) > 1 else ""
+        raise TopicError(mismatches[0].message + more)
+
+
+async def apply_topics(topics: Topics, client: Mapping[str, Any]) -> ApplyReport:
+    """Create what is missing, raise partition counts, alter configs; delete nothing.
+
+    Returns once the broker lists all topics, with leaders. To apply twice is to apply once.
+    Waits on the broker. Called by `stream-app topics apply`, the demo and the tests.
+
+    Args:
+        topics: what should be.
+        client: from `connection.client_settings`.
+
+    Raises:
+        TopicError: the broker refuses to create a topic, with its reason.
+        BrokerError: the broker does not answer.
+    """
+    changes: list[str] = []
+    refusals: list[str] = []
+    async with connected(client) as admin:
+        found = await admin.describe(spec.name for spec in topics.specs)
+        for spec in topics.specs:
+            actual = found.get(spec.name)
+            if actual is None:
+                await admin.create(spec)
+                changes.append(f"{spec.name}: created, {spec.partitions} partitions")
+                continue
+            for item in _differences(spec, actual):
+                if item.there is None:
+                    continue
+                try:
+                    changes.append(await _change(admin, spec, actual, item.key))
+                except (KafkaError, RefusedError) as error:
+                    refusals.append(
+                        f"{spec.name}: {topics.file.name} says {item.wanted}, the broker keeps "
+                        f"{item.there}: {error}; change {topics.file.name}, or delete the topic "
+                        "and apply again"
+                    )
+        await _until_listed(admin, topics)
+    return ApplyReport(tuple(changes), tuple(refusals))
+
+
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    key: str
+    wanted: str
+    there: str | None
+    """None for a config that the broker does not report."""
+
+
+def _differences(spec: TopicSpec, actual: ActualTopic | None) -> Iterator[_Difference]:
+    if actual is None:
+        yield _Difference("topic", f"{spec.partitions} partitions", "no such topic")
+        return
+    if actual.partitions != spec.partitions:
+        yield _Difference("partitions", f"{spec.partitions} partitions", f"{actual.partitions}")
+    if actual.replication != spec.replication:
+        yield _Difference("replication", f"replication {spec.replication}", f"{actual.replication}")
+    for key, wanted in spec.configs.items():
+        there = actual.configs.get(key)
+        if there != wanted:
+            yield _Difference(key, f"{key} {wanted}", there)
+
+
+async def _change(admin: TopicAdmin, spec: TopicSpec, actual: ActualTopic, key: str) -> str:
+    if key == "replication":
+        raise RefusedError("changing it takes kafka-reassign-partitions.sh")
+    if key == "partitions":
+        await admin.raise_partitions(spec.name, actual, spec.partitions)
+        return (
+            f"{spec.name}: partitions raised from {actual.partitions} to {spec.partitions}; its "
+            "symbols move to other partitions and start anew there"
+        )
+    await admin.set_config(spec.name, actual, key, spec.configs[key])
+    return f"{spec.name}: {key} set from {actual.configs[key]} to {spec.configs[key]}"
+
+
+async def _until_listed(admin: TopicAdmin, topics: Topics) -> None:
+    names = [spec.name for spec in topics.specs]
+    async with asyncio.timeout(_VISIBLE_TIMEOUT_S):
+        while len(await admin.describe(names)) < len(names):  # noqa: ASYNC110 - the broker tells
+            await asyncio.sleep(_POLL_S)

@@ -1,0 +1,93 @@
+"""Brokers for the tests: the embedded one always, Apache Kafka where KAFKA_HOME is set."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import yaml
+
+from stream_app.brokers import Broker
+from stream_app.brokers.embedded import EmbeddedBroker
+from stream_app.brokers.kafka import KafkaBroker
+from stream_app.connection import client_settings
+from stream_app.settings import Settings, load_settings
+from stream_app.topics import Topics, apply_topics, load_topics
+
+TOPICS_YAML = Path(__file__).parents[1] / "topics.yaml"
+KAFKA_HOME = os.environ.get("KAFKA_HOME")
+needs_kafka = pytest.mark.skipif(not KAFKA_HOME, reason="KAFKA_HOME is not set: no Apache Kafka")
+
+
+class SettingsFor(Protocol):
+    """Makes settings for the test's broker, with the test's own topics, group and data."""
+
+    def __call__(self, **overrides: Any) -> Settings: ...
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that talks to a broker, so that `-m "not broker"` leaves them out."""
+    for item in items:
+        if {"broker", "kafka_home"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.broker)
+
+
+@pytest.fixture
+def kafka_home() -> Path:
+    """The Kafka distribution, for a test that starts, stops and kills a Kafka of its own."""
+    if not KAFKA_HOME:
+        pytest.skip("KAFKA_HOME is not set: no Apache Kafka")
+    return Path(KAFKA_HOME)
+
+
+@pytest.fixture(scope="session", params=["embedded", pytest.param("kafka", marks=needs_kafka)])
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """A running broker, shared by all tests: tell topics and groups apart by `settings_for`."""
+    started: Broker = (
+        EmbeddedBroker() if request.param == "embedded" else KafkaBroker(Path(KAFKA_HOME or ""))
+    )
+    with started:
+        yield started
+
+
+@pytest.fixture
+def topics_file(tmp_path: Path) -> Path:
+    """The repository's topics.yaml with a prefix of the test's own before each name."""
+    prefix = f"t{uuid.uuid4().hex[:12]}."
+    content = yaml.safe_load(TOPICS_YAML.read_text())
+    content["topics"] = {prefix + name: topic for name, topic in content["topics"].items()}
+    for uses in content["services"].values():
+        for direction, names in uses.items():
+            uses[direction] = [prefix + name for name in names]
+    path = tmp_path / "topics.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+@pytest.fixture
+def settings_for(broker: Broker, tmp_path: Path, topics_file: Path) -> SettingsFor:
+    """A function from overrides to settings."""
+
+    def make(**overrides: Any) -> Settings:
+        own = {
+            "consumer_group": f"{tmp_path.name}-{uuid.uuid4().hex[:12]}",
+            "data_dir": tmp_path / "data",
+            "topics_file": topics_file,
+            "web_port": 0,
+        }
+        return load_settings(**(broker.settings_overrides | own | overrides))
+
+    return make
+
+
+@pytest.fixture
+async def topics_on_broker(settings_for: SettingsFor) -> Topics:
+    """The test's own topics, created."""
+    settings = settings_for()
+    topics = load_topics(settings.topics_file)
+    await apply_topics(topics, client_settings(settings))
+    return topics

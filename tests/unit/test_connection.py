@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from faust.auth import SASLCredentials, SSLCredentials
+
+from stream_app.connection import client_settings, faust_credentials, wait_until_reachable
+from stream_app.errors import BrokerError, ConfigError
+from stream_app.settings import load_settings
+
+SASL = {"kafka_sasl_username": "me", "kafka_sasl_password": "hush-hush"}
+
+
+def test_plaintext_needs_nothing_more() -> None:
+    settings = load_settings(kafka_bootstrap_servers="a:1,b:2")
+    assert client_settings(settings) == {
+        "bootstrap_servers": "a:1,b:2",
+        "security_protocol": "PLAINTEXT",
+    }
+    assert faust_credentials(settings) is None
+
+
+def test_sasl_carries_the_password_to_both_clients() -> None:
+    settings = load_settings(
+        kafka_security_protocol="SASL_PLAINTEXT", kafka_sasl_mechanism="SCRAM-SHA-256", **SASL
+    )
+    arguments = client_settings(settings)
+    assert arguments["security_protocol"] == "SASL_PLAINTEXT"
+    assert arguments["sasl_mechanism"] == "SCRAM-SHA-256"
+    assert arguments["sasl_plain_username"] == "me"
+    assert arguments["sasl_plain_password"] == "hush-hush"
+    credentials = faust_credentials(settings)
+    assert isinstance(credentials, SASLCredentials)
+    assert (credentials.username, credentials.password) == ("me", "hush-hush")
+    assert credentials.mechanism.value == "SCRAM-SHA-256"
+    assert credentials.protocol.value == "SASL_PLAINTEXT"
+
+
+def test_sasl_over_tls_has_both() -> None:
+    settings = load_settings(kafka_security_protocol="SASL_SSL", **SASL)
+    arguments = client_settings(settings)
+    assert isinstance(arguments["ssl_context"], ssl.SSLContext)
+    assert arguments["sasl_mechanism"] == "SCRAM-SHA-512"
+    credentials = faust_credentials(settings)
+    assert isinstance(credentials, SASLCredentials)
+    assert credentials.protocol.value == "SASL_SSL"
+
+
+def test_tls_verifies_the_broker() -> None:
+    settings = load_settings(kafka_security_protocol="SSL")
+    context = client_settings(settings)["ssl_context"]
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    credentials = faust_credentials(settings)
+    assert isinstance(credentials, SSLCredentials)
+    assert credentials.context.check_hostname
+
+
+@pytest.mark.parametrize("key", ["kafka_ssl_cafile", "kafka_ssl_certfile", "kafka_ssl_keyfile"])
+def test_a_missing_file_is_named(key: str, tmp_path: Path) -> None:
+    settings = load_settings(kafka_security_protocol="SSL", **{key: tmp_path / "absent.pem"})
+    for build in (client_settings, faust_credentials):
+        with pytest.raises(ConfigError, match=rf"^{key.upper()}=.*absent\.pem: no such file"):
+            build(settings)
+
+
+@pytest.mark.parametrize("key", ["kafka_ssl_cafile", "kafka_ssl_certfile"])
+def test_a_file_that_is_no_certificate_is_named(key: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.pem"
+    path.write_text("no certificate")
+    settings = load_settings(kafka_security_protocol="SSL", **{key: path})
+    with pytest.raises(ConfigError, match=rf"^{key.upper()}=.*bad\.pem: cannot be used.*PEM"):
+        client_settings(settings)
+
+
+def test_a_key_without_its_certificate_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    path.write_text("key")
+    settings = load_settings(kafka_security_protocol="SSL", kafka_ssl_keyfile=path)
+    with pytest.raises(ConfigError, match="KAFKA_SSL_CERTFILE"):
+        client_settings(settings)
+
+
+@pytest.mark.parametrize("servers", ["host:port", "host:0", "host:70000", "[::1", "a:1,,b:1"])
+def test_servers_that_are_no_addresses_are_refused(servers: str) -> None:
+    with pytest.raises(ConfigError, match=r"^KAFKA_BOOTSTRAP_SERVERS=.*host:port"):
+        client_settings(load_settings(kafka_bootstrap_servers=servers))
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+async def test_no_broker_is_one_line_and_no_flood(
+    closed_port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = load_settings(kafka_bootstrap_servers=f"127.0.0.1:{closed_port}")
+    with caplog.at_level(logging.DEBUG), pytest.raises(BrokerError) as refusal:
+        await wait_until_reachable(settings, 0.5)
+    message = str(refusal.value)
+    assert message.startswith(f"no broker answers at 127.0.0.1:{closed_port} within 0.5 s (")
+    assert "refused" in message or "Connect call failed" in message
+    assert "docker compose up -d kafka" in message
+    assert "\n" not in message
+    assert [record for record in caplog.records if record.name.startswith("aiokafka")] == []
+    assert logging.getLogger("aiokafka").propagate
+
+
+async def test_a_port_that_never_answers_ends_in_time(silent_port: int) -> None:
+    settings = load_settings(kafka_bootstrap_servers=f"127.0.0.1:{silent_port}")
+    with pytest.raises(BrokerError, match="within 0.5 s"):
+        await wait_until_reachable(settings, 0.5)

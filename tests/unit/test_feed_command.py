@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from stream_app.cli import main
+from stream_app.codec import encode_tick
+from stream_app.commands import feed as command
+from stream_app.feed.synthetic import synthetic_ticks
+from tests.unit.test_feed_producer import FakeProducer
+
+ROOT = Path(__file__).parents[2]
+BARS = """time,open,high,low,close,volume
+2022-01-01T00:00:00Z,10,12,9,11,4
+2022-01-01T00:01:00Z,11,12,9,10,8
+"""
+
+
+@pytest.fixture
+def producer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeProducer:
+    fake = FakeProducer(topic="market.ticks.v1")
+
+    @contextlib.asynccontextmanager
+    async def connected(settings: Any) -> AsyncIterator[FakeProducer]:
+        yield fake
+
+    monkeypatch.setattr(command, "connected_producer", connected)
+    monkeypatch.setenv("TOPICS_FILE", str(ROOT / "topics.yaml"))
+    monkeypatch.chdir(tmp_path)
+    return fake
+
+
+@pytest.fixture
+def bars(tmp_path: Path) -> str:
+    path = tmp_path / "btc.csv"
+    path.write_text(BARS)
+    return str(path)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(command.feed, arguments, catch_exceptions=False)
+
+
+def test_a_file_is_fed_and_reported_as_json(producer: FakeProducer, bars: str) -> None:
+    result = run(bars, "--symbol", "BTC-USD", "--json")
+
+    report = json.loads(result.stdout.splitlines()[-1])
+    values = [json.loads(value) for _, value in producer.records]
+    assert result.exit_code == 0
+    assert [value["price"] for value in values] == [10, 9, 12, 11, 11, 12, 9, 10]
+    assert {key for key, _ in producer.records} == {b"BTC-USD"}
+    assert report.pop("seconds") >= 0
+    assert report.pop("ticks_per_second") > 0
+    assert report == {
+        "ticks": 8,
+        "symbols": ["BTC-USD"],
+        "first_ts": 1_640_995_200_000,
+        "last_ts": 1_640_995_305_000,
+    }
+
+
+def test_without_json_the_report_is_a_sentence(producer: FakeProducer, bars: str) -> None:
+    result = run(bars, "--limit", "5")
+
+    assert len(producer.records) == 5
+    assert result.stdout.startswith("5 ticks of BTC sent and acknowledged in 0.")
+    assert result.stdout.endswith("event time 2022-01-01T00:00:00Z to 2022-01-01T00:01:00Z\n")
+
+
+def test_columns_are_mapped_and_notices_shown(producer: FakeProducer, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("when,cost\n2022-01-02,2\n2022-01-01,1\n")
+
+    result = run(str(path), "--column", "time=when", "--column", "price=cost")
+
+    assert [json.loads(value)["price"] for _, value in producer.records] == [1, 2]
+    assert result.stderr == f"feed: {path}: newest row first; turned round\n"
+
+
+def test_synthetic_ticks_are_those_of_the_seed(producer: FakeProducer) -> None:
+    run(
+        *("synthetic", "--symbol", "A", "--symbol", "B", "--ticks", "50", "--seed", "3"),
+        *("--start", "2022-01-01T01:00+01:00", "--interval-ms", "250"),
+    )
+
+    expected = synthetic_ticks(
+        symbols=["A", "B"], seed=3, start_ms=1_640_995_200_000, interval_ms=250.0
+    )
+    assert sorted(producer.records) == sorted(
+        (tick.symbol.encode(), encode_tick(tick)) for tick in itertools.islice(expected, 50)
+    )
+
+
+def test_counted_synthetic_ticks_end_now(producer: FakeProducer) -> None:
+    result = run("synthetic", "--ticks", "100", "--limit", "60", "--json")
+
+    report = json.loads(result.stdout)
+    assert report["ticks"] == 60
+    assert report["symbols"] == ["SYNTHETIC"]
+    assert -5000 < report["last_ts"] - time.time() * 1000 <= 0
+    assert report["last_ts"] - report["first_ts"] == 59_000
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_endless_ticks_cleanly(
+    producer: FakeProducer, number: signal.Signals
+) -> None:
+    producer.on_send = lambda: len(producer.sent) == 50 and os.kill(os.getpid(), number)
+
+    result = run("synthetic", "--speed", "1000/s", "--json")
+
+    report = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert report["ticks"] == len(producer.records)
+    assert 50 <= report["ticks"] < 500
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["synthetic", "--column", "time=t"], "--column is for files"),
+        (["a.csv", "--ticks", "5"], "--ticks is for synthetic ticks"),
+        (["a.csv", "--seed", "5"], "--seed is for synthetic ticks"),
+        (["a.csv", "--start", "2022-01-01"], "--start is for synthetic ticks"),
+        (["a.csv", "--interval-ms", "5"], "--interval-ms is for synthetic ticks"),
+        (["a.csv", "--symbol", "A", "--symbol", "B"], "one --symbol for a file"),
+        (["a.csv", "--speed", "fast"], "'fast' is no speed: looked for max"),
+        (["synthetic", "--start", "soon"], "'soon' is no ISO 8601 time"),
+        (["synthetic", "--start", "1970-01-01"], "'1970-01-01' is outside 2000 to 2100"),
+        (["synthetic", "--limit", "0"], "--limit"),
+        (["a.csv"], "a.csv: no such file; looked for CSV"),
+        (["a.csv", "--column", "t=x"], "--column t=x: wanted ROLE=NAME"),
+        (["synthetic", "--speed", "max"], "would lie in the future"),
+        (["synthetic", "--symbol", "a b"], "--symbol 'a b': looked for"),
+    ],
+)
+def test_a_wrong_call_is_refused_in_one_line(
+    producer: FakeProducer,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    found: str,
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["feed", *arguments])
+
+    told = capsys.readouterr()
+    assert end.value.code == 2
+    assert found in told.err
+    assert told.err.count("\n") == 1
+    assert told.out == ""
+    assert not producer.sent
+
+
+def test_help_shows_examples() -> None:
+    result = run("--help")
+
+    assert "  stream-app feed synthetic --symbol A --symbol B --speed 500/s\n" in result.stdout
