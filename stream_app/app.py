@@ -55,6 +55,9 @@ def build_faust_app(
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,
+        # Faust lets variables such as WEB_PORT or PROCESSING_GUARANTEE go before these arguments;
+        # settings.py alone reads the environment.
+        env={},
         autodiscover=False,
         datadir=settings.data_dir / "faust",
         loop=asyncio.get_running_loop(),

@@ -99,10 +99,12 @@ async def wait_until_reachable(settings: Settings, timeout_s: float) -> None:
             finally:
                 await admin.close()
             if clock() + _RETRY_S > deadline:
+                secured = settings.kafka_security_protocol != "PLAINTEXT"
+                also = ", and check the KAFKA_SASL_ and KAFKA_SSL_ settings" if secured else ""
                 raise BrokerError(
                     f"no broker answers at {settings.kafka_bootstrap_servers} within "
                     f"{timeout_s:g} s ({reason}); start one with `docker compose up -d kafka` or "
-                    "set KAFKA_BOOTSTRAP_SERVERS"
+                    f"set KAFKA_BOOTSTRAP_SERVERS{also}"
                 )
             await asyncio.sleep(_RETRY_S)
 

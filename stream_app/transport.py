@@ -21,6 +21,7 @@ from mode.utils.futures import notify
 
 from stream_app.connection import FETCH_MAX_WAIT_MS
 
+
 class Batch:
     """Consecutive records of one partition, in the order of their offsets; never empty."""
 

@@ -15,8 +15,9 @@ Answers that differ
   partition alone wakes at once. So: a small `fetch_max_wait_ms`.
 - `max_partition_fetch_bytes` is not honoured: one answer had 1,000 records where 1,000 bytes were
   asked for. `max_poll_records` is the client's and is.
-- Group joins take half of the session timeout, 3 s of 6 s. A stopped member is replaced after its
-  session timeout plus one join, and its later commit is refused, as it must be.
+- Group joins take half of the session timeout, 3 s of 6 s, and 11 s where the group's only member
+  has just left or been killed. A frozen member is replaced after its session timeout plus one
+  join, and its later commit is refused, as it must be.
 
 What it lacks
 - Idempotent and transactional producers (InitProducerId fails).

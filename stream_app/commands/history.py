@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from stream_app.commands.options import config_option, json_option, log_to_stderr, print_json
 from stream_app.schemas import RetrainEvent
-from stream_app.settings import MODEL_NAMES, Settings, load_settings
+from stream_app.settings import Settings, load_settings
+from stream_app.tables import history_table
 
 REACH_TIMEOUT_S = 10.0
 
@@ -59,28 +59,3 @@ async def read_history(settings: Settings) -> list[RetrainEvent]:
         records = await read_last(consumer, topics.retrain_events, 100_000)
     events = [decode_retrain_event(record.value or b"") for record in records]
     return [event for event in events if event.state != "started"]
-
-
-def history_table(events: list[RetrainEvent]) -> Table:
-    """The cycles as a table, oldest first."""
-    table = Table(title="Retrain cycles", title_justify="left")
-    table.add_column("ended (UTC)")
-    table.add_column("trigger")
-    table.add_column("state")
-    table.add_column("took", justify="right")
-    for name in MODEL_NAMES:
-        table.add_column(name, justify="right")
-    table.add_column("rows", justify="right")
-    table.add_column("symbols")
-    for event in events:
-        took = f"{event.duration_seconds:.1f} s"
-        table.add_row(
-            event.timestamp[:19],
-            event.trigger,
-            event.state if not event.reasons else f"{event.state}: {event.reasons[0]}",
-            f"[red]{took}[/]" if event.exceeded else took,
-            *(f"{event.model_seconds.get(name, 0.0):.1f} s" for name in MODEL_NAMES),
-            str(event.rows),
-            ", ".join(event.symbols[:3]) + (" ..." if len(event.symbols) > 3 else ""),
-        )
-    return table

@@ -28,7 +28,8 @@ def log_to_stderr(level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # Both libraries tell of their inner life at INFO and of each lost connection at ERROR.
     logging.getLogger("aiokafka").setLevel(max(logging.WARNING, logging.getLevelName(level)))
-    for name in ("faust", "mode"):
+    # Faust's services log under the name of the module that their class is in.
+    for name in ("faust", "mode", "stream_app.transport"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
 
 

@@ -13,10 +13,10 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from stream_app.commands.history import history_table
 from stream_app.demo.story import Story
 from stream_app.feed.progress import utc
 from stream_app.settings import MODEL_NAMES
+from stream_app.tables import history_table
 
 REFRESH_S: Final = 0.2
 PLAIN_EVERY_S: Final = 3.0

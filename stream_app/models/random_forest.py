@@ -23,7 +23,7 @@ DEPTH: Final = 12
 FEATURE_SHARE: Final = 1 / 3
 LEAF_SHARE: Final = 1 / 80
 """A leaf holds at least this share of the rows: 90 of a month's. With 10 a leaf, the forest's
-holdout error on a month of prices was 0.4% above the last price's; so it is 0.1% below."""
+holdout error on a month of prices was 0.4% above the last price's; so it is within 0.1% of it."""
 
 
 class RandomForestForecaster:

@@ -74,7 +74,9 @@ def test_within_the_grace_the_order_of_arrival_does_not_matter(
     delays = data.draw(
         st.lists(st.integers(0, GRACE_MS), min_size=len(straight), max_size=len(straight))
     )
-    arrival = [pair[0] for pair in sorted(zip(straight, delays, strict=True), key=lambda p: p[0].ts + p[1])]
+    arrival = [
+        pair[0] for pair in sorted(zip(straight, delays, strict=True), key=lambda p: p[0].ts + p[1])
+    ]
     one, closed_one = run(straight)
     two, closed_two = run(arrival)
     assert shape([*closed_one, *one.open_bars]) == shape([*closed_two, *two.open_bars])

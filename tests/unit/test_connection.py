@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from faust.auth import SASLCredentials, SSLCredentials
@@ -13,7 +14,7 @@ from stream_app.connection import client_settings, faust_credentials, wait_until
 from stream_app.errors import BrokerError, ConfigError
 from stream_app.settings import load_settings
 
-SASL = {"kafka_sasl_username": "me", "kafka_sasl_password": "hush-hush"}
+SASL: dict[str, Any] = {"kafka_sasl_username": "me", "kafka_sasl_password": "hush-hush"}
 
 
 def test_plaintext_needs_nothing_more() -> None:
@@ -33,7 +34,7 @@ def test_sasl_carries_the_password_to_both_clients() -> None:
     assert arguments["security_protocol"] == "SASL_PLAINTEXT"
     assert arguments["sasl_mechanism"] == "SCRAM-SHA-256"
     assert arguments["sasl_plain_username"] == "me"
-    assert arguments["sasl_plain_password"] == "hush-hush"
+    assert arguments["sasl_plain_password"] == SASL["kafka_sasl_password"]
     credentials = faust_credentials(settings)
     assert isinstance(credentials, SASLCredentials)
     assert (credentials.username, credentials.password) == ("me", "hush-hush")
@@ -123,5 +124,5 @@ async def test_no_broker_is_one_line_and_no_flood(
 
 async def test_a_port_that_never_answers_ends_in_time(silent_port: int) -> None:
     settings = load_settings(kafka_bootstrap_servers=f"127.0.0.1:{silent_port}")
-    with pytest.raises(BrokerError, match="within 0.5 s"):
+    with pytest.raises(BrokerError, match=r"within 0\.5 s"):
         await wait_until_reachable(settings, 0.5)

@@ -115,7 +115,11 @@ def test_counted_synthetic_ticks_end_now(producer: FakeProducer) -> None:
 def test_a_signal_ends_endless_ticks_cleanly(
     producer: FakeProducer, number: signal.Signals
 ) -> None:
-    producer.on_send = lambda: len(producer.sent) == 50 and os.kill(os.getpid(), number)
+    def signal_after_50() -> None:
+        if len(producer.sent) == 50:
+            os.kill(os.getpid(), number)
+
+    producer.on_send = signal_after_50
 
     result = run("synthetic", "--speed", "1000/s", "--json")
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_app.feed.times import BadTimeError, epoch_ms
@@ -84,6 +84,7 @@ def test_the_row_that_is_no_time_is_named(values: list[Any], row: int, wanted: s
 @given(
     st.lists(st.integers(min_value=946_684_800, max_value=4_102_444_799), min_size=1, max_size=20)
 )
+@settings(deadline=None)
 def test_every_unit_gives_the_same_event_times(seconds: list[int]) -> None:
     iso = [datetime.fromtimestamp(second, UTC).isoformat() for second in seconds]
     expected = [second * 1000 for second in seconds]

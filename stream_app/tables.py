@@ -1,0 +1,33 @@
+"""How retrain cycles look in a terminal."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from stream_app.schemas import RetrainEvent
+from stream_app.settings import MODEL_NAMES
+
+
+def history_table(events: list[RetrainEvent]) -> Table:
+    """The cycles as a table, oldest first."""
+    table = Table(title="Retrain cycles", title_justify="left")
+    table.add_column("ended (UTC)")
+    table.add_column("trigger")
+    table.add_column("state")
+    table.add_column("took", justify="right")
+    for name in MODEL_NAMES:
+        table.add_column(name, justify="right")
+    table.add_column("rows", justify="right")
+    table.add_column("symbols")
+    for event in events:
+        took = f"{event.duration_seconds:.1f} s"
+        table.add_row(
+            event.timestamp[:19],
+            event.trigger,
+            event.state if not event.reasons else f"{event.state}: {event.reasons[0]}",
+            f"[red]{took}[/]" if event.exceeded else took,
+            *(f"{event.model_seconds.get(name, 0.0):.1f} s" for name in MODEL_NAMES),
+            str(event.rows),
+            ", ".join(event.symbols[:3]) + (" ..." if len(event.symbols) > 3 else ""),
+        )
+    return table

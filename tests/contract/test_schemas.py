@@ -1,0 +1,179 @@
+"""The published JSON Schemas against the code that reads and writes the messages."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from stream_app.codec import (
+    decode_bar,
+    decode_retrain_event,
+    decode_tick,
+    encode_bar,
+    encode_prediction,
+    encode_retrain_event,
+    encode_tick,
+)
+from stream_app.pipeline import PartitionPipeline
+from stream_app.schemas import Bar, MemberOutput, Prediction, RetrainEvent, Source, Tick
+from tests.builders import START_MS, records, settings, walk
+from tests.fakes import model_set
+
+CONTRACTS = Path(__file__).parents[2] / "docs" / "contracts"
+MESSAGES = {"tick": Tick, "bar": Bar, "prediction": Prediction, "retrain-event": RetrainEvent}
+EVENT = RetrainEvent(
+    cycle="c",
+    state="started",
+    trigger="initial",
+    timestamp="2022-01-01T00:00:00.000+00:00",
+    duration_seconds=0.0,
+    lstm_included=True,
+    target_seconds=45.0,
+    exceeded=False,
+    rows=0,
+    worker="w",
+)
+
+
+def schema(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((CONTRACTS / f"{name}.schema.json").read_text())
+    return loaded
+
+
+def problems(name: str, message: Any) -> list[str]:
+    validator = Draft202012Validator(
+        schema(name), format_checker=Draft202012Validator.FORMAT_CHECKER
+    )
+    return [error.message for error in validator.iter_errors(message)]
+
+
+def described(part: Any) -> Iterable[dict[str, Any]]:
+    """Every property at any depth."""
+    if isinstance(part, dict):
+        yield from part.get("properties", {}).values()
+        for inner in part.values():
+            yield from described(inner)
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_a_schema_is_valid_and_describes_every_field(name: str) -> None:
+    loaded = schema(name)
+    Draft202012Validator.check_schema(loaded)
+    assert set(loaded["properties"]) == {item.name for item in fields(MESSAGES[name])}
+    assert all(item["description"] for item in described(loaded) if "type" in item)
+    assert len(loaded["examples"]) == 1
+    assert problems(name, loaded["examples"][0]) == []
+
+
+@pytest.mark.parametrize("name", ["bar", "prediction", "retrain-event"])
+def test_our_own_messages_have_all_fields_and_no_others(name: str) -> None:
+    loaded = schema(name)
+    assert loaded["required"] == list(loaded["properties"])
+    example = loaded["examples"][0]
+    assert problems(name, {**example, "other": 1})
+    for field in example:
+        assert problems(name, {key: value for key, value in example.items() if key != field})
+
+
+def test_nested_schemas_have_the_fields_of_their_types() -> None:
+    prediction = schema("prediction")["properties"]
+    member = prediction["members"]["additionalProperties"]
+    assert set(member["properties"]) == {item.name for item in fields(MemberOutput)}
+    for name in ("prediction", "bar"):
+        source = schema(name)["properties"]["source"]
+        assert set(source["properties"]) == {item.name for item in fields(Source)}
+
+
+def test_what_the_pipeline_publishes_fits() -> None:
+    pipeline = PartitionPipeline(settings())
+    ticks = list(walk(1600))
+    late = replace(ticks[0], ts=ticks[0].ts + 1)
+    answers = [pipeline.process(records(ticks[:100]))]
+    pipeline.symbol("BTC").models = model_set(trained_to_ts=START_MS)
+    answers.append(pipeline.process(records([*ticks[100:], late, ticks[-1]], first=100)))
+    assert answers[1].late == answers[1].duplicates == 1
+    for answer in answers:
+        for prediction in answer.predictions:
+            assert problems("prediction", json.loads(encode_prediction(prediction))) == []
+        for bar in answer.bars:
+            assert problems("bar", json.loads(encode_bar(bar))) == []
+    members = answers[1].predictions[-1].members
+    assert math.fsum(item.weight for item in members.values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    "event", [EVENT, replace(EVENT, data_from=START_MS, symbols=("A",), versions={"A": "v"})]
+)
+def test_retrain_events_fit(event: RetrainEvent) -> None:
+    assert problems("retrain-event", json.loads(encode_retrain_event(event))) == []
+
+
+def test_the_examples_are_what_the_codec_reads() -> None:
+    tick = schema("tick")["examples"][0]
+    key = tick["symbol"].encode()
+    decoded = decode_tick(json.dumps(tick).encode(), key, tick["ts"], 0.0)
+    assert isinstance(decoded, Tick)
+    assert json.loads(encode_tick(decoded)) == tick
+    bar = schema("bar")["examples"][0]
+    assert json.loads(encode_bar(decode_bar(json.dumps(bar).encode()))) == bar
+    event = schema("retrain-event")["examples"][0]
+    assert (
+        json.loads(encode_retrain_event(decode_retrain_event(json.dumps(event).encode()))) == event
+    )
+
+
+TICK: dict[str, Any] = {"symbol": "A", "price": 1.0, "ts": START_MS}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"other": 1},
+        {"size": None, "source": None},
+        {"size": 0, "source": ""},
+        {"price": 1},
+        {"symbol": "A" * 64},
+        {"symbol": "a.b_c:d/e-f"},
+        {"symbol": "A" * 65},
+        {"symbol": ""},
+        {"symbol": "-A"},
+        {"symbol": "A B"},
+        {"symbol": 1},
+        {"price": 0},
+        {"price": -1.0},
+        {"price": 1e16},
+        {"price": "1"},
+        {"price": True},
+        {"price": None},
+        {"ts": 1_640_995_200},
+        {"ts": 1_640_995_200_000_000},
+        {"ts": START_MS + 0.5},
+        {"ts": str(START_MS)},
+        {"size": -1},
+        {"size": "1"},
+        {"source": "x" * 65},
+        {"source": 7},
+    ],
+)
+def test_the_schema_and_the_codec_agree_on_what_is_a_tick(change: dict[str, Any]) -> None:
+    message = TICK | change
+    key = str(message["symbol"]).encode()
+    decoded = decode_tick(json.dumps(message).encode(), key, 4_200_000_000_000, 0.0)
+    assert isinstance(decoded, Tick) is (problems("tick", message) == [])
+
+
+@pytest.mark.parametrize("field", ["symbol", "price", "ts"])
+def test_both_miss_an_absent_field(field: str) -> None:
+    message = {key: value for key, value in TICK.items() if key != field}
+    assert not isinstance(
+        decode_tick(json.dumps(message).encode(), b"A", 4_200_000_000_000, 0.0), Tick
+    )
+    assert problems("tick", message)

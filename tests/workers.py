@@ -1,0 +1,142 @@
+"""A worker as a real process, for tests that start, kill and restart it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+from pydantic import SecretStr
+
+from stream_app.connection import client_settings
+from stream_app.feed.pace import Pace, Speed
+from stream_app.feed.producer import connected_producer, produce
+from stream_app.pipeline import Record
+from stream_app.reader import open_reader, read_range
+from stream_app.schemas import Tick
+from stream_app.settings import Settings
+from stream_app.topics import TopicSpec, load_topics
+
+DEADLINE_S = 120.0
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The settings as a worker's environment; nothing of this process's own leaks in."""
+    out = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        if value is not None:
+            out[name.upper()] = (
+                orjson.dumps(value).decode() if isinstance(value, dict | tuple) else str(value)
+            )
+    return out
+
+
+class WorkerProcess:
+    """`stream-app worker` with these settings; its log goes to a file."""
+
+    def __init__(self, settings: Settings, log: Path) -> None:
+        self.settings = settings
+        self.log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._began = 0
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self._began = log.tell()
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "stream_app", "worker"],
+                env=environment(self.settings),
+                stdout=log,
+                stderr=log,
+                cwd=self.log.parent,
+            )
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None
+        return self._process
+
+    def kill(self) -> None:
+        """SIGKILL: no chance to finish anything."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def terminate(self) -> int:
+        """SIGTERM, and wait for the end in order."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=60)
+
+    def text(self) -> str:
+        """The log since the last start."""
+        return self.log.read_bytes()[self._began :].decode(errors="replace")
+
+    async def until(self, words: str) -> None:
+        """Wait until the log has these words; fails when the worker ends before."""
+        async with asyncio.timeout(DEADLINE_S):
+            while words not in self.text():
+                assert self.process.poll() is None, self.text()
+                await asyncio.sleep(0.05)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.process.poll() is None:
+            self.kill()
+
+
+async def feed(settings: Settings, ticks: list[Tick]) -> None:
+    """Send ticks as `stream-app feed` does, as fast as it goes."""
+    async with connected_producer(settings) as producer:
+        await produce(
+            ticks,
+            producer=producer,
+            topic=load_topics(settings.topics_file).ticks.name,
+            pace=Pace(Speed()),
+            on_progress=lambda _count, _ts: None,
+        )
+
+
+async def read_all(settings: Settings, topic: TopicSpec) -> list[Record]:
+    """What a topic holds now."""
+    from aiokafka import TopicPartition
+
+    async with open_reader(client_settings(settings)) as consumer:
+        return [
+            record
+            for number in range(topic.partitions)
+            async for record in read_range(consumer, TopicPartition(topic.name, number), 0, None)
+        ]
+
+
+async def read_until(worker: WorkerProcess, topic: TopicSpec, count: int) -> list[Any]:
+    """The messages of a topic, once there are `count` different ids, or when time is up.
+
+    Fails when the worker has ended.
+    """
+    messages: list[Any] = []
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            while len({message["id"] for message in messages}) < count:
+                assert worker.process.poll() is None, worker.text()
+                records = await read_all(worker.settings, topic)
+                messages = [orjson.loads(record.value or b"") for record in records]
+                await asyncio.sleep(0.2)
+    except TimeoutError:
+        pass
+    return messages
