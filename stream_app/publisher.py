@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
+from aiokafka.errors import KafkaError, KafkaTimeoutError
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential
 
 from stream_app.codec import encode_bar, encode_prediction, encode_retrain_event
 from stream_app.pipeline import Answer, DeadLetter
@@ -22,6 +23,12 @@ logger = logging.getLogger(__name__)
 BATCH_BYTES: Final = 900_000
 """Below the broker's default limit of 1 MiB for one record batch."""
 RETRY_MAX_S: Final = 5.0
+STOP_TIMEOUT_S: Final = 3.0
+KEPT_BYTES: Final = 800_000
+"""A dead letter with a longer key and value is cut to its first 64 KiB and says so: it would fit no
+batch, and would end the worker again after every restart."""
+CUT_BYTES: Final = 64 * 1024
+CUT_KEY_BYTES: Final = 1024
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -46,21 +53,23 @@ class Publisher:
         self, topics: Topics, client_settings: dict[str, Any], *, idempotent: bool
     ) -> None:
         self._topics = topics
-        self._producer = AIOKafkaProducer(
+        self._arguments: dict[str, Any] = {
             **client_settings,
-            acks="all",
-            enable_idempotence=idempotent,
-            max_batch_size=BATCH_BYTES,
-            max_request_size=2 * BATCH_BYTES,
-        )
+            "acks": "all",
+            "enable_idempotence": idempotent,
+            "max_batch_size": BATCH_BYTES,
+            "max_request_size": 2 * BATCH_BYTES,
+        }
 
     async def start(self) -> None:
         """Connect."""
+        self._producer = AIOKafkaProducer(**self._arguments)
         await self._producer.start()
 
     async def stop(self) -> None:
-        """Send what is buffered and disconnect."""
-        await self._producer.stop()
+        """Send what is buffered and disconnect; gives up on a broker that is gone."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._producer.stop(), STOP_TIMEOUT_S)
 
     async def publish(self, answer: Answer, partition: int) -> None:
         """Send an answer; returns once all of it is acknowledged by the broker.
@@ -92,9 +101,10 @@ class Publisher:
 
     async def _send(self, topic: str, partition: int, messages: Sequence[Message]) -> None:
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(KafkaError),
+            retry=retry_if_exception(_may_pass),
             wait=wait_exponential(multiplier=0.1, max=RETRY_MAX_S),
             before_sleep=_say_once,
+            reraise=True,
         )
         async for attempt in retrying:
             with attempt:
@@ -103,6 +113,8 @@ class Publisher:
                     for batch in self._pack(messages)
                 ]
                 await asyncio.gather(*acknowledged)
+            if attempt.retry_state.attempt_number > 1:
+                logger.info("the broker acknowledges again")
 
     def _pack(self, messages: Iterable[Message]) -> list[Any]:
         batches = [self._producer.create_batch()]
@@ -124,15 +136,28 @@ class Publisher:
 
 def _dead_letter(item: DeadLetter) -> Message:
     record, rejection = item.record, item.rejection
-    headers = (
+    key, value = record.key, record.value
+    headers = [
         ("reason", rejection.reason.encode()),
         ("detail", rejection.detail.encode(errors="replace")),
         ("topic", record.topic.encode()),
         ("partition", str(record.partition).encode()),
         ("offset", str(record.offset).encode()),
         ("timestamp", str(record.timestamp).encode()),
+    ]
+    size = len(key or b"") + len(value or b"")
+    if size > KEPT_BYTES:
+        headers.append(("cut", f"{size} bytes of key and value".encode()))
+        key = key[:CUT_KEY_BYTES] if key is not None else None
+        value = value[:CUT_BYTES] if value is not None else None
+    return Message(key, value, headers)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether the same bytes may be acknowledged later; all else must not go on."""
+    return isinstance(error, KafkaTimeoutError) or (
+        isinstance(error, KafkaError) and bool(error.retriable)
     )
-    return Message(record.key, record.value, headers)
 
 
 def _say_once(state: RetryCallState) -> None:

@@ -128,7 +128,7 @@ async def apply_topics(topics: Topics, client: Mapping[str, Any]) -> ApplyReport
             actual = found.get(spec.name)
             if actual is None:
                 await admin.create(spec)
-                changes.append(f"{spec.name}: created, {spec.partitions} partitions")
+                changes.append(f"{spec.name}: created, {_partitions(spec)}")
                 continue
             for item in _differences(spec, actual):
                 if item.there is None:
@@ -155,16 +155,20 @@ class _Difference:
 
 def _differences(spec: TopicSpec, actual: ActualTopic | None) -> Iterator[_Difference]:
     if actual is None:
-        yield _Difference("topic", f"{spec.partitions} partitions", "no such topic")
+        yield _Difference("topic", _partitions(spec), "no such topic")
         return
     if actual.partitions != spec.partitions:
-        yield _Difference("partitions", f"{spec.partitions} partitions", f"{actual.partitions}")
+        yield _Difference("partitions", _partitions(spec), f"{actual.partitions}")
     if actual.replication != spec.replication:
         yield _Difference("replication", f"replication {spec.replication}", f"{actual.replication}")
     for key, wanted in spec.configs.items():
         there = actual.configs.get(key)
         if there != wanted:
             yield _Difference(key, f"{key} {wanted}", there)
+
+
+def _partitions(spec: TopicSpec) -> str:
+    return "1 partition" if spec.partitions == 1 else f"{spec.partitions} partitions"
 
 
 async def _change(admin: TopicAdmin, spec: TopicSpec, actual: ActualTopic, key: str) -> str:

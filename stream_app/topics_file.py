@@ -66,9 +66,15 @@ class Topics:
 def load_topics(path: Path) -> Topics:
     """Read and validate topics.yaml. Blocks on the file. Called once by each command.
 
+    A relative path is looked for in the working directory, then in the checkout that this code
+    runs from, so that the command works from any directory.
+
     Raises:
         TopicError: one line that names the file, the key, the value and what is allowed.
     """
+    beside_the_package = Path(__file__).parents[1] / path
+    if not path.exists() and beside_the_package.is_file():
+        path = beside_the_package
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -55,9 +55,15 @@ class KafkaBroker:
         Raises:
             BrokerError: no distribution there, no Java, or it does not start.
         """
-        if self._process is None:
+        if self._process is not None:
+            self._process.start()
+            return
+        try:
             self._process = self._prepared()
-        self._process.start()
+            self._process.start()
+        except BrokerError:
+            self._clean_up()
+            raise
 
     def stop(self) -> None:
         """End it in order; nothing when it is not running. Its data stay. Blocks."""
@@ -70,11 +76,7 @@ class KafkaBroker:
             self._process.end(signal.SIGKILL)
 
     def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BrokerError:
-            self._clean_up()
-            raise
+        self.start()
         return self
 
     def __exit__(

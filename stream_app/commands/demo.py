@@ -57,6 +57,7 @@ Examples:
 @config_option
 @json_option
 def demo(
+    *,
     seconds: float | None,
     file: Path | None,
     rate: float,
@@ -82,7 +83,18 @@ def demo(
         story = Story(broker=started.name, history_total=given.count)
         log = Path(folder) / "worker.log"
         try:
-            asyncio.run(_run(settings, started, Path(folder), log, given, story, rate, seconds))
+            asyncio.run(
+                _run(
+                    settings=settings,
+                    broker=started,
+                    folder=Path(folder),
+                    log=log,
+                    given=given,
+                    story=story,
+                    rate=rate,
+                    seconds=seconds,
+                )
+            )
         except BaseException:
             if log.exists():
                 click.echo(log.read_text(errors="replace")[-2000:], err=True)
@@ -107,6 +119,7 @@ def _broker(kind: str) -> Broker:
 
 
 async def _run(
+    *,
     settings: Settings,
     broker: Broker,
     folder: Path,
@@ -126,23 +139,21 @@ async def _run(
     chosen = demo_settings(settings, broker.settings_overrides, folder, free_ports(1)[0])
     topics = load_topics(chosen.topics_file)
     showing = asyncio.create_task(show(story, Console(stderr=True)))
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with log.open("wb") as worker_log:
-        running = asyncio.create_task(
-            run_demo(
+        try:
+            await run_demo(
                 chosen,
                 topics,
                 given,
                 story,
                 per_second=rate,
                 seconds=seconds,
+                stop=stop,
                 worker_log=worker_log.fileno(),
             )
-        )
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, running.cancel)
-        try:
-            await running
         finally:
             showing.cancel()
             await asyncio.gather(showing, return_exceptions=True)

@@ -31,7 +31,7 @@ def topics() -> None:
     """
 
 
-@topics.command()
+@topics.command(epilog="\b\nExample:\n  stream-app topics apply")
 @config_option
 def apply(config: Path | None) -> None:
     """Create what is missing, raise partition counts, alter configs; delete nothing.
@@ -46,7 +46,7 @@ def apply(config: Path | None) -> None:
     _refuse(applied.refusals)
 
 
-@topics.command()
+@topics.command(epilog="\b\nExample:\n  stream-app topics check")
 @config_option
 def check(config: Path | None) -> None:
     """Compare partitions, replication and configs; changes nothing.

@@ -42,9 +42,10 @@ async def run_demo(
     *,
     per_second: float,
     seconds: float | None,
+    stop: asyncio.Event,
     worker_log: int,
 ) -> None:
-    """Run until `seconds` have passed, or until this task is cancelled, as by Ctrl-C.
+    """Run until `seconds` have passed, or until `stop` is set, as by Ctrl-C.
 
     Args:
         settings: of the demo's broker; the worker gets them through its environment.
@@ -52,7 +53,8 @@ async def run_demo(
         history: fed as fast as it goes.
         story: told all that happens.
         per_second: rate of the live ticks.
-        seconds: from the story's start; None is until cancelled.
+        seconds: from the story's start; None is until `stop`.
+        stop: ends the demo.
         worker_log: file descriptor for the worker's log.
 
     Raises:
@@ -64,23 +66,21 @@ async def run_demo(
         asking = asyncio.create_task(_ask(settings, story))
         feeding = asyncio.create_task(_feed(settings, topics, history, story, per_second))
         ended = asyncio.create_task(process.wait())
-        tasks = (listening, asking, feeding, ended)
-        try:
-            left = None if seconds is None else max(0.0, seconds - story.seconds)
-            done, _ = await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            done = set()
+        stopping = asyncio.create_task(stop.wait())
+        tasks = (listening, asking, feeding, ended, stopping)
+        left = None if seconds is None else max(0.0, seconds - story.seconds)
+        done, _ = await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         story.phase = "ending"
         await _cancel(feeding)
         if ended in done:
-            await _cancel(listening, asking)
+            await _cancel(listening, asking, stopping)
             raise StreamAppError(
                 f"the worker ended with exit code {process.returncode}; see its log"
             )
         for task in done:
             task.result()
         await _hear_the_last(story)
-        await _cancel(listening, asking, ended)
+        await _cancel(listening, asking, ended, stopping)
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
             story.worker = await _status(settings)
 
@@ -194,7 +194,7 @@ async def _status(settings: Settings) -> dict[str, Any]:
 
 async def _hear_the_last(story: Story) -> None:
     deadline = time.monotonic() + LISTEN_S
-    while story.predictions < story.sent and time.monotonic() < deadline:
+    while story.predictions < story.sent and time.monotonic() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(0.05)
 
 

@@ -150,14 +150,16 @@ async def test_sigterm_commits_what_is_answered_so_nothing_is_answered_twice(
     settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path
 ) -> None:
     settings = settings_for(**SMALL)
-    await feed(settings, ticks(1500))
+    await feed(settings, ticks(20_000))
     with WorkerProcess(settings, tmp_path / "worker.log") as worker:
-        await read_until(worker, topics_on_broker.predictions, 200)
+        await read_until(worker, topics_on_broker.predictions, 1)
         assert worker.terminate() == 0, worker.text()
+        assert "Worker stopped" in worker.text()
         worker.start()
-        messages = await read_until(worker, topics_on_broker.predictions, 1500)
-        assert worker.terminate() == 0
-    assert len(messages) == 1500
+        await worker.until("Worker started")
+        messages = await read_until(worker, topics_on_broker.predictions, 20_000)
+        assert worker.terminate() == 0, worker.text()
+    assert len(messages) == 20_000
 
 
 def run(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:

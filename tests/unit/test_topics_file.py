@@ -141,5 +141,15 @@ def test_a_missing_file_is_refused_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(TopicError, match=r"topics\.yaml: No such file.*TOPICS_FILE"):
+    with pytest.raises(TopicError, match=r"mine\.yaml: No such file.*TOPICS_FILE"):
+        load_topics(Path("mine.yaml"))
+
+
+def test_from_any_folder_the_checkouts_own_file_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_topics(Path("topics.yaml")).ticks.name == "market.ticks.v1"
+    (tmp_path / "topics.yaml").write_text("topics: 3")
+    with pytest.raises(TopicError):
         load_topics(Path("topics.yaml"))
