@@ -3,7 +3,7 @@ PYTHON ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lock clean
+.PHONY: help setup run test check audit lock clean
 
 help: ## Show the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -22,6 +22,9 @@ check: setup ## Run the static checks: formatting, lint, types, directions of im
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+audit: setup ## Look up the locked packages in the advisory database, where it can be reached.
+	@tools/audit.sh
 
 lock: ## Write the lock files anew, with the newest versions that pyproject.toml allows.
 	@tools/lock.sh $(PYTHON)

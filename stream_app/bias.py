@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 BIAS_ERRORS: Final = 48
 """How many forecast errors the bias correction averages: four hours of five-minute bars."""
@@ -60,18 +60,21 @@ class BiasCorrection:
             mean = math.fsum(self._errors) / len(self._errors)
             self.value = min(max(mean, -BIAS_LIMIT), BIAS_LIMIT)
 
-    def state(self) -> dict[str, Any]:
-        """What a restart needs, as JSON values."""
-        return {
-            "errors": list(self._errors),
-            "forecasts": list(self._forecasts.items()),
-            "pending": [[ts, *values] for ts, values in self._pending.items()],
-        }
+    def state(self) -> list[tuple[int, float]]:
+        """What a restart needs beside the closed bars: the forecasts of the open ones, as JSON."""
+        return list(self._forecasts.items())
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over a `state`."""
-        self._errors = deque(state["errors"], maxlen=BIAS_ERRORS)
-        self._forecasts = dict(state["forecasts"])
-        self._pending = {ts: (close, forecast) for ts, close, forecast in state["pending"]}
-        self.value = 0.0
-        self._update()
+    def restore(
+        self, closed: Iterable[tuple[int, float, float | None]], state: Iterable[tuple[int, float]]
+    ) -> None:
+        """Take over what was.
+
+        Args:
+            closed: opening time, log close and forecast of the closed bars, oldest first.
+            state: as `state` gave it when the last of them closed, or later.
+        """
+        for ts_open, log_close, forecast in closed:
+            if forecast is not None:
+                self.note(ts_open, forecast)
+            self.close(ts_open, log_close)
+        self._forecasts = dict(state)

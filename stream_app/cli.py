@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "verify": "Check a running system: passed or failed, exit code 0 or 1.",
     "history": "Print the last retrain cycles.",
     "topics": "Create the topics of topics.yaml, or compare them with the broker.",
+    "dlq": "List and show the records that were no valid ticks, and re-feed them.",
 }
 
 

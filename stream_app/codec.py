@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from typing import Any, Final
+from types import NoneType
+from typing import Any, Final, TypeVar
 
 import orjson
 
 from stream_app.schemas import Bar, Prediction, Rejection, RetrainEvent, Source, Tick
+
+_M = TypeVar("_M", Bar, RetrainEvent, Source)
 
 MAX_TICK_BYTES: Final = 64 * 1024
 EARLIEST_TS: Final = 946_684_800_000  # 2000-01-01: before it, a clock was not set
@@ -78,7 +81,7 @@ def decode_tick(  # noqa: PLR0911, PLR0912 - one return for each reason reads be
         return _wrong_type("symbol", symbol, "a string")
     if type(price) is not float and type(price) is not int:
         return _wrong_type("price", price, "a number")
-    if type(ts) is not int:
+    if type(ts) is not int and not _is_beyond_64_bits(ts):
         return _wrong_type("ts", ts, "an integer, epoch milliseconds")
     if size is not None and type(size) is not float and type(size) is not int:
         return _wrong_type("size", size, "a number")
@@ -108,10 +111,57 @@ def decode_tick(  # noqa: PLR0911, PLR0912 - one return for each reason reads be
     )
 
 
+def _is_beyond_64_bits(number: object) -> bool:
+    """An integer that orjson could only read as a float: a wrong time, not a wrong type."""
+    return type(number) is float and abs(number) >= 2.0**63
+
+
 def _wrong_type(name: str, value: object, wanted: str) -> Rejection:
     return Rejection(
         reason="wrong_type", detail=f"{name} is {type(value).__name__}, wanted {wanted}"
     )
+
+
+_JSON_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "str": (str,),
+    "RetrainState": (str,),
+    "RetrainTrigger": (str,),
+    "bool": (bool,),
+    "int": (int,),
+    "int | None": (int, NoneType),
+    "float": (float, int),
+    "float | None": (float, int, NoneType),
+    "dict[str, Any]": (dict,),
+    "dict[str, float]": (dict,),
+    "dict[str, str]": (dict,),
+    "tuple[str, ...]": (tuple,),
+    "Source": (Source,),
+}
+"""What orjson may have read, by the annotation in schemas.py. Looks into no dict."""
+_Types = tuple[tuple[str, tuple[type, ...]], ...]
+
+
+def _types_of(message_type: type[Bar | RetrainEvent | Source]) -> _Types:
+    return tuple((item.name, _JSON_TYPES[str(item.type)]) for item in fields(message_type))
+
+
+_BAR_TYPES: Final = _types_of(Bar)
+_SOURCE_TYPES: Final = _types_of(Source)
+_EVENT_TYPES: Final = _types_of(RetrainEvent)
+
+
+def _typed(message: _M, types: _Types) -> _M:
+    """The message, if its fields have the types of its contract; else a TypeError."""
+    for name, allowed in types:
+        if type(getattr(message, name)) not in allowed:
+            raise TypeError(f"{name} is {type(getattr(message, name)).__name__}")
+    return message
+
+
+def _texts(items: object) -> tuple[str, ...]:
+    if type(items) is not list or any(type(item) is not str for item in items):
+        raise TypeError(f"no list of texts: {type(items).__name__}")
+    return tuple(items)
 
 
 def encode_prediction(prediction: Prediction) -> bytes:
@@ -132,10 +182,13 @@ def decode_bar(value: bytes) -> Bar:
     """
     try:
         message = orjson.loads(value)
-        message["source"] = Source(**message["source"])
-        return Bar(**message)
+        message["source"] = _typed(Source(**message["source"]), _SOURCE_TYPES)
+        bar = _typed(Bar(**message), _BAR_TYPES)
     except (KeyError, TypeError, orjson.JSONDecodeError) as error:
         raise ValueError(f"not a bar: {error}") from None
+    if not SYMBOL_PATTERN.fullmatch(bar.symbol):
+        raise ValueError(f"not a bar: symbol {bar.symbol[:80]!r}")
+    return bar
 
 
 def encode_retrain_event(event: RetrainEvent) -> bytes:
@@ -153,7 +206,7 @@ def decode_retrain_event(value: bytes) -> RetrainEvent:
     try:
         message = {name: item for name, item in orjson.loads(value).items() if name in known}
         for name in ("symbols", "reasons"):
-            message[name] = tuple(message.get(name, ()))
-        return RetrainEvent(**message)
+            message[name] = _texts(message.get(name, []))
+        return _typed(RetrainEvent(**message), _EVENT_TYPES)
     except (AttributeError, TypeError, orjson.JSONDecodeError) as error:
         raise ValueError(f"not a retrain event: {error}") from None

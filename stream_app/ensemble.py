@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from stream_app.models.base import Member, Rows
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.kalman_filter import KalmanNoise
+
+UNTRAINED: Final = "untrained"
+"""The version before the first training."""
 
 FloatArray = NDArray[np.float64]
 
@@ -35,7 +39,7 @@ def untrained(horizon_bars: int) -> ModelSet:
     """The set before the first training: the Kalman filter with its default noise, alone."""
     noise = KalmanNoise()
     return ModelSet(
-        version="untrained",
+        version=UNTRAINED,
         trained_to_ts=-1,
         members={"kalman": KalmanMember(noise=noise, horizon_bars=horizon_bars)},
         noise=noise,

@@ -26,6 +26,12 @@ DEAD_LETTERS: Final = Counter(
     ["reason"],
     registry=REGISTRY,
 )
+DEAD_LETTER_ALARM: Final = Gauge(
+    "stream_app_dead_letter_alarm",
+    "1 while more than 5 % and more than 60 of the records of the last minute are dead letters, "
+    "and until they are below half of either; else 0.",
+    registry=REGISTRY,
+)
 LATE: Final = Counter(
     "stream_app_late_ticks", "Ticks behind the grace: answered, not entered.", registry=REGISTRY
 )

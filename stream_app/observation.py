@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from stream_app.features import (
 from stream_app.models.base import History, Rows
 from stream_app.schemas import Source, Tick
 from stream_app.window import OpenBar, Window
+
+LATE: Final = "late tick: behind the grace, the window is not changed"
+DUPLICATE: Final = "duplicate tick: the window is not changed again"
+HISTORY_LOST: Final = "history: retention has removed a part of it"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +84,13 @@ class Observation:
     """The bars that this tick closed, each with the number of empty bars before it."""
     state: dict[str, Any] | None
     """The window's and the filter's state, when bars were closed."""
+    history_lost: bool
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the answer is less than one to a fresh tick with the whole history."""
+        lost = (HISTORY_LOST,) if self.history_lost else ()
+        return lost if self.left_out is None else (*lost, self.left_out)
 
 
 def rows_of(seen: Sequence[Observation]) -> Rows:

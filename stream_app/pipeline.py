@@ -6,15 +6,19 @@ the records alone. An agent drives it from a topic, a test or a backtest from a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from stream_app.codec import decode_tick
-from stream_app.ensemble import Ensemble
+from stream_app.ensemble import Ensemble, ModelSet
 from stream_app.schemas import Bar, Prediction, Rejection, Source, Tick
 from stream_app.settings import Settings
 from stream_app.symbol import SymbolPipeline
+
+CHECKPOINT_AFTER: Final = 20_000
+"""Offsets of a partition after which a symbol's state is published though no bar of it closed; a
+restart reads so many ticks in about half a second."""
 
 
 class Record(Protocol):
@@ -68,13 +72,20 @@ class PartitionPipeline:
             self.symbols[name] = pipeline
         return pipeline
 
-    def process(self, records: Sequence[Record]) -> Answer:
+    def process(self, records: Sequence[Record], *, adopt: bool = True) -> Answer:
         """Answer records of this partition, in the order of their offsets.
 
         Predictions and dead letters keep the order of the offsets. Does not block beyond its
-        own arithmetic (about 0.1 ms a tick). Called by the ticks agent and by a restore.
+        own arithmetic (about 0.1 ms a tick). Called by the service for the ticks agent.
+
+        Args:
+            records: consecutive ones.
+            adopt: whether new champions take over; see `SymbolPipeline.process`.
         """
         answer = Answer()
+        # As it was before the batch: right for a restart at any offset from here on, however
+        # the records are cut into batches then.
+        floor = self.floor()
         batches: dict[str, list[tuple[Tick, Source]]] = {}
         for record in records:
             decoded = decode_tick(record.value, record.key, record.timestamp, self._max_future_ms)
@@ -84,7 +95,7 @@ class PartitionPipeline:
             source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
             batches.setdefault(decoded.symbol, []).append((decoded, source))
         for name, ticks in batches.items():
-            given = self.symbol(name).process(ticks)
+            given = self.symbol(name).process(ticks, adopt=adopt)
             answer.predictions.extend(given.predictions)
             answer.bars.extend(given.bars)
             answer.late += given.late
@@ -94,21 +105,35 @@ class PartitionPipeline:
             answer.bars.sort(key=lambda bar: bar.source.offset)
         if records:
             self.position = records[-1].offset + 1
-        if answer.bars:
-            floor = self.floor()
-            for bar in answer.bars:
-                bar.state["floor"] = floor
+            answer.bars.extend(self._checkpoints(records[-1]))
+        for bar in answer.bars:
+            bar.state["floor"] = floor
         return answer
+
+    def _checkpoints(self, last: Record) -> Iterator[Bar]:
+        """New states of symbols that have long closed no bar: a restart begins at the floor."""
+        source = Source(topic=last.topic, partition=last.partition, offset=last.offset)
+        for symbol in self.symbols.values():
+            uncovered = symbol.first_uncovered
+            if uncovered is not None and self.position - uncovered > CHECKPOINT_AFTER:
+                yield from symbol.checkpoint(source)
 
     def floor(self) -> int:
         """The offset below which every tick is covered by some symbol's published state."""
         uncovered = (symbol.first_uncovered for symbol in self.symbols.values())
         return min((offset for offset in uncovered if offset is not None), default=self.position)
 
-    def restore(self, bars: Mapping[str, Sequence[Bar]]) -> None:
-        """Take over the closed bars of each symbol, oldest first."""
+    def restore(
+        self, bars: Mapping[str, Sequence[Bar]], serving: Mapping[str, ModelSet | None]
+    ) -> None:
+        """Take over the closed bars of each symbol, oldest first, and the models that served."""
         for name, closed in bars.items():
-            self.symbol(name).restore(closed)
+            self.symbol(name).restore(closed, serving[name])
+
+    def lose_history(self) -> None:
+        """Ticks that no state covers are gone: the symbols say so in their answers."""
+        for symbol in self.symbols.values():
+            symbol.lose_history()
 
     def replay(self, records: Iterable[Record], covered: Mapping[str, int]) -> None:
         """Go through answered records again for their effect on the state alone.
@@ -122,4 +147,4 @@ class PartitionPipeline:
             key = record.key.decode(errors="replace") if record.key is not None else ""
             if record.offset > covered.get(key, -1):
                 kept.append(record)
-        self.process(kept)
+        self.process(kept, adopt=False)

@@ -3,18 +3,25 @@
     DATA_DIR/models/SYMBOL/VERSION/manifest.json + one artifact a model
     DATA_DIR/models/SYMBOL/champion.json          the version that serves
 
-A version is written beside its place and renamed into it; the champion file is replaced by one
-rename. Reading trusts nothing: file names must be the expected ones, each SHA-256 must match,
-the artifacts are ONNX or JSON, never pickles.
+A version is written beside its place, loaded back, and renamed into it; the champion file is
+replaced by one rename. Workers may write at once: each writes under names of its own, and the
+last rename says who serves. Reading trusts nothing: symbols, versions and file names must be the
+expected ones, symbolic links are not followed, each size and SHA-256 must match, the artifacts
+are ONNX or JSON, never pickles.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import logging
 import os
+import re
 import shutil
-import tempfile
+import stat
+import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -25,6 +32,7 @@ from urllib.parse import quote
 
 import orjson
 
+from stream_app.codec import SYMBOL_PATTERN
 from stream_app.ensemble import ModelSet
 from stream_app.errors import ArtifactError
 from stream_app.models.base import ModelSettings
@@ -35,6 +43,10 @@ logger = logging.getLogger(__name__)
 
 KEPT_VERSIONS: Final = 5
 """How many versions of a symbol stay on disk: enough to look back a few hours."""
+VERSION_PATTERN: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+STALE_S: Final = 3600.0
+"""What a writer has left unfinished for longer is of one that was killed; writing takes seconds."""
+MANIFEST_MAX_BYTES: Final = 1 << 20
 LIBRARIES: Final = (
     "filterpy",
     "lightgbm",
@@ -80,42 +92,52 @@ class Registry:
         digest = hashlib.sha256(b"".join(trained.artifacts[name] for name in LOADERS)).hexdigest()
         version = f"{now:%Y%m%dT%H%M%SZ}-{digest[:8]}"
         folder = self._folder(trained.symbol)
+        mine = uuid.uuid4().hex
+        staging, champion = folder / f".staging-{mine}", folder / f".champion-{mine}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder))
-            try:
-                self._write_version(staging, trained, version, now)
-                staging.rename(folder / version)
-            except OSError:
-                shutil.rmtree(staging, ignore_errors=True)
-                raise
-            models = self.load(trained.symbol, version)
-            _write(folder / ".champion.tmp", orjson.dumps({"version": version}))
-            (folder / ".champion.tmp").replace(folder / "champion.json")
+            _require_folder(folder)
+            _remove_stale(folder)
+            staging.mkdir()
+            self._write_version(staging, trained, version, now)
+            models = self._load(staging, trained.symbol, version)
+            models = self._move_in(staging, folder, trained.symbol, models)
+            _write(champion, orjson.dumps({"version": version}))
+            champion.replace(folder / "champion.json")
+            _sync(folder)
         except OSError as error:
             raise ArtifactError(
-                f"model registry {folder}: {error.strerror}; free or unlock the disk, "
+                f"model registry {folder}: {error.strerror or error}; free or unlock the disk, "
                 "the serving models go on"
             ) from None
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+            _remove_file(champion)
         self._prune(folder, keep=version)
         return models
 
     def champion(self, symbol: str) -> ModelSet | None:
-        """The symbol's serving version, or the newest one before it that is intact, or None."""
-        folder = self._folder(symbol)
-        if not folder.is_dir():
-            return None
-        candidates = sorted(self._versions(folder), reverse=True)
+        """The symbol's serving version, or the newest one before it that is intact, or None.
+
+        Never raises for what is on the disk: each reason is a warning in the log.
+        """
+        tried: set[str] = set()
         try:
-            named = str(orjson.loads((folder / "champion.json").read_bytes())["version"])
-            candidates = [named, *(name for name in candidates if name < named)]
-        except (OSError, KeyError, TypeError, orjson.JSONDecodeError):
-            logger.warning("model registry %s: champion.json cannot be read", folder)
-        for version in candidates:
-            try:
-                return self.load(symbol, version)
-            except ArtifactError as error:
-                logger.warning("%s; trying the version before it", error)
+            folder = self._folder(symbol)
+            while (version := self._candidate(folder, tried)) is not None:
+                tried.add(version)
+                try:
+                    return self.load(symbol, version)
+                except ArtifactError as error:
+                    logger.warning("%s; trying the version before it", error)
+        except FileNotFoundError:
+            return None  # never published
+        except ArtifactError as error:
+            logger.warning("%s; no models until the next retrain", error)
+        except OSError as error:
+            logger.warning(
+                "model registry %s: %s; no models until the next retrain", folder, error.strerror
+            )
         return None
 
     def load(self, symbol: str, version: str) -> ModelSet:
@@ -124,13 +146,19 @@ class Registry:
         Raises:
             ArtifactError: which file is missing, altered or of another kind, and what follows.
         """
-        folder = self._folder(symbol) / quote(version, safe="")
-        manifest = _read_manifest(folder, symbol)
+        folder = self._folder(symbol)
+        if not VERSION_PATTERN.fullmatch(version):
+            raise ArtifactError(f"{folder}: {version[:80]!r} is not the name of a version")
+        return self._load(folder / version, symbol, version)
+
+    def _load(self, folder: Path, symbol: str, version: str) -> ModelSet:
+        manifest = _read_manifest(folder, symbol, version)
         wanted = orjson.loads(orjson.dumps(asdict(self._settings)))
         if manifest["settings"] != wanted:
             changed = [key for key in wanted if manifest["settings"].get(key) != wanted[key]]
             raise ArtifactError(
-                f"{folder}: trained with another {', '.join(changed)}; the next retrain replaces it"
+                f"{folder}: trained with another {', '.join(changed) or 'set of settings'}; the "
+                "next retrain replaces it"
             )
         members = {}
         for name, loader in LOADERS.items():
@@ -145,10 +173,59 @@ class Registry:
             noise=kalman.noise,
         )
 
+    def _move_in(self, staging: Path, folder: Path, symbol: str, models: ModelSet) -> ModelSet:
+        """Give a staged version its place; of two equal ones the first stays, if it is intact."""
+        place = folder / models.version
+        try:
+            staging.rename(place)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+            try:
+                return self._load(place, symbol, models.version)
+            except ArtifactError as damage:
+                logger.warning("%s; replacing it", damage)
+            aside = folder / f".staging-{uuid.uuid4().hex}"
+            place.rename(aside)
+            staging.rename(place)
+            shutil.rmtree(aside, ignore_errors=True)
+            _remove_file(aside)
+        _sync(folder)
+        return models
+
+    def _candidate(self, folder: Path, tried: set[str]) -> str | None:
+        """The version to try next: the champion, those before it, at last those after it.
+
+        The champion file is read each time anew: another worker may just have replaced it, and
+        removed the version that it named before.
+        """
+        _require_folder(folder)
+        named = ""
+        with contextlib.suppress(OSError, KeyError, TypeError, orjson.JSONDecodeError):
+            said = orjson.loads(_read(folder / "champion.json", MANIFEST_MAX_BYTES))
+            if VERSION_PATTERN.fullmatch(said["version"]):
+                named = str(said["version"])
+        if not named:
+            if not tried:
+                logger.warning("model registry %s: champion.json cannot be read", folder)
+        elif named not in tried:
+            return named
+        left = set(_versions(folder)) - tried
+        older = {name for name in left if name < named}
+        return max(older or left, default=None)
+
     def _folder(self, symbol: str) -> Path:
-        # Symbols are validated at the boundary; quoting takes the slash, and no symbol starts
-        # with a dot, so a symbol is always one folder below the root.
-        return self._root / quote(symbol, safe="")
+        """A symbol's own folder, one below the root.
+
+        Quoting takes the slash. What is in small letters is said once more after a tilde, which
+        no symbol has: `btc` and `BTC` have folders of their own on a disk that does not tell
+        small from capital letters, too.
+        """
+        if not SYMBOL_PATTERN.fullmatch(symbol):
+            raise ArtifactError(f"model registry {self._root}: {symbol[:80]!r} is not a symbol")
+        name = quote(symbol, safe="")
+        small = sum(1 << at for at, letter in enumerate(symbol) if letter.islower())
+        return self._root / (f"{name}~{small:x}" if small else name)
 
     def _write_version(
         self, folder: Path, trained: TrainedSet, version: str, now: datetime
@@ -163,7 +240,7 @@ class Registry:
                 "bytes": len(artifact),
                 "sha256": hashlib.sha256(artifact).hexdigest(),
             }
-        manifest = {
+        manifest: dict[str, Any] = {
             "version": version,
             "symbol": trained.symbol,
             "created": now.isoformat(),
@@ -173,16 +250,21 @@ class Registry:
             "libraries": {name: library_version(name) for name in LIBRARIES},
             "files": files,
         }
+        manifest["sha256"] = manifest_digest(manifest)
         _write(folder / "manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
 
     @staticmethod
-    def _versions(folder: Path) -> list[str]:
-        return [path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."]
-
-    def _prune(self, folder: Path, *, keep: str) -> None:
-        older = sorted(name for name in self._versions(folder) if name != keep)
+    def _prune(folder: Path, *, keep: str) -> None:
+        try:
+            older = sorted(name for name in _versions(folder) if name != keep)
+        except OSError:
+            return  # what was published serves; the next one removes more
         for name in older[: -(KEPT_VERSIONS - 1)]:
             shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _versions(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if VERSION_PATTERN.fullmatch(path.name)]
 
 
 def _file_name(model: str) -> str:
@@ -190,26 +272,85 @@ def _file_name(model: str) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
+    with path.open("xb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _read_manifest(folder: Path, symbol: str) -> dict[str, Any]:
+def _sync(folder: Path) -> None:
+    """Make the renames in a folder last through a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _read(path: Path, most: int) -> bytes:
+    """A regular file's content; waits for nothing and follows no link."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        if found.st_size > most:
+            raise OSError(errno.EFBIG, f"{found.st_size} bytes, expected at most {most}")
+        return file.read(most)
+
+
+def _require_folder(folder: Path) -> None:
+    """Refuse a symbolic link: it would lead reading and writing out of DATA_DIR."""
+    mode = folder.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        raise OSError(errno.ELOOP, "a symbolic link, which is not followed")
+    if not stat.S_ISDIR(mode):
+        raise OSError(errno.ENOTDIR, "not a folder")
+
+
+def _remove_stale(folder: Path) -> None:
+    """Remove what writers that were killed have left. Another worker may be doing the same."""
+    for path in folder.iterdir():
+        if not path.name.startswith((".staging-", ".champion-")):
+            continue
+        try:
+            stale = time.time() - path.lstat().st_mtime > STALE_S
+        except OSError:
+            continue
+        if stale:
+            shutil.rmtree(path, ignore_errors=True)
+            _remove_file(path)
+
+
+def _remove_file(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _read_manifest(folder: Path, symbol: str, version: str) -> dict[str, Any]:
     path = folder / "manifest.json"
     try:
-        manifest = orjson.loads(path.read_bytes())
-        if manifest["symbol"] != symbol:
-            raise ArtifactError(f"{path}: is of symbol {manifest['symbol']!r}, not {symbol!r}")
+        _require_folder(folder)
+        manifest = orjson.loads(_read(path, MANIFEST_MAX_BYTES))
+        digest = manifest.pop("sha256")
+        for key, wanted in (("symbol", symbol), ("version", version)):
+            if manifest[key] != wanted:
+                raise ArtifactError(f"{path}: is of {key} {manifest[key]!r}, not {wanted!r}")
         if not isinstance(manifest["settings"], dict) or not isinstance(manifest["files"], dict):
             raise TypeError
+        if digest != manifest_digest(manifest):
+            raise ArtifactError(f"{path}: altered, its SHA-256 is not its own")
         int(manifest["data"]["to"])
     except OSError as error:
-        raise ArtifactError(f"{path}: {error.strerror}") from None
-    except (KeyError, TypeError, ValueError):
+        raise ArtifactError(f"{path}: {_reason(error)}") from None
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise ArtifactError(f"{path}: not a manifest") from None
     return dict(manifest)
+
+
+def manifest_digest(manifest: Mapping[str, Any]) -> str:
+    """Of all that a manifest says."""
+    return hashlib.sha256(orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _read_artifact(folder: Path, name: str, files: Mapping[str, Any]) -> bytes:
@@ -217,10 +358,19 @@ def _read_artifact(folder: Path, name: str, files: Mapping[str, Any]) -> bytes:
     entry = files.get(name)
     if not isinstance(entry, dict) or entry.get("file") != expected:
         raise ArtifactError(f"{folder / 'manifest.json'}: {name} must be the file {expected}")
+    size = entry.get("bytes")
+    if not isinstance(size, int) or size < 0:
+        raise ArtifactError(f"{folder / 'manifest.json'}: does not say how long {expected} is")
     try:
-        artifact = (folder / expected).read_bytes()
+        artifact = _read(folder / expected, size)
     except OSError as error:
-        raise ArtifactError(f"{folder / expected}: {error.strerror}") from None
+        raise ArtifactError(f"{folder / expected}: {_reason(error)}") from None
     if hashlib.sha256(artifact).hexdigest() != entry.get("sha256"):
         raise ArtifactError(f"{folder / expected}: altered, its SHA-256 is not the manifest's")
     return artifact
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "a symbolic link, which is not followed"
+    return error.strerror or str(error)

@@ -10,22 +10,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from stream_app.codec import decode_bar
+from stream_app.ensemble import ModelSet
 from stream_app.pipeline import PartitionPipeline
-from stream_app.reader import read_range
+from stream_app.reader import open_reader, read_range
 from stream_app.schemas import Bar
 from stream_app.settings import Settings
 from stream_app.topics import Topics
 
 logger = logging.getLogger(__name__)
 
-CHUNK: Final = 2000
-"""Records between two looks at the event loop."""
+LoadModels = Callable[[str, str], Awaitable[tuple[ModelSet | None, ModelSet | None]]]
+"""From a symbol and a version to the models of that version and the champions, where there are."""
 
 
 async def restore_partition(
@@ -36,7 +37,7 @@ async def restore_partition(
     settings: Settings,
     topics: Topics,
     client_settings: dict[str, Any],
-    on_symbols: Callable[[PartitionPipeline], Awaitable[None]],
+    load_models: LoadModels,
 ) -> None:
     """Fill a fresh pipeline so that it may go on at `committed`.
 
@@ -50,64 +51,85 @@ async def restore_partition(
         settings: the worker's.
         topics: the names.
         client_settings: how to connect.
-        on_symbols: called when the symbols are known and before the ticks are gone through
-            again, to give them their models, whose Kalman noise the way through needs.
+        load_models: from the registry.
     """
-    consumer = AIOKafkaConsumer(**client_settings, enable_auto_commit=False, max_poll_records=CHUNK)
-    await consumer.start()
-    try:
+    async with open_reader(client_settings) as consumer:
         bars_tp = TopicPartition(topics.bars.name, partition)
-        bars: dict[str, dict[int, Bar]] = {}
-        floor, floor_at = 0, -1
-        async for record in read_range(consumer, bars_tp, 0, None):
-            bar = _usable(record, topics.ticks.name, committed)
-            if bar is None:
-                continue
-            kept = bars.setdefault(bar.symbol, {})
-            kept.pop(bar.ts_open, None)
-            kept[bar.ts_open] = bar
-            if len(kept) > settings.window_bars:
-                del kept[next(iter(kept))]
-            if bar.source.offset > floor_at:
-                floor, floor_at = int(bar.state["floor"]), bar.source.offset
-        pipeline.restore({symbol: list(kept.values()) for symbol, kept in bars.items()})
-        await on_symbols(pipeline)
-        covered = {
-            symbol: next(reversed(kept.values())).source.offset for symbol, kept in bars.items()
-        }
         ticks_tp = TopicPartition(topics.ticks.name, partition)
+        log = _BarLog(topics.ticks.name, committed)
+        async for record in read_range(consumer, bars_tp, 0, None):
+            log.take(record)
+        bars = log.bars(settings.window_bars)
+        loaded = {
+            symbol: await load_models(symbol, closed[-1].state["version"])
+            for symbol, closed in bars.items()
+        }
+        pipeline.restore(bars, {symbol: serving for symbol, (serving, _) in loaded.items()})
+        for symbol, (serving, champion) in loaded.items():
+            models = champion or serving
+            if models is not None:
+                pipeline.symbol(symbol).models = models
+
         first = (await consumer.beginning_offsets([ticks_tp]))[ticks_tp]
-        if first > floor:
+        if first > log.floor:
             logger.warning(
                 "partition %d: retention has removed the ticks %d to %d, which no bar covers",
                 partition,
-                floor,
+                log.floor,
                 first - 1,
             )
+            pipeline.lose_history()
+        covered = {symbol: closed[-1].source.offset for symbol, closed in bars.items()}
         chunk: list[ConsumerRecord] = []
-        async for record in read_range(consumer, ticks_tp, max(floor, first), committed):
+        async for record in read_range(consumer, ticks_tp, max(log.floor, first), committed):
             chunk.append(record)
             if len(chunk) == settings.max_batch_ticks:
                 pipeline.replay(chunk, covered)
                 chunk = []
         pipeline.replay(chunk, covered)
-        pipeline.position = committed
-        logger.info(
-            "partition %d: restored %d symbols, %d bars, at offset %d",
-            partition,
-            len(bars),
-            sum(map(len, bars.values())),
-            committed,
-        )
-    finally:
-        await consumer.stop()
+    pipeline.position = committed
+    logger.info(
+        "partition %d: restored %d symbols, %d bars, at offset %d",
+        partition,
+        len(bars),
+        sum(map(len, bars.values())),
+        committed,
+    )
 
 
-def _usable(record: ConsumerRecord, ticks: str, committed: int) -> Bar | None:
-    try:
-        bar = decode_bar(record.value or b"")
-    except ValueError as error:
-        logger.warning("bars partition %d offset %d: %s", record.partition, record.offset, error)
-        return None
-    source = bar.source
-    return bar if source.topic == ticks and source.offset < committed else None
+class _BarLog:
+    """What the bars topic says of a partition, for a restart at one offset.
+
+    A bar can be there more than once: a worker that was killed published it, and so did the one
+    after it; and a checkpoint is a bar with a later state. The last one counts.
+    """
+
+    def __init__(self, ticks: str, committed: int) -> None:
+        self._ticks = ticks
+        self._committed = committed
+        self._bars: dict[str, dict[int, Bar]] = {}
+        self._floor_at = -1
+        self.floor = 0
+        """The offset below which every tick is covered by some bar's state."""
+
+    def take(self, record: ConsumerRecord) -> None:
+        """Note a record, unless it was made from ticks that are not answered yet."""
+        try:
+            bar = decode_bar(record.value or b"")
+        except ValueError as error:
+            place = f"bars partition {record.partition} offset {record.offset}"
+            logger.warning("%s: %s", place, error)
+            return
+        source = bar.source
+        if source.topic != self._ticks or source.offset >= self._committed:
+            return
+        self._bars.setdefault(bar.symbol, {})[bar.ts_open] = bar
+        if source.offset >= self._floor_at:
+            self.floor, self._floor_at = int(bar.state["floor"]), source.offset
+
+    def bars(self, last: int) -> dict[str, list[Bar]]:
+        """The last bars of each symbol, oldest first."""
+        return {
+            symbol: [bar for _, bar in sorted(kept.items())[-last:]]
+            for symbol, kept in self._bars.items()
+        }

@@ -13,6 +13,9 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream_app import metrics
+from stream_app.ensemble import UNTRAINED, ModelSet
+from stream_app.errors import ArtifactError
+from stream_app.flood import FloodAlarm
 from stream_app.pipeline import Answer, PartitionPipeline
 from stream_app.publisher import Publisher
 from stream_app.registry import Registry
@@ -63,6 +66,8 @@ class TickService:
         """Resolved with the error after which this process must not go on."""
         self.counts = {"ticks_read": 0, "predictions": 0, "dead_letters": 0, "bars": 0}
         self.counts |= {"late": 0, "duplicates": 0}
+        self._flood = FloodAlarm(SystemClock().monotonic)
+        metrics.DEAD_LETTER_ALARM.set_function(self._flood.level)
 
     @property
     def is_ready(self) -> bool:
@@ -139,15 +144,23 @@ class TickService:
             settings=self._settings,
             topics=self._topics,
             client_settings=self._client_settings,
-            on_symbols=self._load_champions,
+            load_models=self._load_models,
         )
         self._partitions[number] = pipeline
 
-    async def _load_champions(self, pipeline: PartitionPipeline) -> None:
-        for symbol in pipeline.symbols.values():
-            champion = await asyncio.to_thread(self._registry.champion, symbol.symbol)
-            if champion is not None:
-                symbol.models = champion
+    async def _load_models(
+        self, symbol: str, version: str
+    ) -> tuple[ModelSet | None, ModelSet | None]:
+        champion = await asyncio.to_thread(self._registry.champion, symbol)
+        if version == UNTRAINED:
+            return None, champion
+        if champion is not None and champion.version == version:
+            return champion, champion
+        try:
+            return await asyncio.to_thread(self._registry.load, symbol, version), champion
+        except ArtifactError as error:
+            logger.warning("%s: the version that served last is not to be had: %s", symbol, error)
+            return None, champion
 
     async def answer(self, batch: Batch) -> None:
         """Answer a batch: returns once all that follows from it is acknowledged.
@@ -158,6 +171,8 @@ class TickService:
         self._idle.clear()
         try:
             pipeline = await self._pipeline(batch)
+            if pipeline is None:
+                return
             started = time.perf_counter()
             answer = pipeline.process(batch.records)
             metrics.BATCH_SECONDS.observe(time.perf_counter() - started)
@@ -169,10 +184,12 @@ class TickService:
         finally:
             self._idle.set()
 
-    async def _pipeline(self, batch: Batch) -> PartitionPipeline:
+    async def _pipeline(self, batch: Batch) -> PartitionPipeline | None:
         number = batch.tp.partition
         while number in self._restoring:
             await asyncio.wait([self._restoring[number]])
+        if number not in (self._assigned or ()):
+            return None  # it went to another worker while the batch waited, which answers it
         pipeline = self._partitions.get(number)
         if pipeline is None or batch.first_offset < pipeline.position:
             # Read again from an earlier commit: the state must go back with it.
@@ -196,6 +213,7 @@ class TickService:
         metrics.DUPLICATES.inc(answer.duplicates)
         for letter in answer.dead_letters:
             metrics.DEAD_LETTERS.labels(letter.rejection.reason).inc()
+        self._flood.note(len(batch.records), len(answer.dead_letters))
 
     async def drain(self) -> None:
         """Wait until the batch in hand is answered."""

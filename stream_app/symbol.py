@@ -10,22 +10,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Final
+from typing import Any
 
 import numpy as np
 
+from stream_app.bars import bar_message, bar_of_message
 from stream_app.bias import BiasCorrection
 from stream_app.ensemble import Blend, Ensemble, ModelSet, untrained
 from stream_app.models.kalman_filter import KalmanFilter
-from stream_app.observation import ContextCache, Observation, rows_of
+from stream_app.observation import DUPLICATE, LATE, ContextCache, Observation, rows_of
 from stream_app.schemas import Bar, MemberOutput, Prediction, Source, Tick
 from stream_app.settings import Settings
 from stream_app.window import OpenBar, Window
-
-LATE: Final = "late tick: behind the grace, the window is not changed"
-DUPLICATE: Final = "duplicate tick: the window is not changed again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,21 +54,34 @@ class SymbolPipeline:
         self.kalman = KalmanFilter()
         self.bias = BiasCorrection(horizon_ms=settings.horizon_s * 1000)
         self.models: ModelSet = untrained(settings.horizon_bars)
-        """The champions. Replaced whole by one assignment; a batch sees one set throughout."""
+        """The champions. Replaced whole by one assignment, from anywhere in the event loop; the
+        next batch adopts them, and sees one set throughout."""
+        self._serving = self.models
+        self._since = -1
+        """The offset at which `_serving` was adopted."""
+        self._last_bar: Bar | None = None
+        self._lost_bars = 0
+        """How many more bars must close until no feature reaches back to lost history."""
         self.first_uncovered: int | None = None
         """Offset of the first tick after the last published state; None when there is none."""
         self._contexts = ContextCache(self.window, settings.lstm_sequence_length)
 
-    def process(self, ticks: Sequence[tuple[Tick, Source]]) -> SymbolAnswer:
+    def process(self, ticks: Sequence[tuple[Tick, Source]], *, adopt: bool = True) -> SymbolAnswer:
         """Answer a batch of this symbol's ticks, in the order of their offsets.
 
         Does not block beyond its own arithmetic. Called by the partition's pipeline.
+
+        Args:
+            ticks: at least one.
+            adopt: whether new champions take over; not when answered ticks are gone through
+                again, which must leave the state as it was.
         """
-        models = self.models
+        adopted = self._adopt(ticks[0][1]) if adopt else []
+        models = self._serving
         seen = [self._enter(tick, source, models) for tick, source in ticks]
         answer = SymbolAnswer(
             predictions=[],
-            bars=[],
+            bars=adopted,
             late=sum(item.left_out is LATE for item in seen),
             duplicates=sum(item.left_out is DUPLICATE for item in seen),
         )
@@ -85,6 +96,43 @@ class SymbolPipeline:
             )
             self._finish(items, blend, models, answer)
         return answer
+
+    def _adopt(self, source: Source) -> list[Bar]:
+        """Let the champions serve from this tick on.
+
+        Returns:
+            A checkpoint just before this tick: a restart that goes on from it runs the filter
+            with the old noise up to here, and with the new one from here on.
+        """
+        if self._serving is self.models:
+            return []
+        self._serving = self.models
+        self._since = source.offset
+        return self.checkpoint(replace(source, offset=source.offset - 1))
+
+    def checkpoint(self, source: Source) -> list[Bar]:
+        """The last closed bar once more, with the state as it is now, just after `source`.
+
+        Empty before the first bar has closed: there is no message yet to carry a state.
+        """
+        if self._last_bar is None:
+            return []
+        self.first_uncovered = None
+        state = self._complete(self._state())
+        self._last_bar = replace(self._last_bar, state=state, source=source)
+        return [self._last_bar]
+
+    def _state(self) -> dict[str, Any]:
+        return {"window": self.window.state(), "kalman": self.kalman.to_state()}
+
+    def _complete(self, state: dict[str, Any]) -> dict[str, Any]:
+        return {
+            **state,
+            "forecasts": self.bias.state(),
+            "version": self._serving.version,
+            "since": self._since,
+            "lost_bars": self._lost_bars,
+        }
 
     def _enter(self, tick: Tick, source: Source, models: ModelSet) -> Observation:
         window, kalman = self.window, self.kalman
@@ -102,6 +150,7 @@ class SymbolPipeline:
                 bar.kalman_velocity, bar.kalman_innovation = kalman.velocity, kalman.innovation
                 latest = bar
             closed = [(bar, window.append(bar)) for bar in window.take_closed()]
+            self._lost_bars = max(0, self._lost_bars - len(closed))
         if closed:
             self.first_uncovered = None
         elif self.first_uncovered is None:
@@ -121,13 +170,16 @@ class SymbolPipeline:
             innovation=kalman.innovation,
             context=self._contexts.current() if models.is_trained else None,
             closed=closed,
-            state={"window": window.state(), "kalman": kalman.to_state()} if closed else None,
+            state=self._state() if closed else None,
+            history_lost=self._lost_bars > 0,
         )
 
     def _finish(
         self, seen: Sequence[Observation], blend: Blend, models: ModelSet, answer: SymbolAnswer
     ) -> None:
         """Go through the ticks again, now with the models' answers, and make the messages."""
+        # The filter's state, and so its answer, also depends on when it took over its noise.
+        kalman_version = f"{models.version}@{self._since}" if models.is_trained else models.version
         prices, weights = blend.prices.T.tolist(), blend.weights.T.tolist()
         for at, (item, ensemble) in enumerate(zip(seen, blend.price.tolist(), strict=True)):
             forecasts = [
@@ -135,7 +187,7 @@ class SymbolPipeline:
             ]
             if item.bar is not None:
                 self.bias.note(item.bar.ts_open, math.log(ensemble) - item.log_price)
-            answer.bars.extend(self._bars(item, forecasts, models))
+            answer.bars.extend(self._bars(item, forecasts))
             tick, bias, degraded = item.tick, item.price * self.bias.value, blend.degraded[at]
             age_s = max(0, tick.ts - models.trained_to_ts) / 1000 if models.is_trained else 0.0
             answer.predictions.append(
@@ -150,64 +202,55 @@ class SymbolPipeline:
                     bias_correction=bias,
                     members={
                         name: MemberOutput(
-                            prediction=price, weight=weight, version=models.version, age_s=age_s
+                            prediction=price,
+                            weight=weight,
+                            version=kalman_version if name == "kalman" else models.version,
+                            age_s=age_s,
                         )
                         for name, price, weight in zip(
                             blend.names, prices[at], weights[at], strict=True
                         )
                         if not math.isnan(price)
                     },
-                    degraded=degraded if item.left_out is None else (*degraded, item.left_out),
+                    degraded=(*degraded, *item.reasons),
                     source=item.source,
                 )
             )
 
-    def _bars(
-        self, item: Observation, forecasts: Sequence[float | None], models: ModelSet
-    ) -> Iterator[Bar]:
+    def _bars(self, item: Observation, forecasts: Sequence[float | None]) -> Iterator[Bar]:
         for (bar, empty), forecast in zip(item.closed, forecasts, strict=True):
-            yield Bar(
-                symbol=self.symbol,
-                ts_open=bar.ts_open,
-                ts_last=bar.ts_last,
+            self._last_bar = bar_message(
+                self.symbol,
+                bar,
                 bar_s=self._bar_seconds,
-                open=bar.open,
-                high=bar.high,
-                low=bar.low,
-                close=bar.close,
-                volume=bar.volume,
-                ticks=bar.ticks,
                 empty_before=empty,
-                kalman_velocity=bar.kalman_velocity,
-                kalman_innovation=bar.kalman_innovation,
                 forecast=forecast,
-                state={
-                    **(item.state or {}),
-                    "bias": self.bias.state(),
-                    "version": models.version,
-                },
+                state=self._complete(item.state or {}),
                 source=item.source,
             )
+            yield self._last_bar
 
-    def restore(self, bars: Sequence[Bar]) -> None:
-        """Take over the closed bars of a symbol, oldest first, and the state of the last one."""
+    def restore(self, bars: Sequence[Bar], serving: ModelSet | None) -> None:
+        """Take over the closed bars of a symbol, oldest first, and the state of the last one.
+
+        Args:
+            bars: at least one.
+            serving: the models of the version that the last bar's state names, if they are
+                still to be had; the next batch adopts `models` in their place.
+        """
         for bar in bars:
-            self.window.append(
-                OpenBar(
-                    ts_open=bar.ts_open,
-                    open=bar.open,
-                    high=bar.high,
-                    low=bar.low,
-                    close=bar.close,
-                    volume=bar.volume,
-                    ticks=bar.ticks,
-                    ts_first=bar.ts_open,
-                    ts_last=bar.ts_last,
-                    kalman_velocity=bar.kalman_velocity,
-                    kalman_innovation=bar.kalman_innovation,
-                )
-            )
+            self.window.append(bar_of_message(bar))
+        self._last_bar = bars[-1]
         state = bars[-1].state
         self.window.restore(state["window"])
         self.kalman = KalmanFilter.from_state(state["kalman"])
-        self.bias.restore(state["bias"])
+        self.bias.restore(
+            ((bar.ts_open, math.log(bar.close), bar.forecast) for bar in bars), state["forecasts"]
+        )
+        if serving is not None:
+            self._serving, self._since = serving, state["since"]
+        self._lost_bars = state["lost_bars"]
+
+    def lose_history(self) -> None:
+        """Say in the answers that a part of the history is gone, as long as features need it."""
+        self._lost_bars = self._contexts.needed_bars

@@ -48,8 +48,9 @@ def model_set(
     version: str = "v1",
     trained_to_ts: int = 0,
     horizon_bars: int = 1,
+    q_level: float = 2e-7,
 ) -> ModelSet:
-    noise = KalmanNoise(q_level=2e-7, q_velocity=1e-9, r=1e-9)
+    noise = KalmanNoise(q_level=q_level, q_velocity=1e-9, r=1e-9)
     given: Mapping[str, Member] = (
         members
         if members is not None

@@ -5,17 +5,20 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from stream_app.codec import decode_bar, encode_bar
+from stream_app.ensemble import ModelSet
 from stream_app.features import LOOKBACK, bar_vectors
 from stream_app.models.base import Rows
 from stream_app.pipeline import Answer, PartitionPipeline
-from stream_app.schemas import Tick
+from stream_app.schemas import Bar, Prediction, Tick
 from tests.builders import START_MS, FakeRecord, records, settings
-from tests.fakes import ConstantMember, model_set
+from tests.fakes import ConstantMember, FeatureMember, model_set
 
 SETTINGS = settings()
 BAR_MS = SETTINGS.bar_ms
@@ -29,12 +32,12 @@ def pipeline(symbols: tuple[str, ...] = ("A", "B")) -> PartitionPipeline:
 
 
 @st.composite
-def tick_streams(draw: st.DrawFn) -> list[FakeRecord]:
-    """Two symbols, a hundred bars and more, irregular times, some late, some twice, some bad."""
+def tick_streams(draw: st.DrawFn, ticks_a_bar: float = 1.7) -> list[FakeRecord]:
+    """Two symbols, irregular times, some late, some twice, some bad."""
     seed = draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)
     count = draw(st.integers(250, 500))
-    stamps = START_MS + np.cumsum(rng.exponential(0.6 * BAR_MS, count)).astype(int)
+    stamps = START_MS + np.cumsum(rng.exponential(BAR_MS / ticks_a_bar, count)).astype(int)
     stamps -= (rng.random(count) < 0.05) * rng.integers(0, 2 * BAR_MS, count)
     ticks = [
         Tick(
@@ -88,7 +91,8 @@ def test_a_batch_of_ticks_gives_what_one_tick_at_a_time_gives(
 ) -> None:
     one, many = pipeline(), pipeline()
     singly = merged([one.process([item]) for item in stream])
-    answers, at = [], 0
+    answers: list[Answer] = []
+    at = 0
     while at < len(stream):
         size = sizes[len(answers) % len(sizes)]
         answers.append(many.process(stream[at : at + size]))
@@ -100,35 +104,113 @@ def test_a_batch_of_ticks_gives_what_one_tick_at_a_time_gives(
     same(singly, batched)
 
 
+def versions(count: int) -> list[ModelSet]:
+    """Sets of models as a registry would hold them: each its own noise, answers and version."""
+    return [
+        model_set(
+            {
+                name: FeatureMember(scale * (1 + number))
+                for name, scale in (("random_forest", 1e-3), ("lightgbm", -2e-3), ("lstm", 5e-4))
+            },
+            version=f"v{number}",
+            trained_to_ts=START_MS,
+            q_level=2e-7 * (1 + number),
+        )
+        for number in range(count)
+    ]
+
+
+class Log:
+    """The bars topic and the registry, as a restart finds them."""
+
+    def __init__(self) -> None:
+        self.bars: list[Bar] = []
+        self.champions: list[ModelSet] = []
+
+    def publish(self, answer: Answer) -> None:
+        self.bars.extend(decode_bar(encode_bar(bar)) for bar in answer.bars)
+
+    def restart(self, stream: list[FakeRecord], committed: int) -> PartitionPipeline:
+        kept: dict[str, dict[int, Bar]] = {}
+        floor, floor_at = 0, -1
+        for bar in self.bars:
+            if bar.source.offset < committed:
+                kept.setdefault(bar.symbol, {})[bar.ts_open] = bar
+                if bar.source.offset >= floor_at:
+                    floor, floor_at = bar.state["floor"], bar.source.offset
+        bars = {name: [bar for _, bar in sorted(found.items())] for name, found in kept.items()}
+        by_version = {item.version: item for item in self.champions}
+        made = PartitionPipeline(SETTINGS)
+        made.restore(
+            bars, {name: by_version.get(found[-1].state["version"]) for name, found in bars.items()}
+        )
+        covered = {name: found[-1].source.offset for name, found in bars.items()}
+        for name in bars:
+            if self.champions:
+                made.symbol(name).models = self.champions[-1]
+        for at in range(floor, committed, 7):
+            made.replay(stream[at : min(at + 7, committed)], covered)
+        made.position = committed
+        return made
+
+
 @hypothesis_settings(max_examples=15, deadline=None)
-@given(tick_streams(), st.floats(0.1, 0.95))
+@given(tick_streams(), st.floats(0.1, 0.95), st.integers(1, 40))
 def test_a_restart_at_any_offset_goes_on_as_if_nothing_had_happened(
-    stream: list[FakeRecord], where: float
+    stream: list[FakeRecord], where: float, size: int
 ) -> None:
-    import orjson
+    log = Log()
+    log.champions = versions(1)
+    undisturbed = PartitionPipeline(SETTINGS)
+    for name in ("A", "B"):
+        undisturbed.symbol(name).models = log.champions[0]
+    committed = int(len(stream) * where) // size * size
+    for at in range(0, committed, size):
+        log.publish(undisturbed.process(stream[at : at + size]))
+    answered = undisturbed.process(stream[committed:])
+    log.publish(answered)  # published, but not committed when the worker was killed
+    restarted = log.restart(stream, committed)
+    same(merged([answered]), merged([restarted.process(stream[committed:])]))
+    for name in ("A", "B"):
+        one, two = undisturbed.symbol(name), restarted.symbol(name)
+        assert orjson.dumps(one.window.state()) == orjson.dumps(two.window.state())
+        assert one.kalman.to_state() == two.kalman.to_state()
+        assert one.bias.value == two.bias.value
 
-    from stream_app.codec import decode_bar, encode_bar
 
-    undisturbed = pipeline()
-    cut = int(len(stream) * where)
-    before = [undisturbed.process(stream[at : at + 16]) for at in range(0, cut, 16)]
-    cut = min(len(stream), 16 * len(before))
-    after = undisturbed.process(stream[cut:])
-
-    kept: dict[str, list[Any]] = {}
-    floor = 0
-    for bar in (decode_bar(encode_bar(b)) for answer in before for b in answer.bars):
-        kept.setdefault(bar.symbol, []).append(bar)
-        floor = bar.state["floor"]
-    restarted = pipeline()
-    restarted.restore(kept)
-    covered = {name: bars[-1].source.offset for name, bars in kept.items()}
-    for at in range(floor, cut, 7):
-        restarted.replay(stream[at : min(at + 7, cut)], covered)
-    same(merged([after]), merged([restarted.process(stream[cut:])]))
-    assert orjson.dumps(restarted.symbol("A").window.state()) == orjson.dumps(
-        undisturbed.symbol("A").window.state()
-    )
+@hypothesis_settings(max_examples=30, deadline=None)
+@given(tick_streams(ticks_a_bar=30), st.data())
+def test_with_retrains_and_kills_two_messages_of_one_id_agree_or_name_other_versions(
+    stream: list[FakeRecord], data: st.DataObject
+) -> None:
+    registry, log = versions(12), Log()
+    said: dict[str, list[Prediction]] = {}
+    committed, at = 0, 0
+    running = PartitionPipeline(SETTINGS)
+    while at < len(stream):
+        what = data.draw(st.sampled_from(["go", "go", "go", "commit", "promote", "kill"]))
+        if what == "go":
+            batch = stream[at : at + data.draw(st.integers(1, 60))]
+            answer = running.process(batch)
+            log.publish(answer)
+            for prediction in answer.predictions:
+                said.setdefault(prediction.id, []).append(prediction)
+            at += len(batch)
+        elif what == "commit":
+            committed = at
+        elif what == "promote" and registry:
+            log.champions.append(registry.pop(0))
+            for symbol in running.symbols.values():
+                symbol.models = log.champions[-1]
+        elif what == "kill":
+            at = committed
+            running = log.restart(stream, committed)
+    for messages in said.values():
+        first = messages[0]
+        for other in messages[1:]:
+            named = [{n: m.version for n, m in p.members.items()} for p in (first, other)]
+            if named[0] == named[1]:
+                same(asdict(first), asdict(other))
 
 
 class Recorder(ConstantMember):

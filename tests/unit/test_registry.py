@@ -11,7 +11,7 @@ import pytest
 
 from stream_app.errors import ArtifactError
 from stream_app.models.catalog import FORECASTERS
-from stream_app.registry import KEPT_VERSIONS, Registry, TrainedSet
+from stream_app.registry import KEPT_VERSIONS, Registry, TrainedSet, manifest_digest
 from stream_app.retraining import model_settings
 from tests.builders import TrainedArtifacts, settings
 
@@ -98,7 +98,13 @@ def edit(folder: Path, change: dict[str, Any]) -> None:
     path = folder / "manifest.json"
     manifest = orjson.loads(path.read_bytes())
     manifest["files"]["lstm"] |= change
-    path.write_bytes(orjson.dumps(manifest))
+    write_manifest(path, manifest)
+
+
+def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
+    """As somebody would who knows how it is made."""
+    del manifest["sha256"]
+    path.write_bytes(orjson.dumps(manifest | {"sha256": manifest_digest(manifest)}))
 
 
 def outside(folder: Path) -> None:

@@ -1,0 +1,245 @@
+"""Good ticks a second alone, and with as many bad messages between them: the ratio.
+
+In process: the partition's pipeline with all four models, and the encoding of what it gave. On
+Kafka: a worker over a backlog, by the broker's own times of appending the predictions, as
+throughput.py has it. Both sides answer the same good ticks, in turn, in one run. The other way
+to look at it is the records: a bad one takes a place in a batch, and that is what it costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from aiokafka.partitioner import DefaultPartitioner
+from harness import (
+    Options,
+    interleaved,
+    options,
+    progress,
+    ratios,
+    save,
+    show,
+    spread,
+    spread_table,
+)
+from throughput import history_ticks, one_run
+from world import (
+    WORKER,
+    broker_of_choice,
+    digest,
+    live_ticks,
+    month_bars,
+    month_ticks,
+    plain_settings,
+    publish_models,
+    send,
+    settings_for,
+    symbol_names,
+    topics_file,
+    topics_of,
+    train,
+)
+
+from stream_app.brokers import Broker
+from stream_app.codec import encode_prediction, encode_tick
+from stream_app.ensemble import ModelSet
+from stream_app.features import BarColumns
+from stream_app.feed.producer import connected_producer
+from stream_app.models.catalog import LOADERS
+from stream_app.models.kalman import KalmanMember
+from stream_app.pipeline import PartitionPipeline
+from stream_app.publisher import _dead_letter
+from stream_app.retraining import model_settings
+from stream_app.schemas import Tick
+from stream_app.settings import MODEL_NAMES, Settings
+from stream_app.topics import TopicSpec
+from stream_app.training import TrainedModel
+
+ALONE: Final = "good ticks alone"
+FLOODED: Final = "as many bad ones between"
+TARGET: Final = 0.8
+FUTURE_MS: Final = 3_000_000_000_000
+
+Trained = Mapping[str, TrainedModel]
+
+
+@dataclass(slots=True)
+class Record:
+    """As the pipeline wants it."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    timestamp: int = FUTURE_MS
+    topic: str = "market.ticks.v1"
+    partition: int = 0
+
+
+def good(ticks: Sequence[Tick]) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and values of ticks."""
+    return ((tick.symbol.encode(), encode_tick(tick)) for tick in ticks)
+
+
+def flooded(ticks: Sequence[Tick]) -> Iterator[tuple[bytes, bytes]]:
+    """After each tick a bad one, of each kind in turn."""
+    for number, (key, value) in enumerate(good(ticks)):
+        yield key, value
+        yield (
+            (key, value[:-7]),
+            (key, value.replace(b'"price":', b'"price":-')),
+            (key, value.replace(b'"price":', b'"price":NaN,"p":')),
+            (key + b"?", value),
+            (key, value.replace(b'"ts":', b'"ts":"",')),
+        )[number % 5]
+
+
+def in_process(
+    chosen: Options, settings: Settings, trained: Trained, bars: BarColumns, count: int
+) -> dict[str, list[float]]:
+    """Good ticks a second through a pipeline, in batches of the worker's size."""
+    loaders = {
+        name: LOADERS[name](trained[name].artifact, model_settings(settings))
+        for name in MODEL_NAMES
+    }
+    kalman = loaders["kalman"]
+    assert isinstance(kalman, KalmanMember)
+    models = ModelSet(
+        version="benchmark",
+        trained_to_ts=int(bars.ts_last[-1]),
+        members=loaders,
+        noise=kalman.noise,
+    )
+    pipeline = PartitionPipeline(settings)
+    history = month_ticks(chosen.data)
+    offsets = itertools.count()
+
+    def records(pairs: Iterator[tuple[bytes, bytes]]) -> list[Record]:
+        return [Record(next(offsets), key, value) for key, value in pairs]
+
+    with progress() as shown:
+        for start in shown.track(range(0, len(history), 2048), description="a month of ticks"):
+            pipeline.process(records(good(history[start : start + 2048])))
+    (symbol,) = pipeline.symbols
+    pipeline.symbols[symbol].models = models
+    at = history[-1].ts + 1000
+
+    def run(make: Any) -> float:
+        nonlocal at
+        ticks = live_ticks(
+            [symbol], start_ms=at, interval_ms=1000, count=count, price=history[-1].price
+        )
+        at = ticks[-1].ts + 1000
+        made = records(make(ticks))
+        size, answered = settings.max_batch_ticks, 0
+        started = time.perf_counter()
+        for start in range(0, len(made), size):
+            answer = pipeline.process(made[start : start + size])
+            for prediction in answer.predictions:
+                encode_prediction(prediction)
+            for letter in answer.dead_letters:
+                _dead_letter(letter)
+            answered += len(answer.predictions)
+        took = time.perf_counter() - started
+        assert answered == count
+        return count / took
+
+    return interleaved({ALONE: lambda: run(good), FLOODED: lambda: run(flooded)}, chosen.rounds)
+
+
+async def send_flooded(settings: Settings, topic: TopicSpec, ticks: Sequence[Tick]) -> None:
+    """Ticks and bad messages, each bad one to the partition of the tick before it."""
+    partitions = list(range(topic.partitions))
+    partition_of = DefaultPartitioner()
+    async with connected_producer(settings) as producer:
+        sent = []
+        with progress() as shown:
+            pairs = shown.track(
+                flooded(ticks), total=2 * len(ticks), description="backlog with bad messages"
+            )
+            for number, (key, value) in enumerate(pairs):
+                symbol = ticks[number // 2].symbol.encode()
+                partition = partition_of(symbol, partitions, partitions)
+                sent.append(await producer.send(topic.name, value, key, partition))
+        await asyncio.gather(*sent)
+
+
+async def through_kafka(
+    chosen: Options, broker: Broker, root: Path, *, trained: Trained, bars: BarColumns, count: int
+) -> dict[str, list[float]]:
+    """Good ticks a second through a worker, both sides in turn."""
+    symbols = symbol_names(1)
+    history = history_ticks(chosen.data, symbols)
+    ticks = live_ticks(
+        symbols,
+        start_ms=history[-1].ts + 60_000,
+        interval_ms=1000,
+        count=count,
+        price=history[-1].price,
+    )
+    sides: dict[str, tuple[str, Path, Mapping[int, int]]] = {}
+    for name, prefix in ((ALONE, "alone."), (FLOODED, "flooded.")):
+        folder = root / prefix
+        folder.mkdir()
+        settings = settings_for(broker, folder, topics_file(folder, {}, prefix))
+        publish_models(settings, symbols, trained, bars)
+        async with topics_of(settings) as topics:
+            await send(settings, history, "history")
+            ends = await digest(settings)
+            if name == ALONE:
+                await send(settings, ticks, "backlog")
+            else:
+                await send_flooded(settings, topics.ticks, ticks)
+        sides[name] = (prefix, folder, ends)
+    measured: dict[str, list[float]] = {name: [] for name in sides}
+    names = list(sides)
+    with progress() as shown:
+        task = shown.add_task("", total=chosen.rounds * len(names))
+        for turn in range(chosen.rounds):
+            for name in names if turn % 2 == 0 else reversed(names):
+                shown.update(task, description=name)
+                prefix, folder, committed = sides[name]
+                found = await one_run(broker, folder, prefix, turn, WORKER, committed, count)
+                measured[name].append(found)
+                shown.advance(task)
+    return measured
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--ticks", type=int, help="good ones of a run")
+
+
+async def run(chosen: Options, given: argparse.Namespace) -> None:
+    count = given.ticks or (20_000 if chosen.quick else 60_000)
+    settings = plain_settings()
+    bars = month_bars(chosen.data, settings)
+    trained = train(bars, settings)
+    results: dict[str, dict[str, list[float]]] = {
+        "in process": in_process(chosen, settings, trained, bars, count)
+    }
+    with broker_of_choice() as broker, tempfile.TemporaryDirectory(prefix="bench-") as root:
+        results[broker.name] = await through_kafka(
+            chosen, broker, Path(root), trained=trained, bars=bars, count=count
+        )
+    cases: dict[str, Any] = {}
+    for where, measured in results.items():
+        spreads = {name: spread(values) for name, values in measured.items()}
+        ratio = ratios(measured[FLOODED], measured[ALONE])
+        cases[where] = {"good_ticks_per_second": spreads, "ratio": ratio}
+        show(spread_table(f"Good ticks, {where}", "ticks/s", spreads, digits=0))
+        show(spread_table(f"Flooded over alone, {where}", "times", {"ratio": ratio}))
+    met = {where: case["ratio"].median >= TARGET for where, case in cases.items()}
+    show(f"{os.cpu_count()} cores, {count:,} good ticks; target {TARGET:g} or more: {met}")
+    save(chosen, {"ticks": count, "target": TARGET, "met": met, "cases": cases})
+
+
+if __name__ == "__main__":
+    asyncio.run(run(*options(__doc__, add=add)))

@@ -1,0 +1,312 @@
+"""Tick to prediction while the models are retrained: Kafka, a worker, a month of history.
+
+A worker goes through a month of history; then ticks come at a steady rate while all four models
+are retrained on the whole month again and again. Latency is from the call that sends a tick to
+the receipt of its prediction, in this process, by one clock. `--threads` measures the same with
+the retrain in threads of the worker instead of the pool.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from harness import HERE, Options, options, progress, quantiles, save, show
+from rich.table import Table
+from world import (
+    SYMBOL,
+    WORKER,
+    Process,
+    broker_of_choice,
+    length,
+    live_ticks,
+    month_ticks,
+    running,
+    send,
+    settings_for,
+    topics_file,
+    topics_of,
+)
+
+from stream_app.brokers import Broker
+from stream_app.brokers.process import free_ports
+from stream_app.codec import decode_retrain_event, encode_tick
+from stream_app.connection import client_settings
+from stream_app.reader import open_reader
+from stream_app.schemas import RetrainEvent, Tick
+from stream_app.settings import Settings
+from stream_app.topics import Topics
+
+TARGET_S: Final = 45.0
+THREADED: Final = (str(HERE / "threaded_worker.py"),)
+
+
+class Ear:
+    """Receives predictions and retrain events and notes when."""
+
+    def __init__(self) -> None:
+        self.received: dict[int, tuple[float, bool]] = {}
+        """By the tick's event time: when, and whether all four models answered."""
+        self.events: list[tuple[float, RetrainEvent]] = []
+
+    async def listen(self, settings: Settings, topics: Topics) -> None:
+        consumer = AIOKafkaConsumer(
+            **client_settings(settings), enable_auto_commit=False, fetch_max_wait_ms=25
+        )
+        await consumer.start()
+        try:
+            tps = [
+                TopicPartition(topic.name, number)
+                for topic in (topics.predictions, topics.retrain_events)
+                for number in range(topic.partitions)
+            ]
+            consumer.assign(tps)
+            ends = await consumer.end_offsets(tps)
+            for tp in tps:
+                consumer.seek(tp, ends[tp])
+            while True:
+                fetched = await consumer.getmany(timeout_ms=1000)
+                now = time.perf_counter()
+                for tp, records in fetched.items():
+                    if tp.topic == topics.predictions.name:
+                        for record in records:
+                            message = orjson.loads(record.value)
+                            self.received[message["ts"]] = (now, len(message["members"]) == 4)
+                    else:
+                        self.events += [(now, decode_retrain_event(r.value)) for r in records]
+        finally:
+            await consumer.stop()
+
+
+async def talk(
+    settings: Settings, topic: str, partition: int, ticks: Sequence[Tick], per_second: float
+) -> dict[int, float]:
+    """Send each tick when it is due, whatever comes back; gives when each was sent."""
+    sent: dict[int, float] = {}
+    producer = AIOKafkaProducer(**client_settings(settings), acks=1)
+    await producer.start()
+    try:
+        key = SYMBOL.encode()
+        began = time.perf_counter()
+        futures = []
+        with progress() as shown:
+            task = shown.add_task(f"{per_second:g} ticks a second", total=len(ticks))
+            for number, tick in enumerate(ticks):
+                wait = began + number / per_second - time.perf_counter()
+                if wait > 0:
+                    await asyncio.sleep(wait)
+                value = encode_tick(tick)
+                sent[tick.ts] = time.perf_counter()
+                futures.append(await producer.send(topic, value, key, partition))
+                if number % 256 == 0:
+                    shown.update(task, completed=number)
+        await asyncio.gather(*futures)
+    finally:
+        await producer.stop()
+    return sent
+
+
+def spans(events: Sequence[tuple[float, RetrainEvent]]) -> list[tuple[float, float, RetrainEvent]]:
+    """When each complete cycle began and ended, by this process's clock."""
+    starts = {event.cycle: at for at, event in events if event.state == "started"}
+    return [
+        (starts[event.cycle], at, event)
+        for at, event in events
+        if event.state != "started" and event.cycle in starts
+    ]
+
+
+def figures(
+    sent: dict[int, float], ear: Ear, cycles: Sequence[tuple[float, float, RetrainEvent]]
+) -> dict[str, Any]:
+    """Latencies in milliseconds, during and outside the cycles."""
+    during, outside, four = [], [], 0
+    for ts, at in sent.items():
+        if ts not in ear.received:
+            continue
+        received, complete = ear.received[ts]
+        four += complete
+        busy = any(began <= received and at <= ended for began, ended, _ in cycles)
+        (during if busy else outside).append(1000 * (received - at))
+    arrivals = sorted(ear.received[ts][0] for ts in sent if ts in ear.received)
+    gaps = [1000 * (b - a) for a, b in itertools.pairwise(arrivals)]
+    return {
+        "sent": len(sent),
+        "answered": len(during) + len(outside),
+        "by_four_models": four,
+        "during_retrain_ms": quantiles(during),
+        "outside_retrain_ms": quantiles(outside),
+        "longest_gap_ms": max(gaps, default=float("nan")),
+        "retrains": [
+            {
+                "trigger": event.trigger,
+                "state": event.state,
+                "seconds": event.duration_seconds,
+                "rows": event.rows,
+                "model_seconds": event.model_seconds,
+                "lstm_included": event.lstm_included,
+                "within_target": event.duration_seconds <= TARGET_S,
+            }
+            for _, _, event in cycles
+        ],
+    }
+
+
+async def measure(
+    chosen: Options,
+    broker: Broker,
+    folder: Path,
+    command: Sequence[str],
+    rates: Sequence[float],
+    seconds: float,
+    every_s: float,
+) -> dict[str, Any]:
+    """One worker: history, then each rate in turn while retrains go on."""
+    file = topics_file(folder, {}, f"{folder.name}.")
+    # Retraining begins once the history is through: before, it would only slow that down.
+    settings = settings_for(
+        broker,
+        folder,
+        file,
+        retrain_interval_hours=every_s / 3600,
+        min_training_bars=8640,
+        web_port=free_ports(1)[0],
+    )
+    history = month_ticks(chosen.data)
+    async with topics_of(settings) as topics:
+        with running(command, settings, folder / "worker.log") as worker:
+            await send(settings, history, "sending a month")
+            await _until_answered(settings, topics, len(history), worker)
+            await _until_trained(settings, worker)
+            ear = Ear()
+            listening = asyncio.create_task(ear.listen(settings, topics))
+            await asyncio.sleep(1.0)
+            partition = await _partition(settings, topics)
+            measured: dict[str, Any] = {}
+            at = history[-1].ts + 1000
+            for rate in rates:
+                ticks = live_ticks(
+                    [SYMBOL],
+                    start_ms=at,
+                    interval_ms=1000 / rate,
+                    count=int(rate * seconds),
+                    price=history[-1].price,
+                )
+                at = ticks[-1].ts + 1000
+                ear.events.clear()
+                sent = await talk(settings, topics.ticks.name, partition, ticks, rate)
+                # A cycle that goes on at the end of the ticks is waited for.
+                await asyncio.sleep(1.0)
+                while len(ear.events) % 2:
+                    worker.check()
+                    await asyncio.sleep(0.2)
+                measured[f"{rate:g}"] = figures(sent, ear, spans(ear.events))
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+    return measured
+
+
+async def _until_answered(settings: Settings, topics: Topics, count: int, worker: Process) -> None:
+    with progress() as shown:
+        task = shown.add_task("the worker answers the month", total=count)
+        async with open_reader(client_settings(settings)) as reader:
+            while (done := await length(reader, topics.predictions)) < count:
+                worker.check()
+                shown.update(task, completed=done)
+                await asyncio.sleep(0.2)
+
+
+async def _until_trained(settings: Settings, worker: Process) -> None:
+    url = f"http://{settings.web_host}:{settings.web_port}/status"
+    async with aiohttp.ClientSession() as session:
+        while True:
+            worker.check()
+            async with session.get(url) as response:
+                last = (await response.json())["last_retrain"]
+            if last is not None and last["state"] == "succeeded":
+                return
+            await asyncio.sleep(0.2)
+
+
+async def _partition(settings: Settings, topics: Topics) -> int:
+    """Which partition has the symbol."""
+    async with open_reader(client_settings(settings)) as reader:
+        tps = [TopicPartition(topics.ticks.name, n) for n in range(topics.ticks.partitions)]
+        ends = await reader.end_offsets(tps)
+    return int(max(tps, key=lambda tp: ends[tp]).partition)
+
+
+def tables(results: dict[str, dict[str, Any]]) -> list[Table]:
+    """One of latencies, one of retrains."""
+    latency = Table(title="Tick to prediction [ms]", title_justify="left")
+    for name in ("retrain in", "ticks/s", "answered", "while", "ticks", "p50", "p99", "max"):
+        latency.add_column(name, justify="right")
+    latency.add_column("longest gap", justify="right")
+    cycles = Table(title=f"Retrains of the month (target {TARGET_S:g} s)", title_justify="left")
+    for name in ("retrain in", "ticks/s", "state", "took", "kalman", "random_forest"):
+        cycles.add_column(name, justify="right")
+    for name in ("lightgbm", "lstm", "rows"):
+        cycles.add_column(name, justify="right")
+    for where, rates in results.items():
+        for rate, found in rates.items():
+            for part in ("during_retrain_ms", "outside_retrain_ms"):
+                item = found[part]
+                latency.add_row(
+                    where,
+                    rate,
+                    f"{found['answered']}/{found['sent']}",
+                    "retraining" if part.startswith("during") else "idle",
+                    str(item["count"]),
+                    *(f"{item[name]:.1f}" for name in ("p50", "p99", "max")),
+                    f"{found['longest_gap_ms']:.0f}",
+                )
+            for event in found["retrains"]:
+                cycles.add_row(
+                    where,
+                    rate,
+                    event["state"],
+                    f"{event['seconds']:.1f} s",
+                    *(
+                        f"{event['model_seconds'].get(name, 0.0):.1f}"
+                        for name in ("kalman", "random_forest", "lightgbm", "lstm")
+                    ),
+                    str(event["rows"]),
+                )
+    return [latency, cycles]
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rates", type=float, nargs="+", help="ticks a second, in turn")
+    parser.add_argument("--seconds", type=float, help="of each rate")
+    parser.add_argument("--every", type=float, default=14.0, help="seconds between retrains")
+    parser.add_argument("--threads", action="store_true", help="and with the retrain in threads")
+
+
+async def run(chosen: Options, given: argparse.Namespace) -> None:
+    rates = given.rates or ([500.0] if chosen.quick else [500.0, 100.0])
+    seconds = given.seconds or (30.0 if chosen.quick else 80.0)
+    workers = {"pool": WORKER} | ({"threads": THREADED} if given.threads else {})
+    results: dict[str, dict[str, Any]] = {}
+    with broker_of_choice() as broker, tempfile.TemporaryDirectory(prefix="bench-") as root:
+        for name, command in workers.items():
+            folder = Path(root) / name
+            folder.mkdir()
+            results[name] = await measure(
+                chosen, broker, folder, command, rates, seconds, given.every
+            )
+        show(f"{broker.name}, {os.cpu_count()} cores", *tables(results))
+        save(chosen, {"broker": broker.name, "target_s": TARGET_S, "latency": results})
+
+
+if __name__ == "__main__":
+    asyncio.run(run(*options(__doc__, add=add)))

@@ -1,0 +1,194 @@
+"""What people choose instead of the worker, each calling the same pipeline functions.
+
+    python benchmarks/sides.py faust|quix|aiokafka
+
+A plain Faust agent takes one tick an event and sends with `topic.send`; a Quix Streams app maps
+its dataframe; a hand-written loop awaits aiokafka's `getmany` and sends each prediction. All
+restore their partitions as the worker does, with the same models, and go on from the group's
+committed offsets with the clients' default settings. Bars are computed but not published, and a
+tick that is none is dropped: less work than the worker does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from stream_app.codec import encode_prediction
+from stream_app.connection import client_settings
+from stream_app.pipeline import PartitionPipeline
+from stream_app.publisher import Publisher
+from stream_app.registry import Registry
+from stream_app.retraining import model_settings
+from stream_app.service import TickService
+from stream_app.settings import Settings, load_settings
+from stream_app.topics import Topics, load_topics
+
+
+async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPipeline]:
+    """Every partition's pipeline with its models, at the group's committed offset.
+
+    By the worker's own service: whatever it does on an assignment is done here.
+    """
+    connection = client_settings(settings)
+    service = TickService(
+        settings=settings,
+        topics=topics,
+        client_settings=connection,
+        registry=Registry(settings.data_dir, model_settings(settings)),
+        publisher=Publisher(topics, connection, idempotent=False),
+    )
+    service.on_assigned(range(topics.ticks.partitions))
+    while not service.is_ready:
+        if service.failed.done():
+            raise service.failed.result()
+        await asyncio.sleep(0.05)
+    return service._partitions
+
+
+def faust_agent(settings: Settings, topics: Topics) -> None:
+    """One tick an event, `topic.send`."""
+    import faust
+
+    pipelines = asyncio.run(restored(settings, topics))
+    app = faust.App(
+        settings.consumer_group,
+        broker=f"kafka://{settings.kafka_bootstrap_servers}",
+        consumer_auto_offset_reset="earliest",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        autodiscover=False,
+        datadir=settings.data_dir / "faust",
+        env={},  # our own WEB_PORT would be taken for its own
+    )
+    raw: dict[str, Any] = {"value_serializer": "raw", "key_serializer": "raw"}
+    ticks = app.topic(topics.ticks.name, **raw)
+    predictions = app.topic(topics.predictions.name, **raw)
+
+    @app.agent(ticks)
+    async def answer(stream: Any) -> None:
+        async for event in stream.events():
+            message = event.message
+            record = _Record(message)
+            given = pipelines[message.partition].process([record])
+            for item in given.predictions:
+                await predictions.send(key=item.symbol.encode(), value=encode_prediction(item))
+
+    faust.Worker(app, loglevel="WARNING").execute_from_commandline()
+
+
+class _Record:
+    """A Faust message as the pipeline wants it."""
+
+    __slots__ = ("key", "offset", "partition", "timestamp", "topic", "value")
+
+    def __init__(self, message: Any) -> None:
+        self.topic: str = message.topic
+        self.partition: int = message.partition
+        self.offset: int = message.offset
+        self.timestamp = int(message.timestamp * 1000)
+        self.key: bytes | None = message.key
+        self.value: bytes | None = message.value
+
+
+class _QuixRecord:
+    __slots__ = ("key", "offset", "partition", "timestamp", "topic", "value")
+
+    def __init__(self, value: bytes, key: bytes, timestamp: int, context: Any) -> None:
+        self.topic: str = context.topic
+        self.partition: int = context.partition
+        self.offset: int = context.offset
+        self.timestamp = timestamp
+        self.key: bytes | None = key
+        self.value: bytes | None = value
+
+
+def quix_app(settings: Settings, topics: Topics) -> None:
+    """`app.dataframe(...).apply(...).to_topic(...)`."""
+    from quixstreams import Application, message_context
+
+    pipelines = asyncio.run(restored(settings, topics))
+    app = Application(
+        broker_address=settings.kafka_bootstrap_servers,
+        consumer_group=settings.consumer_group,
+        auto_offset_reset="earliest",
+        auto_create_topics=False,
+        state_dir=str(settings.data_dir / "quix"),
+        loglevel="WARNING",
+    )
+    raw: dict[str, Any] = {"value_deserializer": "bytes", "key_deserializer": "bytes"}
+    ticks = app.topic(topics.ticks.name, **raw)
+    predictions = app.topic(
+        topics.predictions.name, value_serializer="bytes", key_serializer="bytes"
+    )
+
+    def answer(value: bytes, key: bytes, timestamp: int, _headers: object) -> list[bytes]:
+        context = message_context()
+        record = _QuixRecord(value, key, timestamp, context)
+        given = pipelines[context.partition].process([record])
+        return [encode_prediction(item) for item in given.predictions]
+
+    frame = app.dataframe(ticks)
+    frame = frame.apply(answer, expand=True, metadata=True)
+    frame.to_topic(predictions)
+    app.run()
+
+
+def aiokafka_loop(settings: Settings, topics: Topics) -> None:
+    """`getmany`, `send`, commit."""
+
+    async def loop() -> None:
+        pipelines = await restored(settings, topics)
+        connection = client_settings(settings)
+        consumer = AIOKafkaConsumer(
+            topics.ticks.name,
+            **connection,
+            group_id=settings.consumer_group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+        )
+        producer = AIOKafkaProducer(**connection, acks="all")
+        await consumer.start()
+        await producer.start()
+        while True:
+            fetched = await consumer.getmany(timeout_ms=100, max_records=1024)
+            sends = []
+            for tp, records in fetched.items():
+                given = pipelines[tp.partition].process(records)
+                sends += [
+                    await producer.send(
+                        topics.predictions.name,
+                        encode_prediction(item),
+                        item.symbol.encode(),
+                        tp.partition,
+                    )
+                    for item in given.predictions
+                ]
+            await asyncio.gather(*sends)
+            if sends:
+                await consumer.commit()
+
+    asyncio.run(loop())
+
+
+SIDES: dict[str, Callable[[Settings, Topics], None]] = {
+    "faust": faust_agent,
+    "quix": quix_app,
+    "aiokafka": aiokafka_loop,
+}
+
+
+def main(arguments: Iterable[str]) -> None:
+    (side,) = arguments
+    settings = load_settings()
+    sys.argv = sys.argv[:1]  # Faust reads it
+    SIDES[side](settings, load_topics(settings.topics_file))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

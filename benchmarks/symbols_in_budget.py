@@ -1,0 +1,126 @@
+"""How many symbols are fully retrained inside the target of 45 s, the LSTM included.
+
+The worker's own cycle (retraining.py) over many symbols with a month of bars each, in its pool of
+two processes, with the registry's writing and loading: when each symbol's new models serve.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final, cast
+
+from harness import console, options, progress, save, show, spread, spread_table
+from world import month_bars, plain_settings, symbol_names, warm_pool
+
+from stream_app.ensemble import ModelSet, untrained
+from stream_app.features import BarColumns
+from stream_app.registry import Registry
+from stream_app.retraining import Retrainer, model_settings
+from stream_app.schemas import RetrainEvent
+from stream_app.service import SystemClock
+from stream_app.settings import Settings
+from stream_app.symbol import SymbolPipeline
+from stream_app.training import TrainedModel, TrainingJob
+
+BUDGET_S: Final = 45.0
+TARGET: Final = 12
+
+
+class Retrained:
+    """As much of a symbol as a cycle sees; notes when it was given new models."""
+
+    def __init__(self, symbol: str, bars: BarColumns, untrained_set: ModelSet) -> None:
+        self.symbol = symbol
+        self.window = self
+        self.served_at: float | None = None
+        self._bars = bars
+        self._models = untrained_set
+
+    def __len__(self) -> int:
+        return len(self._bars)
+
+    def columns(self) -> BarColumns:
+        return self._bars
+
+    @property
+    def models(self) -> ModelSet:
+        return self._models
+
+    @models.setter
+    def models(self, models: ModelSet) -> None:
+        self._models = models
+        self.served_at = time.perf_counter()
+
+
+async def cycle(settings: Settings, bars: BarColumns, count: int, run_job: Any) -> list[float]:
+    """Seconds after which each symbol was served by new models."""
+    symbols = [
+        Retrained(name, bars, untrained(settings.horizon_bars)) for name in symbol_names(count)
+    ]
+    events: list[RetrainEvent] = []
+
+    async def publish(event: RetrainEvent) -> None:
+        events.append(event)
+
+    retrainer = Retrainer(
+        settings=settings,
+        registry=Registry(settings.data_dir, model_settings(settings)),
+        run_job=run_job,
+        symbols=lambda: {item.symbol: cast(SymbolPipeline, item) for item in symbols},
+        publish=publish,
+        clock=SystemClock(),
+        worker="benchmark",
+    )
+    started = time.perf_counter()
+    await retrainer.run_cycle("scheduled", [cast(SymbolPipeline, item) for item in symbols])
+    if events[-1].state != "succeeded":
+        raise RuntimeError(f"{events[-1].state}: {events[-1].reasons}")
+    return sorted(item.served_at - started for item in symbols if item.served_at is not None)
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--symbols", type=int, help="in a cycle; more than fit the budget")
+
+
+def main() -> None:
+    chosen, given = options(__doc__, add=add)
+    count = given.symbols or (4 if chosen.quick else 18)
+    runs: list[list[float]] = []
+    with tempfile.TemporaryDirectory(prefix="bench-") as root, warm_pool() as pool:
+        settings = plain_settings(
+            data_dir=Path(root), retrain_deadline_seconds=600.0, min_training_bars=500
+        )
+        bars = month_bars(chosen.data, settings)
+        with progress() as shown:
+            task = shown.add_task("symbols retrained", total=count * 4 * chosen.rounds)
+
+            async def run_job(job: TrainingJob) -> TrainedModel:
+                trained = await pool.run(job)
+                shown.advance(task)
+                return trained
+
+            for _ in range(chosen.rounds):
+                runs.append(asyncio.run(cycle(settings, bars, count, run_job)))
+    inside = [float(sum(at <= BUDGET_S for at in run)) for run in runs]
+    each = [run[-1] / count for run in runs]
+    if any(run[-1] <= BUDGET_S for run in runs):
+        console.print(f"all {count} symbols fit: take more with --symbols, or see the rate")
+    by_rate = [BUDGET_S / value for value in each]
+    spreads = {
+        f"symbols served anew within {BUDGET_S:g} s (of {count})": spread(inside),
+        "seconds a symbol": spread(each),
+        f"{BUDGET_S:g} s / seconds a symbol": spread(by_rate),
+    }
+    show(
+        spread_table("Four models a symbol, two processes", "symbols, s", spreads),
+        f"target: at least {TARGET} symbols",
+    )
+    save(chosen, {"target": TARGET, "budget_s": BUDGET_S, "symbols": count, "found": spreads})
+
+
+if __name__ == "__main__":
+    main()

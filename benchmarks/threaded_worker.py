@@ -1,0 +1,33 @@
+"""A worker that retrains in threads of its own process: what the pool is compared with."""
+
+from __future__ import annotations
+
+import asyncio
+
+from stream_app.app import Worker, run_worker
+from stream_app.commands.options import log_to_stderr
+from stream_app.settings import load_settings
+from stream_app.training import TrainedModel, TrainingJob, run_job
+from stream_app.training_process import ready
+
+
+async def _in_thread(job: TrainingJob) -> TrainedModel:
+    return await asyncio.to_thread(run_job, job)
+
+
+def main() -> None:
+    settings = load_settings()
+    log_to_stderr(settings.log_level)
+    ready()
+    made = Worker.__init__
+
+    def with_threads(self: Worker, *args: object, **kwargs: object) -> None:
+        made(self, *args, **kwargs)  # type: ignore[arg-type]
+        self.retrainer._run_job = _in_thread
+
+    Worker.__init__ = with_threads  # type: ignore[method-assign]
+    asyncio.run(run_worker(settings))
+
+
+if __name__ == "__main__":
+    main()

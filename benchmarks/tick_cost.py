@@ -1,0 +1,229 @@
+"""What a tick costs with 1 to 1,000 symbols, and what each further symbol takes of memory.
+
+Cost: `PartitionPipeline.process`, from records to predictions by all four models, each symbol
+with a month of bars. Memory: of the window with its month alone, and with four models of the
+symbol's own.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import psutil
+from harness import Options, options, progress, save, show, spread, spread_table
+from rich.table import Table
+from world import (
+    live_ticks,
+    month_pipeline,
+    month_ticks,
+    plain_settings,
+    symbol_names,
+    train,
+)
+
+from stream_app.codec import encode_tick
+from stream_app.ensemble import ModelSet
+from stream_app.models.catalog import LOADERS
+from stream_app.models.kalman import KalmanMember
+from stream_app.pipeline import PartitionPipeline
+from stream_app.retraining import model_settings
+from stream_app.settings import Settings
+from stream_app.symbol import SymbolPipeline
+from stream_app.training import TrainedModel
+from stream_app.window import OpenBar
+
+COUNTS: Final = (1, 10, 100, 1000)
+FLAT: Final = 1.2
+LIMIT_MIB: Final = 1.0
+BATCH: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class TickRecord:
+    """A tick as a Kafka record."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+
+def copy_window(source: SymbolPipeline, target: SymbolPipeline) -> None:
+    """Give a symbol the closed bars and the filter of another."""
+    window = source.window
+    columns = {name: window.column(name).tolist() for name in ("open", "high", "low", "close")}
+    bars = window.columns()
+    for at, ts_open in enumerate(bars.ts_open.tolist()):
+        target.window.append(
+            OpenBar(
+                ts_open=ts_open,
+                **{name: values[at] for name, values in columns.items()},
+                volume=1.0,
+                ticks=20,
+                ts_first=ts_open,
+                ts_last=int(bars.ts_last[at]),
+                kalman_velocity=float(bars.kalman_velocity[at]),
+                kalman_innovation=float(bars.kalman_innovation[at]),
+            )
+        )
+    target.window.restore(window.state())
+    target.kalman = source.kalman.copy()
+
+
+def loaded(trained: dict[str, TrainedModel], settings: Settings, to_ts: int) -> ModelSet:
+    """Four models of a symbol's own."""
+    models = model_settings(settings)
+    members = {name: LOADERS[name](trained[name].artifact, models) for name in LOADERS}
+    kalman = members["kalman"]
+    assert isinstance(kalman, KalmanMember)
+    return ModelSet(version="benchmark", trained_to_ts=to_ts, members=members, noise=kalman.noise)
+
+
+def records(
+    symbols: Sequence[str], start_ms: int, price: float, count: int
+) -> Iterator[TickRecord]:
+    """Ticks of all symbols in turn."""
+    ticks = live_ticks(symbols, start_ms=start_ms, interval_ms=1000, count=count, price=price)
+    for offset, tick in enumerate(ticks):
+        key, value = tick.symbol.encode(), encode_tick(tick)
+        yield TickRecord("market.ticks.v1", 0, offset, tick.ts, key, value)
+
+
+def resident_mib() -> float:
+    gc.collect()
+    return float(psutil.Process().memory_info().rss) / 2**20
+
+
+def main() -> None:
+    chosen, _ = options(__doc__)
+    settings = plain_settings()
+    source = month_pipeline(chosen.data, settings)
+    bars = source.window.columns()
+    trained = train(bars, settings)
+    counts = COUNTS[:3] if chosen.quick else COUNTS
+    price, to_ts = float(np.exp(bars.log_close[-1])), int(bars.ts_last[-1])
+    last = month_ticks(chosen.data)[-1].ts
+    memory: list[dict[str, Any]] = []
+    partitions: dict[int, PartitionPipeline] = {}
+    with progress() as shown:
+        task = shown.add_task("symbols", total=sum(counts))
+        for count in counts:
+            partition = partitions[count] = PartitionPipeline(settings)
+            before = resident_mib()
+            for name in symbol_names(count):
+                copy_window(source, partition.symbol(name))
+                shown.advance(task)
+            windows = resident_mib()
+            for pipeline in partition.symbols.values():
+                pipeline.models = loaded(trained, settings, to_ts)
+            memory.append(
+                {
+                    "symbols": count,
+                    "window_mib": (windows - before) / count,
+                    "models_mib": (resident_mib() - windows) / count,
+                }
+            )
+    alone = cost(chosen, partitions, last, price, size=1)
+    batched = cost(chosen, partitions, last + 86_400_000, price, size=BATCH)
+    per_symbol = cost(chosen, partitions, last + 2 * 86_400_000, price, size=None)
+    costs = {
+        "one tick at a time": alone,
+        f"in batches of {BATCH} across the symbols": batched,
+        "in batches of 16 a symbol": per_symbol,
+    }
+    flat = {
+        name: max(item.median for item in found.values()) / found[1].median
+        for name, found in costs.items()
+    }
+    show(
+        *(
+            spread_table(
+                f"A tick {name} (most / one symbol: {flat[name]:.2f})",
+                "us",
+                {f"{count:,} symbols": item for count, item in found.items()},
+                digits=1,
+            )
+            for name, found in costs.items()
+        ),
+        memory_table(memory),
+        f"targets: flat within {FLAT:g}, a further symbol's month at most {LIMIT_MIB:g} MiB",
+    )
+    save(
+        chosen,
+        {
+            "targets": {"flat": FLAT, "mib": LIMIT_MIB},
+            "us_a_tick": costs,
+            "most_over_one": flat,
+            "memory": memory,
+        },
+    )
+
+
+def cost(
+    chosen: Options,
+    partitions: dict[int, PartitionPipeline],
+    start_ms: int,
+    price: float,
+    *,
+    size: int | None,
+) -> dict[int, Any]:
+    """Microseconds a tick by number of symbols, the numbers in turn in each round.
+
+    Args:
+        chosen: rounds and quick.
+        partitions: by number of symbols.
+        start_ms: event time of the first tick.
+        price: of the first tick.
+        size: records in a batch; None for 16 of each symbol, of at most 64 symbols.
+    """
+    measured: dict[int, list[float]] = {count: [] for count in partitions}
+    streams = {}
+    each = {}
+    for count in partitions:
+        names = symbol_names(count)
+        used = names if size is not None else names[:64]
+        batch = size or 16 * len(used)
+        runs = max(len(used), 400) if size == 1 else max(4, 2000 // batch)
+        if chosen.quick:
+            runs = max(2, runs // 4)
+        each[count] = (batch, runs)
+        # The first round takes every symbol's first tick, with its context; it is not counted.
+        warm = -(-len(used) // batch)
+        total = batch * (runs * chosen.rounds + max(warm, 2))
+        streams[count] = records(used, start_ms, price, total)
+        for _ in range(max(warm, 2)):
+            partitions[count].process([next(streams[count]) for _ in range(batch)])
+    with progress() as shown:
+        task = shown.add_task("ticks", total=chosen.rounds * len(partitions))
+        for _ in range(chosen.rounds):
+            for count, partition in partitions.items():
+                batch, runs = each[count]
+                batches = [[next(streams[count]) for _ in range(batch)] for _ in range(runs)]
+                started = time.perf_counter()
+                for item in batches:
+                    partition.process(item)
+                measured[count].append((time.perf_counter() - started) * 1e6 / (batch * runs))
+                shown.advance(task)
+    return {count: spread(values) for count, values in measured.items()}
+
+
+def memory_table(memory: list[dict[str, Any]]) -> Table:
+    table = Table(title="Memory of each symbol [MiB]", title_justify="left")
+    for name in ("symbols", "window with a month", "its four models"):
+        table.add_column(name, justify="right")
+    for item in memory:
+        table.add_row(
+            str(item["symbols"]), f"{item['window_mib']:.2f}", f"{item['models_mib']:.2f}"
+        )
+    return table
+
+
+if __name__ == "__main__":
+    main()

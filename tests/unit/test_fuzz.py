@@ -1,0 +1,150 @@
+"""The codec against the fuzzers, without a broker."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+
+from stream_app.codec import (
+    MAX_PRICE,
+    MIN_PRICE,
+    REASONS,
+    SYMBOL_PATTERN,
+    decode_bar,
+    decode_retrain_event,
+    decode_tick,
+    encode_bar,
+    encode_retrain_event,
+)
+from stream_app.schemas import Rejection, Tick
+from tests.builders import START_MS
+from tests.fuzz import malformed, unusual
+from tests.fuzz_codec import BAR, EVENT, check, corpus
+
+NOW = START_MS + 30 * 86_400_000
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_malformed_record_has_its_reason(seed: int) -> None:
+    reached: Counter[str] = Counter()
+    for case in malformed(seed, 4000):
+        decoded = decode_tick(case.value, case.key, NOW, 300_000)
+        told = f"{case.kind}: {case.value and case.value[:200]!r} with key {case.key!r}"
+        assert isinstance(decoded, Rejection), f"{told} is {decoded}"
+        assert decoded.reason == case.reason, f"{told} is {decoded}, not {case.reason}"
+        assert decoded.detail.isprintable(), told
+        assert 0 < len(decoded.detail) < 400, told
+        reached[decoded.reason] += 1
+    assert reached.keys() == REASONS.keys()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_valid_record_is_a_tick_however_odd_it_looks(seed: int) -> None:
+    for case in unusual(seed, 1000):
+        tick = decode_tick(case.value, case.key, NOW, 300_000)
+        assert isinstance(tick, Tick), f"{case.kind}: {tick}"
+        assert tick.symbol == case.symbol
+        assert SYMBOL_PATTERN.fullmatch(tick.symbol)
+        assert MIN_PRICE <= tick.price <= MAX_PRICE
+        assert type(tick.price) is float
+        assert tick.size is None or math.isfinite(tick.size)
+
+
+def test_the_same_seed_gives_the_same_records() -> None:
+    assert list(malformed(1, 700)) == list(malformed(1, 700))
+    assert list(malformed(1, 700)) != list(malformed(2, 700))
+
+
+def test_of_two_fields_of_one_name_the_last_counts() -> None:
+    good, bad = b'"price":1.5', b'"price":-1'
+    head, tail = b'{"symbol":"A",', b',"ts":%d}' % START_MS
+    accepted = decode_tick(head + bad + b"," + good + tail, b"A", NOW, 0)
+    refused = decode_tick(head + good + b"," + bad + tail, b"A", NOW, 0)
+    assert isinstance(accepted, Tick)
+    assert accepted.price == 1.5
+    assert isinstance(refused, Rejection)
+    assert refused.reason == "bad_price"
+
+
+def test_coverage_guided_fuzzing_of_the_codec_finds_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("atheris", reason="atheris is not installed; it has no wheel everywhere")
+    runs = 2_000_000 if os.environ.get("STREAM_APP_CHAOS") else 20_000
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.fuzz_codec", str(runs)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr[-4000:]
+    assert f"Done {runs} in" in ended.stderr
+
+
+WRONG: list[object] = [None, True, 1, 1.5, "1", [], {}, ["1"]]
+
+
+def altered(encoded: bytes) -> Iterator[tuple[str, object, bytes]]:
+    """The message with one field of each other type, one by one."""
+    message = orjson.loads(encoded)
+    for name, kept in message.items():
+        for other in WRONG:
+            if type(other) is not type(kept):
+                yield name, other, orjson.dumps(message | {name: other})
+
+
+def test_a_bar_with_a_field_of_another_type_is_none() -> None:
+    assert decode_bar(encode_bar(BAR)) == BAR
+    for name, other, value in altered(encode_bar(BAR)):
+        if (name == "forecast" and type(other) in (int, float)) or (
+            type(getattr(BAR, name)) is float and type(other) is int
+        ):
+            assert getattr(decode_bar(value), name) == other
+            continue
+        with pytest.raises(ValueError, match="not a bar"):
+            decode_bar(value)
+
+
+@pytest.mark.parametrize("symbol", ["..", "../../etc", "/etc", "", "A\n", "A" * 65])
+def test_a_bar_of_a_symbol_that_no_tick_can_have_is_none(symbol: str) -> None:
+    with pytest.raises(ValueError, match="not a bar: symbol"):
+        decode_bar(encode_bar(replace(BAR, symbol=symbol)))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [None, {}, [], "x", {"topic": "t", "partition": "1", "offset": 1},
+     {"topic": None, "partition": 1, "offset": 1}, {"topic": "t", "partition": 1, "offset": 1.5}],
+)  # fmt: skip
+def test_a_bar_of_no_record_is_none(source: object) -> None:
+    message = orjson.loads(encode_bar(BAR))
+    with pytest.raises(ValueError, match="not a bar"):
+        decode_bar(orjson.dumps(message | {"source": source}))
+
+
+def test_a_retrain_event_with_a_field_of_another_type_is_none() -> None:
+    assert decode_retrain_event(encode_retrain_event(EVENT)) == EVENT
+    for name, other, value in altered(encode_retrain_event(EVENT)):
+        if (type(getattr(EVENT, name)) is float and type(other) is int) or (
+            name.startswith("data_") and (other is None or type(other) is int)
+        ):
+            assert getattr(decode_retrain_event(value), name) == other
+            continue
+        with pytest.raises(ValueError, match="not a retrain event"):
+            decode_retrain_event(value)
+
+
+def test_the_corpus_of_the_coverage_guided_fuzzer_keeps_its_promises() -> None:
+    inputs = corpus()
+    assert len(inputs) > 500
+    for item in inputs:
+        check(item)
