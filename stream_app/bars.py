@@ -39,8 +39,37 @@ def bar_message(
     )
 
 
-def bar_of_message(bar: Bar) -> OpenBar:
-    """The bar as the window keeps it; the time of its first tick is not in the message."""
+def empty_bar_message(
+    symbol: str, ts_open: int, *, bar_s: int, state: dict[str, Any], source: Source
+) -> Bar:
+    """A bar without ticks and so without prices, to carry a state before any bar has closed."""
+    return Bar(
+        symbol=symbol,
+        ts_open=ts_open,
+        ts_last=ts_open,
+        bar_s=bar_s,
+        open=None,
+        high=None,
+        low=None,
+        close=None,
+        volume=0.0,
+        ticks=0,
+        empty_before=0,
+        kalman_velocity=0.0,
+        kalman_innovation=0.0,
+        forecast=None,
+        state=state,
+        source=source,
+    )
+
+
+def bar_of_message(bar: Bar) -> OpenBar | None:
+    """The bar as the window keeps it, or None for a bar without ticks.
+
+    The time of the first tick is not in the message; nothing asks for it once a bar has closed.
+    """
+    if bar.open is None or bar.high is None or bar.low is None or bar.close is None:
+        return None
     return OpenBar(
         ts_open=bar.ts_open,
         open=bar.open,

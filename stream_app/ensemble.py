@@ -66,6 +66,7 @@ class Ensemble:
 
     def __init__(self, *, weights: Mapping[str, float], max_age_ms: float) -> None:
         self._weights = dict(weights)
+        self._column = np.array([[weight] for weight in self._weights.values()])
         self._max_age_ms = max_age_ms
 
     def blend(
@@ -80,9 +81,10 @@ class Ensemble:
         price lies between the lowest and the highest price of the members that answered.
         """
         names = tuple(self._weights)
-        prices = np.full((len(names), len(ts)), np.nan)
+        returns = np.full((len(names), len(ts)), np.nan)
         reasons: list[str] = []
         too_old = ts - models.trained_to_ts > self._max_age_ms
+        any_too_old = bool(too_old.any())
         for row, name in enumerate(names):
             member = models.members.get(name)
             if member is None:
@@ -90,26 +92,34 @@ class Ensemble:
             elif member.needs_features and rows.features is None:
                 reasons.append(f"{name}: the window has too few bars")
             else:
-                with np.errstate(over="ignore"):
-                    prices[row] = last_price * np.exp(member.predict(rows))
-                if member.needs_features:
-                    prices[row, too_old] = np.nan
+                returns[row] = member.predict(rows)
+                if any_too_old and member.needs_features:
+                    returns[row, too_old] = np.nan
+        with np.errstate(over="ignore"):
+            prices = last_price * np.exp(returns)
         answered = np.isfinite(prices)
-        weights = np.where(answered, np.array([[self._weights[name]] for name in names]), 0.0)
+        all_answered = bool(answered.all())
+        weights = np.where(answered, self._column, 0.0)
         total = weights.sum(axis=0)
         # Only members of weight 0 answered: the Kalman filter speaks for the ensemble.
         alone = total <= 0.0
-        weights[names.index("kalman"), alone] = 1.0
-        weights /= np.where(alone, 1.0, total)
-        low = np.where(weights > 0.0, prices, np.inf).min(axis=0)
-        high = np.where(weights > 0.0, prices, -np.inf).max(axis=0)
-        price = np.clip((weights * np.where(answered, prices, 0.0)).sum(axis=0), low, high)
+        if alone.any():
+            weights[names.index("kalman"), alone] = 1.0
+            total[alone] = 1.0
+        weights /= total
+        weighed = weights > 0.0
+        low = prices.min(axis=0, where=weighed, initial=np.inf)
+        high = prices.max(axis=0, where=weighed, initial=-np.inf)
+        parts = weights * (prices if all_answered else np.where(answered, prices, 0.0))
+        price = np.minimum(np.maximum(parts.sum(axis=0), low), high)
         return Blend(
             names=names,
             prices=prices,
             weights=weights,
             price=price,
-            degraded=self._degraded(models, reasons, names, answered, too_old),
+            degraded=((),) * len(ts)
+            if all_answered
+            else self._degraded(models, reasons, names, answered, too_old),
         )
 
     @staticmethod
@@ -121,7 +131,7 @@ class Ensemble:
         too_old: NDArray[np.bool_],
     ) -> tuple[tuple[str, ...], ...]:
         common = tuple(reasons)
-        if answered.all() or len(reasons) + answered.all(axis=1).sum() == len(names):
+        if len(reasons) + answered.all(axis=1).sum() == len(names):
             return (common,) * len(too_old)
         excused = {reason.split(":")[0] for reason in reasons}
         out = []

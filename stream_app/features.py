@@ -2,7 +2,7 @@
 
 A bar still forming enters as it stands at the tick: its price so far is the close, its range so
 far the range. A training row is the vector at a bar's last tick, so the same function gives both
-(`tests/property/test_features.py` holds them equal). Two steps keep the live path cheap: the
+(`tests/property/test_pipeline.py` holds them equal). Two steps keep the live path cheap: the
 `context` of a bar is what the bars before it say, computed once when the bar opens; `vectors`
 joins contexts with the ticks, for all ticks of a batch at once.
 """
@@ -41,9 +41,37 @@ FEATURE_NAMES: Final = (
     "week_cos",
 )
 FEATURES: Final = len(FEATURE_NAMES)
-CONTEXT: Final = (
-    len(RETURN_SPANS) + 2 * len(VOLATILITY_SPANS) + len(MEAN_SPANS) + 2 * len(RANGE_SPANS)
+
+
+def _blocks(*widths: int) -> tuple[slice, ...]:
+    """Adjacent columns of these widths."""
+    ends = np.cumsum(widths).tolist()
+    return tuple(slice(end - width, end) for end, width in zip(ends, widths, strict=True))
+
+
+# The columns of a context, and those of a feature vector up to "bar_range": one numpy call a
+# block, because with few ticks in a batch the calls are what a vector costs.
+_CLOSES, _SUMS, _SQUARES, _MEANS, _HIGHS, _LOWS = _blocks(
+    len(RETURN_SPANS),
+    len(VOLATILITY_SPANS),
+    len(VOLATILITY_SPANS),
+    len(MEAN_SPANS),
+    len(RANGE_SPANS),
+    len(RANGE_SPANS),
 )
+CONTEXT: Final = _LOWS.stop
+_RETURNS, _VOLATILITIES, _GAPS, _POSITIONS = _blocks(
+    len(RETURN_SPANS), len(VOLATILITY_SPANS), len(MEAN_SPANS), len(RANGE_SPANS)
+)
+_BAR_RANGE: Final = FEATURE_NAMES.index("bar_range")
+_VELOCITY: Final = FEATURE_NAMES.index("kalman_velocity")
+_INNOVATION: Final = FEATURE_NAMES.index("kalman_innovation")
+_SINES: Final = slice(FEATURE_NAMES.index("day_sin"), None, 2)
+_COSINES: Final = slice(FEATURE_NAMES.index("day_cos"), None, 2)
+_VOLATILITY_COUNTS: Final = np.array(VOLATILITY_SPANS, dtype=np.float64)
+_MEAN_COUNTS: Final = np.array(MEAN_SPANS, dtype=np.float64)
+_PERIODS_MS: Final = np.array([DAY_MS, 7 * DAY_MS], dtype=np.int64)
+_RADIANS: Final = 2.0 * np.pi / _PERIODS_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,24 +125,19 @@ def contexts(
     highs = sliding_window_view(log_high, LOOKBACK)
     lows = sliding_window_view(log_low, LOOKBACK)
     out = np.empty((len(closes), CONTEXT))
-    column = 0
-    for span in RETURN_SPANS:
-        out[:, column] = closes[:, -span]
-        column += 1
-    for span in VOLATILITY_SPANS:
+    for at, span in enumerate(RETURN_SPANS, _CLOSES.start):
+        out[:, at] = closes[:, -span]
+    for at, span in enumerate(VOLATILITY_SPANS):
         # A span of n returns ends in the forming bar's own, so n - 1 of them are known here.
         steps = closes[:, -span + 1 :] - closes[:, -span:-1]
-        out[:, column] = steps.sum(axis=1)
-        out[:, column + 1] = np.square(steps).sum(axis=1)
-        column += 2
-    for span in MEAN_SPANS:
+        out[:, _SUMS.start + at] = steps.sum(axis=1)
+        out[:, _SQUARES.start + at] = np.square(steps).sum(axis=1)
+    for at, span in enumerate(MEAN_SPANS, _MEANS.start):
         # Relative to the last close: the sum of small numbers keeps its digits.
-        out[:, column] = (closes[:, -span + 1 :] - closes[:, -1:]).sum(axis=1)
-        column += 1
-    for span in RANGE_SPANS:
-        out[:, column] = highs[:, -span + 1 :].max(axis=1)
-        out[:, column + 1] = lows[:, -span + 1 :].min(axis=1)
-        column += 2
+        out[:, at] = (closes[:, -span + 1 :] - closes[:, -1:]).sum(axis=1)
+    for at, span in enumerate(RANGE_SPANS):
+        out[:, _HIGHS.start + at] = highs[:, -span + 1 :].max(axis=1)
+        out[:, _LOWS.start + at] = lows[:, -span + 1 :].min(axis=1)
     return out
 
 
@@ -122,45 +145,38 @@ def vectors(context: FloatArray, moment: Moment) -> NDArray[np.float32]:
     """The feature vectors at B ticks.
 
     Args:
-        context: shape (B, CONTEXT), each tick's row from `contexts`.
+        context: shape (B, CONTEXT), each tick's row from `contexts`; or (1, CONTEXT), one row
+            that all ticks share.
         moment: what the ticks add.
 
     Returns:
         Shape (B, FEATURES), float32, columns as in FEATURE_NAMES. Logarithmic returns and
         volatilities are per bar; range positions lie in 0 to 1; times are UTC.
     """
-    out = np.empty((len(context), FEATURES), dtype=np.float32)
-    price = moment.log_price
-    last_close = context[:, 0]
-    step = price - last_close
-    source, column = 0, 0
-    for _ in RETURN_SPANS:
-        out[:, column] = price - context[:, source]
-        source, column = source + 1, column + 1
-    for span in VOLATILITY_SPANS:
-        mean = (context[:, source] + step) / span
-        square = (context[:, source + 1] + step * step) / span
-        out[:, column] = np.sqrt(np.maximum(square - mean * mean, 0.0))
-        source, column = source + 2, column + 1
-    for span in MEAN_SPANS:
-        out[:, column] = step - (context[:, source] + step) / span
-        source, column = source + 1, column + 1
-    for _ in RANGE_SPANS:
-        high = np.maximum(context[:, source], moment.log_high)
-        low = np.minimum(context[:, source + 1], moment.log_low)
-        width = high - low
-        flat = width <= 0.0
-        out[:, column] = np.where(flat, 0.5, (price - low) / np.where(flat, 1.0, width))
-        source, column = source + 2, column + 1
-    out[:, column] = moment.log_high - moment.log_low
-    out[:, column + 1] = moment.kalman_velocity
-    out[:, column + 2] = np.clip(moment.kalman_innovation, -INNOVATION_LIMIT, INNOVATION_LIMIT)
-    day = (moment.ts % DAY_MS) * (2.0 * np.pi / DAY_MS)
-    week = (moment.ts % (7 * DAY_MS)) * (2.0 * np.pi / (7 * DAY_MS))
-    out[:, column + 3] = np.sin(day)
-    out[:, column + 4] = np.cos(day)
-    out[:, column + 5] = np.sin(week)
-    out[:, column + 6] = np.cos(week)
+    out = np.empty((len(moment.ts), FEATURES), dtype=np.float32)
+    price = moment.log_price[:, None]
+    step = price - context[:, :1]  # since the last close
+    out[:, _RETURNS] = price - context[:, _CLOSES]
+    mean = (context[:, _SUMS] + step) / _VOLATILITY_COUNTS
+    square = (context[:, _SQUARES] + step * step) / _VOLATILITY_COUNTS
+    out[:, _VOLATILITIES] = np.sqrt(np.maximum(square - mean * mean, 0.0))
+    out[:, _GAPS] = step - (context[:, _MEANS] + step) / _MEAN_COUNTS
+    high = np.maximum(context[:, _HIGHS], moment.log_high[:, None])
+    low = np.minimum(context[:, _LOWS], moment.log_low[:, None])
+    width = high - low
+    flat = width <= 0.0
+    width[flat] = 1.0
+    position = (price - low) / width
+    position[flat] = 0.5
+    out[:, _POSITIONS] = position
+    out[:, _BAR_RANGE] = moment.log_high - moment.log_low
+    out[:, _VELOCITY] = moment.kalman_velocity
+    out[:, _INNOVATION] = np.minimum(
+        np.maximum(moment.kalman_innovation, -INNOVATION_LIMIT), INNOVATION_LIMIT
+    )
+    angle = (moment.ts[:, None] % _PERIODS_MS) * _RADIANS
+    out[:, _SINES] = np.sin(angle)
+    out[:, _COSINES] = np.cos(angle)
     return out
 
 

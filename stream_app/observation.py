@@ -97,13 +97,14 @@ def rows_of(seen: Sequence[Observation]) -> Rows:
     """The models' input for observations that all have a context, or all have none."""
     features = None
     found: dict[Context, int] = {}
-    index = np.zeros(len(seen), dtype=np.int64)
+    index = [
+        found.setdefault(item.context, len(found)) for item in seen if item.context is not None
+    ]
+    at_context = np.array(index or [0] * len(seen), dtype=np.int64)
     log_price = np.array([item.log_price for item in seen])
     velocity = np.array([item.velocity for item in seen])
-    if seen[0].context is not None:
-        for at, item in enumerate(seen):
-            if item.context is not None:
-                index[at] = found.setdefault(item.context, len(found))
+    if found:
+        context = np.array([item.vector for item in found])
         moment = Moment(
             ts=np.array([item.tick.ts for item in seen], dtype=np.int64),
             log_price=log_price,
@@ -112,12 +113,12 @@ def rows_of(seen: Sequence[Observation]) -> Rows:
             kalman_velocity=velocity,
             kalman_innovation=np.array([item.innovation for item in seen]),
         )
-        features = vectors(np.stack([context.vector for context in found])[index], moment)
+        features = vectors(context if len(found) == 1 else context[at_context], moment)
     return Rows(
         log_price=log_price,
         kalman_level=np.array([item.level for item in seen]),
         kalman_velocity=velocity,
         features=features,
-        histories=[context.history for context in found],
-        history_index=index,
+        histories=[item.history for item in found],
+        history_index=at_context,
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from stream_app.codec import decode_tick
-from stream_app.ensemble import Ensemble, ModelSet
+from stream_app.ensemble import Ensemble
 from stream_app.schemas import Bar, Prediction, Rejection, Source, Tick
 from stream_app.settings import Settings
 from stream_app.symbol import SymbolPipeline
@@ -24,12 +24,29 @@ restart reads so many ticks in about half a second."""
 class Record(Protocol):
     """What the pipeline needs of a Kafka record; aiokafka's ConsumerRecord fits."""
 
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+
+    @property
+    def partition(self) -> int:
+        """The partition's number."""
+
+    @property
+    def offset(self) -> int:
+        """The offset in the partition."""
+
+    @property
+    def timestamp(self) -> int:
+        """The broker's time of appending, epoch ms."""
+
+    @property
+    def key(self) -> bytes | None:
+        """The symbol, in UTF-8."""
+
+    @property
+    def value(self) -> bytes | None:
+        """The tick, in JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,13 +139,6 @@ class PartitionPipeline:
         """The offset below which every tick is covered by some symbol's published state."""
         uncovered = (symbol.first_uncovered for symbol in self.symbols.values())
         return min((offset for offset in uncovered if offset is not None), default=self.position)
-
-    def restore(
-        self, bars: Mapping[str, Sequence[Bar]], serving: Mapping[str, ModelSet | None]
-    ) -> None:
-        """Take over the closed bars of each symbol, oldest first, and the models that served."""
-        for name, closed in bars.items():
-            self.symbol(name).restore(closed, serving[name])
 
     def lose_history(self) -> None:
         """Ticks that no state covers are gone: the symbols say so in their answers."""

@@ -8,6 +8,7 @@ last state, then go through the ticks from the floor to the committed offset wit
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -60,15 +61,11 @@ async def restore_partition(
         async for record in read_range(consumer, bars_tp, 0, None):
             log.take(record)
         bars = log.bars(settings.window_bars)
-        loaded = {
-            symbol: await load_models(symbol, closed[-1].state["version"])
-            for symbol, closed in bars.items()
-        }
-        pipeline.restore(bars, {symbol: serving for symbol, (serving, _) in loaded.items()})
-        for symbol, (serving, champion) in loaded.items():
-            models = champion or serving
-            if models is not None:
-                pipeline.symbol(symbol).models = models
+        for symbol, closed in bars.items():
+            serving, champion = await load_models(symbol, closed[-1].state["version"])
+            restored = pipeline.symbol(symbol)
+            restored.restore(closed, serving)
+            restored.models = champion or serving or restored.models
 
         first = (await consumer.beginning_offsets([ticks_tp]))[ticks_tp]
         if first > log.floor:
@@ -86,6 +83,7 @@ async def restore_partition(
             if len(chunk) == settings.max_batch_ticks:
                 pipeline.replay(chunk, covered)
                 chunk = []
+                await asyncio.sleep(0)
         pipeline.replay(chunk, covered)
     pipeline.position = committed
     logger.info(

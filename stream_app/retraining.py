@@ -108,12 +108,15 @@ class Retrainer:
         """The ended cycles of this worker, oldest first."""
 
     def due(self) -> tuple[RetrainTrigger, list[SymbolPipeline]] | None:
-        """Whether a cycle should start now, why, and for which symbols. Pure."""
+        """Whether a cycle should start now, why, and for which symbols. Returns at once."""
+        here = self._symbols()
         ready = [
             pipeline
-            for pipeline in self._symbols().values()
+            for pipeline in here.values()
             if len(pipeline.window) >= self._settings.min_training_bars
         ]
+        for gone in self._trained_bars.keys() - here.keys():
+            del self._trained_bars[gone]  # should it come back, its models here may be old
         if self._clock.monotonic() >= self._next_scheduled:
             return ("scheduled", ready) if ready else None
         if fresh := [item for item in ready if item.symbol not in self._trained_bars]:
@@ -150,12 +153,12 @@ class Retrainer:
         started = self._clock.monotonic()
         snapshots = {item.symbol: item.window.columns() for item in pipelines}
         event = self._event(trigger, snapshots)
-        logger.info("Starting model retraining (all 4 models including LSTM)...")
-        await self._publish(event)
         for pipeline in pipelines:
             # Noted before the outcome: a symbol that fails is tried again by the schedule, or
             # when its window has grown, not in a loop.
             self._trained_bars[pipeline.symbol] = len(snapshots[pipeline.symbol])
+        logger.info("Starting model retraining (all 4 models including LSTM)...")
+        await self._tell(event)
         deadline = asyncio.get_running_loop().time() + self._settings.retrain_deadline_seconds
         outcomes = await asyncio.gather(
             *(self._retrain(item, snapshots[item.symbol], deadline) for item in pipelines)
@@ -166,7 +169,14 @@ class Retrainer:
             self._clock.monotonic() - started,
         )
         self.training_history.append(ended)
-        await self._publish(ended)
+        await self._tell(ended)
+
+    async def _tell(self, event: RetrainEvent) -> None:
+        """Publish; an event that cannot be published must not stop the models."""
+        try:
+            await self._publish(event)
+        except Exception as error:  # noqa: BLE001 - whatever the broker refuses it for
+            logger.error("retrain event %s of cycle %s: %s", event.state, event.cycle, error)
 
     def _event(self, trigger: RetrainTrigger, snapshots: Mapping[str, BarColumns]) -> RetrainEvent:
         return RetrainEvent(
@@ -178,7 +188,7 @@ class Retrainer:
             lstm_included=True,
             target_seconds=self._settings.retrain_target_seconds,
             exceeded=False,
-            rows=sum(map(len, snapshots.values())),
+            rows=0,
             data_from=min(int(bars.ts_open[0]) for bars in snapshots.values()),
             data_to=max(int(bars.ts_last[-1]) for bars in snapshots.values()),
             symbols=tuple(snapshots),
@@ -220,7 +230,10 @@ class Retrainer:
         except StreamAppError as error:
             outcome.failure = f"{pipeline.symbol}: {error}"
             return outcome
-        pipeline.models = models
+        # The partition may have been restored meanwhile: the pipeline of now is to serve.
+        current = self._symbols().get(pipeline.symbol)
+        if current is not None:
+            current.models = models
         outcome.version = models.version
         return outcome
 

@@ -73,10 +73,11 @@ class Bar:
     ts_last: int
     """Event time of the last tick in the bar."""
     bar_s: int
-    open: float
-    high: float
-    low: float
-    close: float
+    open: float | None
+    """Prices are null in a bar without ticks, which only carries a state; see SymbolPipeline."""
+    high: float | None
+    low: float | None
+    close: float | None
     volume: float
     ticks: int
     empty_before: int
@@ -105,11 +106,12 @@ class RetrainEvent:
     target_seconds: float
     exceeded: bool
     rows: int
+    """Rows that the models learned from, over all symbols; 0 in `started`."""
     data_from: int | None = None
     """Event time of the first bar, epoch milliseconds."""
     data_to: int | None = None
     versions: dict[str, str] = field(default_factory=dict)
-    """Model version in force after the cycle, by symbol."""
+    """The new version of each symbol whose models were replaced."""
     symbols: tuple[str, ...] = ()
     worker: str
     reasons: tuple[str, ...] = ()

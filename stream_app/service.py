@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -18,6 +18,7 @@ from stream_app.errors import ArtifactError
 from stream_app.flood import FloodAlarm
 from stream_app.pipeline import Answer, PartitionPipeline
 from stream_app.publisher import Publisher
+from stream_app.reader import open_reader
 from stream_app.registry import Registry
 from stream_app.restore import restore_partition
 from stream_app.settings import Settings
@@ -26,6 +27,9 @@ from stream_app.topics import Topics
 from stream_app.transport import Batch
 
 logger = logging.getLogger(__name__)
+
+GAP_OFFSETS: Final = 100
+"""A jump by more than a transaction's control records is looked into."""
 
 
 class SystemClock:
@@ -168,6 +172,8 @@ class TickService:
         Called by the ticks agent, one batch at a time. An error that is not the input's fault
         ends the process through `fail`, with the batch not committed.
         """
+        if self.failed.done():
+            return
         self._idle.clear()
         try:
             pipeline = await self._pipeline(batch)
@@ -191,11 +197,27 @@ class TickService:
         if number not in (self._assigned or ()):
             return None  # it went to another worker while the batch waited, which answers it
         pipeline = self._partitions.get(number)
+        if pipeline is not None and batch.first_offset > pipeline.position + GAP_OFFSETS:
+            await self._look_for_loss(pipeline, batch)
         if pipeline is None or batch.first_offset < pipeline.position:
             # Read again from an earlier commit: the state must go back with it.
             await self._restore(number, batch.first_offset)
             pipeline = self._partitions[number]
         return pipeline
+
+    async def _look_for_loss(self, pipeline: PartitionPipeline, batch: Batch) -> None:
+        """A jump in the offsets is compaction or an aborted transaction, or lost ticks."""
+        tp = TopicPartition(self._topics.ticks.name, batch.tp.partition)
+        async with open_reader(self._client_settings) as consumer:
+            first: int = (await consumer.beginning_offsets([tp]))[tp]
+        if first > pipeline.position:
+            logger.warning(
+                "partition %d: retention has removed the ticks %d to %d before they were read",
+                tp.partition,
+                pipeline.position,
+                first - 1,
+            )
+            pipeline.lose_history()
 
     def _count(self, batch: Batch, answer: Answer) -> None:
         counts = self.counts

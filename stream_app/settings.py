@@ -28,6 +28,9 @@ from pydantic_settings.exceptions import SettingsError
 from stream_app.errors import ConfigError
 
 MODEL_NAMES = ("kalman", "random_forest", "lightgbm", "lstm")
+LEAST_ROWS = 120
+"""Bars that a training needs beside the first sequence: 48 that the first feature looks back on,
+and rows enough for the trees' leaves."""
 CONFIG_ENV = "STREAM_APP_CONFIG"
 
 
@@ -80,7 +83,7 @@ class Settings(BaseSettings):
         "lightgbm": 0.35,
         "lstm": 0.25,
     }
-    model_max_age_hours: Annotated[float, Field(gt=0)] = 720.0
+    model_max_age_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 720.0
     """Event time; a model older than the data it learned from is left out of the ensemble."""
 
     # Event time
@@ -141,6 +144,12 @@ class Settings(BaseSettings):
                     f"{key.upper()}={bars}: allowed is at most the training window's "
                     f"{self.window_bars} bars (TRAINING_WINDOW_DAYS x BAR_SECONDS)"
                 )
+        least = self.lstm_sequence_length + LEAST_ROWS
+        if self.min_training_bars < least:
+            raise ValueError(
+                f"MIN_TRAINING_BARS={self.min_training_bars}: allowed is at least {least}, "
+                f"LSTM_SEQUENCE_LENGTH={self.lstm_sequence_length} and {LEAST_ROWS} more"
+            )
         if self.retrain_deadline_seconds < self.retrain_target_seconds:
             raise ValueError(
                 f"RETRAIN_DEADLINE_SECONDS={self.retrain_deadline_seconds:g}: allowed is at "
@@ -154,6 +163,18 @@ class Settings(BaseSettings):
                 "KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD too"
             )
         return self
+
+    def as_environment(self) -> dict[str, str]:
+        """All settings as variables for a worker in another process, secrets included."""
+        out = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                value = value.get_secret_value()
+            if value is not None:
+                structured = isinstance(value, dict | tuple)
+                out[name.upper()] = json.dumps(value) if structured else str(value)
+        return out
 
     @classmethod
     def settings_customise_sources(
@@ -194,9 +215,9 @@ def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
         raise ConfigError(_one_line(error)) from None
     except SettingsError as error:  # a list or an object that is not JSON
         name = str(error).split('"')[1]
+        given = error.__cause__.doc if isinstance(error.__cause__, json.JSONDecodeError) else "?"
         raise ConfigError(
-            f"{name.upper()}={os.environ.get(name.upper(), '')}: not JSON; "
-            f"write it as {_example(name)}"
+            f"{name.upper()}={given}: not JSON; write it as {_example(name)}"
         ) from None
     values = {name: getattr(loaded, name) for name in Settings.model_fields}
     return Settings.model_construct(**values)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from stream_app.bars import bar_message, bar_of_message
+from stream_app.bars import bar_message, bar_of_message, empty_bar_message
 from stream_app.bias import BiasCorrection
 from stream_app.ensemble import Blend, Ensemble, ModelSet, untrained
 from stream_app.models.kalman_filter import KalmanFilter
@@ -113,12 +113,19 @@ class SymbolPipeline:
     def checkpoint(self, source: Source) -> list[Bar]:
         """The last closed bar once more, with the state as it is now, just after `source`.
 
-        Empty before the first bar has closed: there is no message yet to carry a state.
+        Before the first bar has closed it is an empty bar, of the time before the first tick;
+        before the first tick there is nothing to say.
         """
-        if self._last_bar is None:
+        if not self.window.open_bars:
             return []
         self.first_uncovered = None
         state = self._complete(self._state())
+        if self._last_bar is None:
+            before = self.window.open_bars[0].ts_open - self._bar_ms
+            made = empty_bar_message(
+                self.symbol, before, bar_s=self._bar_seconds, state=state, source=source
+            )
+            return [made]
         self._last_bar = replace(self._last_bar, state=state, source=source)
         return [self._last_bar]
 
@@ -238,14 +245,16 @@ class SymbolPipeline:
             serving: the models of the version that the last bar's state names, if they are
                 still to be had; the next batch adopts `models` in their place.
         """
-        for bar in bars:
-            self.window.append(bar_of_message(bar))
-        self._last_bar = bars[-1]
+        closed = [(message, bar) for message in bars if (bar := bar_of_message(message))]
+        for message, bar in closed:
+            self.window.append(bar)
+            self._last_bar = message
         state = bars[-1].state
         self.window.restore(state["window"])
         self.kalman = KalmanFilter.from_state(state["kalman"])
         self.bias.restore(
-            ((bar.ts_open, math.log(bar.close), bar.forecast) for bar in bars), state["forecasts"]
+            ((bar.ts_open, math.log(bar.close), message.forecast) for message, bar in closed),
+            state["forecasts"],
         )
         if serving is not None:
             self._serving, self._since = serving, state["since"]

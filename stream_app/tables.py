@@ -11,9 +11,9 @@ from stream_app.settings import MODEL_NAMES
 def history_table(events: list[RetrainEvent]) -> Table:
     """The cycles as a table, oldest first."""
     table = Table(title="Retrain cycles", title_justify="left")
-    table.add_column("ended (UTC)")
-    table.add_column("trigger")
-    table.add_column("state")
+    table.add_column("ended (UTC)", no_wrap=True, min_width=19)
+    table.add_column("trigger", no_wrap=True)
+    table.add_column("state", min_width=9)
     table.add_column("took", justify="right")
     for name in MODEL_NAMES:
         table.add_column(name, justify="right")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+import hypothesis
 import pytest
 import yaml
 
@@ -17,6 +18,12 @@ from stream_app.brokers.kafka import KafkaBroker
 from stream_app.connection import client_settings
 from stream_app.settings import Settings, load_settings
 from stream_app.topics import Topics, apply_topics, load_topics
+
+# No test may depend on how fast the machine is.
+hypothesis.settings.register_profile(
+    "any-speed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any-speed")
 
 TOPICS_YAML = Path(__file__).parents[1] / "topics.yaml"
 KAFKA_HOME = os.environ.get("KAFKA_HOME")

@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import orjson
-from pydantic import SecretStr
 
 from stream_app.connection import client_settings
 from stream_app.feed.pace import Pace, Speed
@@ -28,16 +27,8 @@ DEADLINE_S = 120.0
 
 def environment(settings: Settings) -> dict[str, str]:
     """The settings as a worker's environment; nothing of this process's own leaks in."""
-    out = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
-    for name in Settings.model_fields:
-        value = getattr(settings, name)
-        if isinstance(value, SecretStr):
-            value = value.get_secret_value()
-        if value is not None:
-            out[name.upper()] = (
-                orjson.dumps(value).decode() if isinstance(value, dict | tuple) else str(value)
-            )
-    return out
+    machine = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+    return machine | settings.as_environment()
 
 
 class WorkerProcess:

@@ -37,7 +37,10 @@ def history(last: int, config: Path | None, as_json: bool) -> None:
     if not events:
         click.echo("No retrain has ended yet: the first starts when a window has enough bars.")
         return
-    Console().print(history_table(events))
+    console = Console()
+    # Without a terminal to fit into, nothing need be cut.
+    console = console if console.is_terminal else Console(width=160)
+    console.print(history_table(events))
 
 
 async def read_history(settings: Settings) -> list[RetrainEvent]:

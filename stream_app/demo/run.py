@@ -92,7 +92,7 @@ async def _worker(settings: Settings, log: int) -> AsyncIterator[asyncio.subproc
         "-m",
         "stream_app",
         "worker",
-        env=os.environ | _environment(settings),
+        env=os.environ | settings.as_environment(),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=log,
         stderr=log,
@@ -107,18 +107,6 @@ async def _worker(settings: Settings, log: int) -> AsyncIterator[asyncio.subproc
                 await asyncio.wait_for(process.wait(), STOP_S)
             except TimeoutError:
                 process.kill()
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    names = (
-        "kafka_bootstrap_servers",
-        "kafka_session_timeout_seconds",
-        "kafka_idempotent_producer",
-        "data_dir",
-        "topics_file",
-        "web_port",
-    )
-    return {name.upper(): str(getattr(settings, name)) for name in names}
 
 
 async def _feed(
@@ -139,7 +127,7 @@ async def _feed(
         )
         before = story.sent = report.ticks
         story.phase = "the worker goes through the history"
-        while story.predictions < history.count:  # noqa: ASYNC110 - read by another task
+        while story.answered < history.count:  # noqa: ASYNC110 - read by another task
             await asyncio.sleep(0.05)
         story.phase = f"live, {per_second:g} ticks a second"
         stop = asyncio.Event()

@@ -66,6 +66,11 @@ class Story:
         self.retrains.append(event)
 
     @property
+    def answered(self) -> int:
+        """Ticks with a prediction that was read, or in the dead-letter topic."""
+        return self.predictions + int(self.worker.get("dead_letters", 0))
+
+    @property
     def ticks_per_second(self) -> float | None:
         """How fast the history was answered, from Kafka to Kafka."""
         if self.first_prediction_at is None or self.history_answered_at is None:

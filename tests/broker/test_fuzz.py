@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections import Counter
 from pathlib import Path
 
+import aiohttp
 import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -89,6 +91,17 @@ async def until_all_answered(worker: WorkerProcess, topics: Topics) -> None:
         pytest.fail(f"{answered} of {total} answered: {worker.text()[-4000:]}")
 
 
+async def alarm_of(worker: WorkerProcess) -> float:
+    """The gauge, as the worker serves it."""
+    found = re.search(r"metrics at (http://\S+)/status", worker.text())
+    assert found is not None
+    async with aiohttp.ClientSession() as session, session.get(f"{found[1]}/metrics") as response:
+        text = await response.text()
+    gauge = re.search(r"^stream_app_dead_letter_alarm (\S+)$", text, re.MULTILINE)
+    assert gauge is not None, text
+    return float(gauge[1])
+
+
 async def test_each_bad_record_is_a_letter_and_each_good_one_is_answered(
     settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path
 ) -> None:
@@ -97,7 +110,12 @@ async def test_each_bad_record_is_a_letter_and_each_good_one_is_answered(
     await send(settings, topics_on_broker.ticks, cases)
     with WorkerProcess(settings, tmp_path / "worker.log") as worker:
         await until_all_answered(worker, topics_on_broker)
+        alarm = await alarm_of(worker)
+        said = worker.text()
         assert worker.terminate() == 0, worker.text()[-4000:]
+    assert said.count("a flood of dead letters") == 1
+    # On a very slow machine the minute may be over by now.
+    assert alarm == float("flood of dead letters is over" not in said)
     by_partition: dict[int, list[Case]] = {}
     for case in cases:
         by_partition.setdefault(SYMBOLS.index(case.symbol) % 4, []).append(case)

@@ -141,9 +141,8 @@ class Log:
         bars = {name: [bar for _, bar in sorted(found.items())] for name, found in kept.items()}
         by_version = {item.version: item for item in self.champions}
         made = PartitionPipeline(SETTINGS)
-        made.restore(
-            bars, {name: by_version.get(found[-1].state["version"]) for name, found in bars.items()}
-        )
+        for name, found in bars.items():
+            made.symbol(name).restore(found, by_version.get(found[-1].state["version"]))
         covered = {name: found[-1].source.offset for name, found in bars.items()}
         for name in bars:
             if self.champions:

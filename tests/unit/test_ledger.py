@@ -17,7 +17,7 @@ class Record:
 
 
 def batch(first: int, last: int, tp: TP = TICKS) -> Batch:
-    return Batch(tp, tuple(Record(offset) for offset in range(first, last + 1)))  # type: ignore[arg-type]
+    return Batch(tp, tuple(Record(offset) for offset in range(first, last + 1)))
 
 
 def test_nothing_is_committable_before_a_batch_is_answered() -> None:

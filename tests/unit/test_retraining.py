@@ -145,7 +145,7 @@ async def test_a_cycle_trains_all_four_models_and_promotes_them_together(
 async def test_a_cycle_over_the_target_warns_and_says_exceeded(
     bench: Callable[..., Bench], caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = bench(symbols("A"), answer=lambda job: setattr(made.clock, "seconds", 1052.34))
+    made: Bench = bench(symbols("A"), answer=lambda job: setattr(made.clock, "seconds", 1052.34))
     made.retrainer.tick()
     await made.finish()
     assert made.events[-1].exceeded

@@ -39,7 +39,7 @@ def test_the_defaults_are_those_that_operators_know() -> None:
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
-        load_settings().lstm_epochs = 3  # type: ignore[misc]
+        load_settings().lstm_epochs = 3
 
 
 def test_the_environment_goes_before_dotenv_and_that_before_the_file(

@@ -1,0 +1,47 @@
+"""What a restart must read does not grow with a symbol's silence."""
+
+from __future__ import annotations
+
+from stream_app.pipeline import CHECKPOINT_AFTER, PartitionPipeline
+from stream_app.schemas import Bar, Tick
+from tests.builders import START_MS, records, settings, walk
+
+SETTINGS = settings(lstm_sequence_length=8, min_training_bars=1000)
+
+
+def run(silent_ticks: int) -> tuple[PartitionPipeline, list[Bar]]:
+    """A symbol that falls silent, beside one that goes on for long."""
+    once = [
+        Tick(symbol="ONCE", price=5.0 + number, ts=START_MS + 40_000 * number)
+        for number in range(silent_ticks)
+    ]
+    stream = records([*once, *walk(CHECKPOINT_AFTER + 3000, symbol="A", step_ms=500)])
+    partition = PartitionPipeline(SETTINGS)
+    bars = [
+        bar
+        for at in range(0, len(stream), 500)
+        for bar in partition.process(stream[at : at + 500]).bars
+    ]
+    return partition, bars
+
+
+def test_a_symbol_silent_after_some_bars_does_not_hold_the_floor() -> None:
+    partition, bars = run(silent_ticks=4)
+    assert partition.floor() > CHECKPOINT_AFTER
+    last = [bar for bar in bars if bar.symbol == "ONCE"][-1]
+    assert last.source.offset > CHECKPOINT_AFTER
+    assert last.ticks == 2
+    assert last.close == 6.0
+
+
+def test_a_symbol_silent_within_its_first_bar_does_not_hold_it_either() -> None:
+    partition, bars = run(silent_ticks=1)
+    assert partition.floor() > CHECKPOINT_AFTER
+    (carrier,) = [bar for bar in bars if bar.symbol == "ONCE"]
+    assert carrier.ticks == 0
+    assert carrier.close is None
+    restarted = PartitionPipeline(SETTINGS).symbol("ONCE")
+    restarted.restore([carrier], None)
+    assert len(restarted.window) == 0
+    assert restarted.window.state() == partition.symbols["ONCE"].window.state()
+    assert restarted.kalman.to_state() == partition.symbols["ONCE"].kalman.to_state()
