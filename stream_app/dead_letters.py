@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -213,7 +213,7 @@ class DeadLetters:
         decoded = decode_tick(letter.value, letter.key, now_ms, self._max_future_ms)
         return "refused_again" if isinstance(decoded, Rejection) else "sendable"
 
-    async def replay(self, plan: Plan, on_progress: Callable[[int], None] = lambda _: None) -> int:
+    async def replay(self, plan: Plan) -> int:
         """Send what the plan says; returns how many once all of them are acknowledged.
 
         At least once: where it ends early, some of what is not counted may be on the topic too.
@@ -228,7 +228,6 @@ class DeadLetters:
                 async for run in self._runs(plan):
                     await self._send(producer, run)
                     acknowledged += len(run)
-                    on_progress(acknowledged)
             except (KafkaError, TimeoutError) as error:
                 raise BrokerError(
                     f"topic {self._topics.ticks.name}: the broker took {acknowledged:,} letters "

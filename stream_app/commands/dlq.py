@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 import orjson
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -166,10 +167,11 @@ def replay(
 ) -> None:
     """Re-feed dead letters to the ticks topic, after the feed or a setting was mended.
 
-    Each letter is judged again with the settings of now, and only what would be a valid tick is
-    sent: the original key and bytes, to the original partition, in the original order. A header
-    `replayed_from` names the letter. Letters stay where they are, so a second replay sends them
-    a second time. A tick that its symbol has gone past meanwhile is answered as a late one.
+    Each letter is judged again with this command's settings, which should be the worker's, and
+    only what would be a valid tick now is sent: the original key and bytes, to the original
+    partition, in the original order. A header `replayed_from` names the letter. Letters stay
+    where they are, so a second replay sends them a second time; --from leaves out what was sent
+    before. A tick that its symbol has gone past meanwhile is answered as a late one.
     """
     settings = load_settings(config)
     log_to_stderr("WARNING")
@@ -186,9 +188,9 @@ def replay(
     if as_json:
         _print_json({"dry_run": dry_run, "sent": sent, "to_send": plan.to_send, **plan.counts})
     elif dry_run:
-        click.echo(f"{plan.to_send:,} letters would be sent")
+        click.echo(f"{_letters(plan.to_send)} would be sent")
     else:
-        click.echo(f"{sent:,} letters sent and acknowledged")
+        click.echo(f"{_letters(sent)} sent and acknowledged")
 
 
 def _filter(
@@ -241,6 +243,10 @@ def _check_partition(settings: Settings, partition: int | None) -> None:
         )
 
 
+def _letters(count: int) -> str:
+    return "1 letter" if count == 1 else f"{count:,} letters"
+
+
 def _tell_left_out(plan: Plan) -> None:
     from stream_app.dead_letters import VERDICTS
 
@@ -253,7 +259,7 @@ def _tell_left_out(plan: Plan) -> None:
 
 
 def _confirmed(plan: Plan) -> bool:
-    question = f"Send {plan.to_send:,} letters to the ticks topic?"
+    question = f"Send {_letters(plan.to_send)} to the ticks topic?"
     with contextlib.suppress(click.Abort):  # the end of standard input, or Ctrl-C
         if click.confirm(question, err=True):
             return True
@@ -264,12 +270,13 @@ def _table(listing: Listing) -> Table:
     total = sum(listing.counts.values())
     shown = ", ".join(f"{reason} {count:,}" for reason, count in listing.counts.items())
     title = f"The last {len(listing.letters):,} of {total:,} dead letters: {printable(shown)}"
-    table = Table(title=Text(title), title_justify="left")
+    table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD)
     for name in ("partition", "offset"):
-        table.add_column(name, justify="right")
-    table.add_column("written (UTC)")
-    for name in ("reason", "detail", "refused tick"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("written (UTC)", no_wrap=True)
+    table.add_column("reason", no_wrap=True)
+    table.add_column("detail", overflow="fold")
+    table.add_column("tick's offset", justify="right", overflow="fold")
     for letter in listing.letters:
         source = letter.source
         again = letter.header("replayed_from")
@@ -277,10 +284,10 @@ def _table(listing: Listing) -> Table:
         cells = (
             str(letter.partition),
             str(letter.offset),
-            _utc(letter.written_ms)[:19],
+            _utc(letter.written_ms)[:19].replace("T", " "),
             letter.reason,
             detail,
-            "" if source is None else f"{source.topic}-{source.partition}-{source.offset}",
+            "" if source is None else str(source.offset),
         )
         table.add_row(*(Text(printable(cell)) for cell in cells))
     return table

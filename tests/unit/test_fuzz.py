@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import UnionType
+from typing import get_args, get_origin, get_type_hints
 
 import orjson
 import pytest
@@ -25,7 +27,7 @@ from stream_app.codec import (
     encode_bar,
     encode_retrain_event,
 )
-from stream_app.schemas import Rejection, Tick
+from stream_app.schemas import Bar, Rejection, RetrainEvent, Tick
 from tests.builders import START_MS
 from tests.fuzz import malformed, unusual
 from tests.fuzz_codec import BAR, EVENT, check, corpus
@@ -90,28 +92,28 @@ def test_coverage_guided_fuzzing_of_the_codec_finds_nothing(tmp_path: Path) -> N
     assert f"Done {runs} in" in ended.stderr
 
 
-WRONG: list[object] = [None, True, 1, 1.5, "1", [], {}, ["1"]]
+OTHERS: list[object] = [None, True, 1, 1.5, "1", [], {}, ["1"]]
 
 
-def altered(encoded: bytes) -> Iterator[tuple[str, object, bytes]]:
-    """The message with one field of each other type, one by one."""
+def altered(kept: Bar | RetrainEvent, encoded: bytes) -> Iterator[tuple[str, object, bytes, bool]]:
+    """The message with one field of another type, one by one, and whether that is allowed."""
     message = orjson.loads(encoded)
-    for name, kept in message.items():
-        for other in WRONG:
-            if type(other) is not type(kept):
-                yield name, other, orjson.dumps(message | {name: other})
+    for name, hint in get_type_hints(type(kept)).items():
+        allowed = {hint, *get_args(hint)} if get_origin(hint) in (None, UnionType) else set()
+        for other in OTHERS:
+            fits = type(other) in allowed or (type(other) is int and float in allowed)
+            if fits or type(other) is not type(message[name]):
+                yield name, other, orjson.dumps(message | {name: other}), fits
 
 
 def test_a_bar_with_a_field_of_another_type_is_none() -> None:
     assert decode_bar(encode_bar(BAR)) == BAR
-    for name, other, value in altered(encode_bar(BAR)):
-        if (name == "forecast" and type(other) in (int, float)) or (
-            type(getattr(BAR, name)) is float and type(other) is int
-        ):
+    for name, other, value, fits in altered(BAR, encode_bar(BAR)):
+        if fits and name != "symbol":
             assert getattr(decode_bar(value), name) == other
-            continue
-        with pytest.raises(ValueError, match="not a bar"):
-            decode_bar(value)
+        elif not fits:
+            with pytest.raises(ValueError, match="not a bar"):
+                decode_bar(value)
 
 
 @pytest.mark.parametrize("symbol", ["..", "../../etc", "/etc", "", "A\n", "A" * 65])
@@ -133,14 +135,20 @@ def test_a_bar_of_no_record_is_none(source: object) -> None:
 
 def test_a_retrain_event_with_a_field_of_another_type_is_none() -> None:
     assert decode_retrain_event(encode_retrain_event(EVENT)) == EVENT
-    for name, other, value in altered(encode_retrain_event(EVENT)):
-        if (type(getattr(EVENT, name)) is float and type(other) is int) or (
-            name.startswith("data_") and (other is None or type(other) is int)
-        ):
+    for name, other, value, fits in altered(EVENT, encode_retrain_event(EVENT)):
+        if fits:
             assert getattr(decode_retrain_event(value), name) == other
-            continue
-        with pytest.raises(ValueError, match="not a retrain event"):
-            decode_retrain_event(value)
+        elif name not in ("state", "trigger", "symbols", "reasons") or type(other) is not str:
+            with pytest.raises(ValueError, match="not a retrain event"):
+                decode_retrain_event(value)
+
+
+@pytest.mark.parametrize("items", ["text", {"a": 1}, None, 3, [1], [["a"]], [None]])
+@pytest.mark.parametrize("name", ["symbols", "reasons"])
+def test_a_retrain_event_has_lists_of_texts(name: str, items: object) -> None:
+    message = orjson.loads(encode_retrain_event(EVENT)) | {name: items}
+    with pytest.raises(ValueError, match="not a retrain event"):
+        decode_retrain_event(orjson.dumps(message))
 
 
 def test_the_corpus_of_the_coverage_guided_fuzzer_keeps_its_promises() -> None:
