@@ -17,16 +17,18 @@ from yarl import URL
 
 from stream_app.agents.retrain import add_retrain_timer
 from stream_app.agents.ticks import add_ticks_agent
+from stream_app.clock import SystemClock
 from stream_app.connection import client_settings, faust_credentials, wait_until_reachable
 from stream_app.errors import ConfigError, StreamAppError
 from stream_app.pool import TrainingPool
 from stream_app.publisher import Publisher
 from stream_app.registry import Registry
 from stream_app.retraining import Retrainer, model_settings
-from stream_app.service import SystemClock, TickService
+from stream_app.service import TickService
 from stream_app.settings import Settings
 from stream_app.topics import Topics, load_topics, require_topics
 from stream_app.transport import BatchConsumer, Transport
+from stream_app.watchdog import Watchdog
 from stream_app.web import WebServer
 
 logger = logging.getLogger(__name__)
@@ -90,7 +92,7 @@ class Worker:
             settings=settings,
             registry=registry,
             run_job=self._pool.run,
-            symbols=self.service.symbols,
+            symbols=self.service.partitions.symbols,
             publish=self._publisher.publish_event,
             clock=SystemClock(),
             worker=f"{socket.gethostname()}-{os.getpid()}",
@@ -98,8 +100,13 @@ class Worker:
         self._web = WebServer(
             settings.web_host,
             settings.web_port,
-            is_ready=lambda: self.service.is_ready,
+            is_ready=lambda: self.service.partitions.is_ready,
             status=self.status,
+        )
+        self._watchdog = Watchdog(
+            settings.watchdog_seconds,
+            signs=lambda: self.service.signs_of_life,
+            busy=lambda: self.service.is_busy,
         )
         self._app = build_faust_app(settings, self._topics, self._on_assigned)
         add_ticks_agent(self._app, self._topics, self.service)
@@ -107,7 +114,7 @@ class Worker:
 
     def _on_assigned(self, assigned: set[TP]) -> None:
         name = self._topics.ticks.name
-        self.service.on_assigned(tp.partition for tp in assigned if tp.topic == name)
+        self.service.partitions.on_assigned(tp.partition for tp in assigned if tp.topic == name)
 
     def status(self) -> dict[str, Any]:
         """What `/status` shows."""
@@ -129,8 +136,12 @@ class Worker:
             self._pool.warm_up()
             self._app.finalize()
             await self._app.start()
+            self._watchdog.start()
+            lag = asyncio.create_task(self.service.watch_lag())
             logger.info("Worker started on %s", self._settings.kafka_bootstrap_servers)
             await self._until(stop)
+            lag.cancel()
+            await asyncio.gather(lag, return_exceptions=True)
         finally:
             await self._end()
         if self.service.failed.done():
@@ -149,6 +160,7 @@ class Worker:
 
     async def _end(self) -> None:
         logger.info("Worker is stopping")
+        self._watchdog.stop()
         self._pool.close()
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):

@@ -57,6 +57,11 @@ SYMBOLS_TRAINED: Final = Gauge(
     "Symbols of this worker served by all four models.",
     registry=REGISTRY,
 )
+LAG: Final = Gauge(
+    "stream_app_lag_ticks",
+    "Records of this worker's partitions that are not answered yet, as of the last look.",
+    registry=REGISTRY,
+)
 PARTITIONS: Final = Gauge(
     "stream_app_partitions",
     "Partitions of the ticks topic that this worker has.",

@@ -53,6 +53,8 @@ class Publisher:
         self, topics: Topics, client_settings: dict[str, Any], *, idempotent: bool
     ) -> None:
         self._topics = topics
+        self.attempts = 0
+        """How often something was sent, acknowledged or not: a sign of life in an outage."""
         self._arguments: dict[str, Any] = {
             **client_settings,
             "acks": "all",
@@ -107,6 +109,7 @@ class Publisher:
             reraise=True,
         )
         async for attempt in retrying:
+            self.attempts += 1
             with attempt:
                 acknowledged = [
                     await self._producer.send_batch(batch, topic, partition=partition)

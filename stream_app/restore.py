@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
@@ -26,6 +26,8 @@ from stream_app.topics import Topics
 
 logger = logging.getLogger(__name__)
 
+PROGRESS_EVERY: Final = 1000
+
 LoadModels = Callable[[str, str], Awaitable[tuple[ModelSet | None, ModelSet | None]]]
 """From a symbol and a version to the models of that version and the champions, where there are."""
 
@@ -39,6 +41,7 @@ async def restore_partition(
     topics: Topics,
     client_settings: dict[str, Any],
     load_models: LoadModels,
+    on_progress: Callable[[], None],
 ) -> None:
     """Fill a fresh pipeline so that it may go on at `committed`.
 
@@ -53,6 +56,7 @@ async def restore_partition(
         topics: the names.
         client_settings: how to connect.
         load_models: from the registry.
+        on_progress: called now and then, while it gets on.
     """
     async with open_reader(client_settings) as consumer:
         bars_tp = TopicPartition(topics.bars.name, partition)
@@ -60,6 +64,8 @@ async def restore_partition(
         log = _BarLog(topics.ticks.name, committed)
         async for record in read_range(consumer, bars_tp, 0, None):
             log.take(record)
+            if record.offset % PROGRESS_EVERY == 0:
+                on_progress()
         bars = log.bars(settings.window_bars)
         for symbol, closed in bars.items():
             serving, champion = await load_models(symbol, closed[-1].state["version"])
@@ -83,6 +89,7 @@ async def restore_partition(
             if len(chunk) == settings.max_batch_ticks:
                 pipeline.replay(chunk, covered)
                 chunk = []
+                on_progress()
                 await asyncio.sleep(0)
         pipeline.replay(chunk, covered)
     pipeline.position = committed

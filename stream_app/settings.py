@@ -112,6 +112,8 @@ class Settings(BaseSettings):
     max_batch_ticks: Annotated[int, Field(ge=1, le=4096)] = 256
 
     # The process
+    watchdog_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 120.0
+    """The process ends with exit code 3 after so long without progress though there are ticks."""
     data_dir: Path = Path("data")
     web_host: str = "127.0.0.1"
     web_port: Annotated[int, Field(ge=0, le=65_535)] = 6066

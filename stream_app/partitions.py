@@ -1,0 +1,192 @@
+"""The partitions of one worker: which it has, and that each stands at its committed offset."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
+
+from stream_app import metrics
+from stream_app.ensemble import UNTRAINED, ModelSet
+from stream_app.errors import ArtifactError
+from stream_app.pipeline import PartitionPipeline
+from stream_app.reader import open_reader
+from stream_app.registry import Registry
+from stream_app.restore import restore_partition
+from stream_app.settings import Settings
+from stream_app.symbol import SymbolPipeline
+from stream_app.topics import Topics
+from stream_app.transport import Batch
+
+logger = logging.getLogger(__name__)
+
+RETRY_S: Final = 1.0
+GAP_OFFSETS: Final = 100
+"""A jump by more than a transaction's control records is looked into."""
+
+
+class Partitions:
+    """Lives in the event loop; no method is thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        topics: Topics,
+        client_settings: dict[str, Any],
+        registry: Registry,
+        on_progress: Callable[[], None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._client_settings = client_settings
+        self._registry = registry
+        self._on_progress = on_progress
+        self._fail = fail
+        self._partitions: dict[int, PartitionPipeline] = {}
+        self._restoring: dict[int, asyncio.Task[None]] = {}
+        self._assigned: set[int] | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all partitions given to this worker are restored and answering."""
+        return (
+            self._assigned is not None
+            and not self._restoring
+            and self._assigned <= self._partitions.keys()
+        )
+
+    def symbols(self) -> dict[str, SymbolPipeline]:
+        """Every symbol of this worker's restored partitions."""
+        return {
+            name: pipeline
+            for number, partition in self._partitions.items()
+            if number not in self._restoring
+            for name, pipeline in partition.symbols.items()
+        }
+
+    def on_assigned(self, partitions: Iterable[int]) -> None:
+        """Take a new assignment: forget what went elsewhere, restore what came. Returns at once."""
+        self._assigned = set(partitions)
+        for number in self._partitions.keys() - self._assigned:
+            del self._partitions[number]
+        for number in self._restoring.keys() - self._assigned:
+            self._restoring.pop(number).cancel()
+        for number in self._assigned - self._restoring.keys():
+            task = asyncio.create_task(self._check(number))
+            self._restoring[number] = task
+            task.add_done_callback(partial(self._checked, number))
+        metrics.PARTITIONS.set(len(self._assigned))
+
+    def _checked(self, number: int, task: asyncio.Task[None]) -> None:
+        if self._restoring.get(number) is task:
+            del self._restoring[number]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    async def _check(self, number: int) -> None:
+        """Make sure that the partition's state is that of its committed offset."""
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(KafkaError), wait=wait_fixed(RETRY_S)
+        ):
+            with attempt:
+                committed = await self._committed(number)
+                kept = self._partitions.get(number)
+                if kept is None or kept.position != committed:
+                    await self._restore(number, committed)
+
+    async def _committed(self, number: int) -> int:
+        tp = TopicPartition(self._topics.ticks.name, number)
+        consumer = AIOKafkaConsumer(
+            **self._client_settings,
+            group_id=self._settings.consumer_group,
+            enable_auto_commit=False,
+        )
+        await consumer.start()
+        try:
+            consumer.assign([tp])
+            beginning: int = (await consumer.beginning_offsets([tp]))[tp]
+            committed: int | None = await consumer.committed(tp)
+            return max(beginning, committed or 0)
+        finally:
+            await consumer.stop()
+
+    async def _restore(self, number: int, committed: int) -> None:
+        pipeline = PartitionPipeline(self._settings)
+        await restore_partition(
+            number,
+            committed,
+            pipeline=pipeline,
+            settings=self._settings,
+            topics=self._topics,
+            client_settings=self._client_settings,
+            load_models=self._load_models,
+            on_progress=self._on_progress,
+        )
+        self._partitions[number] = pipeline
+
+    async def _load_models(
+        self, symbol: str, version: str
+    ) -> tuple[ModelSet | None, ModelSet | None]:
+        champion = await asyncio.to_thread(self._registry.champion, symbol)
+        if version == UNTRAINED:
+            return None, champion
+        if champion is not None and champion.version == version:
+            return champion, champion
+        try:
+            return await asyncio.to_thread(self._registry.load, symbol, version), champion
+        except ArtifactError as error:
+            logger.warning("%s: the version that served last is not to be had: %s", symbol, error)
+            return None, champion
+
+    async def pipeline(self, batch: Batch) -> PartitionPipeline | None:
+        """The pipeline that stands just before this batch; None when the partition has gone.
+
+        Waits while the partition is restored. Called by the service for each batch.
+        """
+        number = batch.tp.partition
+        while number in self._restoring:
+            await asyncio.wait([self._restoring[number]])
+        if number not in (self._assigned or ()):
+            return None  # it went to another worker while the batch waited, which answers it
+        pipeline = self._partitions.get(number)
+        if pipeline is not None and batch.first_offset > pipeline.position + GAP_OFFSETS:
+            await self._look_for_loss(pipeline, batch)
+        if pipeline is None or batch.first_offset < pipeline.position:
+            # Read again from an earlier commit: the state must go back with it.
+            await self._restore(number, batch.first_offset)
+            pipeline = self._partitions[number]
+        return pipeline
+
+    async def _look_for_loss(self, pipeline: PartitionPipeline, batch: Batch) -> None:
+        """A jump in the offsets is compaction or an aborted transaction, or lost ticks."""
+        tp = TopicPartition(self._topics.ticks.name, batch.tp.partition)
+        async with open_reader(self._client_settings) as consumer:
+            first: int = (await consumer.beginning_offsets([tp]))[tp]
+        if first > pipeline.position:
+            logger.warning(
+                "partition %d: retention has removed the ticks %d to %d before they were read",
+                tp.partition,
+                pipeline.position,
+                first - 1,
+            )
+            pipeline.lose_history()
+
+    def positions(self) -> dict[int, int]:
+        """By partition, the offset after the last one processed."""
+        return {number: partition.position for number, partition in self._partitions.items()}
+
+    def status(self) -> dict[str, Any]:
+        """What `/status` shows of the partitions."""
+        return {
+            "ready": self.is_ready,
+            "partitions": sorted(self._assigned or ()),
+            "restoring": sorted(self._restoring),
+        }

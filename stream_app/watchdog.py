@@ -1,0 +1,76 @@
+"""Ends the process when it no longer gets on, so that its supervisor starts a new one.
+
+Faust can go on living after an agent has died, and a step that hangs holds the event loop with
+all that watches from within it. So a thread looks from outside: while there is something to do
+and no sign of life for too long, the process ends with exit code 3.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+logger = logging.getLogger(__name__)
+
+EXIT_CODE: Final = 3
+LOOK_EVERY_S: Final = 0.5
+
+
+class Stall:
+    """Decides whether something is stuck. Pure: told the time and what is to be seen."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._signs = -1
+        self._since: float | None = None
+
+    def is_stuck(self, now: float, *, signs: int, busy: bool) -> bool:
+        """Whether there was work, and no sign of life, for longer than the limit.
+
+        Args:
+            now: monotonic seconds.
+            signs: a counter that grows with every sign of life.
+            busy: whether there is something to do.
+        """
+        if not busy or signs != self._signs or self._since is None:
+            self._signs, self._since = signs, now
+            return False
+        return now - self._since > self._limit_s
+
+
+class Watchdog:
+    """Watches from a thread of its own."""
+
+    def __init__(
+        self, limit_s: float, *, signs: Callable[[], int], busy: Callable[[], bool]
+    ) -> None:
+        self._stall = Stall(limit_s)
+        self._limit_s = limit_s
+        self._signs = signs
+        self._busy = busy
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch. Returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._ended.set()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(LOOK_EVERY_S):
+            if self._stall.is_stuck(time.monotonic(), signs=self._signs(), busy=self._busy()):
+                logger.critical(
+                    "nothing was answered for %g s though there are ticks: ending with exit code "
+                    "%d, to be started again",
+                    self._limit_s,
+                    EXIT_CODE,
+                )
+                # Not sys.exit: whatever is stuck would hold the process.
+                os._exit(EXIT_CODE)
