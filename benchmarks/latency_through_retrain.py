@@ -117,12 +117,9 @@ async def talk(
 
 
 def spans(events: Sequence[tuple[float, RetrainEvent]]) -> list[tuple[float, float, RetrainEvent]]:
-    """When each complete cycle began and ended, by this process's clock."""
-    starts = {event.cycle: at for at, event in events if event.state == "started"}
+    """When each cycle that has ended began and ended, by this process's clock."""
     return [
-        (starts[event.cycle], at, event)
-        for at, event in events
-        if event.state != "started" and event.cycle in starts
+        (at - event.duration_seconds, at, event) for at, event in events if event.state != "started"
     ]
 
 
@@ -207,9 +204,11 @@ async def measure(
                 sent = await talk(settings, topics.ticks.name, partition, ticks, rate)
                 # A cycle that goes on at the end of the ticks is waited for.
                 await asyncio.sleep(1.0)
-                while len(ear.events) % 2:
-                    worker.check()
-                    await asyncio.sleep(0.2)
+                async with open_reader(client_settings(settings)) as reader:
+                    while await length(reader, topics.retrain_events) % 2:
+                        worker.check()
+                        await asyncio.sleep(0.2)
+                await asyncio.sleep(1.0)
                 measured[f"{rate:g}"] = figures(sent, ear, spans(ear.events))
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)

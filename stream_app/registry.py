@@ -47,6 +47,8 @@ VERSION_PATTERN: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 STALE_S: Final = 3600.0
 """What a writer has left unfinished for longer is of one that was killed; writing takes seconds."""
 MANIFEST_MAX_BYTES: Final = 1 << 20
+MOVE_TRIES: Final = 3
+"""For a version that another worker publishes or removes at the same moment."""
 LIBRARIES: Final = (
     "filterpy",
     "lightgbm",
@@ -176,20 +178,18 @@ class Registry:
     def _move_in(self, staging: Path, folder: Path, symbol: str, models: ModelSet) -> ModelSet:
         """Give a staged version its place; of two equal ones the first stays, if it is intact."""
         place = folder / models.version
-        try:
-            staging.rename(place)
-        except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-                raise
+        for left in reversed(range(MOVE_TRIES)):
+            try:
+                staging.rename(place)
+                break
+            except OSError as error:
+                if not left or error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                    raise
             try:
                 return self._load(place, symbol, models.version)
             except ArtifactError as damage:
                 logger.warning("%s; replacing it", damage)
-            aside = folder / f".staging-{uuid.uuid4().hex}"
-            place.rename(aside)
-            staging.rename(place)
-            shutil.rmtree(aside, ignore_errors=True)
-            _remove_file(aside)
+            _discard(place)
         _sync(folder)
         return models
 
@@ -260,7 +260,7 @@ class Registry:
         except OSError:
             return  # what was published serves; the next one removes more
         for name in older[: -(KEPT_VERSIONS - 1)]:
-            shutil.rmtree(folder / name, ignore_errors=True)
+            _discard(folder / name)
 
 
 def _versions(folder: Path) -> list[str]:
@@ -320,6 +320,15 @@ def _remove_stale(folder: Path) -> None:
         if stale:
             shutil.rmtree(path, ignore_errors=True)
             _remove_file(path)
+
+
+def _discard(place: Path) -> None:
+    """Remove a version whole: a reader finds all of it or nothing."""
+    aside = place.with_name(f".staging-{uuid.uuid4().hex}")
+    with contextlib.suppress(OSError):  # another worker was quicker, or it cannot be removed
+        place.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+    _remove_file(aside)
 
 
 def _remove_file(path: Path) -> None:

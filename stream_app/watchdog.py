@@ -36,7 +36,10 @@ class Stall:
             signs: a counter that grows with every sign of life.
             busy: whether there is something to do.
         """
-        if not busy or signs != self._signs or self._since is None:
+        if not busy:
+            self._since = None
+            return False
+        if signs != self._signs or self._since is None:
             self._signs, self._since = signs, now
             return False
         return now - self._since > self._limit_s

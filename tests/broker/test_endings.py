@@ -1,0 +1,93 @@
+"""How a worker ends: in order, by its watchdog, by kill -9; and what it leaves behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import psutil
+import pytest
+
+from stream_app.topics import Topics
+from stream_app.watchdog import EXIT_CODE
+from tests.builders import walk
+from tests.conftest import SettingsFor
+from tests.workers import WorkerProcess, environment, feed, read_all
+
+pytestmark = pytest.mark.timeout(400)
+
+TRAINS = {
+    "bar_seconds": 60,
+    "training_window_days": 1,
+    "min_training_bars": 200,
+    "lstm_epochs": 500,  # a retrain that is still going on when the worker ends
+}
+
+
+@pytest.mark.parametrize("how", ["terminate", "kill"])
+async def test_no_child_is_left_behind_in_the_middle_of_a_retrain(
+    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path, how: str
+) -> None:
+    settings = settings_for(**TRAINS)
+    with WorkerProcess(settings, tmp_path / "worker.log") as worker:
+        await feed(settings, list(walk(1200, symbol="A")))
+        await worker.until("Training LSTM model...")
+        children = psutil.Process(worker.process.pid).children(recursive=True)
+        assert len(children) >= 2
+        if how == "terminate":
+            assert worker.terminate() == 0, worker.text()
+            assert "Worker stopped" in worker.text()
+            assert "ending all the same" not in worker.text()
+        else:
+            worker.kill()
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert not alive
+    events = await read_all(settings, topics_on_broker.retrain_events)
+    assert len(events) >= 1
+
+
+STUCK = textwrap.dedent("""
+    import sys, time
+    from stream_app.pipeline import PartitionPipeline
+    from stream_app.cli import main
+
+    process = PartitionPipeline.process
+
+    def stuck(self, records, **kwargs):
+        if any(record.offset >= 300 for record in records):
+            print("now it hangs", file=sys.stderr, flush=True)
+            time.sleep(10_000)
+        return process(self, records, **kwargs)
+
+    PartitionPipeline.process = stuck
+    if __name__ == "__main__":
+        main(["worker"])
+""")
+
+
+async def test_a_stuck_step_ends_the_process_with_its_own_exit_code(
+    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path
+) -> None:
+    settings = settings_for(bar_seconds=60, watchdog_seconds=2, max_batch_ticks=50)
+    await feed(settings, list(walk(1000, symbol="A")))
+    script = tmp_path / "stuck.py"
+    script.write_text(STUCK)
+    ended = subprocess.run(
+        [sys.executable, str(script)],
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert "now it hangs" in ended.stderr
+    assert ended.returncode == EXIT_CODE == 3, ended.stderr
+    assert "exit code 3" in ended.stderr
+    # What was answered before is not lost, and a worker without the fault answers the rest.
+    with WorkerProcess(settings, tmp_path / "worker.log") as worker:
+        from tests.workers import read_until
+
+        messages = await read_until(worker, topics_on_broker.predictions, 1000)
+    assert len({message["id"] for message in messages}) == 1000

@@ -1,0 +1,108 @@
+"""The real pool under jobs that hang, raise, die or give NaN; it recovers by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from stream_app import pool as pool_module
+from stream_app.errors import TrainingError
+from stream_app.pipeline import PartitionPipeline
+from stream_app.pool import TrainingPool
+from stream_app.retraining import model_settings
+from stream_app.training import TrainedModel, TrainingJob, run_job
+from tests.builders import records, settings, walk
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def job(model: str = "kalman") -> TrainingJob:
+    partition = PartitionPipeline(settings())
+    partition.process(records(walk(4 * 230)))
+    bars = partition.symbols["BTC"].window.columns()
+    return TrainingJob(symbol="BTC", model=model, bars=bars, settings=model_settings(settings()))
+
+
+def hang(job: TrainingJob) -> TrainedModel:
+    time.sleep(10_000)
+    return run_job(job)
+
+
+def die(job: TrainingJob) -> TrainedModel:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return run_job(job)
+
+
+def run_out_of_memory(job: TrainingJob) -> TrainedModel:
+    raise MemoryError("no more")
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[TrainingPool]:
+    with TrainingPool(1) as made:
+        yield made
+
+
+async def still_works(pool: TrainingPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "run_job", run_job)
+    assert (await pool.run(job())).name == "kalman"
+
+
+async def test_a_job_that_hangs_is_killed_when_its_wait_is_cancelled(
+    pool: TrainingPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "run_job", hang)
+    before = set(psutil.Process().children())
+    waiting = asyncio.create_task(pool.run(job()))
+    await asyncio.sleep(3)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await still_works(pool, monkeypatch)
+    assert len(set(psutil.Process().children()) - before) <= 2
+
+
+@pytest.mark.parametrize(("fault", "words"), [(die, "Abnormal"), (run_out_of_memory, "no more")])
+async def test_a_job_that_dies_is_an_error_and_the_pool_goes_on(
+    pool: TrainingPool, monkeypatch: pytest.MonkeyPatch, fault: Any, words: str
+) -> None:
+    monkeypatch.setattr(pool_module, "run_job", fault)
+    with pytest.raises(Exception, match=words) as raised:  # the class is pebble's or the job's
+        await pool.run(job())
+    assert str(raised.value)
+    await still_works(pool, monkeypatch)
+
+
+@pytest.mark.parametrize("model", ["kalman", "random_forest", "lightgbm", "lstm"])
+async def test_prices_that_are_not_finite_are_an_error_and_no_model(
+    pool: TrainingPool, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    bad = job(model)
+    close = bad.bars.log_close.copy()
+    close[100] = np.nan
+    with pytest.raises(TrainingError, match="not finite"):
+        await pool.run(replace(bad, bars=replace(bad.bars, log_close=close)))
+    await still_works(pool, monkeypatch)
+
+
+async def test_a_process_is_replaced_after_its_share_of_jobs(
+    pool: TrainingPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "run_job", tell_pid)
+    given = job()
+    pids = [(await pool.run(given)).rows for _ in range(pool_module.JOBS_PER_PROCESS + 1)]
+    assert len(set(pids[:-1])) == 1
+    assert pids[-1] != pids[0]
+
+
+def tell_pid(job: TrainingJob) -> TrainedModel:
+    return TrainedModel(name=job.model, artifact=b"", seconds=0.0, rows=os.getpid())
