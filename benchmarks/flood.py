@@ -207,7 +207,15 @@ async def through_kafka(
             for name in names if turn % 2 == 0 else reversed(names):
                 shown.update(task, description=name)
                 prefix, folder, committed = sides[name]
-                found = await one_run(broker, folder, prefix, turn, WORKER, committed, count)
+                found = await one_run(
+                    broker,
+                    folder,
+                    prefix=prefix,
+                    number=turn,
+                    command=WORKER,
+                    ends=committed,
+                    backlog=count,
+                )
                 measured[name].append(found)
                 shown.advance(task)
     return measured

@@ -48,6 +48,7 @@ from stream_app.settings import Settings
 from stream_app.topics import Topics
 
 TARGET_S: Final = 45.0
+PIECE_S: Final = 0.5
 THREADED: Final = (str(HERE / "threaded_worker.py"),)
 
 
@@ -127,7 +128,9 @@ def figures(
     sent: dict[int, float], ear: Ear, cycles: Sequence[tuple[float, float, RetrainEvent]]
 ) -> dict[str, Any]:
     """Latencies in milliseconds, during and outside the cycles."""
-    during, outside, four = [], [], 0
+    during: list[float] = []
+    outside: list[float] = []
+    four = 0
     for ts, at in sent.items():
         if ts not in ear.received:
             continue
@@ -144,6 +147,7 @@ def figures(
         "during_retrain_ms": quantiles(during),
         "outside_retrain_ms": quantiles(outside),
         "longest_gap_ms": max(gaps, default=float("nan")),
+        "series": series(sent, ear, cycles),
         "retrains": [
             {
                 "trigger": event.trigger,
@@ -159,10 +163,30 @@ def figures(
     }
 
 
+def series(
+    sent: dict[int, float], ear: Ear, cycles: Sequence[tuple[float, float, RetrainEvent]]
+) -> dict[str, Any]:
+    """Latency in pieces of half a second from the first tick on, and when retrains went on."""
+    began = min(sent.values())
+    pieces: dict[int, list[float]] = {}
+    for ts, at in sent.items():
+        if ts in ear.received:
+            pieces.setdefault(int((at - began) / PIECE_S), []).append(
+                1000 * (ear.received[ts][0] - at)
+            )
+    return {
+        "second": [piece * PIECE_S for piece in sorted(pieces)],
+        "p50_ms": [quantiles(pieces[piece])["p50"] for piece in sorted(pieces)],
+        "max_ms": [max(pieces[piece]) for piece in sorted(pieces)],
+        "retrains": [[start - began, end - began] for start, end, _ in cycles],
+    }
+
+
 async def measure(
     chosen: Options,
     broker: Broker,
     folder: Path,
+    *,
     command: Sequence[str],
     rates: Sequence[float],
     seconds: float,
@@ -287,13 +311,13 @@ def tables(results: dict[str, dict[str, Any]]) -> list[Table]:
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rates", type=float, nargs="+", help="ticks a second, in turn")
     parser.add_argument("--seconds", type=float, help="of each rate")
-    parser.add_argument("--every", type=float, default=14.0, help="seconds between retrains")
+    parser.add_argument("--every", type=float, default=10.0, help="seconds between retrains")
     parser.add_argument("--threads", action="store_true", help="and with the retrain in threads")
 
 
 async def run(chosen: Options, given: argparse.Namespace) -> None:
     rates = given.rates or ([500.0] if chosen.quick else [500.0, 100.0])
-    seconds = given.seconds or (30.0 if chosen.quick else 80.0)
+    seconds = given.seconds or (30.0 if chosen.quick else 60.0)
     workers = {"pool": WORKER} | ({"threads": THREADED} if given.threads else {})
     results: dict[str, dict[str, Any]] = {}
     with broker_of_choice() as broker, tempfile.TemporaryDirectory(prefix="bench-") as root:
@@ -301,7 +325,13 @@ async def run(chosen: Options, given: argparse.Namespace) -> None:
             folder = Path(root) / name
             folder.mkdir()
             results[name] = await measure(
-                chosen, broker, folder, command, rates, seconds, given.every
+                chosen,
+                broker,
+                folder,
+                command=command,
+                rates=rates,
+                seconds=seconds,
+                every_s=given.every,
             )
         show(f"{broker.name}, {os.cpu_count()} cores", *tables(results))
         save(chosen, {"broker": broker.name, "target_s": TARGET_S, "latency": results})

@@ -98,7 +98,8 @@ def lstm(
 
     def answer(wanted: NDArray[np.int64]) -> NDArray[np.float64]:
         with torch.no_grad():
-            return network(sequences(wanted))[:, 0].numpy().astype(np.float64) * unit
+            answers: NDArray[np.float64] = network(sequences(wanted))[:, 0].double().numpy() * unit
+            return answers
 
     return answer
 

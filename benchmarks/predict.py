@@ -87,7 +87,7 @@ def main() -> None:
                 answer = pipeline.process(batch)
                 samples.append((time.perf_counter() - started) * 1e6 / BATCH)
                 encoded.append(
-                    _us(lambda made=answer: [encode_prediction(p) for p in made.predictions])  # type: ignore[misc]
+                    _us(lambda made=answer: [encode_prediction(p) for p in made.predictions])
                     / BATCH
                 )
             note(f"ours, a tick in batches of {BATCH}", samples)

@@ -13,18 +13,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from stream_app.codec import encode_prediction
 from stream_app.connection import client_settings
+from stream_app.partitions import Partitions
 from stream_app.pipeline import PartitionPipeline
-from stream_app.publisher import Publisher
 from stream_app.registry import Registry
 from stream_app.retraining import model_settings
-from stream_app.service import TickService
 from stream_app.settings import Settings, load_settings
 from stream_app.topics import Topics, load_topics
 
@@ -32,22 +31,23 @@ from stream_app.topics import Topics, load_topics
 async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPipeline]:
     """Every partition's pipeline with its models, at the group's committed offset.
 
-    By the worker's own service: whatever it does on an assignment is done here.
+    By the worker's own code: whatever it does on an assignment is done here.
     """
-    connection = client_settings(settings)
-    service = TickService(
+    failures: list[BaseException] = []
+    partitions = Partitions(
         settings=settings,
         topics=topics,
-        client_settings=connection,
+        client_settings=client_settings(settings),
         registry=Registry(settings.data_dir, model_settings(settings)),
-        publisher=Publisher(topics, connection, idempotent=False),
+        on_progress=lambda: None,
+        fail=failures.append,
     )
-    service.on_assigned(range(topics.ticks.partitions))
-    while not service.is_ready:
-        if service.failed.done():
-            raise service.failed.result()
+    partitions.on_assigned(range(topics.ticks.partitions))
+    while not partitions.is_ready:
+        if failures:
+            raise failures[0]
         await asyncio.sleep(0.05)
-    return service._partitions
+    return partitions._partitions
 
 
 def faust_agent(settings: Settings, topics: Topics) -> None:
@@ -85,7 +85,7 @@ def faust_agent(settings: Settings, topics: Topics) -> None:
 class _Record:
     """A Faust message as the pipeline wants it."""
 
-    __slots__ = ("key", "offset", "partition", "timestamp", "topic", "value")
+    __slots__ = ("headers", "key", "offset", "partition", "timestamp", "topic", "value")
 
     def __init__(self, message: Any) -> None:
         self.topic: str = message.topic
@@ -94,10 +94,11 @@ class _Record:
         self.timestamp = int(message.timestamp * 1000)
         self.key: bytes | None = message.key
         self.value: bytes | None = message.value
+        self.headers: Sequence[tuple[str, bytes]] = ()
 
 
 class _QuixRecord:
-    __slots__ = ("key", "offset", "partition", "timestamp", "topic", "value")
+    __slots__ = ("headers", "key", "offset", "partition", "timestamp", "topic", "value")
 
     def __init__(self, value: bytes, key: bytes, timestamp: int, context: Any) -> None:
         self.topic: str = context.topic
@@ -106,6 +107,7 @@ class _QuixRecord:
         self.timestamp = timestamp
         self.key: bytes | None = key
         self.value: bytes | None = value
+        self.headers: Sequence[tuple[str, bytes]] = ()
 
 
 def quix_app(settings: Settings, topics: Topics) -> None:

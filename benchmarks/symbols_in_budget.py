@@ -16,12 +16,12 @@ from typing import Any, Final, cast
 from harness import console, options, progress, save, show, spread, spread_table
 from world import month_bars, plain_settings, symbol_names, warm_pool
 
+from stream_app.clock import SystemClock
 from stream_app.ensemble import ModelSet, untrained
 from stream_app.features import BarColumns
 from stream_app.registry import Registry
 from stream_app.retraining import Retrainer, model_settings
 from stream_app.schemas import RetrainEvent
-from stream_app.service import SystemClock
 from stream_app.settings import Settings
 from stream_app.symbol import SymbolPipeline
 from stream_app.training import TrainedModel, TrainingJob
@@ -103,8 +103,9 @@ def main() -> None:
                 shown.advance(task)
                 return trained
 
-            for _ in range(chosen.rounds):
-                runs.append(asyncio.run(cycle(settings, bars, count, run_job)))
+            runs.extend(
+                asyncio.run(cycle(settings, bars, count, run_job)) for _ in range(chosen.rounds)
+            )
     inside = [float(sum(at <= BUDGET_S for at in run)) for run in runs]
     each = [run[-1] / count for run in runs]
     if any(run[-1] <= BUDGET_S for run in runs):

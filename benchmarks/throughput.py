@@ -64,7 +64,7 @@ HISTORY_BARS: Final = 100
 TICKS_A_BAR: Final = 4
 SKIPPED: Final = 0.1
 """Share of a run's predictions that are warm-up."""
-FAST_S: Final = 45.0
+FAST_S: Final = 12.0
 """A side that is slower than this over the backlog is stopped and counted as far as it came."""
 
 
@@ -93,6 +93,7 @@ async def rate(settings: Settings, topic: TopicSpec) -> tuple[float, int]:
 async def one_run(
     broker: Broker,
     folder: Path,
+    *,
     prefix: str,
     number: int,
     command: Sequence[str],
@@ -143,6 +144,7 @@ async def one_case(
     chosen: Options,
     broker: Broker,
     root: Path,
+    *,
     count: int,
     backlog: int,
     sides: Mapping[str, Sequence[str]],
@@ -180,7 +182,15 @@ async def one_case(
                 shown.update(task, description=f"{count} symbols: {name}")
                 number += 1
                 measured[name].append(
-                    await one_run(broker, folder, prefix, number, sides[name], ends, backlog)
+                    await one_run(
+                        broker,
+                        folder,
+                        prefix=prefix,
+                        number=number,
+                        command=sides[name],
+                        ends=ends,
+                        backlog=backlog,
+                    )
                 )
                 shown.advance(task)
     return measured
@@ -193,7 +203,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 async def run(chosen: Options, given: argparse.Namespace) -> None:
-    backlog = given.ticks or (40_000 if chosen.quick else 120_000)
+    backlog = given.ticks or (40_000 if chosen.quick else 100_000)
     sides = {name: SIDES[name] for name in given.sides}
     settings = plain_settings()
     bars = month_bars(chosen.data, settings)
@@ -204,7 +214,13 @@ async def run(chosen: Options, given: argparse.Namespace) -> None:
         shown.append(f"{broker.name}, {os.cpu_count()} cores, {backlog:,} ticks")
         for count in given.symbols:
             measured = await one_case(
-                chosen, broker, Path(root), count, backlog, sides, (trained, bars)
+                chosen,
+                broker,
+                Path(root),
+                count=count,
+                backlog=backlog,
+                sides=sides,
+                trained=(trained, bars),
             )
             spreads = {name: spread(values) for name, values in measured.items()}
             times = {

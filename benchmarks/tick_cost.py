@@ -53,6 +53,7 @@ class TickRecord:
     timestamp: int
     key: bytes | None
     value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
 
 
 def copy_window(source: SymbolPipeline, target: SymbolPipeline) -> None:
@@ -186,7 +187,7 @@ def cost(
     measured: dict[int, list[float]] = {count: [] for count in partitions}
     streams = {}
     each = {}
-    for count in partitions:
+    for count, partition in partitions.items():
         names = symbol_names(count)
         used = names if size is not None else names[:64]
         batch = size or 16 * len(used)
@@ -199,7 +200,7 @@ def cost(
         total = batch * (runs * chosen.rounds + max(warm, 2))
         streams[count] = records(used, start_ms, price, total)
         for _ in range(max(warm, 2)):
-            partitions[count].process([next(streams[count]) for _ in range(batch)])
+            partition.process([next(streams[count]) for _ in range(batch)])
     with progress() as shown:
         task = shown.add_task("ticks", total=chosen.rounds * len(partitions))
         for _ in range(chosen.rounds):

@@ -27,6 +27,14 @@ FETCH_MAX_WAIT_MS: Final = 25
 record, however long this is; the embedded broker lets a lone tick wait for it when several
 partitions are fetched at once."""
 _RETRY_S: Final = 0.2
+_REFUSALS: Final = (
+    "SaslAuthenticationFailed",
+    "UnsupportedSaslMechanism",
+    "certificate verify failed",
+    "Hostname mismatch",
+)
+"""In what aiokafka logs of a broker that answers, and says no; asking again changes nothing, and
+with a wrong password it may lock the user out."""
 _FETCH_TIMEOUT_MS: Final = 2000
 
 
@@ -79,7 +87,8 @@ async def wait_until_reachable(settings: Settings, timeout_s: float) -> None:
     aiokafka's own log lines are kept back meanwhile; the last goes into the error.
 
     Raises:
-        BrokerError: none answers within `timeout_s`.
+        BrokerError: none answers within `timeout_s`, or one refuses the user or has a certificate
+            that is not trusted: that at once.
         ConfigError: as `client_settings`.
     """
     arguments = client_settings(settings)
@@ -98,6 +107,11 @@ async def wait_until_reachable(settings: Settings, timeout_s: float) -> None:
                 reason = last_word() or "it does not answer what it is asked"
             finally:
                 await admin.close()
+            if any(word in reason for word in _REFUSALS):
+                raise BrokerError(
+                    f"the broker at {settings.kafka_bootstrap_servers} and this client do not "
+                    f"accept each other ({reason}); check the KAFKA_SASL_ and KAFKA_SSL_ settings"
+                )
             if clock() + _RETRY_S > deadline:
                 secured = settings.kafka_security_protocol != "PLAINTEXT"
                 also = ", and check the KAFKA_SASL_ and KAFKA_SSL_ settings" if secured else ""

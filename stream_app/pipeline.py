@@ -45,6 +45,10 @@ class Record(Protocol):
         """The symbol, in UTF-8."""
 
     @property
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """The record's headers."""
+
+    @property
     def value(self) -> bytes | None:
         """The tick, in JSON."""
 
@@ -139,6 +143,11 @@ class PartitionPipeline:
         """The offset below which every tick is covered by some symbol's published state."""
         uncovered = (symbol.first_uncovered for symbol in self.symbols.values())
         return min((offset for offset in uncovered if offset is not None), default=self.position)
+
+    def start_anew(self, name: str) -> None:
+        """Forget what is known of a symbol; its answers say so."""
+        del self.symbols[name]
+        self.symbol(name).lose_history()
 
     def lose_history(self) -> None:
         """Ticks that no state covers are gone: the symbols say so in their answers."""

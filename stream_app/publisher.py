@@ -29,6 +29,7 @@ KEPT_BYTES: Final = 800_000
 batch, and would end the worker again after every restart."""
 CUT_BYTES: Final = 64 * 1024
 CUT_KEY_BYTES: Final = 1024
+CUT_HEADER_BYTES: Final = 200
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -148,6 +149,9 @@ def _dead_letter(item: DeadLetter) -> Message:
         ("offset", str(record.offset).encode()),
         ("timestamp", str(record.timestamp).encode()),
     ]
+    again = dict(record.headers).get("replayed_from")
+    if again:
+        headers.append(("replayed_from", again[:CUT_HEADER_BYTES]))
     size = len(key or b"") + len(value or b"")
     if size > KEPT_BYTES:
         headers.append(("cut", f"{size} bytes of key and value".encode()))

@@ -17,7 +17,7 @@ from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from stream_app.codec import decode_bar
-from stream_app.ensemble import ModelSet
+from stream_app.ensemble import UNTRAINED, ModelSet
 from stream_app.pipeline import PartitionPipeline
 from stream_app.reader import open_reader, read_range
 from stream_app.schemas import Bar
@@ -68,9 +68,14 @@ async def restore_partition(
                 on_progress()
         bars = log.bars(settings.window_bars)
         for symbol, closed in bars.items():
-            serving, champion = await load_models(symbol, closed[-1].state["version"])
+            version = str(closed[-1].state.get("version", UNTRAINED))
+            serving, champion = await load_models(symbol, version)
+            try:
+                pipeline.symbol(symbol).restore(closed, serving)
+            except (KeyError, TypeError, ValueError) as error:
+                logger.error("%s: its last bar has no usable state (%r)", symbol, error)
+                pipeline.start_anew(symbol)
             restored = pipeline.symbol(symbol)
-            restored.restore(closed, serving)
             restored.models = champion or serving or restored.models
 
         first = (await consumer.beginning_offsets([ticks_tp]))[ticks_tp]
@@ -121,7 +126,8 @@ class _BarLog:
         """Note a record, unless it was made from ticks that are not answered yet."""
         try:
             bar = decode_bar(record.value or b"")
-        except ValueError as error:
+            floor = int(bar.state["floor"])
+        except (ValueError, KeyError, TypeError) as error:
             place = f"bars partition {record.partition} offset {record.offset}"
             logger.warning("%s: %s", place, error)
             return
@@ -130,7 +136,7 @@ class _BarLog:
             return
         self._bars.setdefault(bar.symbol, {})[bar.ts_open] = bar
         if source.offset >= self._floor_at:
-            self.floor, self._floor_at = int(bar.state["floor"]), source.offset
+            self.floor, self._floor_at = floor, source.offset
 
     def bars(self, last: int) -> dict[str, list[Bar]]:
         """The last bars of each symbol, oldest first."""

@@ -32,6 +32,7 @@ LEAST_ROWS = 120
 """Bars that a training needs beside the first sequence: 48 that the first feature looks back on,
 and rows enough for the trees' leaves."""
 CONFIG_ENV = "STREAM_APP_CONFIG"
+_HIDDEN = "********"
 
 
 def _weights(value: dict[str, float]) -> dict[str, float]:
@@ -238,10 +239,12 @@ def _one_line(error: ValidationError) -> str:
     if problem["type"] == "extra_forbidden":
         known = _nearest(path, Settings.model_fields)
         hint = f"; did you mean {known.upper()}?" if known else "; see docs/settings.md"
-        return f"{path.upper()}={problem['input']!r}: unknown setting{hint}"
+        secret = "pass" in path.lower() or "password" in (known or "")
+        given = _HIDDEN if secret else repr(problem["input"])
+        return f"{path.upper()}={given}: unknown setting{hint}"
     if not path:
         return message
-    value = "********" if "password" in path else problem["input"]
+    value = _HIDDEN if "password" in path else problem["input"]
     return f"{path.upper()}={value}: {message}"
 
 

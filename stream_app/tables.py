@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.markup import escape
 from rich.table import Table
 
 from stream_app.schemas import RetrainEvent
@@ -24,10 +25,10 @@ def history_table(events: list[RetrainEvent]) -> Table:
         table.add_row(
             event.timestamp[:19],
             event.trigger,
-            event.state if not event.reasons else f"{event.state}: {event.reasons[0]}",
+            escape(event.state if not event.reasons else f"{event.state}: {event.reasons[0]}"),
             f"[red]{took}[/]" if event.exceeded else took,
             *(f"{event.model_seconds.get(name, 0.0):.1f} s" for name in MODEL_NAMES),
             str(event.rows),
-            ", ".join(event.symbols[:3]) + (" ..." if len(event.symbols) > 3 else ""),
+            escape(", ".join(event.symbols[:3]) + (" ..." if len(event.symbols) > 3 else "")),
         )
     return table

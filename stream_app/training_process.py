@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
 import threading
+from pathlib import Path
 from typing import Final
 
 NICENESS: Final = 10
@@ -38,10 +40,25 @@ def initialise_process() -> None:
     # Read when their OpenMP starts, so before the first training imports them.
     os.environ["OMP_NUM_THREADS"] = "1"
     os.nice(NICENESS)
+    _nice_among_sessions()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(
         target=_end_with, args=(parent.sentinel,), name="end-with-parent", daemon=True
     ).start()
+
+
+def _nice_among_sessions() -> None:
+    """Let the niceness count beside processes of other sessions too, such as a broker.
+
+    Where Linux groups processes by session (autogroup), a niceness ranks a process within its
+    session only, and every session gets an equal share: a broker on the same machine, and with
+    it every prediction, would wait for the training (docs/performance.md has the figures).
+    """
+    autogroup = Path("/proc/self/autogroup")
+    if autogroup.exists():
+        os.setsid()
+        with contextlib.suppress(OSError):
+            autogroup.write_text(str(NICENESS))
 
 
 def _end_with(sentinel: int) -> None:

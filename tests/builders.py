@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ class FakeRecord:
     timestamp: int = START_MS + 10_000_000_000
     topic: str = "market.ticks.v1"
     partition: int = 0
+    headers: Sequence[tuple[str, bytes]] = ()
 
 
 def record(offset: int, tick: Tick) -> FakeRecord:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -34,9 +35,18 @@ def environment(settings: Settings) -> dict[str, str]:
 class WorkerProcess:
     """`stream-app worker` with these settings; its log goes to a file."""
 
-    def __init__(self, settings: Settings, log: Path) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        log: Path,
+        *,
+        module: str = "stream_app",
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.settings = settings
         self.log = log
+        self._module = module
+        self._variables = variables or {}
         self._process: subprocess.Popen[bytes] | None = None
         self._began = 0
 
@@ -44,8 +54,8 @@ class WorkerProcess:
         with self.log.open("ab") as log:
             self._began = log.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "stream_app", "worker"],
-                env=environment(self.settings),
+                [sys.executable, "-m", self._module, "worker"],
+                env={**environment(self.settings), **self._variables},
                 stdout=log,
                 stderr=log,
                 cwd=self.log.parent,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 
 import click
@@ -12,6 +13,8 @@ from stream_app.commands.options import config_option, json_option, log_to_stder
 from stream_app.schemas import RetrainEvent
 from stream_app.settings import Settings, load_settings
 from stream_app.tables import history_table
+
+logger = logging.getLogger(__name__)
 
 REACH_TIMEOUT_S = 10.0
 
@@ -60,5 +63,11 @@ async def read_history(settings: Settings) -> list[RetrainEvent]:
     await require_topics(topics, client_settings(settings))
     async with open_reader(client_settings(settings)) as consumer:
         records = await read_last(consumer, topics.retrain_events, 100_000)
-    events = [decode_retrain_event(record.value or b"") for record in records]
+    events = []
+    for record in records:
+        try:
+            events.append(decode_retrain_event(record.value or b""))
+        except ValueError as error:
+            place = f"{record.topic} partition {record.partition} offset {record.offset}"
+            logger.warning("%s: %s; left out", place, error)
     return [event for event in events if event.state != "started"]

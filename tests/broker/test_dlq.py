@@ -221,7 +221,7 @@ async def test_replay_sends_what_is_valid_now_with_its_bytes_and_where_it_is_fro
     }  # fmt: skip
     name = letters.dead_letters.name
     sent = [
-        (record.partition, record.key, record.value, dict(record.headers))  # type: ignore[attr-defined]
+        (record.partition, record.key, record.value, dict(record.headers))
         for record in await read_all(settings, letters.ticks)
     ]
     assert sent == [

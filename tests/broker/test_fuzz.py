@@ -73,7 +73,7 @@ async def answered_records(settings: Settings, topics: Topics) -> set[tuple[int,
         source = orjson.loads(record.value or b"")["source"]
         places.add((source["partition"], source["offset"]))
     for letter in await read_all(settings, topics.dead_letters):
-        headers = dict(letter.headers)  # type: ignore[attr-defined]
+        headers = dict(letter.headers)
         places.add((int(headers["partition"]), int(headers["offset"])))
     return places
 
@@ -125,7 +125,7 @@ async def test_each_bad_record_is_a_letter_and_each_good_one_is_answered(
     # By offset, from the topic itself: should a batch have come twice, both are on it.
     expected = {
         (record.partition, record.offset): by_partition[record.partition][
-            int(dict(record.headers)["case"])  # type: ignore[attr-defined]
+            int(dict(record.headers)["case"])
         ]
         for record in await read_all(settings, topics_on_broker.ticks)
     }
@@ -133,7 +133,7 @@ async def test_each_bad_record_is_a_letter_and_each_good_one_is_answered(
 
     letters: dict[tuple[int, int], str] = {}
     for letter in await read_all(settings, topics_on_broker.dead_letters):
-        headers = {name: value.decode() for name, value in letter.headers}  # type: ignore[attr-defined]
+        headers = {name: value.decode() for name, value in letter.headers}
         place = int(headers["partition"]), int(headers["offset"])
         case = expected[place]
         assert headers["topic"] == topics_on_broker.ticks.name

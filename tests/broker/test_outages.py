@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,11 +14,11 @@ from stream_app.connection import client_settings, wait_until_reachable
 from stream_app.settings import Settings, load_settings
 from stream_app.topics import apply_topics, load_topics
 from tests.builders import walk
+from tests.figures import LONG, note
 from tests.workers import WorkerProcess, feed, read_until
 
 pytestmark = pytest.mark.timeout(600)
 
-LONG = bool(os.environ.get("STREAM_APP_CHAOS"))
 AWAY_S = 30.0 if LONG else 8.0
 
 
@@ -65,5 +64,10 @@ async def test_the_worker_lives_through_an_outage_and_loses_nothing(
     assert {message["source"]["offset"] for message in messages} == set(range(6000))
     after_start = during.split("Worker started")[1].splitlines()
     complaints = [line for line in after_start if " WARNING " in line or " ERROR " in line]
+    note(
+        f"broker {how}, away for {AWAY_S:g} s",
+        "the worker lives, 0 lost, no flood in the log",
+        f"0 lost of 6000, {len(complaints)} lines in the log",
+    )
     assert len(complaints) <= 3, "\n".join(complaints)
     assert "Traceback" not in during

@@ -109,43 +109,6 @@ async def test_the_models_come_after_enough_bars_and_all_four_answer(
     assert set(events[1]["model_seconds"]) == {"kalman", "random_forest", "lightgbm", "lstm"}
 
 
-async def test_a_killed_worker_goes_on_where_it_was_with_the_same_answers(
-    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path
-) -> None:
-    # Models held fixed: too few bars to train.
-    settings = settings_for(bar_seconds=60, training_window_days=1, min_training_bars=1400)
-    sent = ticks(3000)
-    with WorkerProcess(settings, tmp_path / "worker.log") as worker:
-        for part in range(2):
-            await feed(settings, sent[part * 1500 : (part + 1) * 1500])
-            await read_until(worker, topics_on_broker.predictions, part * 1500 + 500)
-            worker.kill()
-            worker.start()
-        await worker.until("Worker started")
-        disturbed = await read_until(worker, topics_on_broker.predictions, 3000)
-        assert worker.terminate() == 0, worker.text()
-    by_id: dict[str, dict[str, object]] = {}
-    for message in disturbed:
-        known = by_id.setdefault(message["id"], message)
-        assert known == message, "two messages of one id differ"
-    assert len(by_id) == 3000
-
-    # The undisturbed run: the same topic, from the start, by another group.
-    again = settings_for(
-        bar_seconds=60, training_window_days=1, min_training_bars=1400, data_dir=tmp_path / "again"
-    )
-    before = len(await read_all(settings, topics_on_broker.predictions))
-    with WorkerProcess(again, tmp_path / "again.log") as worker:
-        await worker.until("Worker started")
-        while len(await read_all(settings, topics_on_broker.predictions)) < before + 3000:
-            assert worker.process.poll() is None, worker.text()
-        worker.terminate()
-    records = await read_all(settings, topics_on_broker.predictions)
-    for record in records:
-        message = orjson.loads(record.value or b"")
-        assert by_id[message["id"]] == message
-
-
 async def test_sigterm_commits_what_is_answered_so_nothing_is_answered_twice(
     settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path
 ) -> None:

@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[2]
 MODELS = model_settings(settings())
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-DEADLINE_S = 120.0
+DEADLINE_S = 240.0
 NOBODY = 65534
 FILES = ("manifest.json", "kalman.json", "random_forest.onnx", "lightgbm.onnx", "lstm.onnx")
 

@@ -1,0 +1,155 @@
+"""`kill -9` of the worker at random moments: no tick, no prediction and no model is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from stream_app.feed.pace import Pace, Speed
+from stream_app.feed.producer import connected_producer, produce
+from stream_app.feed.synthetic import synthetic_ticks
+from stream_app.schemas import Tick
+from stream_app.settings import Settings
+from stream_app.topics import Topics, load_topics
+from tests.builders import START_MS
+from tests.conftest import SettingsFor
+from tests.figures import LONG, note
+from tests.workers import DEADLINE_S, WorkerProcess, read_all, read_until
+
+pytestmark = pytest.mark.timeout(1800 if LONG else 600)
+
+TICKS = 100_000 if LONG else 6_000
+KILLS = 20 if LONG else 2
+LAST_WORDS = 300
+"""Ticks that are sent when all kills are over."""
+
+
+async def feed_slowly(settings: Settings, ticks: list[Tick], per_second: float) -> None:
+    async with connected_producer(settings) as producer:
+        await produce(
+            ticks,
+            producer=producer,
+            topic=load_topics(settings.topics_file).ticks.name,
+            pace=Pace(Speed(per_second=per_second)),
+            on_progress=lambda _count, _ts: None,
+        )
+
+
+async def killed_again_and_again(
+    worker: WorkerProcess, rng: random.Random, *, trained: bool
+) -> None:
+    """Each time when it has restored a partition, or retrained, and then a moment more."""
+    for number in range(KILLS):
+        await worker.until("(all 4 models)" if trained and number % 2 else "restored")
+        await asyncio.sleep(rng.uniform(0.0, 2.0))
+        worker.kill()
+        worker.start()
+    await worker.until("Worker started")
+
+
+async def run(
+    settings: Settings, topics: Topics, log: Path, *, symbols: int, trained: bool
+) -> list[Any]:
+    rng = random.Random(symbols)  # noqa: S311 - moments, no secrets
+    names = [f"S{number}" for number in range(symbols)]
+    endless = synthetic_ticks(symbols=names, seed=5, start_ms=START_MS, interval_ms=15_000)
+    ticks = list(itertools.islice(endless, TICKS))
+    per_second = TICKS / (12.0 * KILLS)
+    feeding = asyncio.create_task(feed_slowly(settings, ticks[:-LAST_WORDS], per_second))
+    with WorkerProcess(settings, log) as worker:
+        await killed_again_and_again(worker, rng, trained=trained)
+        await feeding
+        if trained:
+            await worker.until("(all 4 models)")
+        await feed_slowly(settings, ticks[-LAST_WORDS:], 1000)
+        messages = await read_until(worker, topics.predictions, TICKS)
+        assert worker.terminate() == 0, worker.text()
+    return messages
+
+
+def versions(message: Any) -> dict[str, str]:
+    return {name: member["version"] for name, member in message["members"].items()}
+
+
+def compare(messages: list[Any]) -> tuple[int, int, int]:
+    """Lost ids, duplicates, and pairs that differ though they name the same versions."""
+    by_id: dict[str, list[Any]] = {}
+    for message in messages:
+        by_id.setdefault(message["id"], []).append(message)
+    differing = sum(
+        versions(other) == versions(several[0]) and not alike(other, several[0])
+        for several in by_id.values()
+        for other in several[1:]
+    )
+    return TICKS - len(by_id), len(messages) - len(by_id), differing
+
+
+def alike(one: Any, two: Any) -> bool:
+    """Equal in all that is no float; floats within 1e-6 relative."""
+    if isinstance(one, float) and isinstance(two, float):
+        return abs(one - two) <= 1e-6 * max(abs(one), abs(two), 1e-9)
+    if isinstance(one, dict) and isinstance(two, dict):
+        return one.keys() == two.keys() and all(alike(one[key], two[key]) for key in one)
+    if isinstance(one, list) and isinstance(two, list):
+        return len(one) == len(two) and all(map(alike, one, two))
+    return bool(one == two)
+
+
+async def test_with_the_models_held_fixed_the_union_is_that_of_an_undisturbed_run(
+    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path, broker: Any
+) -> None:
+    small = {"bar_seconds": 60, "training_window_days": 1, "min_training_bars": 1440}
+    settings = settings_for(**small)
+    log = tmp_path / "worker.log"
+    messages = await run(settings, topics_on_broker, log, symbols=6, trained=False)
+    lost, duplicated, differing = compare(messages)
+    note(
+        f"{KILLS} kills in {TICKS:,} ticks, models fixed, {broker.name}",
+        "0 lost, 0 differing",
+        f"{lost} lost, {duplicated} duplicated, {differing} differing",
+    )
+    assert (lost, differing) == (0, 0)
+
+    # The same ticks once more in peace, by another group: every message must be like its twin.
+    again = settings_for(**small, data_dir=tmp_path / "again")
+    with WorkerProcess(again, tmp_path / "again.log") as worker:
+        async with asyncio.timeout(DEADLINE_S * 3):
+            while True:
+                records = await read_all(settings, topics_on_broker.predictions)
+                if len(records) >= len(messages) + TICKS:
+                    break
+                assert worker.process.poll() is None, worker.text()
+                await asyncio.sleep(0.5)
+        assert worker.terminate() == 0, worker.text()
+    _, _, differing = compare([orjson.loads(record.value or b"") for record in records])
+    note("beside the undisturbed run", "0 differing", f"{differing} differing")
+    assert differing == 0
+
+
+async def test_with_retrains_none_is_lost_and_twins_agree_or_name_other_versions(
+    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path, broker: Any
+) -> None:
+    settings = settings_for(
+        bar_seconds=60,
+        training_window_days=1,
+        min_training_bars=200,
+        lstm_epochs=1,
+        retrain_interval_hours=10 / 3600,
+    )
+    log = tmp_path / "worker.log"
+    messages = await run(settings, topics_on_broker, log, symbols=2, trained=True)
+    lost, duplicated, differing = compare(messages)
+    named = {version for message in messages for version in versions(message).values()}
+    note(
+        f"{KILLS} kills in {TICKS:,} ticks, a retrain every 10 s, {broker.name}",
+        "0 lost, 0 differing under the same versions",
+        f"{lost} lost, {duplicated} duplicated, {differing} differing; {len(named)} versions",
+    )
+    assert (lost, differing) == (0, 0)
+    assert len(named) > 1, "no retrain ended in this run"
