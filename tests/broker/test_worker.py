@@ -66,7 +66,7 @@ async def test_every_valid_tick_has_one_prediction_and_every_bad_one_a_dead_lett
     assert {(letter.key, letter.value) for letter in letters} == set(bad)
     reasons = {}
     for letter in letters:
-        headers = dict(letter.headers)  # type: ignore[attr-defined]
+        headers = dict(letter.headers)
         assert headers["topic"].decode() == topics_on_broker.ticks.name
         assert headers["partition"] == b"0"
         reasons[int(headers["offset"])] = headers["reason"].decode()
