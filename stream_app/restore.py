@@ -118,6 +118,7 @@ class _BarLog:
         self._ticks = ticks
         self._committed = committed
         self._bars: dict[str, dict[int, Bar]] = {}
+        self._newest: dict[str, Bar] = {}
         self._floor_at = -1
         self.floor = 0
         """The offset below which every tick is covered by some bar's state."""
@@ -135,6 +136,14 @@ class _BarLog:
         if source.topic != self._ticks or source.offset >= self._committed:
             return
         self._bars.setdefault(bar.symbol, {})[bar.ts_open] = bar
+        newest = self._newest.setdefault(bar.symbol, bar)
+        # Only the newest bar's state is used, and a month of states would fill the memory.
+        if bar.ts_open >= newest.ts_open:
+            self._newest[bar.symbol] = bar
+            if newest is not bar:
+                newest.state.clear()
+        else:
+            bar.state.clear()
         if source.offset >= self._floor_at:
             self.floor, self._floor_at = floor, source.offset
 
