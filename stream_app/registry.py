@@ -16,10 +16,8 @@ import contextlib
 import errno
 import hashlib
 import logging
-import os
 import re
 import shutil
-import stat
 import time
 import uuid
 from collections.abc import Mapping
@@ -33,10 +31,25 @@ from urllib.parse import quote
 import orjson
 
 from stream_app.codec import SYMBOL_PATTERN
+from stream_app.disk import (
+    discard,
+    read_regular,
+    remove_file,
+    require_folder,
+    sync_folder,
+    write_new,
+)
 from stream_app.ensemble import ModelSet
 from stream_app.errors import ArtifactError
+from stream_app.manifest import (
+    MANIFEST_MAX_BYTES,
+    file_name,
+    manifest_digest,
+    read_artifact,
+    read_manifest,
+)
 from stream_app.models.base import ModelSettings
-from stream_app.models.catalog import FORECASTERS, LOADERS
+from stream_app.models.catalog import LOADERS
 from stream_app.models.kalman import KalmanMember
 
 logger = logging.getLogger(__name__)
@@ -46,7 +59,6 @@ KEPT_VERSIONS: Final = 5
 VERSION_PATTERN: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 STALE_S: Final = 3600.0
 """What a writer has left unfinished for longer is of one that was killed; writing takes seconds."""
-MANIFEST_MAX_BYTES: Final = 1 << 20
 MOVE_TRIES: Final = 3
 """For a version that another worker publishes or removes at the same moment."""
 LIBRARIES: Final = (
@@ -98,15 +110,15 @@ class Registry:
         staging, champion = folder / f".staging-{mine}", folder / f".champion-{mine}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _require_folder(folder)
+            require_folder(folder)
             _remove_stale(folder)
             staging.mkdir()
             self._write_version(staging, trained, version, now)
             models = self._load(staging, trained.symbol, version)
             models = self._move_in(staging, folder, trained.symbol, models)
-            _write(champion, orjson.dumps({"version": version}))
+            write_new(champion, orjson.dumps({"version": version}))
             champion.replace(folder / "champion.json")
-            _sync(folder)
+            sync_folder(folder)
         except OSError as error:
             raise ArtifactError(
                 f"model registry {folder}: {error.strerror or error}; free or unlock the disk, "
@@ -114,7 +126,7 @@ class Registry:
             ) from None
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-            _remove_file(champion)
+            remove_file(champion)
         self._prune(folder, keep=version)
         return models
 
@@ -154,7 +166,7 @@ class Registry:
         return self._load(folder / version, symbol, version)
 
     def _load(self, folder: Path, symbol: str, version: str) -> ModelSet:
-        manifest = _read_manifest(folder, symbol, version)
+        manifest = read_manifest(folder, symbol, version)
         wanted = orjson.loads(orjson.dumps(asdict(self._settings)))
         if manifest["settings"] != wanted:
             changed = [key for key in wanted if manifest["settings"].get(key) != wanted[key]]
@@ -164,7 +176,7 @@ class Registry:
             )
         members = {}
         for name, loader in LOADERS.items():
-            artifact = _read_artifact(folder, name, manifest["files"])
+            artifact = read_artifact(folder, name, manifest["files"])
             members[name] = loader(artifact, self._settings)
         kalman = members["kalman"]
         assert isinstance(kalman, KalmanMember)  # noqa: S101 - the catalog's own type
@@ -189,8 +201,8 @@ class Registry:
                 return self._load(place, symbol, models.version)
             except ArtifactError as damage:
                 logger.warning("%s; replacing it", damage)
-            _discard(place)
-        _sync(folder)
+            discard(place)
+        sync_folder(folder)
         return models
 
     def _candidate(self, folder: Path, tried: set[str]) -> str | None:
@@ -199,10 +211,10 @@ class Registry:
         The champion file is read each time anew: another worker may just have replaced it, and
         removed the version that it named before.
         """
-        _require_folder(folder)
+        require_folder(folder)
         named = ""
         with contextlib.suppress(OSError, KeyError, TypeError, orjson.JSONDecodeError):
-            said = orjson.loads(_read(folder / "champion.json", MANIFEST_MAX_BYTES))
+            said = orjson.loads(read_regular(folder / "champion.json", MANIFEST_MAX_BYTES))
             if VERSION_PATTERN.fullmatch(said["version"]):
                 named = str(said["version"])
         if not named:
@@ -233,8 +245,8 @@ class Registry:
         files = {}
         for name in LOADERS:
             artifact = trained.artifacts[name]
-            file = _file_name(name)
-            _write(folder / file, artifact)
+            file = file_name(name)
+            write_new(folder / file, artifact)
             files[name] = {
                 "file": file,
                 "bytes": len(artifact),
@@ -251,7 +263,7 @@ class Registry:
             "files": files,
         }
         manifest["sha256"] = manifest_digest(manifest)
-        _write(folder / "manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+        write_new(folder / "manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
 
     @staticmethod
     def _prune(folder: Path, *, keep: str) -> None:
@@ -260,52 +272,11 @@ class Registry:
         except OSError:
             return  # what was published serves; the next one removes more
         for name in older[: -(KEPT_VERSIONS - 1)]:
-            _discard(folder / name)
+            discard(folder / name)
 
 
 def _versions(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if VERSION_PATTERN.fullmatch(path.name)]
-
-
-def _file_name(model: str) -> str:
-    return f"{model}.{FORECASTERS[model].suffix}"
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Make the renames in a folder last through a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _read(path: Path, most: int) -> bytes:
-    """A regular file's content; waits for nothing and follows no link."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        if found.st_size > most:
-            raise OSError(errno.EFBIG, f"{found.st_size} bytes, expected at most {most}")
-        return file.read(most)
-
-
-def _require_folder(folder: Path) -> None:
-    """Refuse a symbolic link: it would lead reading and writing out of DATA_DIR."""
-    mode = folder.lstat().st_mode
-    if stat.S_ISLNK(mode):
-        raise OSError(errno.ELOOP, "a symbolic link, which is not followed")
-    if not stat.S_ISDIR(mode):
-        raise OSError(errno.ENOTDIR, "not a folder")
 
 
 def _remove_stale(folder: Path) -> None:
@@ -319,67 +290,4 @@ def _remove_stale(folder: Path) -> None:
             continue
         if stale:
             shutil.rmtree(path, ignore_errors=True)
-            _remove_file(path)
-
-
-def _discard(place: Path) -> None:
-    """Remove a version whole: a reader finds all of it or nothing."""
-    aside = place.with_name(f".staging-{uuid.uuid4().hex}")
-    with contextlib.suppress(OSError):  # another worker was quicker, or it cannot be removed
-        place.rename(aside)
-    shutil.rmtree(aside, ignore_errors=True)
-    _remove_file(aside)
-
-
-def _remove_file(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink()
-
-
-def _read_manifest(folder: Path, symbol: str, version: str) -> dict[str, Any]:
-    path = folder / "manifest.json"
-    try:
-        _require_folder(folder)
-        manifest = orjson.loads(_read(path, MANIFEST_MAX_BYTES))
-        digest = manifest.pop("sha256")
-        for key, wanted in (("symbol", symbol), ("version", version)):
-            if manifest[key] != wanted:
-                raise ArtifactError(f"{path}: is of {key} {manifest[key]!r}, not {wanted!r}")
-        if not isinstance(manifest["settings"], dict) or not isinstance(manifest["files"], dict):
-            raise TypeError
-        if digest != manifest_digest(manifest):
-            raise ArtifactError(f"{path}: altered, its SHA-256 is not its own")
-        int(manifest["data"]["to"])
-    except OSError as error:
-        raise ArtifactError(f"{path}: {_reason(error)}") from None
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise ArtifactError(f"{path}: not a manifest") from None
-    return dict(manifest)
-
-
-def manifest_digest(manifest: Mapping[str, Any]) -> str:
-    """Of all that a manifest says."""
-    return hashlib.sha256(orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-def _read_artifact(folder: Path, name: str, files: Mapping[str, Any]) -> bytes:
-    expected = _file_name(name)
-    entry = files.get(name)
-    if not isinstance(entry, dict) or entry.get("file") != expected:
-        raise ArtifactError(f"{folder / 'manifest.json'}: {name} must be the file {expected}")
-    size = entry.get("bytes")
-    if not isinstance(size, int) or size < 0:
-        raise ArtifactError(f"{folder / 'manifest.json'}: does not say how long {expected} is")
-    try:
-        artifact = _read(folder / expected, size)
-    except OSError as error:
-        raise ArtifactError(f"{folder / expected}: {_reason(error)}") from None
-    if hashlib.sha256(artifact).hexdigest() != entry.get("sha256"):
-        raise ArtifactError(f"{folder / expected}: altered, its SHA-256 is not the manifest's")
-    return artifact
-
-
-def _reason(error: OSError) -> str:
-    if error.errno == errno.ELOOP:
-        return "a symbolic link, which is not followed"
-    return error.strerror or str(error)
+            remove_file(path)

@@ -104,8 +104,25 @@ def test_what_the_pipeline_publishes_fits() -> None:
             assert problems("prediction", json.loads(encode_prediction(prediction))) == []
         for bar in answer.bars:
             assert problems("bar", json.loads(encode_bar(bar))) == []
-    members = answers[1].predictions[-1].members
-    assert math.fsum(item.weight for item in members.values()) == pytest.approx(1.0)
+    first, last = answers[0].predictions[-1].members, answers[1].predictions[-1].members
+    assert {item.version for item in first.values()} == {"untrained"}
+    assert last["kalman"].version == f"{last['lstm'].version}@100"
+    assert math.fsum(item.weight for item in last.values()) == pytest.approx(1.0)
+
+
+def test_a_bar_without_ticks_fits_and_one_with_ticks_has_prices() -> None:
+    pipeline = PartitionPipeline(settings())
+    ticks = list(walk(4))
+    pipeline.process(records(ticks[:3]))
+    pipeline.symbol("BTC").models = model_set(trained_to_ts=START_MS)
+    (empty,) = pipeline.process(records(ticks[3:], first=3)).bars
+    assert (empty.ticks, empty.close, empty.source.offset) == (0, None, 2)
+    message = json.loads(encode_bar(empty))
+    assert problems("bar", message) == []
+    assert json.loads(encode_bar(decode_bar(encode_bar(empty)))) == message
+    assert problems("bar", {**message, "ticks": 1})
+    assert problems("bar", {**schema("bar")["examples"][0], "close": None})
+    assert problems("bar", {**message, "close": 1.0})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,74 @@
+"""A version's manifest: what its artifacts are, where they come from, and that they are intact."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from stream_app.disk import read_regular, reason, require_folder
+from stream_app.errors import ArtifactError
+from stream_app.models.catalog import FORECASTERS
+
+MANIFEST_MAX_BYTES: Final = 1 << 20
+
+
+def file_name(model: str) -> str:
+    """Of a model's artifact: the only name that a manifest may give."""
+    return f"{model}.{FORECASTERS[model].suffix}"
+
+
+def manifest_digest(manifest: Mapping[str, Any]) -> str:
+    """Of all that a manifest says."""
+    return hashlib.sha256(orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def read_manifest(folder: Path, symbol: str, version: str) -> dict[str, Any]:
+    """The manifest of a version.
+
+    Raises:
+        ArtifactError: it is absent, altered, no manifest, or of something else.
+    """
+    path = folder / "manifest.json"
+    try:
+        require_folder(folder)
+        manifest = orjson.loads(read_regular(path, MANIFEST_MAX_BYTES))
+        digest = manifest.pop("sha256")
+        for key, wanted in (("symbol", symbol), ("version", version)):
+            if manifest[key] != wanted:
+                raise ArtifactError(f"{path}: is of {key} {manifest[key]!r}, not {wanted!r}")
+        if not isinstance(manifest["settings"], dict) or not isinstance(manifest["files"], dict):
+            raise TypeError
+        if digest != manifest_digest(manifest):
+            raise ArtifactError(f"{path}: altered, its SHA-256 is not its own")
+        int(manifest["data"]["to"])
+    except OSError as error:
+        raise ArtifactError(f"{path}: {reason(error)}") from None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ArtifactError(f"{path}: not a manifest") from None
+    return dict(manifest)
+
+
+def read_artifact(folder: Path, name: str, files: Mapping[str, Any]) -> bytes:
+    """A model's artifact, as its entry in the manifest describes it.
+
+    Raises:
+        ArtifactError: it is absent, altered, or the manifest names another file.
+    """
+    expected = file_name(name)
+    entry = files.get(name)
+    if not isinstance(entry, dict) or entry.get("file") != expected:
+        raise ArtifactError(f"{folder / 'manifest.json'}: {name} must be the file {expected}")
+    size = entry.get("bytes")
+    if not isinstance(size, int) or size < 0:
+        raise ArtifactError(f"{folder / 'manifest.json'}: does not say how long {expected} is")
+    try:
+        artifact = read_regular(folder / expected, size)
+    except OSError as error:
+        raise ArtifactError(f"{folder / expected}: {reason(error)}") from None
+    if hashlib.sha256(artifact).hexdigest() != entry.get("sha256"):
+        raise ArtifactError(f"{folder / expected}: altered, its SHA-256 is not the manifest's")
+    return artifact
