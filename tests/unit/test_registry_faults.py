@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 
 from stream_app import registry as module
 from stream_app.codec import SYMBOL_PATTERN
+from stream_app.disk import write_new
 from stream_app.errors import ArtifactError
 from stream_app.models.catalog import FORECASTERS
 from stream_app.registry import STALE_S, Registry, TrainedSet
@@ -453,14 +454,14 @@ def test_a_champion_that_is_replaced_and_removed_while_it_is_read_is_looked_up_a
 
 def publish_and_die(root: Path, trained: TrainedSet, point: str) -> None:
     """A writer that is killed after so many of its files."""
-    write, left = module.write_new, int(point)
+    left = int(point)
 
     def counted(path: Path, content: bytes) -> None:
         nonlocal left
         if not left:
             os.kill(os.getpid(), signal.SIGKILL)
         left -= 1
-        write(path, content)
+        write_new(path, content)
 
     setattr(module, "write_new", counted)  # noqa: B010 - the registry does not export it
     Registry(root, MODELS).publish(trained, now=NOON + HOUR)
