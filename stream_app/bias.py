@@ -21,8 +21,10 @@ class BiasCorrection:
     Definition. Let f(i) be the ensemble's log return forecast, before correction, at the last
     tick of bar i, c(i) the bar's log close and h the horizon in bars. When bar i + h closes,
     the forecast error is e(i) = c(i + h) - c(i) - f(i); a horizon bar without ticks gives none.
-    The correction is the mean of the last 48 errors, 0 while there are fewer than 12, bounded
-    to +-0.001. `prediction = ensemble + last_price * value`. Errors made before a retrain
+    The correction is the mean m of the last n = 48 errors, shrunk by what of it may be chance,
+    m max(0, 1 - s^2 / (n m^2)) with their variance s^2 (the positive-part James-Stein rule;
+    Efron & Morris 1973), 0 while n < 12, and bounded to +-0.001. Errors that only scatter around
+    0 so give a correction near 0, where their bare mean would add noise. `prediction = ensemble + last_price * value`. Errors made before a retrain
     count on: the correction belongs to the ensemble as it answered, not to one set of models.
     """
 
@@ -57,8 +59,11 @@ class BiasCorrection:
 
     def _update(self) -> None:
         if len(self._errors) >= BIAS_MIN_ERRORS:
-            mean = math.fsum(self._errors) / len(self._errors)
-            self.value = min(max(mean, -BIAS_LIMIT), BIAS_LIMIT)
+            count = len(self._errors)
+            mean = math.fsum(self._errors) / count
+            variance = math.fsum((error - mean) ** 2 for error in self._errors) / (count - 1)
+            chance = variance / (count * mean * mean) if mean else 1.0
+            self.value = min(max(mean * max(0.0, 1.0 - chance), -BIAS_LIMIT), BIAS_LIMIT)
 
     def state(self) -> list[tuple[int, float]]:
         """What a restart needs beside the closed bars: the forecasts of the open ones, as JSON."""

@@ -23,8 +23,18 @@ def test_it_is_zero_before_there_are_enough_errors() -> None:
     assert run([1e-4] * (BIAS_MIN_ERRORS - 1)).value == 0.0
 
 
-def test_it_is_the_mean_of_the_errors() -> None:
-    assert run([1e-4] * 6 + [3e-4] * 6).value == pytest.approx(2e-4)
+def test_it_is_the_mean_of_errors_that_agree() -> None:
+    assert run([2e-4] * 12).value == pytest.approx(2e-4)
+
+
+def test_the_mean_is_shrunk_by_what_of_it_may_be_chance() -> None:
+    # Mean 2e-4, variance 12/11 1e-8, so 1 - (12/11 1e-8) / (12 * 4e-8) of it is left.
+    assert run([1e-4] * 6 + [3e-4] * 6).value == pytest.approx(2e-4 * (1 - 1 / 44))
+
+
+def test_errors_that_scatter_around_zero_give_none() -> None:
+    assert run([3e-4, -2.9e-4] * 10).value == 0.0
+    assert run([0.0] * 20).value == 0.0
 
 
 @pytest.mark.parametrize("horizon", [1, 3])
