@@ -26,7 +26,7 @@ check: setup ## Run the static checks: formatting, lint, types, directions of im
 audit: setup ## Look up the locked packages in the advisory database, where it can be reached.
 	@tools/audit.sh
 
-chaos: setup ## Run the long fault tests and write their figures into docs/reliability.md.
+chaos: setup ## Run the long fault tests, half an hour, and write their figures into docs/reliability.md.
 	@$(BIN)/python tools/chaos.py $(ARGS)
 
 lock: ## Write the lock files anew, with the newest versions that pyproject.toml allows.

@@ -17,6 +17,7 @@ from stream_app.cli import COMMANDS
 from stream_app.codec import REASONS
 from stream_app.features import FEATURE_NAMES
 from stream_app.settings import Settings
+from stream_app.watchdog import EXIT_CODE
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
@@ -205,8 +206,23 @@ def test_the_readmes_commands_stand_at_its_top() -> None:
     assert "make test" in top
 
 
-def test_the_make_targets_that_are_named_exist() -> None:
+def test_the_watchdogs_exit_code_is_told() -> None:
+    told = [row for row in rows("docs/operations.md") if row[0] == str(EXIT_CODE)]
+    assert len(told) == 1
+    assert "watchdog" in told[0][1]
+
+
+def test_there_is_one_place_for_the_figures_of_the_fault_tests() -> None:
+    begin, end = re.findall(r"<!-- figures: \w+ -->", text("tools/chaos.py"))
+    before, _, after = text("docs/reliability.md").partition(begin)
+    assert before
+    assert begin not in after
+    assert after.count(end) == 1
+
+
+def test_the_make_targets_that_are_named_exist_and_the_readme_names_all() -> None:
     targets = set(re.findall(r"^([a-z]+):", text("Makefile"), flags=re.M))
+    assert set(re.findall(r"`make ([a-z]+)`", text("README.md"))) == targets
     for document in DOCUMENTS:
         named = re.findall(r"`make ([a-z]+)\b", document.read_text(encoding="utf-8"))
         assert set(named) <= targets, document.name

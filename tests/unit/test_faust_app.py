@@ -1,0 +1,101 @@
+"""How Faust is set up: what bites is switched off, and the environment cannot switch it on."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from types import SimpleNamespace
+from typing import Any
+
+import faust
+import pytest
+from faust.types import TP
+
+from stream_app.agents.ticks import add_ticks_agent
+from stream_app.app import build_faust_app
+from stream_app.topics import load_topics
+from stream_app.transport import Batch, BatchConsumer, Ledger, Transport
+from tests.builders import settings
+
+
+@pytest.fixture
+async def app(monkeypatch: pytest.MonkeyPatch) -> faust.App:
+    for name, value in {
+        "PROCESSING_GUARANTEE": "exactly_once",
+        "WEB_PORT": "0",
+        "APP_WEB_ENABLED": "1",
+        "TOPIC_DISABLE_LEADER": "0",
+        "BROKER_URL": "kafka://elsewhere:1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    chosen = settings(web_port=6066)
+    return build_faust_app(chosen, load_topics(chosen.topics_file), lambda _: None)
+
+
+async def test_it_has_no_tables_no_leader_topic_no_web_server_and_declares_nothing(
+    app: faust.App,
+) -> None:
+    guarantee: Any = app.conf.processing_guarantee
+    assert guarantee.value == "at_least_once"
+    assert app.conf.web_enabled is False
+    assert app.conf.topic_disable_leader is True
+    assert app.conf.topic_allow_declare is False
+    assert [str(url) for url in app.conf.broker] == ["kafka://localhost:9092"]
+    assert not app.tables.data
+    assert isinstance(app.transport, Transport)
+
+
+async def test_the_agent_answers_one_batch_at_a_time_from_raw_bytes(app: faust.App) -> None:
+    topics = load_topics(settings().topics_file)
+    service: Any = SimpleNamespace(answer=None)
+    add_ticks_agent(app, topics, service)
+    (agent,) = app.agents.values()
+    assert agent.concurrency == 1
+    assert agent.channel.schema.value_serializer == "raw"
+    assert agent.channel.schema.key_serializer == "raw"
+
+
+class Message:
+    """What Faust acknowledges when the agent leaves the loop's body, in whatever way."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.value, self.tp, self.acked = batch, batch.tp, False
+
+
+TICKS = TP("market.ticks.v1", 0)
+
+
+@pytest.fixture
+def consumer() -> Any:
+    """The consumer's bookkeeping, without the thread and the loop that a real one starts."""
+    made: Any = object.__new__(BatchConsumer)
+    made.ledger = Ledger()
+    made._unacked_messages = set()
+    made._waiting_for_ack = None
+    made._committed_offset = defaultdict(lambda: None)
+    return made
+
+
+def test_an_acknowledged_event_is_not_committed_unless_its_batch_is_answered(
+    consumer: Any,
+) -> None:
+    record: Any = SimpleNamespace(offset=7)
+    batch = Batch(TICKS, (record,))
+    consumer.ledger.hand_out(batch)
+    message = Message(batch)
+    assert consumer.ack(message)
+    assert message.acked
+    assert consumer._filter_committable_offsets([TICKS]) == {}
+    batch.answered()
+    assert consumer._filter_committable_offsets([TICKS]) == {TICKS: 8}
+
+
+async def test_a_commit_that_failed_is_tried_again(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(self: Any, offsets: Any, start: bool = True) -> bool:
+        self._committed_offset.update(offsets)  # as Faust does, whatever came of it
+        return False
+
+    monkeypatch.setattr("faust.transport.consumer.Consumer._commit_offsets", refuse)
+    assert not await consumer._commit_offsets({TICKS: 8})
+    assert consumer._should_commit(TICKS, 8)
