@@ -82,6 +82,7 @@ class Record:
     timestamp: int = FUTURE_MS
     topic: str = "market.ticks.v1"
     partition: int = 0
+    headers: Sequence[tuple[str, bytes]] = ()
 
 
 def good(ticks: Sequence[Tick]) -> Iterator[tuple[bytes, bytes]]:

@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt
 IMAGES: Final = HERE.parent / "docs" / "img"
 OURS: Final = "#1f6f8b"
 OTHERS: Final = "#b8bfc6"
+WORSE: Final = "#b5482a"
 
 
 def read(name: str) -> dict[str, Any]:
@@ -38,8 +39,9 @@ def throughput(result: dict[str, Any]) -> Any:
         ]
         colours = [OURS if name.startswith("stream-app") else OTHERS for name in sides]
         axis.barh(list(sides), medians, xerr=spans, color=colours, ecolor="#555", capsize=3)
-        for at, value in enumerate(medians):
-            axis.annotate(f" {value:,.0f}", (0, at), va="center", color="#111")
+        for at, (value, side) in enumerate(zip(medians, sides.values(), strict=True)):
+            axis.annotate(f"  {value:,.0f}", (side["maximum"], at), va="center", color="#111")
+        axis.margins(x=0.2)
         axis.set_title(f"{count} symbol{'s' * (count != '1')}", loc="left")
         axis.spines[["top", "right"]].set_visible(False)
         if axis is not axes[0][0]:
@@ -54,8 +56,17 @@ def latency(result: dict[str, Any]) -> Any:
     rate, case = next(iter(found.items()))
     figure, axis = plt.subplots(figsize=(9, 2.8))
     series = case["series"]
-    axis.plot(series["second"], series["p50_ms"], color=OURS, label="p50 of a half second")
-    axis.plot(series["second"], series["max_ms"], color=OTHERS, label="slowest of a half second")
+    axis.plot(series["second"], series["p50_ms"], color=OURS, label="p50 of each half second")
+    axis.plot(series["second"], series["max_ms"], color=OTHERS, label="slowest of each half second")
+    threads = result["latency"].get("threads", {}).get(rate)
+    if threads is not None:
+        axis.plot(
+            threads["series"]["second"],
+            threads["series"]["p50_ms"],
+            color=WORSE,
+            ls="--",
+            label="p50 with the retrain in threads",
+        )
     for number, (began, ended) in enumerate(series["retrains"]):
         label = "retraining all four models" if number == 0 else None
         axis.axvspan(began, ended, color="#f2c14e", alpha=0.25, lw=0, label=label)
@@ -64,7 +75,7 @@ def latency(result: dict[str, Any]) -> Any:
     axis.set_xlabel(f"seconds, at {rate} ticks a second")
     axis.set_ylabel("tick to prediction [ms]")
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(loc="upper right", frameon=False, ncols=3)
+    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, ncols=4, fontsize=8)
     return figure
 
 

@@ -19,7 +19,7 @@ from stream_app.agents.retrain import add_retrain_timer
 from stream_app.agents.ticks import add_ticks_agent
 from stream_app.clock import SystemClock
 from stream_app.connection import client_settings, faust_credentials, wait_until_reachable
-from stream_app.errors import ConfigError, StreamAppError
+from stream_app.errors import ConfigError, WorkerFault
 from stream_app.pool import TrainingPool
 from stream_app.publisher import Publisher
 from stream_app.registry import Registry
@@ -125,7 +125,8 @@ class Worker:
         """Work until `stop` is set, then end in order: nothing taken stays unanswered.
 
         Raises:
-            StreamAppError: it cannot start, or a fault after which it must not go on.
+            StreamAppError: it cannot start.
+            WorkerFault: a fault after which it must not go on.
         """
         _make_folder(self._settings.data_dir / "faust")
         await wait_until_reachable(self._settings, REACH_TIMEOUT_S)
@@ -145,7 +146,7 @@ class Worker:
         finally:
             await self._end()
         if self.service.failed.done():
-            raise StreamAppError(f"the worker ended: {self.service.failed.result()}")
+            raise WorkerFault(f"the worker ended: {self.service.failed.result()}")
 
     async def _until(self, stop: asyncio.Event) -> None:
         waits: list[asyncio.Future[Any]] = [

@@ -24,8 +24,9 @@ class BiasCorrection:
     The correction is the mean m of the last n = 48 errors, shrunk by what of it may be chance,
     m max(0, 1 - s^2 / (n m^2)) with their variance s^2 (the positive-part James-Stein rule;
     Efron & Morris 1973), 0 while n < 12, and bounded to +-0.001. Errors that only scatter around
-    0 so give a correction near 0, where their bare mean would add noise. `prediction = ensemble + last_price * value`. Errors made before a retrain
-    count on: the correction belongs to the ensemble as it answered, not to one set of models.
+    0 so give a correction near 0, where their bare mean would add noise.
+    `prediction = ensemble + last_price * value`. Errors made before a retrain count on: the
+    correction belongs to the ensemble as it answered, not to one set of models.
     """
 
     def __init__(self, *, horizon_ms: int) -> None:

@@ -64,7 +64,7 @@ def main(args: list[str] | None = None) -> None:
     try:
         cli(args=args, standalone_mode=False)
     except StreamAppError as error:
-        _refuse(str(error))
+        _refuse(str(error), error.exit_code)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.exceptions.Exit as wanted:
@@ -78,6 +78,6 @@ def main(args: list[str] | None = None) -> None:
         sys.exit(130)
 
 
-def _refuse(message: str) -> Any:
+def _refuse(message: str, exit_code: int = 2) -> Any:
     click.echo(f"stream-app: {' '.join(message.split())}", err=True)
-    sys.exit(2)
+    sys.exit(exit_code)

@@ -2,7 +2,15 @@
 
 
 class StreamAppError(Exception):
-    """Base of every error shown to a user as one line, with exit code 2 and no traceback."""
+    """Base of every error shown to a user as one line and without a traceback."""
+
+    exit_code = 2
+
+
+class WorkerFault(StreamAppError):  # noqa: N818 - it is no mistake of the user's
+    """The worker must not go on; started again, it goes on from what was committed."""
+
+    exit_code = 1
 
 
 class ConfigError(StreamAppError):

@@ -24,6 +24,7 @@ from stream_app.transport import Batch
 logger = logging.getLogger(__name__)
 
 LAG_EVERY_S: Final = 2.0
+LAG_TIMEOUT_S: Final = 5.0
 
 
 class TickService:
@@ -51,6 +52,7 @@ class TickService:
         )
         self._steps = 0
         self._lag = 0
+        self._broker_away = False
         self._idle = asyncio.Event()
         self._idle.set()
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
@@ -67,8 +69,12 @@ class TickService:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a batch is in hand, or ticks were waiting at the last look."""
-        return not self._idle.is_set() or self._lag > 0
+        """Whether there is something to get on with.
+
+        A batch is in hand, or ticks were waiting at the last look; but not while the broker was
+        away at that look: then waiting is all there is to do.
+        """
+        return not self._broker_away and (not self._idle.is_set() or self._lag > 0)
 
     def _live(self) -> None:
         self._steps += 1
@@ -131,10 +137,12 @@ class TickService:
                     for number, position in self.partitions.positions().items()
                 }
                 try:
-                    ends = await consumer.end_offsets(list(positions)) if positions else {}
+                    async with asyncio.timeout(LAG_TIMEOUT_S):
+                        ends = await consumer.end_offsets(list(positions)) if positions else {}
                     self._lag = sum(max(0, ends[tp] - at) for tp, at in positions.items())
-                except KafkaError:
-                    self._lag = 0  # unknown: in an outage there is nothing to get on with
+                    self._broker_away = False
+                except (KafkaError, TimeoutError):
+                    self._broker_away = True
                 metrics.LAG.set(self._lag)
                 await asyncio.sleep(LAG_EVERY_S)
 

@@ -24,8 +24,8 @@ def worker(config: Path | None) -> None:
     """Consume ticks, publish predictions, retrain every hour.
 
     Runs until SIGTERM or Ctrl-C; then answers what it has taken, commits and leaves. Several
-    workers of one CONSUMER_GROUP share the partitions. Exit code 0 after a signal, 2 when it
-    cannot start or must not go on.
+    workers of one CONSUMER_GROUP share the partitions. Exit code 0 after a signal, 1 after a
+    fault, 2 when it cannot start, 3 when it was stuck.
     """
     from stream_app.app import run_worker
 

@@ -19,7 +19,7 @@ from tests.workers import WorkerProcess, feed, read_until
 
 pytestmark = pytest.mark.timeout(600)
 
-AWAY_S = 30.0 if LONG else 8.0
+AWAY_S = 30.0 if LONG else 16.0
 
 
 @pytest.fixture
@@ -35,6 +35,7 @@ async def own_kafka(
             bar_seconds=60,
             training_window_days=1,
             min_training_bars=1400,
+            watchdog_seconds=10,  # shorter than the outage, which is no reason to end
         )
         await apply_topics(load_topics(settings.topics_file), client_settings(settings))
         yield broker, settings

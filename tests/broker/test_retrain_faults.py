@@ -62,7 +62,7 @@ async def test_the_champions_go_on_and_the_next_cycle_runs(
         lstm_epochs=1,
         retrain_interval_hours=4 / 3600,
         retrain_target_seconds=10,
-        retrain_deadline_seconds=20,
+        retrain_deadline_seconds=40,
     )
     file = tmp_path / "fault"
     variables = {"STREAM_APP_FAULT_FILE": str(file), "PYTHONPATH": str(ROOT)}
