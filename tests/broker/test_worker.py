@@ -23,7 +23,15 @@ from tests.workers import WorkerProcess, environment, feed, read_all, read_until
 
 pytestmark = pytest.mark.timeout(400)
 
-SMALL = {"bar_seconds": 60, "training_window_days": 1, "lstm_epochs": 1, "min_training_bars": 200}
+SMALL = {
+    "bar_seconds": 60,
+    "training_window_days": 1,
+    "lstm_epochs": 1,
+    "min_training_bars": 200,
+    # No test may depend on how fast the machine is.
+    "retrain_target_seconds": 300,
+    "retrain_deadline_seconds": 300,
+}
 
 
 def ticks(count: int, symbols: tuple[str, ...] = ("A", "B", "C")) -> list[Tick]:
