@@ -168,7 +168,7 @@ class Worker:
                 await self.retrainer.stop()
                 if not self.service.failed.done():
                     self._app.consumer.stop_flow()
-                    await self.service.drain()
+                    await self.service.close()
                     await self._app.consumer.commit()
                 await self._app.stop()
                 await self._publisher.stop()

@@ -51,6 +51,7 @@ class TickService:
             fail=self.fail,
         )
         self._steps = 0
+        self._closing = False
         self._lag = 0
         self._broker_away = False
         self._idle = asyncio.Event()
@@ -91,7 +92,7 @@ class TickService:
         Called by the ticks agent, one batch at a time. An error that is not the input's fault
         ends the process through `fail`, with the batch not committed.
         """
-        if self.failed.done():
+        if self._closing or self.failed.done():
             return
         self._idle.clear()
         try:
@@ -146,8 +147,13 @@ class TickService:
                 metrics.LAG.set(self._lag)
                 await asyncio.sleep(LAG_EVERY_S)
 
-    async def drain(self) -> None:
-        """Wait until the batch in hand is answered."""
+    async def close(self) -> None:
+        """Wait until the batch in hand is answered, and answer no other.
+
+        Batches that were fetched but not begun stay unanswered: after the last commit an answer
+        would be given again by whoever goes on.
+        """
+        self._closing = True
         await self._idle.wait()
 
     def status(self) -> dict[str, Any]:
