@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
 
@@ -104,19 +104,12 @@ class Partitions:
 
     async def _committed(self, number: int) -> int:
         tp = TopicPartition(self._topics.ticks.name, number)
-        consumer = AIOKafkaConsumer(
-            **self._client_settings,
-            group_id=self._settings.consumer_group,
-            enable_auto_commit=False,
-        )
-        await consumer.start()
-        try:
+        in_group = {**self._client_settings, "group_id": self._settings.consumer_group}
+        async with open_reader(in_group) as consumer:
             consumer.assign([tp])
             beginning: int = (await consumer.beginning_offsets([tp]))[tp]
             committed: int | None = await consumer.committed(tp)
             return max(beginning, committed or 0)
-        finally:
-            await consumer.stop()
 
     async def _restore(self, number: int, committed: int) -> None:
         pipeline = PartitionPipeline(self._settings)

@@ -16,7 +16,10 @@ from stream_app.topics import TopicSpec
 
 @asynccontextmanager
 async def open_reader(client_settings: dict[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
-    """A connected consumer without a group, to be given to the functions below."""
+    """A connected consumer that joins no group, to be given to the functions below.
+
+    With a `group_id` among the settings it may ask what that group has committed.
+    """
     consumer = AIOKafkaConsumer(
         **client_settings,
         enable_auto_commit=False,
