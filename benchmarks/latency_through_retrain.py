@@ -36,6 +36,7 @@ from world import (
     settings_for,
     topics_file,
     topics_of,
+    until_answered,
 )
 
 from stream_app.brokers import Broker
@@ -207,7 +208,7 @@ async def measure(
     async with topics_of(settings) as topics:
         with running(command, settings, folder / "worker.log") as worker:
             await send(settings, history, "sending a month")
-            await _until_answered(settings, topics, len(history), worker)
+            await until_answered(settings, topics, len(history), worker)
             await _until_trained(settings, worker)
             ear = Ear()
             listening = asyncio.create_task(ear.listen(settings, topics))
@@ -237,16 +238,6 @@ async def measure(
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
     return measured
-
-
-async def _until_answered(settings: Settings, topics: Topics, count: int, worker: Process) -> None:
-    with progress() as shown:
-        task = shown.add_task("the worker answers the month", total=count)
-        async with open_reader(client_settings(settings)) as reader:
-            while (done := await length(reader, topics.predictions)) < count:
-                worker.check()
-                shown.update(task, completed=done)
-                await asyncio.sleep(0.2)
 
 
 async def _until_trained(settings: Settings, worker: Process) -> None:

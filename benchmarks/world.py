@@ -377,3 +377,14 @@ def running(command: Sequence[str], settings: Settings, log: Path) -> Iterator[P
         yield process
     finally:
         process.end()
+
+
+async def until_answered(settings: Settings, topics: Topics, count: int, worker: Process) -> None:
+    """Wait for so many predictions."""
+    with progress() as shown:
+        task = shown.add_task("the worker answers", total=count)
+        async with open_reader(client_settings(settings)) as reader:
+            while (done := await length(reader, topics.predictions)) < count:
+                worker.check()
+                shown.update(task, completed=done)
+                await asyncio.sleep(0.2)

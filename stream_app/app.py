@@ -162,10 +162,11 @@ class Worker:
     async def _end(self) -> None:
         logger.info("Worker is stopping")
         self._watchdog.stop()
+        # Before the pool, or the end of its processes would be told as a failed retrain.
+        await self.retrainer.stop()
         self._pool.close()
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
-                await self.retrainer.stop()
                 if not self.service.failed.done():
                     self._app.consumer.stop_flow()
                     await self.service.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,9 @@ async def test_the_champions_go_on_and_the_next_cycle_runs(
         events = await events_until(worker, topics_on_broker, "succeeded", 0)
         feeding = asyncio.create_task(feed_on(settings, stop))
         await asyncio.sleep(2)
+        spans = []
         for fault, words in FAULTS.items():
+            began = time.time()
             file.write_text(fault)
             state = "timed_out" if fault == "hang" else "failed"
             events = await events_until(worker, topics_on_broker, state, len(events))
@@ -82,6 +85,7 @@ async def test_the_champions_go_on_and_the_next_cycle_runs(
             assert last["versions"] == {}
             file.unlink()
             events = await events_until(worker, topics_on_broker, "succeeded", len(events))
+            spans.append((began, time.time()))
             assert events[-1]["lstm_included"] or events[-1]["state"] == "started"
         stop.set()
         await feeding
@@ -90,9 +94,11 @@ async def test_the_champions_go_on_and_the_next_cycle_runs(
     live = [orjson.loads(record.value or b"") for record in records[1000:]]
     assert all(message["degraded"] == [] for message in live)
     times = [record.timestamp for record in records[1200:]]
-    gap = max(later - earlier for earlier, later in itertools.pairwise(times))
-    note(
-        f"longest gap between predictions through {len(FAULTS)} faults of retrain jobs, 500/s",
-        "under 250 ms",
-        f"{gap} ms",
-    )
+    for fault, (began, ended) in zip(FAULTS, spans, strict=True):
+        during = [at for at in times if 1000 * began <= at <= 1000 * ended]
+        gap = max(later - earlier for earlier, later in itertools.pairwise(during))
+        note(
+            f"a retrain job with the fault '{fault}': longest gap between predictions, 500/s",
+            "under 250 ms",
+            f"{gap} ms",
+        )

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from stream_app.commands.options import QUIET_S, OneLineAnOutage
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def outage(clock: Clock) -> OneLineAnOutage:
+    return OneLineAnOutage(clock)
+
+
+def record(name: str, level: int = logging.ERROR) -> logging.LogRecord:
+    return logging.LogRecord(name, level, __file__, 1, "the broker is away", None, None)
+
+
+def test_of_an_outage_the_libraries_first_record_passes_and_no_other(
+    outage: OneLineAnOutage, clock: Clock
+) -> None:
+    passed = 0
+    for _ in range(600):  # ten minutes of complaints, one a second
+        passed += outage.filter(record("aiokafka.conn")) + outage.filter(record("mode.worker"))
+        clock.now += 1.0
+    assert passed == 1
+
+
+def test_the_next_outage_has_its_line_again(outage: OneLineAnOutage, clock: Clock) -> None:
+    assert outage.filter(record("aiokafka"))
+    clock.now += QUIET_S
+    assert outage.filter(record("aiokafka"))
+
+
+def test_what_the_application_says_always_passes(outage: OneLineAnOutage) -> None:
+    outage.filter(record("aiokafka"))
+    assert outage.filter(record("stream_app.service"))
+    assert outage.filter(record("stream_app.service", logging.INFO))
+
+
+def test_a_fatal_record_of_a_library_always_passes(outage: OneLineAnOutage) -> None:
+    outage.filter(record("faust.app"))
+    assert outage.filter(record("faust.app", logging.CRITICAL))
