@@ -1,4 +1,4 @@
-"""Draws docs/img/throughput.svg and docs/img/latency.svg from the results of the benchmarks.
+"""Draws throughput.svg, latency.svg and memory.svg in docs/img from the results of the benchmarks.
 
 Needs matplotlib: `pip install -e '.[bench]'`.
 """
@@ -79,12 +79,32 @@ def latency(result: dict[str, Any]) -> Any:
     return figure
 
 
+def memory(result: dict[str, Any]) -> Any:
+    """Resident memory over time, the retrains shaded."""
+    series = result["series"]
+    figure, axis = plt.subplots(figsize=(9, 2.8))
+    minutes = [second / 60 for second in series["second"]]
+    axis.plot(minutes, series["pool_mib"], color=OTHERS, label="training pool")
+    axis.plot(minutes, series["worker_mib"], color=OURS, label="worker")
+    for number, (began, ended, _) in enumerate(result["retrains"]):
+        label = "retraining" if number == 0 else None
+        axis.axvspan(began / 60, ended / 60, color="#f2c14e", alpha=0.25, lw=0, label=label)
+    axis.set_xlim(0, minutes[-1])
+    axis.set_ylim(0)
+    axis.set_xlabel(f"minutes, at {result['ticks_per_second']:,} ticks a second")
+    axis.set_ylabel("resident memory [MiB]")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, ncols=3, fontsize=8)
+    return figure
+
+
 def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     plt.rcParams.update({"font.size": 9, "svg.hashsalt": "stream-app", "svg.fonttype": "none"})
     for name, source, draw in (
         ("throughput", "throughput", throughput),
         ("latency", "latency_through_retrain", latency),
+        ("memory", "soak", memory),
     ):
         path = RESULTS / f"{source}.json"
         if not path.is_file():

@@ -25,6 +25,7 @@ import psutil
 from harness import Options, options, progress, save, show
 from rich.table import Table
 from world import (
+    DEADLINE_S,
     WORKER,
     Process,
     broker_of_choice,
@@ -68,18 +69,19 @@ class Memory:
     retrains: list[tuple[float, float, str]] = field(default_factory=list)
     """Of each retrain: when it began and ended, and its state."""
 
-    def at_rest(self, cycle: int) -> dict[str, float]:
-        """Medians of the seconds after a retrain, MiB."""
-        ended = self.retrains[cycle][1]
-        seen = [
-            at
-            for at, second in enumerate(self.second)
-            if ended + REST_S[0] <= second <= ended + REST_S[1]
+    def at_rest(self) -> list[dict[str, float]]:
+        """After each retrain: medians of the seconds of rest, MiB."""
+        return [
+            {
+                "worker": statistics.median(self.worker_mib[at] for at in seen),
+                "pool": statistics.median(self.pool_mib[at] for at in seen),
+            }
+            for _, ended, _ in self.retrains
+            if (seen := self._between(ended + REST_S[0], ended + REST_S[1]))
         ]
-        return {
-            "worker": statistics.median(self.worker_mib[at] for at in seen),
-            "pool": statistics.median(self.pool_mib[at] for at in seen),
-        }
+
+    def _between(self, began: float, ended: float) -> list[int]:
+        return [at for at, second in enumerate(self.second) if began <= second <= ended]
 
 
 async def watch(worker: Process, settings: Settings, memory: Memory) -> None:
@@ -144,11 +146,12 @@ async def soak(chosen: Options, given: argparse.Namespace, folder: Path) -> dict
                 await until_answered(settings, topics, len(history), worker)
                 watching = asyncio.create_task(watch(worker, settings, memory))
                 sent = await feed(settings, topics, given, symbols, month[-1])
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(DEADLINE_S):
+                        await until_answered(settings, topics, len(history) + sent, worker)
                 async with open_reader(client_settings(settings)) as reader:
-                    # Rest after the last retrain, so that its memory can be told.
-                    while memory.second[-1] < memory.retrains[-1][1] + REST_S[1]:
-                        await asyncio.sleep(1.0)
                     answered = await length(reader, topics.predictions)
+                await asyncio.sleep(REST_S[1])  # the last retrain may have ended just now
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
                 if error := watching.exception() if not watching.cancelled() else None:
@@ -160,8 +163,7 @@ async def soak(chosen: Options, given: argparse.Namespace, folder: Path) -> dict
             "sent": len(history) + sent,
             "answered": answered,
             "retrains": memory.retrains,
-            "after_third_mib": memory.at_rest(BASELINE_CYCLE - 1),
-            "at_end_mib": memory.at_rest(-1),
+            "at_rest_mib": memory.at_rest(),
             "series": {
                 "second": memory.second,
                 "worker_mib": memory.worker_mib,
@@ -198,9 +200,10 @@ def table(result: dict[str, Any]) -> Table:
     out = Table(title="Resident memory [MiB]", title_justify="left")
     for name in ("", "after the third retrain", "at the end", "change"):
         out.add_column(name, justify="right")
-    for part, before in result["after_third_mib"].items():
-        after = result["at_end_mib"][part]
-        out.add_row(part, f"{before:.0f}", f"{after:.0f}", f"{after / before - 1:+.1%}")
+    rest = result["at_rest_mib"]
+    for part, change in result["changes"].items():
+        before, after = rest[BASELINE_CYCLE - 1][part], rest[-1][part]
+        out.add_row(part, f"{before:.0f}", f"{after:.0f}", f"{change:+.1%}")
     return out
 
 
@@ -214,16 +217,16 @@ async def run(chosen: Options, given: argparse.Namespace) -> None:
     given.minutes = given.minutes or (8.0 if chosen.quick else 20.0)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         result = await soak(chosen, given, Path(folder))
-    changes = {
-        part: result["at_end_mib"][part] / before - 1
-        for part, before in result["after_third_mib"].items()
+    rest = result["at_rest_mib"]
+    result["changes"] = {
+        part: rest[-1][part] / before - 1 for part, before in rest[BASELINE_CYCLE - 1].items()
     }
     show(
         table(result),
         f"{result['answered']:,} of {result['sent']:,} ticks answered; "
         f"{len(result['retrains'])} retrains; at most {LIMIT:.0%} more was asked",
     )
-    save(chosen, {"limit": LIMIT, "changes": changes, **result})
+    save(chosen, {"limit": LIMIT, **result})
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "worker": "Consume ticks, publish predictions, retrain every hour.",
     "feed": "Produce ticks from a file of ticks or bars, or synthetic ones.",
     "train": "Train the four models once, offline, and print their times and errors.",
+    "bench": "Measure what the LSTM's settings cost and give, on your own prices.",
     "verify": "Check a running system: passed or failed, exit code 0 or 1.",
     "history": "Print the last retrain cycles.",
     "topics": "Create the topics of topics.yaml, or compare them with the broker.",

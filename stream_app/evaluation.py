@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,33 @@ class Evaluation:
     """Wall time of the four trainings together."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdout:
+    """Bars, cut into those that a model may see and the rows that it is measured on."""
+
+    data: TrainingData
+    """Of all bars."""
+    seen: BarColumns
+    rows: NDArray[np.int64]
+    """Of `data`, the held out ones."""
+
+
+def hold_out(bars: BarColumns, settings: ModelSettings, share: float = 0.2) -> Holdout:
+    """Hold out this share of the rows, the last ones.
+
+    The bars are cut, not the rows: no training target reaches past the cut, which leaves the
+    horizon's bars before it out of the training.
+
+    Raises:
+        TrainingError: the bars are too few or not usable.
+    """
+    data = prepare(bars, settings)
+    if not len(data.rows):
+        raise TrainingError(f"{len(bars)} bars leave no row to learn from; give a longer file")
+    rows = data.rows[int(len(data.rows) * (1 - share)) :]
+    return Holdout(data=data, seen=bars.head(int(rows[0])), rows=rows)
+
+
 def one_by_one(jobs: Sequence[TrainingJob]) -> Iterable[TrainedModel]:
     """Train in this process, one after the other."""
     return map(run_job, jobs)
@@ -68,9 +95,7 @@ def evaluate(
 ) -> Evaluation:
     """Train on the first bars, forecast the last ones. Blocks for the training.
 
-    The members loaded from the artifacts forecast, as in the worker. The bars are cut, not the
-    rows: no training target reaches past the cut, which leaves the horizon's bars before it out
-    of the training.
+    The members loaded from the artifacts forecast, as in the worker.
 
     Args:
         bars: oldest first.
@@ -83,13 +108,10 @@ def evaluate(
     Raises:
         TrainingError: the bars are too few or not usable.
     """
-    data = prepare(bars, settings)
-    if not len(data.rows):
-        raise TrainingError(f"{len(bars)} bars leave no row to learn from; give a longer file")
-    test = data.rows[int(len(data.rows) * (1 - holdout)) :]
-    seen = BarColumns(**{f.name: getattr(bars, f.name)[: test[0]] for f in fields(bars)})
+    cut = hold_out(bars, settings, holdout)
+    data, test = cut.data, cut.rows
     jobs = [
-        TrainingJob(symbol="", model=name, bars=seen, settings=settings) for name in FORECASTERS
+        TrainingJob(symbol="", model=name, bars=cut.seen, settings=settings) for name in FORECASTERS
     ]
     started = time.perf_counter()
     trained: dict[str, TrainedModel] = {}
@@ -105,12 +127,12 @@ def evaluate(
     together = np.sum([weights[name] * answer for name, answer in answers.items()], axis=0)
     return Evaluation(
         models={
-            name: ModelScore(mae=score.mae, mape=score.mape, seconds=trained[name].seconds)
+            name: ModelScore(mae=errors.mae, mape=errors.mape, seconds=trained[name].seconds)
             for name, answer in answers.items()
-            for score in [_score(data, test, answer)]
+            for errors in [score(data, test, answer)]
         },
-        ensemble=_score(data, test, together),
-        last_price=_score(data, test, np.zeros(len(test))),
+        ensemble=score(data, test, together),
+        last_price=score(data, test, np.zeros(len(test))),
         bars=len(bars),
         rows=trained["lstm"].rows,
         test_rows=len(test),
@@ -119,7 +141,7 @@ def evaluate(
     )
 
 
-def _score(data: TrainingData, rows: NDArray[np.int64], answers: NDArray[np.float64]) -> Score:
+def score(data: TrainingData, rows: NDArray[np.int64], answers: NDArray[np.float64]) -> Score:
     """Compare the prices that log returns foretell with the realised ones."""
     price = np.exp(data.bars.log_close[rows])
     realised = price * np.exp(data.target[rows].astype(np.float64))

@@ -9,7 +9,7 @@ joins contexts with the ticks, for all ticks of a batch at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -92,6 +92,10 @@ class BarColumns:
 
     def __len__(self) -> int:
         return len(self.ts_open)
+
+    def head(self, count: int) -> BarColumns:
+        """The oldest bars, as views."""
+        return BarColumns(**{each.name: getattr(self, each.name)[:count] for each in fields(self)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Final, Self
 from pebble import ProcessFuture, ProcessPool
 
 from stream_app.training import TrainedModel, TrainingJob, run_job
-from stream_app.training_process import initialise_process, ready
+from stream_app.training_process import ready, start_process
 
 JOBS_PER_PROCESS: Final = 24
 """Then the process is replaced: LightGBM keeps its memory (LightGBM#4239)."""
@@ -33,7 +33,7 @@ class TrainingPool:
             max_tasks=JOBS_PER_PROCESS,
             # LightGBM and torch hang in forked children.
             context=multiprocessing.get_context("spawn"),
-            initializer=initialise_process,
+            initializer=start_process,
         )
         self._processes = processes
 

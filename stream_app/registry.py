@@ -160,12 +160,25 @@ class Registry:
         Raises:
             ArtifactError: which file is missing, altered or of another kind, and what follows.
         """
+        return self._load(self._place(symbol, version), symbol, version)
+
+    def artifact(self, symbol: str, version: str, model: str) -> bytes:
+        """One artifact of a version as it was trained, checked as in `load`.
+
+        Raises:
+            ArtifactError: as `load`.
+        """
+        place = self._place(symbol, version)
+        return read_artifact(place, model, self._manifest(place, symbol, version)["files"])
+
+    def _place(self, symbol: str, version: str) -> Path:
         folder = self._folder(symbol)
         if not VERSION_PATTERN.fullmatch(version):
             raise ArtifactError(f"{folder}: {version[:80]!r} is not the name of a version")
-        return self._load(folder / version, symbol, version)
+        return folder / version
 
-    def _load(self, folder: Path, symbol: str, version: str) -> ModelSet:
+    def _manifest(self, folder: Path, symbol: str, version: str) -> dict[str, Any]:
+        """Of a version that was trained with this worker's settings."""
         manifest = read_manifest(folder, symbol, version)
         wanted = orjson.loads(orjson.dumps(asdict(self._settings)))
         if manifest["settings"] != wanted:
@@ -174,6 +187,10 @@ class Registry:
                 f"{folder}: trained with another {', '.join(changed) or 'set of settings'}; the "
                 "next retrain replaces it"
             )
+        return manifest
+
+    def _load(self, folder: Path, symbol: str, version: str) -> ModelSet:
+        manifest = self._manifest(folder, symbol, version)
         members = {}
         for name, loader in LOADERS.items():
             artifact = read_artifact(folder, name, manifest["files"])

@@ -1,4 +1,4 @@
-"""The retrain cycle: when, for whom, in which time, and who serves afterwards.
+"""The retrain cycle: for whom, in which time, and who serves afterwards.
 
 A cycle is all or nothing for each symbol: four new models serve together, by one assignment, or
 the old ones go on. Predictions never wait for it: the jobs run in the pool, the registry's disk
@@ -8,20 +8,22 @@ work in a thread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from stream_app.errors import StreamAppError
+from stream_app.errors import ArtifactError, StreamAppError
 from stream_app.features import BarColumns
 from stream_app.metrics import RETRAIN_SECONDS, RETRAINS
 from stream_app.models.base import ModelSettings
+from stream_app.models.lstm_weights import Weights, read_weights
 from stream_app.pool import longest_first
 from stream_app.registry import Registry, TrainedSet
+from stream_app.retrain_schedule import Clock, RetrainSchedule
 from stream_app.schemas import RetrainEvent, RetrainTrigger
 from stream_app.settings import MODEL_NAMES, Settings
 from stream_app.symbol import SymbolPipeline
@@ -35,21 +37,9 @@ TITLES: Final = {
     "lightgbm": "LightGBM",
     "lstm": "LSTM",
 }
-GROWTH: Final = 2.0
-"""A window this many times longer than the one learned from is worth a retrain of its own."""
 KEPT_EVENTS: Final = 1000
-
-
-class Clock(Protocol):
-    """Wall-clock time, injected."""
-
-    def now(self) -> datetime:
-        """The time of day, UTC."""
-        ...
-
-    def monotonic(self) -> float:
-        """Seconds that never go back."""
-        ...
+LAST_WORD_S: Final = 2.0
+"""How long the end of a cycle that the worker's end cuts off may take to be told."""
 
 
 RunJob = Callable[[TrainingJob], Coroutine[Any, Any, TrainedModel]]
@@ -80,7 +70,7 @@ def model_settings(settings: Settings) -> ModelSettings:
 
 
 class Retrainer:
-    """Decides when to retrain and runs one cycle at a time."""
+    """Runs one cycle at a time, when the schedule says so."""
 
     def __init__(
         self,
@@ -101,49 +91,25 @@ class Retrainer:
         self._publish = publish
         self._clock = clock
         self._worker = worker
-        self._next_scheduled = clock.monotonic() + settings.retrain_interval_hours * 3600
-        self._trained_bars: dict[str, int] = {}
+        self._schedule = RetrainSchedule(settings, clock)
         self._cycle: asyncio.Task[None] | None = None
         self.training_history: deque[RetrainEvent] = deque(maxlen=KEPT_EVENTS)
         """The ended cycles of this worker, oldest first."""
 
     def due(self) -> tuple[RetrainTrigger, list[SymbolPipeline]] | None:
         """Whether a cycle should start now, why, and for which symbols. Returns at once."""
-        here = self._symbols()
-        ready = [
-            pipeline
-            for pipeline in here.values()
-            if len(pipeline.window) >= self._settings.min_training_bars
-        ]
-        for gone in self._trained_bars.keys() - here.keys():
-            del self._trained_bars[gone]  # should it come back, its models here may be old
-        if self._clock.monotonic() >= self._next_scheduled:
-            return ("scheduled", ready) if ready else None
-        if fresh := [item for item in ready if item.symbol not in self._trained_bars]:
-            return "initial", fresh
-        grown = [
-            pipeline
-            for pipeline in ready
-            if len(pipeline.window) >= GROWTH * self._trained_bars[pipeline.symbol]
-        ]
-        return ("growth", grown) if grown else None
+        return self._schedule.due(self._symbols())
 
     def tick(self) -> None:
         """Start a cycle when one is due and none is running. Returns at once; the timer's call."""
         if self._cycle is not None and not self._cycle.done():
             return
         due = self.due()
-        if due is None:
-            return
-        trigger, pipelines = due
-        if trigger == "scheduled":
-            interval = self._settings.retrain_interval_hours * 3600
-            missed = (self._clock.monotonic() - self._next_scheduled) // interval
-            self._next_scheduled += (missed + 1) * interval
-        self._cycle = asyncio.create_task(self.run_cycle(trigger, pipelines))
+        if due is not None:
+            self._cycle = asyncio.create_task(self.run_cycle(*due))
 
     async def stop(self) -> None:
-        """End a running cycle; its symbols keep their models."""
+        """End a running cycle and tell so; its symbols keep their models."""
         if self._cycle is not None:
             self._cycle.cancel()
             await asyncio.gather(self._cycle, return_exceptions=True)
@@ -153,16 +119,17 @@ class Retrainer:
         started = self._clock.monotonic()
         snapshots = {item.symbol: item.window.columns() for item in pipelines}
         event = self._event(trigger, snapshots)
-        for pipeline in pipelines:
-            # Noted before the outcome: a symbol that fails is tried again by the schedule, or
-            # when its window has grown, not in a loop.
-            self._trained_bars[pipeline.symbol] = len(snapshots[pipeline.symbol])
+        self._schedule.begun(trigger, {name: len(bars) for name, bars in snapshots.items()})
         logger.info("Starting model retraining (all 4 models including LSTM)...")
         await self._tell(event)
         deadline = asyncio.get_running_loop().time() + self._settings.retrain_deadline_seconds
-        outcomes = await asyncio.gather(
-            *(self._retrain(item, snapshots[item.symbol], deadline) for item in pipelines)
-        )
+        try:
+            outcomes = await asyncio.gather(
+                *(self._retrain(item, snapshots[item.symbol], deadline) for item in pipelines)
+            )
+        except asyncio.CancelledError:
+            await self._cut_off(event, self._clock.monotonic() - started)
+            raise
         ended = self._conclude(
             event,
             dict(zip(snapshots, outcomes, strict=True)),
@@ -170,6 +137,19 @@ class Retrainer:
         )
         self.training_history.append(ended)
         await self._tell(ended)
+
+    async def _cut_off(self, started: RetrainEvent, duration: float) -> None:
+        ended = replace(
+            started,
+            state="failed",
+            timestamp=self._clock.now().isoformat(timespec="milliseconds"),
+            duration_seconds=round(duration, 3),
+            lstm_included=False,
+            reasons=("the worker was stopped",),
+        )
+        with contextlib.suppress(TimeoutError):  # the broker may be away
+            async with asyncio.timeout(LAST_WORD_S):
+                await self._tell(ended)
 
     async def _tell(self, event: RetrainEvent) -> None:
         """Publish; an event that cannot be published must not stop the models."""
@@ -202,7 +182,8 @@ class Retrainer:
         outcome = _Outcome()
         try:
             async with asyncio.timeout_at(deadline):
-                trained = await self._train(pipeline.symbol, bars)
+                start = await self._start_of_lstm(pipeline)
+                trained = await self._train(pipeline.symbol, bars, start)
         except TimeoutError:
             outcome.timed_out = True
             outcome.failure = (
@@ -237,11 +218,36 @@ class Retrainer:
         outcome.version = models.version
         return outcome
 
-    async def _train(self, symbol: str, bars: BarColumns) -> dict[str, TrainedModel]:
+    async def _start_of_lstm(self, pipeline: SymbolPipeline) -> Weights | None:
+        """The weights of the LSTM that serves, where they are wanted; None for from scratch."""
+        if not self._settings.lstm_warm_start:
+            return None
+        symbol, models = pipeline.symbol, pipeline.models
+        if not models.is_trained:
+            logger.info("%s: no LSTM serves yet; it is trained from scratch", symbol)
+            return None
+        try:
+            return await asyncio.to_thread(self._read_lstm, symbol, models.version)
+        except ArtifactError as error:
+            logger.warning("%s: %s; the LSTM is trained from scratch", symbol, error)
+            return None
+
+    def _read_lstm(self, symbol: str, version: str) -> Weights:
+        return read_weights(self._registry.artifact(symbol, version, "lstm"), self._models)
+
+    async def _train(
+        self, symbol: str, bars: BarColumns, start: Weights | None
+    ) -> dict[str, TrainedModel]:
         for name in MODEL_NAMES:
             logger.info("Training %s model... (%s)", TITLES[name], symbol)
         jobs = [
-            TrainingJob(symbol=symbol, model=name, bars=bars, settings=self._models)
+            TrainingJob(
+                symbol=symbol,
+                model=name,
+                bars=bars,
+                settings=self._models,
+                start=start if name == "lstm" else None,
+            )
             for name in MODEL_NAMES
         ]
         async with asyncio.TaskGroup() as group:

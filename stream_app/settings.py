@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     lstm_sequence_length: Annotated[int, Field(ge=2)] = 30
     lstm_batch_size: Annotated[int, Field(ge=1)] = 64
     lstm_epochs: Annotated[int, Field(ge=1)] = 10
+    lstm_warm_start: bool = False
+    """A retrain's LSTM goes on from the one that serves, and stops when that no longer helps."""
     ensemble_weights: Annotated[dict[str, float], AfterValidator(_weights)] = {
         "kalman": 0.10,
         "random_forest": 0.30,

@@ -20,6 +20,8 @@ from stream_app.models.base import History, Member, ModelSettings, Rows, Trainin
 from stream_app.models.catalog import FORECASTERS, LOADERS
 from stream_app.models.kalman import KalmanMember, filtered
 from stream_app.models.kalman_filter import KalmanNoise
+from stream_app.models.lstm import LSTMForecaster
+from stream_app.models.lstm_weights import Weights
 
 EXPORT_TOLERANCE: Final = 1e-5
 """Log return: how far a Member may be from the model it was exported from."""
@@ -36,6 +38,8 @@ class TrainingJob:
     """A key of `FORECASTERS`."""
     bars: BarColumns
     settings: ModelSettings
+    start: Weights | None = None
+    """Of an LSTM job: the weights to start from, not from scratch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +91,7 @@ def run_job(job: TrainingJob) -> TrainedModel:
     """
     started = time.perf_counter()
     data = prepare(job.bars, job.settings)
-    forecaster = FORECASTERS[job.model]()
+    forecaster = FORECASTERS[job.model]() if job.start is None else LSTMForecaster(job.start)
     forecaster.fit(data, job.settings)
     trained = forecaster.predict(data, data.rows)
     if not np.isfinite(trained).all():

@@ -12,6 +12,8 @@ import threading
 from pathlib import Path
 from typing import Final
 
+from stream_app.models.random_forest import forest_class
+
 NICENESS: Final = 10
 """The worker that serves has the cores first."""
 TRAINERS: Final = (
@@ -20,13 +22,12 @@ TRAINERS: Final = (
     "onnxmltools",
     "scipy.optimize",
     "skl2onnx",
-    "sklearn.ensemble",
     "torch.onnx",
 )
 
 
 def initialise_process() -> None:
-    """The pool's initialiser, for a spawned process: LightGBM and torch hang in a forked one.
+    """Set up a spawned process: LightGBM and torch hang in a forked one.
 
     One thread for every library, low priority, deaf to ctrl-c (the worker ends the pool itself),
     and gone when the worker is gone, even if that was killed.
@@ -75,4 +76,13 @@ def ready() -> int:
     """
     for name in TRAINERS:
         importlib.import_module(name)
+    forest_class()
     return os.getpid()
+
+
+def start_process() -> None:
+    """The pool's initialiser: a process is ready before its first job, one that replaces another
+    in the middle of a retrain too.
+    """
+    initialise_process()
+    ready()

@@ -26,6 +26,7 @@ TESTS = (
     "tests/broker/test_outages.py",
     "tests/broker/test_retrain_faults.py",
     "tests/broker/test_restarts.py",
+    "tests/broker/test_lost_history.py",
     "tests/broker/test_fuzz.py",
     "tests/broker/test_endings.py",
 )

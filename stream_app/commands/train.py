@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from stream_app.commands.options import config_option, json_option, log_to_stderr, print_json
+from stream_app.commands.window import counting, window_after
 from stream_app.errors import SourceError
-from stream_app.settings import MODEL_NAMES, Settings, load_settings
+from stream_app.settings import MODEL_NAMES, load_settings
 
 if TYPE_CHECKING:
     from stream_app.evaluation import Evaluation
-    from stream_app.features import BarColumns
     from stream_app.feed.files import TickFile
 
 
@@ -59,9 +56,10 @@ def train(
     log_to_stderr("WARNING")
     read = read_ticks(file, columns=parse_mapping(columns))
     console = Console(stderr=True)
-    with _progress(console) as progress, TrainingPool(settings.retrain_processes) as pool:
+    wanted = _symbol(read, symbol)
+    with counting(console) as progress, TrainingPool(settings.retrain_processes) as pool:
         pool.warm_up().result()
-        bars = _bars(read, symbol, settings, progress)
+        bars = window_after(read.ticks, read.count, wanted, settings, progress)
         task = progress.add_task("training", total=len(MODEL_NAMES))
         found = evaluate(
             bars,
@@ -77,45 +75,15 @@ def train(
         Console().print(_table(found, summary))
 
 
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-    )
-
-
-def _bars(read: TickFile, symbol: str | None, settings: Settings, progress: Progress) -> BarColumns:
-    """The window that a worker would have after these ticks, by the worker's own code."""
-    from stream_app.ensemble import Ensemble
-    from stream_app.schemas import Source
-    from stream_app.symbol import SymbolPipeline
-
+def _symbol(read: TickFile, wanted: str | None) -> str:
     names = read.symbols
-    if symbol is not None and symbol not in names:
-        raise SourceError(f"{read.path}: no symbol {symbol}; it has {', '.join(names[:10])}")
-    if symbol is None and len(names) > 1:
+    if wanted is not None and wanted not in names:
+        raise SourceError(f"{read.path}: no symbol {wanted}; it has {', '.join(names[:10])}")
+    if wanted is None and len(names) > 1:
         raise SourceError(
             f"{read.path}: {len(names)} symbols; name one with --symbol: {', '.join(names[:10])}"
         )
-    wanted = symbol or names[0]
-    ensemble = Ensemble(weights=settings.ensemble_weights, max_age_ms=0)
-    pipeline = SymbolPipeline(wanted, settings, ensemble)
-    source = Source(topic=str(read.path), partition=0, offset=0)
-    task = progress.add_task("bars", total=read.count)
-    ticks = ((tick, source) for tick in read.ticks if tick.symbol == wanted)
-    for chunk in _chunks(ticks, 2048):
-        pipeline.process(chunk)
-        progress.advance(task, len(chunk))
-    return pipeline.window.columns()
-
-
-def _chunks(items: Iterable[Any], size: int) -> Iterable[list[Any]]:
-    iterator = iter(items)
-    while chunk := list(itertools.islice(iterator, size)):
-        yield chunk
+    return wanted or names[0]
 
 
 def _summary(found: Evaluation, ticks: int, target_s: float) -> dict[str, Any]:

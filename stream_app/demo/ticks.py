@@ -45,7 +45,7 @@ def history(file: Path | None) -> History:
         return History(ticks, len(ticks), ticks[-1])
     read = read_ticks(file)
     if len(read.symbols) > 1:
-        raise SourceError(f"{file}: {len(read.symbols)} symbols; the demo takes a file of one")
+        raise SourceError(f"{file}: {len(read.symbols)} symbols; give a file of one")
     ticks = list(read.ticks)
     return History(ticks, len(ticks), ticks[-1])
 

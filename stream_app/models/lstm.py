@@ -25,6 +25,7 @@ from stream_app.models.training_rows import check_rows, scaled_target
 
 if TYPE_CHECKING:
     from stream_app.models.lstm_network import LSTMNetwork
+    from stream_app.models.lstm_weights import Weights
 
 
 def lstm_spec(settings: ModelSettings) -> GraphSpec:
@@ -94,11 +95,16 @@ class LSTMForecaster:
     name: ClassVar[str] = "lstm"
     suffix: ClassVar[str] = "onnx"
 
-    def __init__(self) -> None:
+    def __init__(self, start: Weights | None = None) -> None:
+        self._start = start
         self._fitted: tuple[LSTMNetwork, ModelSettings] | None = None
+        self.epochs = 0
+        """How many `fit` took."""
 
     def fit(self, data: TrainingData, settings: ModelSettings) -> None:
         """Train on one thread, which is faster than two for layers this small.
+
+        With weights to start from it goes on from these, and stops when that no longer helps.
 
         Raises:
             TrainingError: too few rows, values that are not finite, or prices that do not move.
@@ -122,13 +128,17 @@ class LSTMForecaster:
             unit,
             settings.lstm_layers,
         )
-        lstm_network.train(
+        given = (
             network,
             torch.from_numpy(data.features),
             torch.from_numpy(data.rows),
             torch.from_numpy(y),
             settings,
         )
+        if self._start is None:
+            self.epochs = lstm_network.train(*given)
+        else:
+            self.epochs = lstm_network.train_further(*given, start=self._start)
         self._fitted = network, settings
 
     def predict(self, data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import itertools
 import warnings
+from collections.abc import Iterator
 from typing import Final
 
 import onnx
@@ -12,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from stream_app.models.base import ModelSettings
+from stream_app.models.lstm_weights import Weights
 from stream_app.models.onnx_session import OPSET
 
 LEARNING_RATE: Final = 1e-3
@@ -21,6 +24,10 @@ the last price's after ten epochs; with this it is the last price's."""
 GRADIENT_NORM: Final = 1.0
 CLIP: Final = 5.0
 """Standard deviations at which an input stops growing: one wild tick may not decide alone."""
+HELD_SHARE: Final = 0.1
+"""Of the rows, when a trained network goes on: they judge its epochs and are not learned from."""
+PATIENCE: Final = 2
+"""Epochs in a row without a gain on the held back rows, after which it stops."""
 PIECE: Final = 4096
 
 
@@ -81,10 +88,12 @@ def sequences(features: Tensor, rows: Tensor, length: int) -> Tensor:
     return features[rows + torch.arange(1 - length, 1)[:, None]]
 
 
-def train(
+def epochs(
     network: LSTMNetwork, features: Tensor, rows: Tensor, y: Tensor, settings: ModelSettings
-) -> None:
-    """Fit the network in place; 2 to 5 s for a month of five-minute bars and ten epochs.
+) -> Iterator[int]:
+    """Fit the network in place and give each epoch's number, from 1, when it is done.
+
+    All of them take 2 to 5 s for a month of five-minute bars and ten epochs.
 
     Args:
         network: untrained, or to be trained further.
@@ -99,7 +108,7 @@ def train(
         network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=True
     )
     shuffle = torch.Generator().manual_seed(settings.seed)
-    for _ in range(settings.lstm_epochs):
+    for epoch in range(1, settings.lstm_epochs + 1):
         order = torch.randperm(len(rows), generator=shuffle)
         for batch in torch.split(order, settings.lstm_batch_size):
             x = sequences(inputs, rows[batch], settings.sequence_length)
@@ -108,6 +117,72 @@ def train(
             loss_of(answer[:, 0], y[batch]).backward()
             nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
             optimiser.step()
+        yield epoch
+
+
+def train(
+    network: LSTMNetwork, features: Tensor, rows: Tensor, y: Tensor, settings: ModelSettings
+) -> int:
+    """Fit the network in place through all epochs; the arguments are those of `epochs`.
+
+    Returns:
+        How many epochs it took.
+    """
+    return max(epochs(network, features, rows, y, settings))
+
+
+def train_further(
+    network: LSTMNetwork,
+    features: Tensor,
+    rows: Tensor,
+    y: Tensor,
+    settings: ModelSettings,
+    *,
+    start: Weights,
+) -> int:
+    """Fit the network in place from these weights until that stops helping.
+
+    The last rows in time are held back to judge each epoch. What is kept is the state with the
+    least error on them, which may be the start. Rows too few to spare any are learned from
+    scratch. The other arguments are those of `epochs`.
+
+    Returns:
+        How many epochs it took, the last ones without a gain included.
+    """
+    learned, held = held_back(rows, settings.horizon_bars)
+    if not learned.stop:
+        return train(network, features, rows, y, settings)
+    trained = {name: torch.from_numpy(values) for name, values in start.items()}
+    network.load_state_dict({**network.state_dict(), **trained})
+    least = held_error(network, features, rows[held], y[held], settings.sequence_length)
+    kept = copy.deepcopy(network.state_dict())
+    best = epoch = 0
+    for epoch in epochs(network, features, rows[learned], y[learned], settings):
+        error = held_error(network, features, rows[held], y[held], settings.sequence_length)
+        if error < least:
+            least, best = error, epoch
+            kept = copy.deepcopy(network.state_dict())
+        elif epoch - best >= PATIENCE:
+            break
+    network.load_state_dict(kept)
+    return epoch
+
+
+def held_back(rows: Tensor, horizon_bars: int) -> tuple[slice, slice]:
+    """Which rows are learned from, and which judge: the last HELD_SHARE of them.
+
+    The horizon's bars before the latter are in neither, so that no return is in both.
+    """
+    first = len(rows) - max(1, int(len(rows) * HELD_SHARE))
+    before = int(torch.searchsorted(rows, rows[first] - horizon_bars))
+    return slice(0, before), slice(first, len(rows))
+
+
+def held_error(
+    network: LSTMNetwork, features: Tensor, rows: Tensor, y: Tensor, length: int
+) -> float:
+    """The loss at these rows, as the training has it: in the network's units."""
+    return float(nn.HuberLoss()(answers(network, features, rows, length) / network.unit, y))
 
 
 def answers(network: LSTMNetwork, features: Tensor, rows: Tensor, length: int) -> Tensor:

@@ -54,8 +54,8 @@ def stamp(graph: onnx.ModelProto, spec: GraphSpec) -> bytes:
     return artifact
 
 
-def open_session(artifact: bytes, spec: GraphSpec) -> onnxruntime.InferenceSession:
-    """Check an artifact and make it ready to run. Blocks for milliseconds.
+def checked_graph(artifact: bytes, spec: GraphSpec) -> onnx.ModelProto:
+    """The graph of an artifact of this model and these facts, all of it within its own bytes.
 
     Raises:
         ArtifactError: no ONNX model, one that could reach beyond its own bytes, or one of
@@ -67,6 +67,16 @@ def open_session(artifact: bytes, spec: GraphSpec) -> onnxruntime.InferenceSessi
         raise ArtifactError(f"the {spec.model} artifact is not an ONNX model") from None
     _refuse_foreign(graph, spec)
     _refuse_reach(graph, spec.model)
+    return graph
+
+
+def open_session(artifact: bytes, spec: GraphSpec) -> onnxruntime.InferenceSession:
+    """Check an artifact and make it ready to run. Blocks for milliseconds.
+
+    Raises:
+        ArtifactError: as `checked_graph`; or it cannot run, or has other inputs or outputs.
+    """
+    checked_graph(artifact, spec)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -8,6 +8,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import orjson
 import psutil
 import pytest
 
@@ -50,8 +51,12 @@ async def test_no_child_is_left_behind_in_the_middle_of_a_retrain(
             worker.kill()
     _, alive = psutil.wait_procs(children, timeout=60)
     assert not alive
-    events = await read_all(settings, topics_on_broker.retrain_events)
-    assert len(events) >= 1
+    records = await read_all(settings, topics_on_broker.retrain_events)
+    events = [orjson.loads(record.value or b"") for record in records]
+    assert events[0]["state"] == "started"
+    if how == "terminate":
+        assert events[-1]["state"] == "failed"
+        assert events[-1]["reasons"] == ["the worker was stopped"]
 
 
 STUCK = textwrap.dedent("""

@@ -26,7 +26,8 @@ def test_help_lists_every_command_with_an_example() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [*([name] for name in COMMANDS), ["topics", "apply"], ["topics", "check"]]
+    "command",
+    [*([name] for name in COMMANDS), ["bench", "lstm"], ["topics", "apply"], ["topics", "check"]],
 )
 def test_every_command_has_help_with_examples(command: list[str]) -> None:
     shown = run(*command, "--help")
@@ -40,6 +41,7 @@ MISTAKES = [
     (["feed"], "SOURCE"),
     (["feed", "absent.csv"], "absent.csv"),
     (["train", "absent.csv"], "absent.csv"),
+    (["bench", "lstm", "--data", "absent.csv"], "absent.csv"),
     (["history", "--last", "0"], "--last"),
     (["worker", "--config", "absent.toml"], "absent.toml"),
     (["demo", "--for", "soon"], "--for"),

@@ -47,6 +47,23 @@ def test_what_is_published_is_the_champion_after_a_restart(
     assert set(champion.members) == set(FORECASTERS)
 
 
+def test_an_artifact_comes_back_as_it_was_trained_and_no_other(
+    tmp_path: Path, trained: TrainedSet
+) -> None:
+    registry = Registry(tmp_path, MODELS)
+    version = registry.publish(trained, now=NOON).version
+    for name in FORECASTERS:
+        assert registry.artifact("BTC/USD", version, name) == trained.artifacts[name]
+    with pytest.raises(ArtifactError, match="trained with another seed"):
+        Registry(tmp_path, replace(MODELS, seed=8)).artifact("BTC/USD", version, "lstm")
+    with pytest.raises(ArtifactError, match="is not the name of a version"):
+        registry.artifact("BTC/USD", "../x", "lstm")
+    with (folder_of(tmp_path, version) / "lstm.onnx").open("r+b") as file:
+        file.write(b"!")
+    with pytest.raises(ArtifactError, match="altered"):
+        registry.artifact("BTC/USD", version, "lstm")
+
+
 def test_the_manifest_says_where_the_models_come_from(tmp_path: Path, trained: TrainedSet) -> None:
     version = Registry(tmp_path, MODELS).publish(trained, now=NOON).version
     manifest = orjson.loads((folder_of(tmp_path, version) / "manifest.json").read_bytes())

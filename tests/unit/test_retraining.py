@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stream_app.errors import TrainingError
 from stream_app.models.catalog import FORECASTERS
+from stream_app.models.lstm_weights import read_weights
 from stream_app.pipeline import PartitionPipeline
 from stream_app.registry import Registry
 from stream_app.retraining import Retrainer, model_settings
@@ -276,3 +278,104 @@ async def test_a_registry_that_cannot_write_keeps_the_models_and_says_why(
     assert made.events[-1].state == "failed"
     assert "model registry" in made.events[-1].reasons[0]
     assert made.symbols["A"].models is before
+
+
+def starts(made: Bench) -> list[bool]:
+    """Of the last cycle's jobs: which has weights to start from, in the order of the models."""
+    last = {job.model: job for job in made.jobs[-len(FORECASTERS) :]}
+    return [last[name].start is not None for name in FORECASTERS]
+
+
+async def cycles(made: Bench, count: int) -> None:
+    for _ in range(count):
+        made.retrainer.tick()
+        await made.finish()
+        made.clock.seconds += 3600
+
+
+async def test_without_the_setting_every_training_is_from_scratch(
+    bench: Callable[..., Bench],
+) -> None:
+    made = bench(symbols("A"))
+    await cycles(made, 3)
+    assert len(made.jobs) == 12
+    assert all(job.start is None for job in made.jobs)
+
+
+async def test_with_the_setting_the_lstm_starts_from_the_one_that_serves(
+    bench: Callable[..., Bench],
+    trained_artifacts: TrainedArtifacts,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    made = bench(symbols("A"), lstm_warm_start=True)
+    await cycles(made, 1)
+    assert not any(starts(made))
+    assert "A: no LSTM serves yet; it is trained from scratch" in caplog.messages
+    await cycles(made, 1)
+    assert starts(made) == [name == "lstm" for name in FORECASTERS]
+    given = next(job.start for job in made.jobs[4:] if job.model == "lstm")
+    wanted = read_weights(trained_artifacts["lstm"], model_settings(SETTINGS))
+    assert given is not None
+    assert given.keys() == wanted.keys()
+    for name, values in wanted.items():
+        np.testing.assert_array_equal(given[name], values)
+
+
+@pytest.mark.parametrize("damage", ["altered", "removed", "foreign"])
+async def test_an_lstm_that_cannot_be_read_means_from_scratch_and_a_line_in_the_log(
+    bench: Callable[..., Bench],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    damage: str,
+) -> None:
+    made = bench(symbols("A"), lstm_warm_start=True)
+    await cycles(made, 1)
+    (file,) = tmp_path.glob("models/*/*/lstm.onnx")
+    if damage == "altered":
+        file.write_bytes(file.read_bytes()[:-1] + b"!")
+    elif damage == "removed":
+        file.unlink()
+    else:
+        right = file.with_name("random_forest.onnx").read_bytes()
+        monkeypatch.setattr(Registry, "artifact", lambda *_: right)
+    caplog.clear()
+    await cycles(made, 1)
+    assert not any(starts(made))
+    (line,) = [each for each in caplog.messages if "from scratch" in each]
+    assert line.startswith("A: ")
+    assert "lstm" in line
+    assert "\n" not in line
+    assert made.events[-1].state == "succeeded"
+
+
+async def test_a_cycle_that_the_workers_end_cuts_off_says_so(bench: Callable[..., Bench]) -> None:
+    async def forever(_job: TrainingJob) -> None:
+        await asyncio.Event().wait()
+
+    made = bench(symbols("A"), answer=forever)
+    made.retrainer.tick()
+    while len(made.jobs) < 4:
+        await asyncio.sleep(0)
+    await made.retrainer.stop()
+    assert [event.state for event in made.events] == ["started", "failed"]
+    assert made.events[-1].reasons == ("the worker was stopped",)
+    assert made.events[-1].cycle == made.events[0].cycle
+    assert not made.events[-1].lstm_included
+
+
+async def test_a_broker_that_is_away_does_not_hold_up_the_end(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def forever(_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("stream_app.retraining.LAST_WORD_S", 0.01)
+    made = bench(symbols("A"), answer=forever)
+    made.retrainer.tick()
+    while len(made.jobs) < 4:
+        await asyncio.sleep(0)
+    made.retrainer._publish = forever
+    await made.retrainer.stop()
+    assert [event.state for event in made.events] == ["started"]

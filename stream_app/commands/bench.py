@@ -1,0 +1,108 @@
+"""`stream-app bench`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from stream_app.commands.options import config_option, json_option, log_to_stderr, print_json
+from stream_app.commands.window import counting, window_after
+from stream_app.settings import load_settings
+
+if TYPE_CHECKING:
+    from stream_app.lstm_bench import Comparison
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  stream-app bench lstm
+  stream-app bench lstm --data prices.csv.gz --json
+"""
+)
+def bench() -> None:
+    """Measure on your own data and machine. Writes nothing."""
+
+
+@bench.command(
+    epilog="""\b
+Examples:
+  stream-app bench lstm
+  stream-app bench lstm --data prices.csv.gz --json
+"""
+)
+@click.option(
+    "--data",
+    "file",
+    type=click.Path(path_type=Path),
+    help="A file of ticks or bars of one symbol; without it a synthetic month.",
+)
+@config_option
+@json_option
+def lstm(file: Path | None, config: Path | None, as_json: bool) -> None:
+    """Train the LSTM with one setting changed at a time, and print what it costs and gives.
+
+    Each learns from the first 80 % of the last TRAINING_WINDOW_DAYS, on one thread, and forecasts
+    the rest. The LSTM's own settings are those of the table. Takes some minutes.
+    """
+    from stream_app import lstm_bench
+    from stream_app.demo.ticks import history
+    from stream_app.retraining import model_settings
+
+    settings = load_settings(config)
+    log_to_stderr("WARNING")
+    found = history(file)
+    symbol = found.last.symbol
+    wanted = lstm_bench.variants(model_settings(settings))
+    with counting(Console(stderr=True)) as progress:
+        bars = window_after(found.ticks, found.count, symbol, settings, progress)
+        task = progress.add_task("training", total=len(wanted))
+
+        def started(variant: lstm_bench.Variant) -> None:
+            done = wanted.index(variant)
+            progress.update(task, completed=done, description=f"training: {variant.name}")
+
+        measured = lstm_bench.measure(bars, wanted, on_start=started)
+        progress.update(task, completed=len(wanted), description="training")
+    data = f"{symbol} from {file}" if file else f"{symbol}, synthetic prices"
+    if as_json:
+        print_json({"data": data, **asdict(measured)})
+        return
+    console = Console()
+    # Without a terminal to fit into, nothing need be cut.
+    console = console if console.is_terminal else Console(width=160)
+    console.print(_table(data, measured))
+
+
+def _table(data: str, measured: Comparison) -> Table:
+    table = Table(
+        title=f"{escape(data)}: {measured.bars} bars, {measured.learned_bars} learned from, "
+        f"{measured.test_rows} rows forecast",
+        title_justify="left",
+        caption=f"mean absolute error of the last price: {measured.last_price.mae:.4f}",
+        caption_justify="left",
+    )
+    table.add_column("settings")
+    for heading in ("layers", "steps", "batch", "epochs", "parameters", "trained in"):
+        table.add_column(heading, justify="right")
+    table.add_column("mean absolute error", justify="right")
+    table.add_column("ratio to the last price's", justify="right")
+    for row in measured.rows:
+        table.add_row(
+            row.name,
+            ",".join(map(str, row.layers)),
+            str(row.steps),
+            str(row.batch),
+            str(row.epochs),
+            f"{row.parameters:,}",
+            f"{row.seconds:.1f} s",
+            f"{row.error.mae:.4f}",
+            f"{row.ratio:.4f}",
+        )
+    return table

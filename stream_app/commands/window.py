@@ -1,0 +1,55 @@
+"""The window that a worker would have after a file's ticks, for commands that train offline."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from stream_app.schemas import Source, Tick
+from stream_app.settings import Settings
+
+if TYPE_CHECKING:
+    from stream_app.features import BarColumns
+
+_CHUNK: Final = 2048
+
+
+def counting(console: Console) -> Progress:
+    """A progress bar that counts: bars, trainings."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+def window_after(
+    ticks: Iterable[Tick], count: int, symbol: str, settings: Settings, progress: Progress
+) -> BarColumns:
+    """The symbol's bars after these ticks, by the worker's own code. Blocks for seconds.
+
+    Args:
+        ticks: in order of time; those of other symbols are passed over.
+        count: how many ticks there are.
+        symbol: whose window.
+        settings: length of a bar and of the window.
+        progress: told of every chunk.
+    """
+    from stream_app.ensemble import Ensemble
+    from stream_app.symbol import SymbolPipeline
+
+    ensemble = Ensemble(weights=settings.ensemble_weights, max_age_ms=0)
+    pipeline = SymbolPipeline(symbol, settings, ensemble)
+    source = Source(topic="", partition=0, offset=0)
+    task = progress.add_task("bars", total=count)
+    mine = ((tick, source) for tick in ticks if tick.symbol == symbol)
+    while chunk := list(itertools.islice(mine, _CHUNK)):
+        pipeline.process(chunk)
+        progress.advance(task, len(chunk))
+    return pipeline.window.columns()
