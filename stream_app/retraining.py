@@ -93,6 +93,7 @@ class Retrainer:
         self._worker = worker
         self._schedule = RetrainSchedule(settings, clock)
         self._cycle: asyncio.Task[None] | None = None
+        self._stopped = False
         self.training_history: deque[RetrainEvent] = deque(maxlen=KEPT_EVENTS)
         """The ended cycles of this worker, oldest first."""
 
@@ -102,14 +103,15 @@ class Retrainer:
 
     def tick(self) -> None:
         """Start a cycle when one is due and none is running. Returns at once; the timer's call."""
-        if self._cycle is not None and not self._cycle.done():
+        if self._stopped or (self._cycle is not None and not self._cycle.done()):
             return
         due = self.due()
         if due is not None:
             self._cycle = asyncio.create_task(self.run_cycle(*due))
 
     async def stop(self) -> None:
-        """End a running cycle and tell so; its symbols keep their models."""
+        """Begin no other cycle; end a running one and tell so. Its symbols keep their models."""
+        self._stopped = True
         if self._cycle is not None:
             self._cycle.cancel()
             await asyncio.gather(self._cycle, return_exceptions=True)

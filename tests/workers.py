@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -125,19 +126,35 @@ async def read_all(settings: Settings, topic: TopicSpec) -> list[Record]:
         ]
 
 
-async def read_until(worker: WorkerProcess, topic: TopicSpec, count: int) -> list[Any]:
-    """The messages of a topic, once there are `count` different ids, or when time is up.
+async def read_while(
+    worker: WorkerProcess, topic: TopicSpec, lacking: Callable[[list[Any]], bool]
+) -> list[Any]:
+    """The messages of a topic, once they lack nothing, or when none has come for DEADLINE_S.
 
     Fails when the worker has ended.
     """
+    from aiokafka import TopicPartition
+
     messages: list[Any] = []
-    try:
-        async with asyncio.timeout(DEADLINE_S):
-            while len({message["id"] for message in messages}) < count:
-                assert worker.process.poll() is None, worker.text()
-                records = await read_all(worker.settings, topic)
-                messages = [orjson.loads(record.value or b"") for record in records]
-                await asyncio.sleep(0.2)
-    except TimeoutError:
-        pass
+    positions = dict.fromkeys(range(topic.partitions), 0)
+    last = time.monotonic()
+    while lacking(messages) and time.monotonic() - last < DEADLINE_S:
+        assert worker.process.poll() is None, worker.text()
+        before = len(messages)
+        async with open_reader(client_settings(worker.settings)) as consumer:
+            for number, position in positions.items():
+                tp = TopicPartition(topic.name, number)
+                async for record in read_range(consumer, tp, position, None):
+                    messages.append(orjson.loads(record.value or b""))
+                    positions[number] = record.offset + 1
+        if len(messages) > before:
+            last = time.monotonic()
+        await asyncio.sleep(0.2)
     return messages
+
+
+async def read_until(worker: WorkerProcess, topic: TopicSpec, count: int) -> list[Any]:
+    """`read_while` there are fewer than `count` different ids."""
+    return await read_while(
+        worker, topic, lambda messages: len({message["id"] for message in messages}) < count
+    )

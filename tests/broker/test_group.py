@@ -6,7 +6,6 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
 from stream_app.feed.pace import Pace, Speed
@@ -16,7 +15,7 @@ from stream_app.settings import Settings
 from stream_app.topics import Topics, load_topics
 from tests.builders import START_MS
 from tests.conftest import SettingsFor
-from tests.workers import DEADLINE_S, WorkerProcess, read_all, read_until
+from tests.workers import WorkerProcess, read_all, read_until, read_while
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -98,10 +97,9 @@ async def same_as_undisturbed(
     again = settings_for(**overrides, data_dir=folder / "again")
     before = len(await read_all(settings, topics.predictions))
     with WorkerProcess(again, folder / "again.log") as worker:
-        async with asyncio.timeout(DEADLINE_S):
-            while len(await read_all(settings, topics.predictions)) < before + len(by_id):
-                assert worker.process.poll() is None, worker.text()
-                await asyncio.sleep(0.2)
+        messages = await read_while(
+            worker, topics.predictions, lambda messages: len(messages) < before + len(by_id)
+        )
         assert worker.terminate() == 0, worker.text()
-    records = await read_all(settings, topics.predictions)
-    agreeing([*by_id.values(), *(orjson.loads(record.value or b"") for record in records)])
+    assert len(messages) == before + len(by_id)
+    agreeing([*by_id.values(), *messages])

@@ -361,6 +361,10 @@ async def test_a_cycle_that_the_workers_end_cuts_off_says_so(bench: Callable[...
     await made.retrainer.stop()
     assert [event.state for event in made.events] == ["started", "failed"]
     assert made.events[-1].reasons == ("the worker was stopped",)
+    made.clock.seconds += 7200  # the timer goes on for a moment
+    made.retrainer.tick()
+    await made.finish()
+    assert len(made.events) == 2
     assert made.events[-1].cycle == made.events[0].cycle
     assert not made.events[-1].lstm_included
 
