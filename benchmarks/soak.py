@@ -1,7 +1,7 @@
 """Resident memory of a worker and of its training pool over a long run.
 
-A worker with a month of bars for each symbol answers ticks at a steady rate and retrains all
-models of all symbols again and again. Event time passes faster than the clock: bars close and
+A worker with a month of bars answers ticks at a steady rate and retrains all models again and
+again. Event time passes faster than the clock: bars close and
 windows roll as they would in days. Memory is compared at rest: the median of the seconds after
 the third retrain, and of those after the last.
 """
@@ -50,7 +50,6 @@ from stream_app.schemas import Tick
 from stream_app.settings import Settings
 from stream_app.topics import Topics
 
-SYMBOLS: Final = 4
 SPEED_UP: Final = 250
 """Seconds of event time in a second."""
 BASELINE_CYCLE: Final = 3
@@ -136,7 +135,7 @@ async def soak(chosen: Options, given: argparse.Namespace, folder: Path) -> dict
             min_training_bars=8640,
             web_port=free_ports(1)[0],
         )
-        symbols = symbol_names(SYMBOLS)
+        symbols = symbol_names(given.symbols)
         month = month_ticks(chosen.data)
         history = [replace(tick, symbol=symbol) for symbol in symbols for tick in month]
         memory = Memory()
@@ -210,6 +209,7 @@ def table(result: dict[str, Any]) -> Table:
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, help="of the steady rate")
     parser.add_argument("--rate", type=int, default=1000, help="ticks a second, all symbols")
+    parser.add_argument("--symbols", type=int, default=1)
     parser.add_argument("--every", type=float, default=120.0, help="seconds between retrains")
 
 

@@ -132,10 +132,9 @@ async def test_with_the_models_held_fixed_the_union_is_that_of_an_undisturbed_ru
     # The same ticks once more in peace, by another group: every message must be like its twin.
     again = settings_for(**small, data_dir=tmp_path / "again")
     with WorkerProcess(again, tmp_path / "again.log") as worker:
+        together = len(messages) + size.ticks
         both = await read_while(
-            worker,
-            topics_on_broker.predictions,
-            lambda both: len(both) < len(messages) + size.ticks,
+            worker, topics_on_broker.predictions, lambda both: len(both) < together
         )
         assert worker.terminate() == 0, worker.text()
     assert len(both) == together
