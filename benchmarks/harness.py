@@ -33,6 +33,7 @@ DATA: Final = Path(
 LIBRARIES: Final = (
     "numpy",
     "scikit-learn",
+    "scikit-learn-intelex",
     "lightgbm",
     "torch",
     "onnxruntime",

@@ -141,11 +141,18 @@ class TickService:
                     async with asyncio.timeout(LAG_TIMEOUT_S):
                         ends = await consumer.end_offsets(list(positions)) if positions else {}
                     self._lag = sum(max(0, ends[tp] - at) for tp, at in positions.items())
-                    self._broker_away = False
+                    self._note_broker(away=False)
                 except (KafkaError, TimeoutError):
-                    self._broker_away = True
+                    self._note_broker(away=True)
                 metrics.LAG.set(self._lag)
                 await asyncio.sleep(LAG_EVERY_S)
+
+    def _note_broker(self, *, away: bool) -> None:
+        if away and not self._broker_away:
+            logger.warning("the broker does not answer; waiting for it, nothing is lost meanwhile")
+        elif self._broker_away and not away:
+            logger.info("the broker answers again")
+        self._broker_away = away
 
     async def close(self) -> None:
         """Wait until the batch in hand is answered, and answer no other.
