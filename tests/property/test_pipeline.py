@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -166,6 +166,8 @@ def test_a_restart_at_any_offset_goes_on_as_if_nothing_had_happened(
     committed = int(len(stream) * where) // size * size
     for at in range(0, committed, size):
         log.publish(undisturbed.process(stream[at : at + size]))
+    # A symbol without a bar has nothing to be trained on: no restart finds models for it.
+    assume({bar.symbol for bar in log.bars} == {"A", "B"})
     answered = undisturbed.process(stream[committed:])
     log.publish(answered)  # published, but not committed when the worker was killed
     restarted = log.restart(stream, committed)
