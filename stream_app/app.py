@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import faust
 from faust.types import TP
@@ -173,9 +173,10 @@ class Worker:
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 if not self.service.failed.done():
-                    self._app.consumer.stop_flow()
+                    # The flow goes on until then: stopped, the consumer would seek back to its last
+                    # commit and forget what has been answered since.
                     await self.service.close()
-                    await self._app.consumer.commit()
+                    await cast(BatchConsumer, self._app.consumer).commit_answered()
                 await self._app.stop()
                 await self._publisher.stop()
         except TimeoutError:

@@ -153,6 +153,15 @@ class BatchConsumer(driver.Consumer):
         await super().on_partitions_revoked(revoked)
         self.ledger.forget(revoked)
 
+    async def commit_answered(self) -> None:
+        """Commit all that is answered by now; `commit` does nothing while another is under way.
+
+        Waits on the broker. Called at the worker's end: what is not committed is answered again.
+        """
+        while await self.maybe_wait_for_commit_to_finish():
+            pass
+        await self.commit()
+
     def ack(self, message: Message) -> bool:
         """The agent has left the loop's body for this event; says nothing of its success."""
         message.acked = True

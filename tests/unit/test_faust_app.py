@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from types import SimpleNamespace
 from typing import Any
@@ -99,3 +100,24 @@ async def test_a_commit_that_failed_is_tried_again(
     monkeypatch.setattr("faust.transport.consumer.Consumer._commit_offsets", refuse)
     assert not await consumer._commit_offsets({TICKS: 8})
     assert consumer._should_commit(TICKS, 8)
+
+
+async def test_the_last_commit_is_not_left_to_one_that_is_under_way(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = []
+
+    async def force_commit(*_: Any, **__: Any) -> bool:
+        commits.append(1)
+        return True
+
+    monkeypatch.setattr(BatchConsumer, "force_commit", force_commit)
+    consumer.app, consumer.loop = SimpleNamespace(client_only=False), asyncio.get_running_loop()
+    under_way = consumer._commit_fut = asyncio.Future()
+    last = asyncio.create_task(consumer.commit_answered())
+    await asyncio.sleep(0)
+    assert not commits
+    consumer._commit_fut = None
+    under_way.set_result(None)
+    await last
+    assert len(commits) == 1
