@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from stream_app.allocator import give_memory_back
 from stream_app.errors import ArtifactError, StreamAppError
 from stream_app.features import BarColumns
 from stream_app.metrics import RETRAIN_SECONDS, RETRAINS
@@ -140,7 +139,6 @@ class Retrainer:
         )
         self.training_history.append(ended)
         await self._tell(ended)
-        await asyncio.to_thread(give_memory_back)
 
     async def _cut_off(self, started: RetrainEvent, duration: float) -> None:
         ended = replace(
