@@ -1,9 +1,9 @@
 """Resident memory of a worker and of its training pool over a long run.
 
 A worker with a month of bars answers ticks at a steady rate and retrains all models again and
-again. Event time passes faster than the clock: bars close and
-windows roll as they would in days. Memory is compared at rest: the median of the seconds after
-the third retrain, and of those after the last.
+again. Event time passes faster than the clock: bars close and windows roll as they would in days.
+Memory is compared at rest: the median of the seconds after the third retrain, and of those after
+the last.
 """
 
 from __future__ import annotations

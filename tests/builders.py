@@ -62,3 +62,13 @@ def walk(
     for number in range(count):
         log_price += float(rng.normal(0, 4e-4))
         yield Tick(symbol=symbol, price=math.exp(log_price), ts=start + number * step_ms, size=1.5)
+
+
+class SteppedClock:
+    """Monotonic seconds that go on when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now

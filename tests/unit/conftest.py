@@ -6,7 +6,7 @@ from stream_app.models.catalog import FORECASTERS
 from stream_app.pipeline import PartitionPipeline
 from stream_app.retraining import model_settings
 from stream_app.training import TrainingJob, run_job
-from tests.builders import TrainedArtifacts, records, settings, walk
+from tests.builders import SteppedClock, TrainedArtifacts, records, settings, walk
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +21,8 @@ def trained_artifacts() -> TrainedArtifacts:
         ).artifact
         for name in FORECASTERS
     }
+
+
+@pytest.fixture
+def clock() -> SteppedClock:
+    return SteppedClock()

@@ -5,27 +5,15 @@ import logging
 import pytest
 
 from stream_app.flood import CALM, MAX_SHARE, MIN_LETTERS, WINDOW_S, FloodAlarm
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.builders import SteppedClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def alarm(clock: Clock) -> FloodAlarm:
+def alarm(clock: SteppedClock) -> FloodAlarm:
     return FloodAlarm(clock)
 
 
-def minute(alarm: FloodAlarm, clock: Clock, records: int, letters: int) -> list[float]:
+def minute(alarm: FloodAlarm, clock: SteppedClock, records: int, letters: int) -> list[float]:
     """A minute with so many records and letters a second; the level after each second."""
     levels = []
     for _ in range(WINDOW_S):
@@ -40,7 +28,7 @@ def test_no_records_are_no_flood(alarm: FloodAlarm) -> None:
 
 
 def test_few_letters_are_no_flood_however_large_their_share(
-    alarm: FloodAlarm, clock: Clock
+    alarm: FloodAlarm, clock: SteppedClock
 ) -> None:
     assert minute(alarm, clock, 1, 1) == [0] * WINDOW_S
     alarm.note(1, 1)
@@ -48,7 +36,9 @@ def test_few_letters_are_no_flood_however_large_their_share(
     assert alarm.level() == 1
 
 
-def test_a_small_share_is_no_flood_however_many_letters(alarm: FloodAlarm, clock: Clock) -> None:
+def test_a_small_share_is_no_flood_however_many_letters(
+    alarm: FloodAlarm, clock: SteppedClock
+) -> None:
     letters = int(1000 * MAX_SHARE)
     assert minute(alarm, clock, 1000, letters) == [0] * WINDOW_S
     alarm.note(1, 1)
@@ -56,7 +46,7 @@ def test_a_small_share_is_no_flood_however_many_letters(alarm: FloodAlarm, clock
 
 
 def test_a_flood_is_one_line_when_it_begins_and_one_when_it_ends(
-    alarm: FloodAlarm, clock: Clock, caplog: pytest.LogCaptureFixture
+    alarm: FloodAlarm, clock: SteppedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     minute(alarm, clock, 1000, 0)
@@ -74,7 +64,7 @@ def test_a_flood_is_one_line_when_it_begins_and_one_when_it_ends(
 
 
 def test_the_alarm_ends_in_silence_too(
-    alarm: FloodAlarm, clock: Clock, caplog: pytest.LogCaptureFixture
+    alarm: FloodAlarm, clock: SteppedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     alarm.note(1000, 1000)
     assert alarm.level() == 1
@@ -85,7 +75,9 @@ def test_the_alarm_ends_in_silence_too(
     assert len(caplog.records) == 2
 
 
-def test_what_is_older_than_the_window_no_longer_counts(alarm: FloodAlarm, clock: Clock) -> None:
+def test_what_is_older_than_the_window_no_longer_counts(
+    alarm: FloodAlarm, clock: SteppedClock
+) -> None:
     alarm.note(MIN_LETTERS, MIN_LETTERS)
     clock.now += WINDOW_S + 1
     alarm.note(1, 1)

@@ -5,23 +5,11 @@ import logging
 import pytest
 
 from stream_app.commands.options import QUIET_S, OneLineAnOutage
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.builders import SteppedClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def outage(clock: Clock) -> OneLineAnOutage:
+def outage(clock: SteppedClock) -> OneLineAnOutage:
     return OneLineAnOutage(clock)
 
 
@@ -30,7 +18,7 @@ def record(name: str, level: int = logging.ERROR) -> logging.LogRecord:
 
 
 def test_of_an_outage_the_libraries_first_record_passes_and_no_other(
-    outage: OneLineAnOutage, clock: Clock
+    outage: OneLineAnOutage, clock: SteppedClock
 ) -> None:
     passed = 0
     for _ in range(600):  # ten minutes of complaints, one a second
@@ -39,7 +27,7 @@ def test_of_an_outage_the_libraries_first_record_passes_and_no_other(
     assert passed == 1
 
 
-def test_the_next_outage_has_its_line_again(outage: OneLineAnOutage, clock: Clock) -> None:
+def test_the_next_outage_has_its_line_again(outage: OneLineAnOutage, clock: SteppedClock) -> None:
     assert outage.filter(record("aiokafka"))
     clock.now += QUIET_S
     assert outage.filter(record("aiokafka"))
