@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import orjson
+from aiokafka import TopicPartition
 
 from stream_app.connection import client_settings
 from stream_app.feed.pace import Pace, Speed
@@ -116,8 +117,6 @@ async def feed(settings: Settings, ticks: list[Tick]) -> None:
 
 async def read_all(settings: Settings, topic: TopicSpec) -> list[Record]:
     """What a topic holds now."""
-    from aiokafka import TopicPartition
-
     async with open_reader(client_settings(settings)) as consumer:
         return [
             record
@@ -133,8 +132,6 @@ async def read_while(
 
     Fails when the worker has ended.
     """
-    from aiokafka import TopicPartition
-
     messages: list[Any] = []
     positions = dict.fromkeys(range(topic.partitions), 0)
     last = time.monotonic()

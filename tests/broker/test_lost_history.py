@@ -28,6 +28,7 @@ pytestmark = [
 ]
 
 BEFORE, REMOVED_TO, ALL = 300, 2500, 3000
+SMALL = {"bar_seconds": 60, "training_window_days": 1, "min_training_bars": 1440}
 TICKS = list(walk(ALL, symbol="A"))
 
 
@@ -61,7 +62,7 @@ def removed(worker: WorkerProcess) -> tuple[int, int]:
 async def test_a_restart_after_which_ticks_are_gone_says_so(
     settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path
 ) -> None:
-    settings = settings_for(bar_seconds=60, training_window_days=1, min_training_bars=1440)
+    settings = settings_for(**SMALL)
     with WorkerProcess(settings, tmp_path / "worker.log") as worker:
         await feed(settings, TICKS[:BEFORE])
         await read_until(worker, topics_on_broker.predictions, BEFORE)
@@ -85,7 +86,7 @@ async def test_a_restart_after_which_ticks_are_gone_says_so(
 async def test_ticks_that_vanish_before_a_running_worker_has_read_them_are_named(
     settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path
 ) -> None:
-    settings = settings_for(bar_seconds=60, training_window_days=1, min_training_bars=1440)
+    settings = settings_for(**SMALL)
     with WorkerProcess(settings, tmp_path / "worker.log") as worker:
         await feed(settings, TICKS[:BEFORE])
         await read_until(worker, topics_on_broker.predictions, BEFORE)
