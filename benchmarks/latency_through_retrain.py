@@ -2,8 +2,9 @@
 
 A worker goes through a month of history; then ticks come at a steady rate while all four models
 are retrained on the whole month again and again. Latency is from the call that sends a tick to
-the receipt of its prediction, in this process, by one clock. `--threads` measures the same with
-the retrain in threads of the worker instead of the pool.
+the receipt of its prediction, in this process, by one clock. Beside it, in the same run, an echo
+that gives each tick back as it is: what Kafka, the clients and the machine take without a worker.
+`--threads` measures the same with the retrain in threads of the worker instead of the pool.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from world import (
     WORKER,
     Process,
     broker_of_choice,
+    last_retrain,
     length,
     live_ticks,
     month_ticks,
@@ -55,6 +57,7 @@ BURST_S: Final = 0.001
 HALF: Final = 11_000.0
 """Half of what throughput.py measured with one symbol."""
 THREADED: Final = (str(HERE / "threaded_worker.py"),)
+ECHO: Final = (str(HERE / "sides.py"), "echo")
 
 
 class Ear:
@@ -87,7 +90,8 @@ class Ear:
                     if tp.topic == topics.predictions.name:
                         for record in records:
                             message = orjson.loads(record.value)
-                            self.received[message["ts"]] = (now, len(message["members"]) == 4)
+                            four = len(message.get("members", ())) == 4
+                            self.received[message["ts"]] = (now, four)
                     else:
                         self.events += [(now, decode_retrain_event(r.value)) for r in records]
         finally:
@@ -224,7 +228,8 @@ async def measure(
         with running(command, settings, folder / "worker.log") as worker:
             await send(settings, history, "sending a month")
             await until_answered(settings, topics, len(history), worker)
-            await _until_trained(settings, worker)
+            if command is not ECHO:
+                await _until_trained(settings, worker)
             ear = Ear()
             listening = asyncio.create_task(ear.listen(settings, topics))
             await asyncio.sleep(1.0)
@@ -256,12 +261,10 @@ async def measure(
 
 
 async def _until_trained(settings: Settings, worker: Process) -> None:
-    url = f"http://{settings.web_host}:{settings.web_port}/status"
     async with aiohttp.ClientSession() as session:
         while True:
             worker.check()
-            async with session.get(url) as response:
-                last = (await response.json())["last_retrain"]
+            last = await last_retrain(session, settings)
             if last is not None and last["state"] == "succeeded":
                 return
             await asyncio.sleep(0.2)
@@ -290,6 +293,8 @@ def tables(results: dict[str, dict[str, Any]]) -> list[Table]:
         for rate, found in rates.items():
             for part in ("during_retrain_ms", "outside_retrain_ms"):
                 item = found[part]
+                if not item["count"]:  # an echo is never retrained
+                    continue
                 latency.add_row(
                     where,
                     rate,
@@ -324,7 +329,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 async def run(chosen: Options, given: argparse.Namespace) -> None:
     rates = given.rates or ([500.0] if chosen.quick else [500.0, 100.0, HALF])
     seconds = given.seconds or (30.0 if chosen.quick else 60.0)
-    workers = {"pool": WORKER} | ({"threads": THREADED} if given.threads else {})
+    workers = {"pool": WORKER, "echo": ECHO} | ({"threads": THREADED} if given.threads else {})
     results: dict[str, dict[str, Any]] = {}
     with broker_of_choice() as broker, tempfile.TemporaryDirectory(prefix="bench-") as root:
         for name, command in workers.items():
@@ -336,7 +341,7 @@ async def run(chosen: Options, given: argparse.Namespace) -> None:
                 folder,
                 command=command,
                 # In threads, the backlog of the high rate would outlast everything.
-                rates=[rate for rate in rates if command is WORKER or rate < HALF],
+                rates=[rate for rate in rates if command is not THREADED or rate < HALF],
                 seconds=seconds,
                 every_s=given.every,
             )

@@ -1,12 +1,12 @@
 """What people choose instead of the worker, each calling the same pipeline functions.
 
-    python benchmarks/sides.py faust|quix|aiokafka
+    python benchmarks/sides.py faust|quix|aiokafka|echo
 
 A plain Faust agent takes one tick an event and sends with `topic.send`; a Quix Streams app maps
 its dataframe; a hand-written loop awaits aiokafka's `getmany` and sends each prediction. All
 restore their partitions as the worker does, with the same models, and go on from the group's
 committed offsets with the clients' default settings. Bars are computed but not published, and a
-tick that is none is dropped: less work than the worker does.
+tick that is none is dropped: less work than the worker does. `echo` gives each tick back as it is.
 """
 
 from __future__ import annotations
@@ -143,45 +143,53 @@ def quix_app(settings: Settings, topics: Topics) -> None:
 
 def aiokafka_loop(settings: Settings, topics: Topics) -> None:
     """`getmany`, `send`, commit."""
+    pipelines = asyncio.run(restored(settings, topics))
 
-    async def loop() -> None:
-        pipelines = await restored(settings, topics)
-        connection = client_settings(settings)
-        consumer = AIOKafkaConsumer(
-            topics.ticks.name,
-            **connection,
-            group_id=settings.consumer_group,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-        )
-        producer = AIOKafkaProducer(**connection, acks="all")
-        await consumer.start()
-        await producer.start()
-        while True:
-            fetched = await consumer.getmany(timeout_ms=100, max_records=1024)
-            sends = []
-            for tp, records in fetched.items():
-                given = pipelines[tp.partition].process(records)
-                sends += [
-                    await producer.send(
-                        topics.predictions.name,
-                        encode_prediction(item),
-                        item.symbol.encode(),
-                        tp.partition,
-                    )
-                    for item in given.predictions
-                ]
-            await asyncio.gather(*sends)
-            if sends:
-                await consumer.commit()
+    def answer(partition: int, records: Sequence[Any]) -> list[tuple[bytes, bytes]]:
+        given = pipelines[partition].process(records)
+        return [(item.symbol.encode(), encode_prediction(item)) for item in given.predictions]
 
-    asyncio.run(loop())
+    asyncio.run(_loop(settings, topics, answer))
+
+
+def echo(settings: Settings, topics: Topics) -> None:
+    """Each tick's own bytes: what Kafka, the machine and the clients take without any work."""
+    asyncio.run(_loop(settings, topics, lambda _, records: [(r.key, r.value) for r in records]))
+
+
+async def _loop(
+    settings: Settings,
+    topics: Topics,
+    answer: Callable[[int, Sequence[Any]], list[tuple[bytes, bytes]]],
+) -> None:
+    connection = client_settings(settings)
+    consumer = AIOKafkaConsumer(
+        topics.ticks.name,
+        **connection,
+        group_id=settings.consumer_group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    producer = AIOKafkaProducer(**connection, acks="all")
+    await consumer.start()
+    await producer.start()
+    while True:
+        fetched = await consumer.getmany(timeout_ms=100, max_records=1024)
+        sends = [
+            await producer.send(topics.predictions.name, value, key, tp.partition)
+            for tp, records in fetched.items()
+            for key, value in answer(tp.partition, records)
+        ]
+        await asyncio.gather(*sends)
+        if sends:
+            await consumer.commit()
 
 
 SIDES: dict[str, Callable[[Settings, Topics], None]] = {
     "faust": faust_agent,
     "quix": quix_app,
     "aiokafka": aiokafka_loop,
+    "echo": echo,
 }
 
 

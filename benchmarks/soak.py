@@ -29,6 +29,7 @@ from world import (
     WORKER,
     Process,
     broker_of_choice,
+    last_retrain,
     length,
     live_ticks,
     month_ticks,
@@ -86,7 +87,6 @@ class Memory:
 async def watch(worker: Process, settings: Settings, memory: Memory) -> None:
     """Look once a second, until cancelled."""
     process = psutil.Process(worker.pid)
-    url = f"http://{settings.web_host}:{settings.web_port}/status"
     began = time.perf_counter()
     last = None
     async with aiohttp.ClientSession() as session:
@@ -100,8 +100,7 @@ async def watch(worker: Process, settings: Settings, memory: Memory) -> None:
             memory.second.append(now)
             memory.worker_mib.append(process.memory_info().rss / 2**20)
             memory.pool_mib.append(sum(children) / 2**20)
-            async with session.get(url) as response:
-                event = (await response.json())["last_retrain"]
+            event = await last_retrain(session, settings)
             if event is not None and event["cycle"] != last:
                 last = event["cycle"]
                 memory.retrains.append((now - event["duration_seconds"], now, event["state"]))

@@ -8,7 +8,7 @@ from stream_app.app import Worker, run_worker
 from stream_app.commands.options import log_to_stderr
 from stream_app.settings import load_settings
 from stream_app.training import TrainedModel, TrainingJob, run_job
-from stream_app.training_process import ready
+from stream_app.training_process import import_trainers
 
 
 async def _in_thread(job: TrainingJob) -> TrainedModel:
@@ -18,7 +18,7 @@ async def _in_thread(job: TrainingJob) -> TrainedModel:
 def main() -> None:
     settings = load_settings()
     log_to_stderr(settings.log_level)
-    ready()
+    import_trainers()
     made = Worker.__init__
 
     def with_threads(self: Worker, *args: object, **kwargs: object) -> None:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 import numpy as np
 import orjson
 import yaml
@@ -32,11 +33,12 @@ from stream_app.features import BarColumns
 from stream_app.feed.files import read_ticks
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import connected_producer, produce
+from stream_app.manifest import TrainedSet
 from stream_app.pipeline import Answer, PartitionPipeline
 from stream_app.pool import TrainingPool
 from stream_app.publisher import Publisher
 from stream_app.reader import open_reader, read_range
-from stream_app.registry import Registry, TrainedSet
+from stream_app.registry import Registry
 from stream_app.retraining import model_settings
 from stream_app.schemas import Source, Tick
 from stream_app.settings import MODEL_NAMES, Settings, load_settings
@@ -377,6 +379,12 @@ def running(command: Sequence[str], settings: Settings, log: Path) -> Iterator[P
         yield process
     finally:
         process.end()
+
+
+async def last_retrain(session: aiohttp.ClientSession, settings: Settings) -> Any:
+    """The worker's last retrain event, as its /status tells it; None before the first."""
+    async with session.get(f"http://{settings.web_host}:{settings.web_port}/status") as response:
+        return (await response.json())["last_retrain"]
 
 
 async def until_answered(settings: Settings, topics: Topics, count: int, worker: Process) -> None:

@@ -9,12 +9,11 @@ refused in, so it stays behind the ticks of its symbol that were there first, an
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -23,15 +22,14 @@ from stream_app.codec import decode_tick
 from stream_app.connection import client_settings, end_offset, wait_until_reachable
 from stream_app.errors import BrokerError
 from stream_app.feed.producer import connected_producer
+from stream_app.letter import Filter, Letter, read_letter
 from stream_app.reader import open_reader, read_range
-from stream_app.schemas import Rejection, Source
+from stream_app.schemas import Rejection
 from stream_app.settings import Settings
 from stream_app.topics import Topics, load_topics, require_topics
 
 REPLAYED_FROM: Final = "replayed_from"
 """Header of a re-fed record: `topic-partition-offset` of its letter."""
-UNKNOWN_REASON: Final = "unknown"
-"""Stands for the reason of a record that has no such header: not a letter of this system."""
 _REACH_TIMEOUT_S: Final = 10.0
 _ACK_TIMEOUT_S: Final = 60.0
 """An idempotent producer would try for ever."""
@@ -45,67 +43,6 @@ VERDICTS: Final[dict[Verdict, str]] = {
     "foreign": "without the headers that say which tick it was",
     "refused_again": "would be refused again with the settings as they are",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
-    """A record of the dead-letter topic."""
-
-    partition: int
-    offset: int
-    written_ms: int
-    """When the letter was written, epoch milliseconds."""
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
-
-    def header(self, name: str) -> str | None:
-        """A header as text; None when it is absent."""
-        for known, value in self.headers:
-            if known == name:
-                return value.decode(errors="replace")
-        return None
-
-    @property
-    def reason(self) -> str:
-        """The code from codec.REASONS."""
-        return self.header("reason") or UNKNOWN_REASON
-
-    @property
-    def detail(self) -> str:
-        """Which field, which value."""
-        return self.header("detail") or ""
-
-    @property
-    def timestamp_ms(self) -> int | None:
-        """The refused record's Kafka timestamp, epoch milliseconds."""
-        return _number(self.header("timestamp"))
-
-    @property
-    def source(self) -> Source | None:
-        """The refused record; None when the headers do not say."""
-        topic = self.header("topic")
-        partition, offset = _number(self.header("partition")), _number(self.header("offset"))
-        if topic is None or partition is None or offset is None:
-            return None
-        return Source(topic=topic, partition=partition, offset=offset)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """Which letters are meant."""
-
-    reasons: Collection[str] = ()
-    """Empty for every reason."""
-    partition: int | None = None
-    first: int = 0
-    """The first offset among the dead letters, of each partition."""
-    last: int | None = None
-    """The last offset, itself included; None for the end."""
-
-    def takes(self, letter: Letter) -> bool:
-        """Whether the letter's reason is meant; the rest is a matter of where to read."""
-        return not self.reasons or letter.reason in self.reasons
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +106,7 @@ class DeadLetters:
         """One letter, or None when there is none at that offset."""
         tp = TopicPartition(self.topic, partition)
         async for record in read_range(self._consumer, tp, offset, offset + 1):
-            return _letter(record)
+            return read_letter(record)
         return None
 
     async def ends(self, wanted: Filter) -> dict[int, int]:
@@ -275,7 +212,7 @@ class DeadLetters:
     async def _read(self, wanted: Filter, partition: int, end: int) -> AsyncIterator[Letter]:
         tp = TopicPartition(self.topic, partition)
         async for record in read_range(self._consumer, tp, wanted.first, end):
-            letter = _letter(record)
+            letter = read_letter(record)
             if wanted.takes(letter):
                 yield letter
 
@@ -296,21 +233,6 @@ async def open_dead_letters(settings: Settings) -> AsyncIterator[DeadLetters]:
         yield DeadLetters(consumer, settings, topics)
 
 
-def _letter(record: Any) -> Letter:
-    return Letter(
-        partition=record.partition,
-        offset=record.offset,
-        written_ms=record.timestamp,
-        key=record.key,
-        value=record.value,
-        headers=tuple((name, value or b"") for name, value in record.headers),
-    )
-
-
 def _partition(letter: Letter) -> int:
     assert letter.source is not None  # noqa: S101 - the judge lets no other through
     return letter.source.partition
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and re.fullmatch("[0-9]{1,18}", text) else None

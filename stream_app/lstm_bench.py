@@ -16,7 +16,7 @@ from stream_app.models.lstm import LSTMForecaster, load_lstm
 from stream_app.models.lstm_weights import Weights, read_weights
 from stream_app.settings import Settings
 from stream_app.training import prepare, serve
-from stream_app.training_process import ready
+from stream_app.training_process import import_trainers
 
 HOUR_MS: Final = 3_600_000
 
@@ -110,7 +110,7 @@ def measure(
     longest = max((variant.settings for variant in wanted), key=lambda each: each.sequence_length)
     cut = hold_out(bars, longest)
     last_price = score(cut.data, cut.rows, np.zeros(len(cut.rows)))
-    ready()
+    import_trainers()
     rows = []
     for variant in wanted:
         on_start(variant)

@@ -1,19 +1,50 @@
-"""A version's manifest: what its artifacts are, where they come from, and that they are intact."""
+"""A version on disk: its artifacts, and the manifest that says what and whence they are."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from stream_app.disk import read_regular, reason, require_folder
+from stream_app.disk import read_regular, reason, require_folder, write_new
 from stream_app.errors import ArtifactError
-from stream_app.models.catalog import FORECASTERS
+from stream_app.models.base import ModelSettings
+from stream_app.models.catalog import FORECASTERS, LOADERS
 
+MANIFEST: Final = "manifest.json"
 MANIFEST_MAX_BYTES: Final = 1 << 20
+LIBRARIES: Final = (
+    "filterpy",
+    "lightgbm",
+    "numpy",
+    "onnx",
+    "onnxmltools",
+    "onnxruntime",
+    "scikit-learn",
+    "skl2onnx",
+    "torch",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedSet:
+    """What a retrain hands over for one symbol."""
+
+    symbol: str
+    artifacts: Mapping[str, bytes]
+    """By model name."""
+    seconds: Mapping[str, float]
+    rows: int
+    data_from: int
+    """Event time of the first bar's opening, epoch ms."""
+    data_to: int
+    """Event time of the last tick learned from, epoch ms."""
 
 
 def file_name(model: str) -> str:
@@ -32,7 +63,7 @@ def read_manifest(folder: Path, symbol: str, version: str) -> dict[str, Any]:
     Raises:
         ArtifactError: it is absent, altered, no manifest, or of something else.
     """
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
     try:
         require_folder(folder)
         manifest = orjson.loads(read_regular(path, MANIFEST_MAX_BYTES))
@@ -72,3 +103,35 @@ def read_artifact(folder: Path, name: str, files: Mapping[str, Any]) -> bytes:
     if hashlib.sha256(artifact).hexdigest() != entry.get("sha256"):
         raise ArtifactError(f"{folder / expected}: altered, its SHA-256 is not the manifest's")
     return artifact
+
+
+def write_version(
+    folder: Path, trained: TrainedSet, settings: ModelSettings, *, version: str, now: datetime
+) -> None:
+    """Write the artifacts and the manifest of a version into an empty folder, down to the disk.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    files = {}
+    for name in LOADERS:
+        artifact = trained.artifacts[name]
+        file = file_name(name)
+        write_new(folder / file, artifact)
+        files[name] = {
+            "file": file,
+            "bytes": len(artifact),
+            "sha256": hashlib.sha256(artifact).hexdigest(),
+        }
+    manifest: dict[str, Any] = {
+        "version": version,
+        "symbol": trained.symbol,
+        "created": now.isoformat(),
+        "data": {"from": trained.data_from, "to": trained.data_to, "rows": trained.rows},
+        "seconds": dict(trained.seconds),
+        "settings": asdict(settings),
+        "libraries": {name: library_version(name) for name in LIBRARIES},
+        "files": files,
+    }
+    manifest["sha256"] = manifest_digest(manifest)
+    write_new(folder / MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from typing import Final, Self
@@ -11,7 +12,7 @@ from typing import Final, Self
 from pebble import ProcessFuture, ProcessPool
 
 from stream_app.training import TrainedModel, TrainingJob, run_job
-from stream_app.training_process import ready, start_process
+from stream_app.training_process import start_process
 
 JOBS_PER_PROCESS: Final = 24
 """Then the process is replaced: LightGBM keeps its memory (LightGBM#4239)."""
@@ -48,7 +49,7 @@ class TrainingPool:
 
         Returns at once; the future is done when a process is ready.
         """
-        return [self._pool.schedule(ready) for _ in range(self._processes)][-1]
+        return [self._pool.schedule(os.getpid) for _ in range(self._processes)][-1]
 
     async def run(self, job: TrainingJob) -> TrainedModel:
         """Run one job; other tasks go on.

@@ -6,8 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
@@ -31,16 +30,13 @@ CUT_BYTES: Final = 64 * 1024
 CUT_KEY_BYTES: Final = 1024
 CUT_HEADER_BYTES: Final = 200
 
-Headers = Sequence[tuple[str, bytes]]
 
-
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One record to send."""
 
     key: bytes | None
     value: bytes | None
-    headers: Headers = ()
+    headers: list[tuple[str, bytes]]
 
 
 class Publisher:
@@ -84,13 +80,13 @@ class Publisher:
             (
                 self._topics.predictions.name,
                 [
-                    Message(item.symbol.encode(), encode_prediction(item))
+                    Message(item.symbol.encode(), encode_prediction(item), [])
                     for item in answer.predictions
                 ],
             ),
             (
                 self._topics.bars.name,
-                [Message(item.symbol.encode(), encode_bar(item)) for item in answer.bars],
+                [Message(item.symbol.encode(), encode_bar(item), []) for item in answer.bars],
             ),
             (self._topics.dead_letters.name, [_dead_letter(item) for item in answer.dead_letters]),
         ]
@@ -99,7 +95,7 @@ class Publisher:
 
     async def publish_event(self, event: RetrainEvent) -> None:
         """Send a retrain event; returns once it is acknowledged."""
-        message = Message(event.worker.encode(), encode_retrain_event(event))
+        message = Message(event.worker.encode(), encode_retrain_event(event), [])
         await self._send(self._topics.retrain_events.name, 0, [message])
 
     async def _send(self, topic: str, partition: int, messages: Sequence[Message]) -> None:
@@ -122,19 +118,17 @@ class Publisher:
 
     def _pack(self, messages: Iterable[Message]) -> list[Any]:
         batches = [self._producer.create_batch()]
-        for message in messages:
+        for key, value, headers in messages:
             fields: dict[str, Any] = {
-                "key": message.key,
-                "value": message.value,
                 "timestamp": None,
-                "headers": list(message.headers),
+                "key": key,
+                "value": value,
+                "headers": headers,
             }
             if batches[-1].append(**fields) is None:
                 batches.append(self._producer.create_batch())
                 if batches[-1].append(**fields) is None:
-                    raise ValueError(
-                        f"a message of {len(message.value or b'')} bytes fits no batch"
-                    )
+                    raise ValueError(f"a message of {len(value or b'')} bytes fits no batch")
         return batches
 
 

@@ -20,10 +20,8 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
-from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -43,10 +41,10 @@ from stream_app.ensemble import ModelSet
 from stream_app.errors import ArtifactError
 from stream_app.manifest import (
     MANIFEST_MAX_BYTES,
-    file_name,
-    manifest_digest,
+    TrainedSet,
     read_artifact,
     read_manifest,
+    write_version,
 )
 from stream_app.models.base import ModelSettings
 from stream_app.models.catalog import LOADERS
@@ -61,32 +59,6 @@ STALE_S: Final = 3600.0
 """What a writer has left unfinished for longer is of one that was killed; writing takes seconds."""
 MOVE_TRIES: Final = 3
 """For a version that another worker publishes or removes at the same moment."""
-LIBRARIES: Final = (
-    "filterpy",
-    "lightgbm",
-    "numpy",
-    "onnx",
-    "onnxmltools",
-    "onnxruntime",
-    "scikit-learn",
-    "skl2onnx",
-    "torch",
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainedSet:
-    """What a retrain hands over for one symbol."""
-
-    symbol: str
-    artifacts: Mapping[str, bytes]
-    """By model name."""
-    seconds: Mapping[str, float]
-    rows: int
-    data_from: int
-    """Event time of the first bar's opening, epoch ms."""
-    data_to: int
-    """Event time of the last tick learned from, epoch ms."""
 
 
 class Registry:
@@ -113,7 +85,7 @@ class Registry:
             require_folder(folder)
             _remove_stale(folder)
             staging.mkdir()
-            self._write_version(staging, trained, version, now)
+            write_version(staging, trained, self._settings, version=version, now=now)
             models = self._load(staging, trained.symbol, version)
             models = self._move_in(staging, folder, trained.symbol, models)
             write_new(champion, orjson.dumps({"version": version}))
@@ -255,32 +227,6 @@ class Registry:
         name = quote(symbol, safe="")
         small = sum(1 << at for at, letter in enumerate(symbol) if letter.islower())
         return self._root / (f"{name}~{small:x}" if small else name)
-
-    def _write_version(
-        self, folder: Path, trained: TrainedSet, version: str, now: datetime
-    ) -> None:
-        files = {}
-        for name in LOADERS:
-            artifact = trained.artifacts[name]
-            file = file_name(name)
-            write_new(folder / file, artifact)
-            files[name] = {
-                "file": file,
-                "bytes": len(artifact),
-                "sha256": hashlib.sha256(artifact).hexdigest(),
-            }
-        manifest: dict[str, Any] = {
-            "version": version,
-            "symbol": trained.symbol,
-            "created": now.isoformat(),
-            "data": {"from": trained.data_from, "to": trained.data_to, "rows": trained.rows},
-            "seconds": dict(trained.seconds),
-            "settings": asdict(self._settings),
-            "libraries": {name: library_version(name) for name in LIBRARIES},
-            "files": files,
-        }
-        manifest["sha256"] = manifest_digest(manifest)
-        write_new(folder / "manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
 
     @staticmethod
     def _prune(folder: Path, *, keep: str) -> None:

@@ -10,19 +10,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from stream_app.errors import ArtifactError, StreamAppError
 from stream_app.features import BarColumns
+from stream_app.manifest import TrainedSet
 from stream_app.metrics import RETRAIN_SECONDS, RETRAINS
 from stream_app.models.base import ModelSettings
 from stream_app.models.lstm_weights import Weights, read_weights
 from stream_app.pool import longest_first
-from stream_app.registry import Registry, TrainedSet
+from stream_app.registry import Registry
+from stream_app.retrain_outcome import Outcome, ended_event, started_event
 from stream_app.retrain_schedule import Clock, RetrainSchedule
 from stream_app.schemas import RetrainEvent, RetrainTrigger
 from stream_app.settings import MODEL_NAMES, Settings
@@ -43,17 +43,6 @@ LAST_WORD_S: Final = 2.0
 
 
 RunJob = Callable[[TrainingJob], Coroutine[Any, Any, TrainedModel]]
-
-
-@dataclass(slots=True)
-class _Outcome:
-    """What a cycle gave for one symbol."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    rows: int = 0
-    version: str | None = None
-    failure: str | None = None
-    timed_out: bool = False
 
 
 def model_settings(settings: Settings) -> ModelSettings:
@@ -118,37 +107,41 @@ class Retrainer:
 
     async def run_cycle(self, trigger: RetrainTrigger, pipelines: Sequence[SymbolPipeline]) -> None:
         """Retrain the symbols, promote each complete set, publish what happened."""
-        started = self._clock.monotonic()
+        began = self._clock.monotonic()
         snapshots = {item.symbol: item.window.columns() for item in pipelines}
-        event = self._event(trigger, snapshots)
+        started = started_event(
+            trigger,
+            snapshots,
+            at=self._clock.now(),
+            target_s=self._settings.retrain_target_seconds,
+            worker=self._worker,
+        )
         self._schedule.begun(trigger, {name: len(bars) for name, bars in snapshots.items()})
         logger.info("Starting model retraining (all 4 models including LSTM)...")
-        await self._tell(event)
+        await self._tell(started)
         deadline = asyncio.get_running_loop().time() + self._settings.retrain_deadline_seconds
+
+        def ended(outcomes: Mapping[str, Outcome]) -> RetrainEvent:
+            return ended_event(
+                started,
+                outcomes,
+                at=self._clock.now(),
+                duration_s=self._clock.monotonic() - began,
+            )
+
         try:
             outcomes = await asyncio.gather(
                 *(self._retrain(item, snapshots[item.symbol], deadline) for item in pipelines)
             )
         except asyncio.CancelledError:
-            await self._cut_off(event, self._clock.monotonic() - started)
+            stopped = Outcome(failure="the worker was stopped")
+            await self._last_word(ended(dict.fromkeys(snapshots, stopped)))
             raise
-        ended = self._conclude(
-            event,
-            dict(zip(snapshots, outcomes, strict=True)),
-            self._clock.monotonic() - started,
-        )
-        self.training_history.append(ended)
-        await self._tell(ended)
+        event = ended(dict(zip(snapshots, outcomes, strict=True)))
+        self._note(event)
+        await self._tell(event)
 
-    async def _cut_off(self, started: RetrainEvent, duration: float) -> None:
-        ended = replace(
-            started,
-            state="failed",
-            timestamp=self._clock.now().isoformat(timespec="milliseconds"),
-            duration_seconds=round(duration, 3),
-            lstm_included=False,
-            reasons=("the worker was stopped",),
-        )
+    async def _last_word(self, ended: RetrainEvent) -> None:
         with contextlib.suppress(TimeoutError):  # the broker may be away
             async with asyncio.timeout(LAST_WORD_S):
                 await self._tell(ended)
@@ -160,28 +153,11 @@ class Retrainer:
         except Exception as error:  # noqa: BLE001 - whatever the broker refuses it for
             logger.error("retrain event %s of cycle %s: %s", event.state, event.cycle, error)
 
-    def _event(self, trigger: RetrainTrigger, snapshots: Mapping[str, BarColumns]) -> RetrainEvent:
-        return RetrainEvent(
-            cycle=uuid.uuid4().hex[:12],
-            state="started",
-            trigger=trigger,
-            timestamp=self._clock.now().isoformat(timespec="milliseconds"),
-            duration_seconds=0.0,
-            lstm_included=True,
-            target_seconds=self._settings.retrain_target_seconds,
-            exceeded=False,
-            rows=0,
-            data_from=min(int(bars.ts_open[0]) for bars in snapshots.values()),
-            data_to=max(int(bars.ts_last[-1]) for bars in snapshots.values()),
-            symbols=tuple(snapshots),
-            worker=self._worker,
-        )
-
     async def _retrain(
         self, pipeline: SymbolPipeline, bars: BarColumns, deadline: float
-    ) -> _Outcome:
+    ) -> Outcome:
         """Train one symbol's four models and promote them, or say why not. Never raises."""
-        outcome = _Outcome()
+        outcome = Outcome()
         try:
             async with asyncio.timeout_at(deadline):
                 start = await self._start_of_lstm(pipeline)
@@ -258,36 +234,16 @@ class Retrainer:
             }
         return {name: task.result() for name, task in tasks.items()}
 
-    def _conclude(
-        self, started: RetrainEvent, outcomes: Mapping[str, _Outcome], duration: float
-    ) -> RetrainEvent:
-        failures = [item for item in outcomes.values() if item.failure]
-        target = self._settings.retrain_target_seconds
-        ended = replace(
-            started,
-            state="succeeded"
-            if not failures
-            else "timed_out"
-            if any(item.timed_out for item in failures)
-            else "failed",
-            timestamp=self._clock.now().isoformat(timespec="milliseconds"),
-            duration_seconds=round(duration, 3),
-            model_seconds={
-                name: round(sum(item.seconds.get(name, 0.0) for item in outcomes.values()), 3)
-                for name in MODEL_NAMES
-            },
-            lstm_included=all("lstm" in item.seconds for item in outcomes.values()),
-            exceeded=duration > target,
-            rows=sum(item.rows for item in outcomes.values()),
-            versions={symbol: item.version for symbol, item in outcomes.items() if item.version},
-            reasons=tuple(item.failure for item in failures if item.failure),
-        )
-        RETRAIN_SECONDS.set(duration)
+    def _note(self, ended: RetrainEvent) -> None:
+        """Keep the end of a cycle in the history, the metrics and the log."""
+        self.training_history.append(ended)
+        RETRAIN_SECONDS.set(ended.duration_seconds)
         RETRAINS.labels(ended.state).inc()
         for failure in ended.reasons:
             logger.error("Retraining failed, the serving models go on: %s", failure)
-        if not failures:
-            logger.info("Retraining completed in %.1fs (all 4 models)", duration)
+        if not ended.reasons:
+            logger.info("Retraining completed in %.1fs (all 4 models)", ended.duration_seconds)
         if ended.exceeded:
-            logger.warning("Training took %.1fs (target: %gs)", duration, target)
-        return ended
+            logger.warning(
+                "Training took %.1fs (target: %gs)", ended.duration_seconds, ended.target_seconds
+            )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from typing import Any, Final
 
 from aiokafka import TopicPartition
@@ -125,8 +126,9 @@ class TickService:
         metrics.BARS.inc(len(answer.bars))
         metrics.LATE.inc(answer.late)
         metrics.DUPLICATES.inc(answer.duplicates)
-        for letter in answer.dead_letters:
-            metrics.DEAD_LETTERS.labels(letter.rejection.reason).inc()
+        reasons = Counter(letter.rejection.reason for letter in answer.dead_letters)
+        for reason, count in reasons.items():
+            metrics.DEAD_LETTERS.labels(reason).inc(count)
         self._flood.note(len(batch.records), len(answer.dead_letters))
 
     async def watch_lag(self) -> None:

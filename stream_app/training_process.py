@@ -68,16 +68,11 @@ def _end_with(sentinel: int) -> None:
     os._exit(1)
 
 
-def ready() -> int:
-    """Import what training needs, so that the first job does not wait for it.
-
-    Returns:
-        The process id.
-    """
+def import_trainers() -> None:
+    """Import what training needs, so that the first job does not wait for it: some seconds."""
     for name in TRAINERS:
         importlib.import_module(name)
     forest_class()
-    return os.getpid()
 
 
 def start_process() -> None:
@@ -85,4 +80,4 @@ def start_process() -> None:
     in the middle of a retrain too.
     """
     initialise_process()
-    ready()
+    import_trainers()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from itertools import product
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord
@@ -20,6 +20,11 @@ from faust.types import TP, ConsumerMessage, Message
 from mode.utils.futures import notify
 
 from stream_app.connection import FETCH_MAX_WAIT_MS
+
+AHEAD: Final = 4
+"""Batches that may wait for the agent when more are fetched. Faust's own bound, 4,096 events, would
+take a backlog of a million ticks into memory."""
+_LOOK_AGAIN_S: Final = 1.0
 
 
 class Batch:
@@ -61,10 +66,21 @@ class Ledger:
     def __init__(self) -> None:
         self._handed_out: dict[TP, deque[Batch]] = {}
         self._committable: dict[TP, int] = {}
+        self._unfinished: set[Batch] = set()
 
     def hand_out(self, batch: Batch) -> None:
         """A batch goes to the agent."""
         self._handed_out.setdefault(batch.tp, deque()).append(batch)
+        self._unfinished.add(batch)
+
+    def take_back(self, batch: Batch) -> None:
+        """The agent is through with a batch, answered or not."""
+        self._unfinished.discard(batch)
+
+    @property
+    def waiting(self) -> int:
+        """How many batches the agent has not come to, or is at."""
+        return len(self._unfinished)
 
     def committable(self, tp: TP) -> int | None:
         """The offset after the last batch before which all are answered; None if there is none.
@@ -83,7 +99,7 @@ class Ledger:
     def forget(self, tps: Iterable[TP]) -> None:
         """The partitions are gone, or will be read again from their committed offset."""
         for tp in tps:
-            self._handed_out.pop(tp, None)
+            self._unfinished.difference_update(self._handed_out.pop(tp, ()))
             self._committable.pop(tp, None)
 
 
@@ -111,6 +127,8 @@ class BatchConsumer(driver.Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - faust's signature
         """Yield the fetched records as batches, the partitions in turn."""
+        if self.ledger.waiting > AHEAD:
+            await self._wait_for_ack(_LOOK_AGAIN_S)
         records, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         if records is None or self.should_stop:
@@ -165,6 +183,7 @@ class BatchConsumer(driver.Consumer):
     def ack(self, message: Message) -> bool:
         """The agent has left the loop's body for this event; says nothing of its success."""
         message.acked = True
+        self.ledger.take_back(cast(Batch, message.value))
         self._unacked_messages.discard(message)
         notify(self._waiting_for_ack)
         return True

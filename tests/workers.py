@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -115,14 +115,21 @@ async def feed(settings: Settings, ticks: list[Tick]) -> None:
         )
 
 
+async def read_on(
+    settings: Settings, topic: TopicSpec, positions: dict[int, int]
+) -> AsyncIterator[Record]:
+    """What a topic holds now beyond the positions, which are moved on."""
+    async with open_reader(client_settings(settings)) as consumer:
+        for number in range(topic.partitions):
+            tp = TopicPartition(topic.name, number)
+            async for record in read_range(consumer, tp, positions.get(number, 0), None):
+                positions[number] = record.offset + 1
+                yield record
+
+
 async def read_all(settings: Settings, topic: TopicSpec) -> list[Record]:
     """What a topic holds now."""
-    async with open_reader(client_settings(settings)) as consumer:
-        return [
-            record
-            for number in range(topic.partitions)
-            async for record in read_range(consumer, TopicPartition(topic.name, number), 0, None)
-        ]
+    return [record async for record in read_on(settings, topic, {})]
 
 
 async def read_while(
@@ -133,18 +140,13 @@ async def read_while(
     Fails when the worker has ended.
     """
     messages: list[Any] = []
-    positions = dict.fromkeys(range(topic.partitions), 0)
+    positions: dict[int, int] = {}
     last = time.monotonic()
     while lacking(messages) and time.monotonic() - last < DEADLINE_S:
         assert worker.process.poll() is None, worker.text()
-        before = len(messages)
-        async with open_reader(client_settings(worker.settings)) as consumer:
-            for number, position in positions.items():
-                tp = TopicPartition(topic.name, number)
-                async for record in read_range(consumer, tp, position, None):
-                    messages.append(orjson.loads(record.value or b""))
-                    positions[number] = record.offset + 1
-        if len(messages) > before:
+        records = [record async for record in read_on(worker.settings, topic, positions)]
+        messages += [orjson.loads(record.value or b"") for record in records]
+        if records:
             last = time.monotonic()
         await asyncio.sleep(0.2)
     return messages

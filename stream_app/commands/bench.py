@@ -19,13 +19,7 @@ if TYPE_CHECKING:
     from stream_app.lstm_bench import Comparison
 
 
-@click.group(
-    epilog="""\b
-Examples:
-  stream-app bench lstm
-  stream-app bench lstm --data prices.csv.gz --json
-"""
-)
+@click.group(epilog="\b\nExample:\n  stream-app bench lstm")
 def bench() -> None:
     """Measure on your own data and machine. Writes nothing."""
 

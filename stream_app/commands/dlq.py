@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import re
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import click
-import orjson
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from stream_app.codec import REASONS
+from stream_app.commands.dlq_view import (
+    content,
+    described,
+    letter_lines,
+    listing_table,
+    print_json,
+)
 from stream_app.commands.options import config_option, json_option, log_to_stderr
 from stream_app.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from stream_app.dead_letters import Filter, Letter, Listing, Plan
-
-_DUMP_COLUMNS: Final = 16
-_NOT_FOR_TERMINALS: Final = re.compile("[\x7f-\x9f]")
-"""What orjson leaves as it is although terminals may act on it."""
+    from stream_app.dead_letters import Listing, Plan
+    from stream_app.letter import Filter, Letter
 
 reason_option = click.option(
     "--reason",
@@ -104,12 +101,12 @@ def list_letters(
     listing = asyncio.run(_list(settings, wanted, newest))
     if as_json:
         total = sum(listing.counts.values())
-        letters = [_described(letter) for letter in listing.letters]
-        _print_json({"total": total, "counts": listing.counts, "letters": letters})
+        letters = [described(letter) for letter in listing.letters]
+        print_json({"total": total, "counts": listing.counts, "letters": letters})
     elif not listing.letters:
         click.echo("There is no such dead letter.")
     else:
-        Console().print(_table(listing))
+        Console().print(listing_table(listing))
 
 
 @dlq.command(epilog="\b\nExample:\n  stream-app dlq show 2 1041")
@@ -128,9 +125,9 @@ def show(partition: int, offset: int, config: Path | None, as_json: bool) -> Non
     _check_partition(settings, partition)
     letter = asyncio.run(_show(settings, partition, offset))
     if as_json:
-        _print_json(_described(letter) | _content(letter))
+        print_json(described(letter) | content(letter))
         return
-    for line in _shown(letter):
+    for line in letter_lines(letter):
         click.echo(line)
 
 
@@ -186,7 +183,7 @@ def replay(
 
     plan, sent = asyncio.run(_replay(settings, wanted, send_all, agreed))
     if as_json:
-        _print_json({"dry_run": dry_run, "sent": sent, "to_send": plan.to_send, **plan.counts})
+        print_json({"dry_run": dry_run, "sent": sent, "to_send": plan.to_send, **plan.counts})
     elif dry_run:
         click.echo(f"{_letters(plan.to_send)} would be sent")
     else:
@@ -196,7 +193,7 @@ def replay(
 def _filter(
     reasons: tuple[str, ...], partition: int | None, first: int, last: int | None
 ) -> Filter:
-    from stream_app.dead_letters import Filter
+    from stream_app.letter import Filter
 
     return Filter(reasons=frozenset(reasons), partition=partition, first=first, last=last)
 
@@ -209,7 +206,8 @@ async def _list(settings: Settings, wanted: Filter, newest: int) -> Listing:
 
 
 async def _show(settings: Settings, partition: int, offset: int) -> Letter:
-    from stream_app.dead_letters import Filter, open_dead_letters
+    from stream_app.dead_letters import open_dead_letters
+    from stream_app.letter import Filter
 
     async with open_dead_letters(settings) as letters:
         found = await letters.letter(partition, offset)
@@ -264,116 +262,3 @@ def _confirmed(plan: Plan) -> bool:
         if click.confirm(question, err=True):
             return True
     raise click.ClickException("not confirmed, so nothing was sent; --yes confirms")
-
-
-def _table(listing: Listing) -> Table:
-    total = sum(listing.counts.values())
-    shown = ", ".join(f"{reason} {count:,}" for reason, count in listing.counts.items())
-    title = f"The last {len(listing.letters):,} of {total:,} dead letters: {printable(shown)}"
-    table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD)
-    for name in ("partition", "offset"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("written (UTC)", no_wrap=True)
-    table.add_column("reason", no_wrap=True)
-    table.add_column("detail", overflow="fold")
-    table.add_column("tick's offset", justify="right", overflow="fold")
-    for letter in listing.letters:
-        source = letter.source
-        again = letter.header("replayed_from")
-        detail = letter.detail if again is None else f"{letter.detail} (replayed from {again})"
-        cells = (
-            str(letter.partition),
-            str(letter.offset),
-            _utc(letter.written_ms)[:19].replace("T", " "),
-            letter.reason,
-            detail,
-            "" if source is None else str(source.offset),
-        )
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    return table
-
-
-def _shown(letter: Letter) -> Iterator[str]:
-    yield f"partition {letter.partition}, offset {letter.offset}, {_utc(letter.written_ms)}"
-    if letter.reason in REASONS:
-        yield f"{letter.reason}: {REASONS[letter.reason]}"
-    yield ""
-    yield "headers"
-    for name, value in letter.headers:
-        yield f"  {printable(name)}: {printable(value.decode(errors='replace'))}"
-    for name, content in (("key", letter.key), ("value", letter.value)):
-        yield ""
-        if content is None:
-            yield f"{name}: none"
-            continue
-        text = _text(content)
-        yield f"{name}: {len(content):,} bytes{'' if text is not None else ', not UTF-8'}"
-        if text is not None:
-            yield from (f"  {printable(line)}" for line in text.split("\n"))
-        else:
-            yield from hex_dump(content)
-
-
-def printable(text: str) -> str:
-    """Text that a terminal shows and does nothing else with: the rest is escaped."""
-    if text.isprintable():
-        return text
-    return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
-    )
-
-
-def hex_dump(content: bytes) -> Iterator[str]:
-    """Offset, sixteen bytes in hexadecimal, and as ASCII where they are."""
-    for at in range(0, len(content), _DUMP_COLUMNS):
-        row = content[at : at + _DUMP_COLUMNS]
-        ascii_ = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in row)
-        yield f"  {at:08x}  {row.hex(' '):<{3 * _DUMP_COLUMNS - 1}}  {ascii_}"
-
-
-def _described(letter: Letter) -> dict[str, Any]:
-    return {
-        "partition": letter.partition,
-        "offset": letter.offset,
-        "written": _utc(letter.written_ms),
-        "reason": letter.reason,
-        "detail": letter.detail,
-        "source": letter.source,
-        "timestamp": letter.timestamp_ms,
-        "cut": letter.header("cut"),
-        "replayed_from": letter.header("replayed_from"),
-        "key": None if letter.key is None else _text(letter.key),
-        "value_bytes": None if letter.value is None else len(letter.value),
-    }
-
-
-def _content(letter: Letter) -> dict[str, Any]:
-    return {
-        "headers": {name: value.decode(errors="replace") for name, value in letter.headers},
-        "key_base64": _base64(letter.key),
-        "value": None if letter.value is None else _text(letter.value),
-        "value_base64": _base64(letter.value),
-    }
-
-
-def _text(content: bytes) -> str | None:
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        return None
-
-
-def _base64(content: bytes | None) -> str | None:
-    return None if content is None else base64.b64encode(content).decode()
-
-
-def _utc(ms: int) -> str:
-    if not 0 <= ms <= 253_402_300_799_000:  # the year 9999
-        return f"{ms} ms"
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
-
-
-def _print_json(value: Any) -> None:
-    """One line of JSON without anything that a terminal would act on."""
-    text = orjson.dumps(value).decode()
-    click.echo(_NOT_FOR_TERMINALS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))

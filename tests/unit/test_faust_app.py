@@ -14,7 +14,7 @@ from faust.types import TP
 from stream_app.agents.ticks import add_ticks_agent
 from stream_app.app import build_faust_app
 from stream_app.topics import load_topics
-from stream_app.transport import Batch, BatchConsumer, Ledger, Transport
+from stream_app.transport import AHEAD, Batch, BatchConsumer, Ledger, Transport
 from tests.builders import settings
 
 
@@ -121,3 +121,33 @@ async def test_the_last_commit_is_not_left_to_one_that_is_under_way(
     under_way.set_result(None)
     await last
     assert len(commits) == 1
+
+
+async def test_no_more_is_fetched_while_batches_wait_for_the_agent(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetches = []
+
+    async def fetch(self: Any, timeout: float) -> tuple[None, None]:
+        fetches.append(timeout)
+        return None, None
+
+    monkeypatch.setattr(BatchConsumer, "_wait_next_records", fetch)
+    consumer.app, consumer.loop = SimpleNamespace(), asyncio.get_running_loop()
+    consumer.app.consumer_generation_id = 1
+    record: Any = SimpleNamespace(offset=0)
+    batches = [Batch(TICKS, (record,)) for _ in range(AHEAD + 1)]
+    for batch in batches:
+        consumer.ledger.hand_out(batch)
+
+    async def fetch_once() -> None:
+        async for _ in consumer.getmany(1.0):
+            pass
+
+    waiting = asyncio.create_task(fetch_once())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not fetches
+    consumer.ack(Message(batches[0]))
+    await waiting
+    assert fetches == [1.0]

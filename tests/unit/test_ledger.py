@@ -89,3 +89,25 @@ def test_the_committable_offset_never_passes_an_unanswered_batch(
             assert committable is None or committable <= unanswered[0]
         else:
             assert committable == batches[-1].last_offset + 1
+
+
+def test_a_batch_waits_until_the_agent_is_through_with_it_answered_or_not() -> None:
+    ledger = Ledger()
+    one, two = batch(0, 9), batch(10, 19)
+    ledger.hand_out(one)
+    ledger.hand_out(two)
+    assert ledger.waiting == 2
+    one.answered()
+    ledger.take_back(one)
+    assert ledger.waiting == 1
+    ledger.take_back(two)
+    assert ledger.waiting == 0
+
+
+def test_batches_of_a_partition_that_is_gone_wait_no_longer() -> None:
+    ledger = Ledger()
+    other = TP("market.ticks.v1", 1)
+    ledger.hand_out(batch(0, 9))
+    ledger.hand_out(batch(0, 9, other))
+    ledger.forget([TICKS])
+    assert ledger.waiting == 1

@@ -10,9 +10,9 @@ import orjson
 import pytest
 
 from stream_app.errors import ArtifactError
-from stream_app.manifest import manifest_digest
+from stream_app.manifest import TrainedSet, manifest_digest
 from stream_app.models.catalog import FORECASTERS
-from stream_app.registry import KEPT_VERSIONS, Registry, TrainedSet
+from stream_app.registry import KEPT_VERSIONS, Registry
 from stream_app.retraining import model_settings
 from tests.builders import TrainedArtifacts, settings
 

@@ -29,8 +29,9 @@ from stream_app import registry as module
 from stream_app.codec import SYMBOL_PATTERN
 from stream_app.disk import write_new
 from stream_app.errors import ArtifactError
+from stream_app.manifest import TrainedSet
 from stream_app.models.catalog import FORECASTERS
-from stream_app.registry import STALE_S, Registry, TrainedSet
+from stream_app.registry import STALE_S, Registry
 from stream_app.retraining import model_settings
 from tests.builders import TrainedArtifacts, settings
 

@@ -1,0 +1,142 @@
+"""Dead letters as a table, as text that a terminal only shows, and as JSON."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import orjson
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from stream_app.codec import REASONS
+
+if TYPE_CHECKING:
+    from stream_app.dead_letters import Listing
+    from stream_app.letter import Letter
+
+_DUMP_COLUMNS: Final = 16
+_NOT_FOR_TERMINALS: Final = re.compile("[\x7f-\x9f]")
+"""What orjson leaves as it is although terminals may act on it."""
+
+
+def listing_table(listing: Listing) -> Table:
+    """The letters as rows, under the counts of all that there are."""
+    total = sum(listing.counts.values())
+    shown = ", ".join(f"{reason} {count:,}" for reason, count in listing.counts.items())
+    title = f"The last {len(listing.letters):,} of {total:,} dead letters: {printable(shown)}"
+    table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD)
+    for name in ("partition", "offset"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("written (UTC)", no_wrap=True)
+    table.add_column("reason", no_wrap=True)
+    table.add_column("detail", overflow="fold")
+    table.add_column("tick's offset", justify="right", overflow="fold")
+    for letter in listing.letters:
+        source = letter.source
+        again = letter.header("replayed_from")
+        detail = letter.detail if again is None else f"{letter.detail} (replayed from {again})"
+        cells = (
+            str(letter.partition),
+            str(letter.offset),
+            _utc(letter.written_ms)[:19].replace("T", " "),
+            letter.reason,
+            detail,
+            "" if source is None else str(source.offset),
+        )
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    return table
+
+
+def letter_lines(letter: Letter) -> Iterator[str]:
+    """All of a letter, its bytes as text where they are UTF-8, else as a hex dump."""
+    yield f"partition {letter.partition}, offset {letter.offset}, {_utc(letter.written_ms)}"
+    if letter.reason in REASONS:
+        yield f"{letter.reason}: {REASONS[letter.reason]}"
+    yield ""
+    yield "headers"
+    for name, value in letter.headers:
+        yield f"  {printable(name)}: {printable(value.decode(errors='replace'))}"
+    for name, held in (("key", letter.key), ("value", letter.value)):
+        yield ""
+        if held is None:
+            yield f"{name}: none"
+            continue
+        text = _text(held)
+        yield f"{name}: {len(held):,} bytes{'' if text is not None else ', not UTF-8'}"
+        if text is not None:
+            yield from (f"  {printable(line)}" for line in text.split("\n"))
+        else:
+            yield from hex_dump(held)
+
+
+def printable(text: str) -> str:
+    """Text that a terminal shows and does nothing else with: the rest is escaped."""
+    if text.isprintable():
+        return text
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
+
+
+def hex_dump(content: bytes) -> Iterator[str]:
+    """Offset, sixteen bytes in hexadecimal, and as ASCII where they are."""
+    for at in range(0, len(content), _DUMP_COLUMNS):
+        row = content[at : at + _DUMP_COLUMNS]
+        ascii_ = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in row)
+        yield f"  {at:08x}  {row.hex(' '):<{3 * _DUMP_COLUMNS - 1}}  {ascii_}"
+
+
+def described(letter: Letter) -> dict[str, Any]:
+    """For JSON: where a letter is, what was refused, and why."""
+    return {
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "written": _utc(letter.written_ms),
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "source": letter.source,
+        "timestamp": letter.timestamp_ms,
+        "cut": letter.header("cut"),
+        "replayed_from": letter.header("replayed_from"),
+        "key": None if letter.key is None else _text(letter.key),
+        "value_bytes": None if letter.value is None else len(letter.value),
+    }
+
+
+def content(letter: Letter) -> dict[str, Any]:
+    """For JSON: a letter's headers and its bytes."""
+    return {
+        "headers": {name: value.decode(errors="replace") for name, value in letter.headers},
+        "key_base64": _base64(letter.key),
+        "value": None if letter.value is None else _text(letter.value),
+        "value_base64": _base64(letter.value),
+    }
+
+
+def _text(content: bytes) -> str | None:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _base64(content: bytes | None) -> str | None:
+    return None if content is None else base64.b64encode(content).decode()
+
+
+def _utc(ms: int) -> str:
+    if not 0 <= ms <= 253_402_300_799_000:  # the year 9999
+        return f"{ms} ms"
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def print_json(value: Any) -> None:
+    """One line of JSON without anything that a terminal would act on."""
+    text = orjson.dumps(value).decode()
+    click.echo(_NOT_FOR_TERMINALS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))

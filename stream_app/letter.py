@@ -1,0 +1,90 @@
+"""A dead letter: the refused record byte for byte, and in its headers what was wrong. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stream_app.schemas import Source
+
+UNKNOWN_REASON: Final = "unknown"
+"""Stands for the reason of a record that has no such header: not a letter of this system."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A record of the dead-letter topic."""
+
+    partition: int
+    offset: int
+    written_ms: int
+    """When the letter was written, epoch milliseconds."""
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+    def header(self, name: str) -> str | None:
+        """A header as text; None when it is absent."""
+        for known, value in self.headers:
+            if known == name:
+                return value.decode(errors="replace")
+        return None
+
+    @property
+    def reason(self) -> str:
+        """The code from codec.REASONS."""
+        return self.header("reason") or UNKNOWN_REASON
+
+    @property
+    def detail(self) -> str:
+        """Which field, which value."""
+        return self.header("detail") or ""
+
+    @property
+    def timestamp_ms(self) -> int | None:
+        """The refused record's Kafka timestamp, epoch milliseconds."""
+        return _number(self.header("timestamp"))
+
+    @property
+    def source(self) -> Source | None:
+        """The refused record; None when the headers do not say."""
+        topic = self.header("topic")
+        partition, offset = _number(self.header("partition")), _number(self.header("offset"))
+        if topic is None or partition is None or offset is None:
+            return None
+        return Source(topic=topic, partition=partition, offset=offset)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which letters are meant."""
+
+    reasons: Collection[str] = ()
+    """Empty for every reason."""
+    partition: int | None = None
+    first: int = 0
+    """The first offset among the dead letters, of each partition."""
+    last: int | None = None
+    """The last offset, itself included; None for the end."""
+
+    def takes(self, letter: Letter) -> bool:
+        """Whether the letter's reason is meant; the rest is a matter of where to read."""
+        return not self.reasons or letter.reason in self.reasons
+
+
+def read_letter(record: Any) -> Letter:
+    """A record of the dead-letter topic, as aiokafka gives it."""
+    return Letter(
+        partition=record.partition,
+        offset=record.offset,
+        written_ms=record.timestamp,
+        key=record.key,
+        value=record.value,
+        headers=tuple((name, value or b"") for name, value in record.headers),
+    )
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and re.fullmatch("[0-9]{1,18}", text) else None
