@@ -2,22 +2,24 @@
 
 One Faust event costs 0.1 to 0.4 ms, more than all that is done with a tick, so an event is a
 `Batch`: consecutive records of one partition. What may be committed follows from what the agent
-says it has answered, not from Faust's acks: Faust acks an event in a `finally`, also when the
-loop's body raised, and its search for gaps in the offsets advances by one batch per commit.
+says it has answered. Faust's own acks are off: it acks an event in a `finally`, also when the
+loop's body raised, its search for gaps in the offsets advances by one batch per commit, and what is
+acked but not committed by Faust itself stays in its memory for ever.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import product
 from typing import Any, Final, cast
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP, ConsumerMessage, Message
-from mode.utils.futures import notify
+from faust.types import TP, ConsumerMessage
 
 from stream_app.connection import FETCH_MAX_WAIT_MS
 
@@ -120,6 +122,7 @@ class BatchConsumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.ledger = Ledger()
+        self._room = asyncio.Event()
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> _ConsumerThread:
@@ -128,7 +131,9 @@ class BatchConsumer(driver.Consumer):
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - faust's signature
         """Yield the fetched records as batches, the partitions in turn."""
         if self.ledger.waiting > AHEAD:
-            await self._wait_for_ack(_LOOK_AGAIN_S)
+            self._room.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._room.wait(), _LOOK_AGAIN_S)
         records, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         if records is None or self.should_stop:
@@ -180,16 +185,10 @@ class BatchConsumer(driver.Consumer):
             pass
         await self.commit()
 
-    def ack(self, message: Message) -> bool:
-        """The agent has left the loop's body for this event; says nothing of its success."""
-        message.acked = True
-        self.ledger.take_back(cast(Batch, message.value))
-        self._unacked_messages.discard(message)
-        notify(self._waiting_for_ack)
-        return True
-
-    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Gaps in the offsets need no notes: the ledger commits whole batches in order."""
+    def through(self, batch: Batch) -> None:
+        """The agent is through with a batch, answered or not. Called by the agent."""
+        self.ledger.take_back(batch)
+        self._room.set()
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         return (

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import faust
 
 from stream_app.service import TickService
 from stream_app.topics import Topics
+from stream_app.transport import BatchConsumer
 
 
 def add_ticks_agent(app: faust.App, topics: Topics, service: TickService) -> None:
     """Register the agent. It reads raw bytes: decoding, and dead letters, are the codec's."""
-    channel = app.topic(topics.ticks.name, value_serializer="raw", key_serializer="raw")
+    channel = app.topic(
+        topics.ticks.name,
+        value_serializer="raw",
+        key_serializer="raw",
+        acks=False,  # commits follow the ledger in transport.py
+    )
 
     @app.agent(channel, name="ticks", concurrency=1)
     async def ticks(stream: Any) -> None:
         async for batch in stream:
             await service.answer(batch)
+            cast(BatchConsumer, app.consumer).through(batch)

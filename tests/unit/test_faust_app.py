@@ -55,13 +55,6 @@ async def test_the_agent_answers_one_batch_at_a_time_from_raw_bytes(app: faust.A
     assert agent.channel.schema.key_serializer == "raw"
 
 
-class Message:
-    """What Faust acknowledges when the agent leaves the loop's body, in whatever way."""
-
-    def __init__(self, batch: Batch) -> None:
-        self.value, self.tp, self.acked = batch, batch.tp, False
-
-
 TICKS = TP("market.ticks.v1", 0)
 
 
@@ -70,21 +63,30 @@ def consumer() -> Any:
     """The consumer's bookkeeping, without the thread and the loop that a real one starts."""
     made: Any = object.__new__(BatchConsumer)
     made.ledger = Ledger()
-    made._unacked_messages = set()
-    made._waiting_for_ack = None
+    made._room = asyncio.Event()
     made._committed_offset = defaultdict(lambda: None)
     return made
 
 
-def test_an_acknowledged_event_is_not_committed_unless_its_batch_is_answered(
+async def test_faust_keeps_no_acks_of_its_own(app: faust.App) -> None:
+    """It would keep each acked offset until a commit of its own, which never comes."""
+    topics = load_topics(settings().topics_file)
+    service: Any = SimpleNamespace(answer=None)
+    add_ticks_agent(app, topics, service)
+    (agent,) = app.agents.values()
+    conductor: Any = app.topics
+    conductor.add(agent.channel)
+    await conductor._update_indices()
+    assert not conductor.acks_enabled_for(topics.ticks.name)
+
+
+def test_a_batch_that_the_agent_is_through_with_is_not_committed_unless_it_is_answered(
     consumer: Any,
 ) -> None:
     record: Any = SimpleNamespace(offset=7)
     batch = Batch(TICKS, (record,))
     consumer.ledger.hand_out(batch)
-    message = Message(batch)
-    assert consumer.ack(message)
-    assert message.acked
+    consumer.through(batch)
     assert consumer._filter_committable_offsets([TICKS]) == {}
     batch.answered()
     assert consumer._filter_committable_offsets([TICKS]) == {TICKS: 8}
@@ -148,6 +150,6 @@ async def test_no_more_is_fetched_while_batches_wait_for_the_agent(
     for _ in range(3):
         await asyncio.sleep(0)
     assert not fetches
-    consumer.ack(Message(batches[0]))
+    consumer.through(batches[0])
     await waiting
     assert fetches == [1.0]
