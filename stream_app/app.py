@@ -38,6 +38,9 @@ logger = logging.getLogger(__name__)
 REACH_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 8.0
 COMMIT_INTERVAL_S = 1.0
+COLLECT_AFTER = 50_000
+"""Objects more than there were, when garbage is looked for: above what a full batch and those that
+wait behind it hold, none of it garbage. Python's own 700 took a tenth of the time."""
 
 
 def build_faust_app(
@@ -142,6 +145,7 @@ class Worker:
             self._watchdog.start()
             # What is there now stays: each full collection would go through it for 40 ms.
             gc.freeze()
+            gc.set_threshold(COLLECT_AFTER)
             lag = asyncio.create_task(self.service.watch_lag())
             logger.info("Worker started on %s", self._settings.kafka_bootstrap_servers)
             await self._until(stop)

@@ -10,7 +10,7 @@ from typing import Final
 logger = logging.getLogger(__name__)
 
 WINDOW_S: Final = 60
-"""Long enough that one bad batch of 256 among a minute of good ones is no flood."""
+"""Long enough that one bad batch among a minute of good ones is no flood."""
 MIN_LETTERS: Final = 60
 """One a second. Fewer can be looked at one by one: `stream_app_dead_letters` counts them."""
 MAX_SHARE: Final = 0.05

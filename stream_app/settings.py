@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     """Off for a broker without idempotent producers, such as the embedded one."""
     consumer_group: Annotated[str, Field(min_length=1, max_length=200)] = "stream-app"
     topics_file: Path = Path("topics.yaml")
-    max_batch_ticks: Annotated[int, Field(ge=1, le=4096)] = 256
+    max_batch_ticks: Annotated[int, Field(ge=1, le=4096)] = 1024
 
     # The process
     watchdog_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 120.0

@@ -23,7 +23,7 @@ from faust.types import TP, ConsumerMessage
 
 from stream_app.connection import FETCH_MAX_WAIT_MS
 
-AHEAD: Final = 4
+AHEAD: Final = 8
 """Batches that may wait for the agent when more are fetched. Faust's own bound, 4,096 events, would
 take a backlog of a million ticks into memory."""
 _LOOK_AGAIN_S: Final = 1.0
@@ -118,7 +118,7 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
 class BatchConsumer(driver.Consumer):
     """A consumer whose messages carry a `Batch` each, of at most `max_batch` records."""
 
-    max_batch = 256
+    max_batch = 1024
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.ledger = Ledger()
