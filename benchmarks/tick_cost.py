@@ -40,7 +40,6 @@ from stream_app.window import OpenBar
 COUNTS: Final = (1, 10, 100, 1000)
 FLAT: Final = 1.2
 LIMIT_MIB: Final = 1.0
-BATCH: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +131,12 @@ def main() -> None:
                 }
             )
     alone = cost(chosen, partitions, last, price, size=1)
-    batched = cost(chosen, partitions, last + 86_400_000, price, size=BATCH)
+    size = settings.max_batch_ticks
+    batched = cost(chosen, partitions, last + 86_400_000, price, size=size)
     per_symbol = cost(chosen, partitions, last + 2 * 86_400_000, price, size=None)
     costs = {
         "one tick at a time": alone,
-        f"in batches of {BATCH} across the symbols": batched,
+        f"in batches of {size:,} across the symbols": batched,
         "in batches of 16 a symbol": per_symbol,
     }
     flat = {

@@ -38,13 +38,20 @@ logger = logging.getLogger(__name__)
 REACH_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 8.0
 COMMIT_INTERVAL_S = 1.0
+GATHER_S = 0.003
+"""How long ticks are gathered into a batch while models are trained: a tick in a batch of its own
+costs the worker 1 ms of a core, and then the cores are wanted by the training too."""
 COLLECT_AFTER = 50_000
 """Objects more than there were, when garbage is looked for: above what a full batch and those that
 wait behind it hold, none of it garbage. Python's own 700 took a tenth of the time."""
 
 
 def build_faust_app(
-    settings: Settings, topics: Topics, on_assigned: Callable[[set[TP]], None]
+    settings: Settings,
+    topics: Topics,
+    *,
+    on_assigned: Callable[[set[TP]], None],
+    gather_s: Callable[[], float],
 ) -> faust.App:
     """The Faust app: no tables, no topics of its own, no web server of its own."""
     servers = [
@@ -70,7 +77,7 @@ def build_faust_app(
         loop=asyncio.get_running_loop(),
     )
     BatchConsumer.max_batch = settings.max_batch_ticks
-    app.transport = Transport(servers, app, on_assigned=on_assigned)
+    app.transport = Transport(servers, app, on_assigned=on_assigned, gather_s=gather_s)
     return app
 
 
@@ -113,7 +120,12 @@ class Worker:
             signs=lambda: self.service.signs_of_life,
             busy=lambda: self.service.is_busy,
         )
-        self._app = build_faust_app(settings, self._topics, self._on_assigned)
+        self._app = build_faust_app(
+            settings,
+            self._topics,
+            on_assigned=self._on_assigned,
+            gather_s=lambda: GATHER_S if self.retrainer.is_running else 0.0,
+        )
         add_ticks_agent(self._app, self._topics, self.service)
         add_retrain_timer(self._app, self.retrainer)
 

@@ -90,9 +90,14 @@ class Retrainer:
         """Whether a cycle should start now, why, and for which symbols. Returns at once."""
         return self._schedule.due(self._symbols())
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a cycle is under way."""
+        return self._cycle is not None and not self._cycle.done()
+
     def tick(self) -> None:
         """Start a cycle when one is due and none is running. Returns at once; the timer's call."""
-        if self._stopped or (self._cycle is not None and not self._cycle.done()):
+        if self._stopped or self.is_running:
             return
         due = self.due()
         if due is not None:

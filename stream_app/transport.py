@@ -14,10 +14,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import product
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord
+from faust.transport.consumer import RecordMap
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
@@ -27,6 +28,9 @@ AHEAD: Final = 8
 """Batches that may wait for the agent when more are fetched. Faust's own bound, 4,096 events, would
 take a backlog of a million ticks into memory."""
 _LOOK_AGAIN_S: Final = 1.0
+THICK: Final = 3
+"""Ticks are gathered where the last came within so many times the gathering; a lone one would only
+be late."""
 
 
 class Batch:
@@ -118,11 +122,13 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
 class BatchConsumer(driver.Consumer):
     """A consumer whose messages carry a `Batch` each, of at most `max_batch` records."""
 
-    max_batch = 1024
+    max_batch: ClassVar[int]
+    """`MAX_BATCH_TICKS`; set by the composition root."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.ledger = Ledger()
         self._room = asyncio.Event()
+        self._last_at = 0.0
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> _ConsumerThread:
@@ -138,6 +144,10 @@ class BatchConsumer(driver.Consumer):
         generation = self.app.consumer_generation_id
         if records is None or self.should_stop:
             return
+        seconds = cast(Transport, self.transport).gather_s()
+        if records and self.loop.time() - self._last_at < THICK * seconds:
+            records = await self._gather(records, seconds)
+        self._last_at = self.loop.time()
         if not self.flow_active:
             # Rebalancing: what was fetched meanwhile is fetched again from the commit.
             await self.perform_seek()
@@ -160,6 +170,19 @@ class BatchConsumer(driver.Consumer):
             message = self._to_message(tp, chunk[-1])
             message.value = cast(Any, batch)
             yield tp, message
+
+    async def _gather(self, records: RecordMap, seconds: float) -> RecordMap:
+        """Add what comes within so many seconds: fewer batches, each of more ticks."""
+        gathered = {tp: list(fetched) for tp, fetched in records.items()}
+        deadline = self.loop.time() + seconds
+        while self.flow_active and max(map(len, gathered.values())) < self.max_batch:
+            left = deadline - self.loop.time()
+            if left <= 0:
+                break
+            more, _ = await self._wait_next_records(left)
+            for tp, fetched in (more or {}).items():
+                gathered.setdefault(tp, []).extend(fetched)
+        return gathered
 
     async def perform_seek(self) -> None:
         """Seek to the committed offsets; what was handed out is forgotten."""
@@ -216,7 +239,15 @@ class Transport(driver.Transport):
 
     Consumer = BatchConsumer
 
-    def __init__(self, *args: Any, on_assigned: Callable[[set[TP]], None], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        on_assigned: Callable[[set[TP]], None],
+        gather_s: Callable[[], float],
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.on_assigned = on_assigned
         """Called in the event loop with each new assignment; must not block."""
+        self.gather_s = gather_s
+        """For how many seconds ticks are gathered into a batch from its first one on."""

@@ -29,7 +29,12 @@ async def app(monkeypatch: pytest.MonkeyPatch) -> faust.App:
     }.items():
         monkeypatch.setenv(name, value)
     chosen = settings(web_port=6066)
-    return build_faust_app(chosen, load_topics(chosen.topics_file), lambda _: None)
+    return build_faust_app(
+        chosen,
+        load_topics(chosen.topics_file),
+        on_assigned=lambda _: None,
+        gather_s=lambda: 0.0,
+    )
 
 
 async def test_it_has_no_tables_no_leader_topic_no_web_server_and_declares_nothing(
@@ -64,6 +69,8 @@ def consumer() -> Any:
     made: Any = object.__new__(BatchConsumer)
     made.ledger = Ledger()
     made._room = asyncio.Event()
+    made._last_at = 0.0
+    made.transport = SimpleNamespace(gather_s=lambda: 0.0)
     made._committed_offset = defaultdict(lambda: None)
     return made
 
@@ -153,3 +160,51 @@ async def test_no_more_is_fetched_while_batches_wait_for_the_agent(
     consumer.through(batches[0])
     await waiting
     assert fetches == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("gather_s", "since_last_s", "size"), [(0.0, 0.0, 1), (60.0, 170.0, 4), (60.0, 190.0, 1)]
+)
+async def test_ticks_that_come_thick_are_gathered_into_a_batch_when_it_is_wished(
+    consumer: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    gather_s: float,
+    since_last_s: float,
+    size: int,
+) -> None:
+    fetched = iter(range(10))
+
+    async def fetch(self: Any, timeout: float) -> tuple[dict[TP, list[Any]], None]:
+        return {TICKS: [SimpleNamespace(offset=next(fetched))]}, None
+
+    monkeypatch.setattr(BatchConsumer, "_wait_next_records", fetch)
+    monkeypatch.setattr(BatchConsumer, "_to_message", lambda *_: SimpleNamespace())
+    monkeypatch.setattr(BatchConsumer, "max_batch", 4, raising=False)
+    monkeypatch.setattr(BatchConsumer, "should_stop", False)
+    consumer.app = SimpleNamespace(consumer_generation_id=1)
+    consumer.loop, consumer.flow_active = asyncio.get_running_loop(), True
+    consumer._last_at = consumer.loop.time() - since_last_s
+    consumer._buffered_partitions = set()
+    consumer.transport = SimpleNamespace(gather_s=lambda: gather_s)
+    batches = [message.value async for _, message in consumer.getmany(1.0)]
+    assert [len(batch.records) for batch in batches] == [size]
+
+
+async def test_gathering_ends_when_its_time_is_over(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    async def fetch(self: Any, timeout: float) -> tuple[dict[TP, list[Any]], None]:
+        waits.append(timeout)
+        consumer.loop.now += 0.4
+        return {TICKS: [SimpleNamespace(offset=len(waits))]}, None
+
+    monkeypatch.setattr(BatchConsumer, "_wait_next_records", fetch)
+    monkeypatch.setattr(BatchConsumer, "max_batch", 1000, raising=False)
+    consumer.loop = SimpleNamespace(now=0.0)
+    consumer.loop.time = lambda: consumer.loop.now
+    consumer.flow_active = True
+    gathered = await consumer._gather({TICKS: [SimpleNamespace(offset=0)]}, 1.0)
+    assert waits == pytest.approx([1.0, 0.6, 0.2])
+    assert [record.offset for record in gathered[TICKS]] == [0, 1, 2, 3]
