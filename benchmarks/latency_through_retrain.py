@@ -54,8 +54,8 @@ from stream_app.topics import Topics
 TARGET_S: Final = 45.0
 PIECE_S: Final = 0.5
 BURST_S: Final = 0.001
-HALF: Final = 11_000.0
-"""Half of what throughput.py measured with one symbol."""
+HIGH: Final = 11_000.0
+"""A third of what throughput.py measured with one symbol."""
 THREADED: Final = (str(HERE / "threaded_worker.py"),)
 ECHO: Final = (str(HERE / "sides.py"), "echo")
 
@@ -327,7 +327,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 async def run(chosen: Options, given: argparse.Namespace) -> None:
-    rates = given.rates or ([500.0] if chosen.quick else [500.0, 100.0, HALF])
+    rates = given.rates or ([500.0] if chosen.quick else [500.0, 100.0, HIGH])
     seconds = given.seconds or (30.0 if chosen.quick else 60.0)
     workers = {"pool": WORKER, "echo": ECHO} | ({"threads": THREADED} if given.threads else {})
     results: dict[str, dict[str, Any]] = {}
@@ -341,7 +341,7 @@ async def run(chosen: Options, given: argparse.Namespace) -> None:
                 folder,
                 command=command,
                 # In threads, the backlog of the high rate would outlast everything.
-                rates=[rate for rate in rates if command is not THREADED or rate < HALF],
+                rates=[rate for rate in rates if command is not THREADED or rate < HIGH],
                 seconds=seconds,
                 every_s=given.every,
             )
