@@ -18,29 +18,15 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from stream_app.errors import TrainingError
-from stream_app.features import FEATURES, LOOKBACK
+from stream_app.features import LOOKBACK
 from stream_app.models.base import History, Member, ModelSettings, Rows, TrainingData
-from stream_app.models.onnx_session import GraphSpec, facts_of, open_session, stamp
+from stream_app.models.lstm_graph import NAME, lstm_spec
+from stream_app.models.onnx_session import open_session, stamp
 from stream_app.models.training_rows import check_rows, scaled_target
 
 if TYPE_CHECKING:
     from stream_app.models.lstm_network import LSTMNetwork
     from stream_app.models.lstm_weights import Weights
-
-
-def lstm_spec(settings: ModelSettings) -> GraphSpec:
-    """The graph: x [T, B, FEATURES] and states [1, B, units] to y [B, 1] and the states after."""
-    states = {
-        f"{part}{i}": (1, None, units)
-        for i, units in enumerate(settings.lstm_layers)
-        for part in ("h", "c")
-    }
-    return GraphSpec(
-        model=LSTMForecaster.name,
-        inputs={"x": (None, None, FEATURES), **states},
-        outputs={"y": (None, 1), **{f"{name}_next": shape for name, shape in states.items()}},
-        facts={**facts_of(settings), "sequence_length": str(settings.sequence_length)},
-    )
 
 
 class LSTMMember:
@@ -92,7 +78,7 @@ class LSTMMember:
 class LSTMForecaster:
     """Learns from the sequences of bars that end at the training rows."""
 
-    name: ClassVar[str] = "lstm"
+    name: ClassVar[str] = NAME
     suffix: ClassVar[str] = "onnx"
 
     def __init__(self, start: Weights | None = None) -> None:

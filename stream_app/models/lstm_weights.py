@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stream_app.errors import ArtifactError
 from stream_app.features import FEATURES
 from stream_app.models.base import ModelSettings
-from stream_app.models.lstm import LSTMForecaster, lstm_spec
+from stream_app.models.lstm_graph import NAME, lstm_spec
 from stream_app.models.onnx_session import checked_graph
 
 Weights = dict[str, NDArray[np.float32]]
@@ -84,4 +84,4 @@ def _is_usable(values: NDArray[np.float32]) -> bool:
 
 
 def _refusal(problem: str) -> ArtifactError:
-    return ArtifactError(f"the {LSTMForecaster.name} artifact {problem}")
+    return ArtifactError(f"the {NAME} artifact {problem}")

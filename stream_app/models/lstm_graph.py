@@ -1,0 +1,26 @@
+"""What the LSTM's artifact must be: its name, inputs and outputs, and the settings it holds for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from stream_app.features import FEATURES
+from stream_app.models.base import ModelSettings
+from stream_app.models.onnx_session import GraphSpec, facts_of
+
+NAME: Final = "lstm"
+
+
+def lstm_spec(settings: ModelSettings) -> GraphSpec:
+    """The graph: x [T, B, FEATURES] and states [1, B, units] to y [B, 1] and the states after."""
+    states = {
+        f"{part}{i}": (1, None, units)
+        for i, units in enumerate(settings.lstm_layers)
+        for part in ("h", "c")
+    }
+    return GraphSpec(
+        model=NAME,
+        inputs={"x": (None, None, FEATURES), **states},
+        outputs={"y": (None, 1), **{f"{name}_next": shape for name, shape in states.items()}},
+        facts={**facts_of(settings), "sequence_length": str(settings.sequence_length)},
+    )
