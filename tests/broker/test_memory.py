@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable
 from itertools import islice
-from typing import Any
+from pathlib import Path
 
+import aiohttp
 import pytest
 
-from stream_app.app import Worker
+from stream_app.brokers.process import free_ports
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import connected_producer, produce
 from stream_app.feed.synthetic import synthetic_ticks
@@ -18,9 +18,11 @@ from stream_app.settings import Settings
 from stream_app.topics import Topics
 from tests.builders import START_MS
 from tests.conftest import SettingsFor
+from tests.workers import WorkerProcess, read_until
 
 pytestmark = pytest.mark.timeout(300)
 
+ROOT = Path(__file__).parents[2]
 TICKS = 200
 SLACK = 50
 """For what comes and goes: tasks, futures, batches in hand."""
@@ -37,33 +39,23 @@ async def feed_one_by_one(settings: Settings, topics: Topics, ticks: Iterable[Ti
         )
 
 
-def held(owner: object) -> int:
-    """How many elements an object's collections hold, those in their values included."""
-
-    def size(value: Any) -> int:
-        inner = value.values() if isinstance(value, dict) else ()
-        count = len(value) if isinstance(value, Sized) and not isinstance(value, str) else 0
-        return count + sum(size(item) for item in inner)
-
-    return sum(size(value) for value in vars(owner).values())
-
-
 async def test_a_worker_keeps_nothing_of_what_it_has_answered(
-    settings_for: SettingsFor, topics_on_broker: Topics
+    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path
 ) -> None:
-    settings = settings_for(bar_seconds=60, training_window_days=1, min_training_bars=1400)
-    worker = Worker(settings)
-    stop = asyncio.Event()
-    running = asyncio.create_task(worker.run(stop))
+    settings = settings_for(
+        bar_seconds=60, training_window_days=1, min_training_bars=1400, web_port=free_ports(1)[0]
+    )
     ticks = synthetic_ticks(symbols=["A"], seed=3, start_ms=START_MS, interval_ms=1000)
+    url = f"http://{settings.web_host}:{settings.web_port}/status"
     sizes = []
-    for turn in (1, 2, 3):
-        await feed_one_by_one(settings, topics_on_broker, islice(ticks, TICKS))
-        while worker.service.counts["predictions"] < turn * TICKS:
-            assert not running.done()
-            await asyncio.sleep(0.1)
-        sizes.append(held(worker._app.consumer) + held(worker._app.topics))
-    stop.set()
-    await running
+    variables = {"PYTHONPATH": str(ROOT)}
+    with WorkerProcess(
+        settings, tmp_path / "log", module="tests.counting", variables=variables
+    ) as worker:
+        for turn in (1, 2, 3):
+            await feed_one_by_one(settings, topics_on_broker, islice(ticks, TICKS))
+            await read_until(worker, topics_on_broker.predictions, turn * TICKS)
+            async with aiohttp.ClientSession() as session, session.get(url) as response:
+                sizes.append((await response.json())["held"])
     # The first turn fills what is bounded.
     assert sizes[2] - sizes[1] < SLACK, sizes
