@@ -13,19 +13,13 @@ import click
 from rich.console import Console
 
 from stream_app.codec import REASONS
-from stream_app.commands.dlq_view import (
-    content,
-    described,
-    letter_lines,
-    listing_table,
-    print_json,
-)
-from stream_app.commands.options import config_option, json_option, log_to_stderr
+from stream_app.commands.dlq_view import content, described, letter_lines, listing_table
+from stream_app.commands.options import config_option, json_option, log_to_stderr, print_json
+from stream_app.letter import Filter, Letter
 from stream_app.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from stream_app.dead_letters import Listing, Plan
-    from stream_app.letter import Filter, Letter
 
 reason_option = click.option(
     "--reason",
@@ -193,8 +187,6 @@ def replay(
 def _filter(
     reasons: tuple[str, ...], partition: int | None, first: int, last: int | None
 ) -> Filter:
-    from stream_app.letter import Filter
-
     return Filter(reasons=frozenset(reasons), partition=partition, first=first, last=last)
 
 
@@ -207,7 +199,6 @@ async def _list(settings: Settings, wanted: Filter, newest: int) -> Listing:
 
 async def _show(settings: Settings, partition: int, offset: int) -> Letter:
     from stream_app.dead_letters import open_dead_letters
-    from stream_app.letter import Filter
 
     async with open_dead_letters(settings) as letters:
         found = await letters.letter(partition, offset)

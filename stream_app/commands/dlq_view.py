@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import click
-import orjson
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
@@ -21,8 +18,6 @@ if TYPE_CHECKING:
     from stream_app.letter import Letter
 
 _DUMP_COLUMNS: Final = 16
-_NOT_FOR_TERMINALS: Final = re.compile("[\x7f-\x9f]")
-"""What orjson leaves as it is although terminals may act on it."""
 
 
 def listing_table(listing: Listing) -> Table:
@@ -134,9 +129,3 @@ def _utc(ms: int) -> str:
     if not 0 <= ms <= 253_402_300_799_000:  # the year 9999
         return f"{ms} ms"
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
-
-
-def print_json(value: Any) -> None:
-    """One line of JSON without anything that a terminal would act on."""
-    text = orjson.dumps(value).decode()
-    click.echo(_NOT_FOR_TERMINALS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from typing import Any, Final
 import click
 import orjson
 
+_NOT_FOR_TERMINALS: Final = re.compile("[\x7f-\x9f]")
+"""What orjson leaves as it is although terminals may act on it."""
 # Faust's services log under the name of the module that their class is in.
 LIBRARIES: Final = ("aiokafka", "faust", "mode", "stream_app.transport")
 QUIET_S: Final = 60.0
@@ -67,5 +70,6 @@ class _Utc(logging.Formatter):
 
 
 def print_json(value: Any) -> None:
-    """Print a value as one line of JSON on standard output."""
-    click.echo(orjson.dumps(value).decode())
+    """Print a value as one line of JSON without anything that a terminal would act on."""
+    text = orjson.dumps(value).decode()
+    click.echo(_NOT_FOR_TERMINALS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
