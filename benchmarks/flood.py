@@ -68,6 +68,7 @@ from stream_app.training import TrainedModel
 ALONE: Final = "good ticks alone"
 FLOODS: Final = {"a bad one to four": 4, "a bad one to two": 2, "as many bad ones": 1}
 """After how many good ticks a bad message comes."""
+SIDES: Final[Mapping[str, int | None]] = {ALONE: None, **FLOODS}
 TARGET: Final = 0.8
 FUTURE_MS: Final = 3_000_000_000_000
 
@@ -157,8 +158,7 @@ def in_process(
         assert answered == count
         return count / took
 
-    sides = {ALONE: None, **FLOODS}
-    return interleaved({name: partial(run, sides[name]) for name in sides}, chosen.rounds)
+    return interleaved({name: partial(run, SIDES[name]) for name in SIDES}, chosen.rounds)
 
 
 async def send_flooded(
@@ -190,7 +190,7 @@ async def through_kafka(
         price=history[-1].price,
     )
     sides: dict[str, tuple[str, Path, Mapping[int, int]]] = {}
-    for name, every in {ALONE: None, **FLOODS}.items():
+    for name, every in SIDES.items():
         prefix = f"every-{every}."
         folder = root / prefix
         folder.mkdir()

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -103,14 +103,14 @@ class WorkerProcess:
             self.kill()
 
 
-async def feed(settings: Settings, ticks: list[Tick]) -> None:
-    """Send ticks as `stream-app feed` does, as fast as it goes."""
+async def feed(settings: Settings, ticks: Iterable[Tick], per_second: float | None = None) -> None:
+    """Send ticks as `stream-app feed` does, at a rate or as fast as it goes."""
     async with connected_producer(settings) as producer:
         await produce(
             ticks,
             producer=producer,
             topic=load_topics(settings.topics_file).ticks.name,
-            pace=Pace(Speed()),
+            pace=Pace(Speed(per_second=per_second)),
             on_progress=lambda _count, _ts: None,
         )
 

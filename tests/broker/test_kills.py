@@ -13,16 +13,13 @@ import pytest
 
 from stream_app.brokers import Broker
 from stream_app.brokers.embedded import EmbeddedBroker
-from stream_app.feed.pace import Pace, Speed
-from stream_app.feed.producer import connected_producer, produce
 from stream_app.feed.synthetic import synthetic_ticks
-from stream_app.schemas import Tick
 from stream_app.settings import Settings
-from stream_app.topics import Topics, load_topics
+from stream_app.topics import Topics
 from tests.builders import START_MS
 from tests.conftest import SettingsFor
 from tests.figures import LONG, note
-from tests.workers import WorkerProcess, read_until, read_while
+from tests.workers import WorkerProcess, feed, read_until, read_while
 
 pytestmark = pytest.mark.timeout(1800 if LONG else 600)
 
@@ -40,17 +37,6 @@ def size_on(broker: Broker) -> Size:
     """The embedded broker reads ticks that came one by one slower than they come: never long."""
     is_long = LONG and not isinstance(broker, EmbeddedBroker)
     return Size(ticks=100_000, kills=20) if is_long else Size(ticks=6_000, kills=2)
-
-
-async def feed_slowly(settings: Settings, ticks: list[Tick], per_second: float) -> None:
-    async with connected_producer(settings) as producer:
-        await produce(
-            ticks,
-            producer=producer,
-            topic=load_topics(settings.topics_file).ticks.name,
-            pace=Pace(Speed(per_second=per_second)),
-            on_progress=lambda _count, _ts: None,
-        )
 
 
 async def killed_again_and_again(
@@ -73,13 +59,13 @@ async def run(
     endless = synthetic_ticks(symbols=names, seed=5, start_ms=START_MS, interval_ms=15_000)
     ticks = list(itertools.islice(endless, size.ticks))
     per_second = size.ticks / (12.0 * size.kills)
-    feeding = asyncio.create_task(feed_slowly(settings, ticks[:-LAST_WORDS], per_second))
+    feeding = asyncio.create_task(feed(settings, ticks[:-LAST_WORDS], per_second))
     with WorkerProcess(settings, log) as worker:
         await killed_again_and_again(worker, rng, size.kills, trained=trained)
         await feeding
         if trained:
             await worker.until("(all 4 models)")
-        await feed_slowly(settings, ticks[-LAST_WORDS:], 1000)
+        await feed(settings, ticks[-LAST_WORDS:], 1000)
         messages = await read_until(worker, topics.predictions, size.ticks)
         assert worker.terminate() == 0, worker.text()
     return messages

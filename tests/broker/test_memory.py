@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
@@ -10,15 +9,11 @@ import aiohttp
 import pytest
 
 from stream_app.brokers.process import free_ports
-from stream_app.feed.pace import Pace, Speed
-from stream_app.feed.producer import connected_producer, produce
 from stream_app.feed.synthetic import synthetic_ticks
-from stream_app.schemas import Tick
-from stream_app.settings import Settings
 from stream_app.topics import Topics
 from tests.builders import START_MS
 from tests.conftest import SettingsFor
-from tests.workers import WorkerProcess, read_until
+from tests.workers import WorkerProcess, feed, read_until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -26,17 +21,6 @@ ROOT = Path(__file__).parents[2]
 TICKS = 200
 SLACK = 50
 """For what comes and goes: tasks, futures, batches in hand."""
-
-
-async def feed_one_by_one(settings: Settings, topics: Topics, ticks: Iterable[Tick]) -> None:
-    async with connected_producer(settings) as producer:
-        await produce(
-            ticks,
-            producer=producer,
-            topic=topics.ticks.name,
-            pace=Pace(Speed(per_second=200)),
-            on_progress=lambda _count, _ts: None,
-        )
 
 
 async def test_a_worker_keeps_nothing_of_what_it_has_answered(
@@ -53,7 +37,7 @@ async def test_a_worker_keeps_nothing_of_what_it_has_answered(
         settings, tmp_path / "log", module="tests.counting", variables=variables
     ) as worker:
         for turn in (1, 2, 3):
-            await feed_one_by_one(settings, topics_on_broker, islice(ticks, TICKS))
+            await feed(settings, islice(ticks, TICKS), per_second=200)
             await read_until(worker, topics_on_broker.predictions, turn * TICKS)
             async with aiohttp.ClientSession() as session, session.get(url) as response:
                 sizes.append((await response.json())["held"])
