@@ -26,6 +26,7 @@ from world import (
     train,
 )
 
+from stream_app.app import collect_garbage_rarely
 from stream_app.codec import encode_tick
 from stream_app.ensemble import ModelSet
 from stream_app.models.catalog import LOADERS
@@ -130,6 +131,7 @@ def main() -> None:
                     "models_mib": (resident_mib() - windows) / count,
                 }
             )
+    collect_garbage_rarely()
     alone = cost(chosen, partitions, last, price, size=1)
     size = settings.max_batch_ticks
     batched = cost(chosen, partitions, last + 86_400_000, price, size=size)

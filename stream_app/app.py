@@ -38,20 +38,22 @@ logger = logging.getLogger(__name__)
 REACH_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 8.0
 COMMIT_INTERVAL_S = 1.0
-GATHER_S = 0.003
-"""How long ticks are gathered into a batch while models are trained: a tick in a batch of its own
-costs the worker 1 ms of a core, and then the cores are wanted by the training too."""
 COLLECT_AFTER = 50_000
 """Objects more than there were, when garbage is looked for: above what a full batch and those that
 wait behind it hold, none of it garbage. Python's own 700 took a tenth of the time."""
 
 
+def collect_garbage_rarely() -> None:
+    """For a process that answers ticks, once it has started.
+
+    What is there now stays: each full collection would go through it for 40 ms.
+    """
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
+
+
 def build_faust_app(
-    settings: Settings,
-    topics: Topics,
-    *,
-    on_assigned: Callable[[set[TP]], None],
-    gather_s: Callable[[], float],
+    settings: Settings, topics: Topics, *, on_assigned: Callable[[set[TP]], None]
 ) -> faust.App:
     """The Faust app: no tables, no topics of its own, no web server of its own."""
     servers = [
@@ -76,8 +78,9 @@ def build_faust_app(
         datadir=settings.data_dir / "faust",
         loop=asyncio.get_running_loop(),
     )
-    BatchConsumer.max_batch = settings.max_batch_ticks
-    app.transport = Transport(servers, app, on_assigned=on_assigned, gather_s=gather_s)
+    app.transport = Transport(
+        servers, app, on_assigned=on_assigned, max_batch=settings.max_batch_ticks
+    )
     return app
 
 
@@ -120,12 +123,7 @@ class Worker:
             signs=lambda: self.service.signs_of_life,
             busy=lambda: self.service.is_busy,
         )
-        self._app = build_faust_app(
-            settings,
-            self._topics,
-            on_assigned=self._on_assigned,
-            gather_s=lambda: GATHER_S if self.retrainer.is_running else 0.0,
-        )
+        self._app = build_faust_app(settings, self._topics, on_assigned=self._on_assigned)
         add_ticks_agent(self._app, self._topics, self.service)
         add_retrain_timer(self._app, self.retrainer)
 
@@ -155,9 +153,7 @@ class Worker:
             self._app.finalize()
             await self._app.start()
             self._watchdog.start()
-            # What is there now stays: each full collection would go through it for 40 ms.
-            gc.freeze()
-            gc.set_threshold(COLLECT_AFTER)
+            collect_garbage_rarely()
             lag = asyncio.create_task(self.service.watch_lag())
             logger.info("Worker started on %s", self._settings.kafka_bootstrap_servers)
             await self._until(stop)

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential
+from tenacity import AsyncRetrying, retry_if_exception, wait_exponential
 
 from stream_app.codec import encode_bar, encode_prediction, encode_retrain_event
 from stream_app.pipeline import Answer, DeadLetter
@@ -99,22 +99,34 @@ class Publisher:
         await self._send(self._topics.retrain_events.name, 0, [message])
 
     async def _send(self, topic: str, partition: int, messages: Sequence[Message]) -> None:
+        try:
+            await self._attempt(topic, partition, messages)
+        except KafkaError as error:
+            if not _may_pass(error):
+                raise
+            logger.warning(
+                "the broker does not acknowledge (%s); trying again until it does", error
+            )
+            await self._try_again(topic, partition, messages)
+            logger.info("the broker acknowledges again")
+
+    async def _try_again(self, topic: str, partition: int, messages: Sequence[Message]) -> None:
+        # Not for the first attempt too: tenacity's objects refer to each other in circles, thirty
+        # of them for each batch, and only a garbage collection of 25 ms would free them.
         retrying = AsyncRetrying(
             retry=retry_if_exception(_may_pass),
             wait=wait_exponential(multiplier=0.1, max=RETRY_MAX_S),
-            before_sleep=_say_once,
             reraise=True,
         )
-        async for attempt in retrying:
-            self.attempts += 1
-            with attempt:
-                acknowledged = [
-                    await self._producer.send_batch(batch, topic, partition=partition)
-                    for batch in self._pack(messages)
-                ]
-                await asyncio.gather(*acknowledged)
-            if attempt.retry_state.attempt_number > 1:
-                logger.info("the broker acknowledges again")
+        await retrying(self._attempt, topic, partition, messages)
+
+    async def _attempt(self, topic: str, partition: int, messages: Sequence[Message]) -> None:
+        self.attempts += 1
+        acknowledged = [
+            await self._producer.send_batch(batch, topic, partition=partition)
+            for batch in self._pack(messages)
+        ]
+        await asyncio.gather(*acknowledged)
 
     def _pack(self, messages: Iterable[Message]) -> list[Any]:
         batches = [self._producer.create_batch()]
@@ -159,9 +171,3 @@ def _may_pass(error: BaseException) -> bool:
     return isinstance(error, KafkaTimeoutError) or (
         isinstance(error, KafkaError) and bool(error.retriable)
     )
-
-
-def _say_once(state: RetryCallState) -> None:
-    if state.attempt_number == 1 and state.outcome is not None:
-        error = state.outcome.exception()
-        logger.warning("the broker does not acknowledge (%s); trying again until it does", error)

@@ -104,23 +104,23 @@ class TickService:
             answer = pipeline.process(batch.records)
             metrics.BATCH_SECONDS.observe(time.perf_counter() - started)
             await self._publisher.publish(answer, batch.tp.partition)
-            batch.answered()
             self._live()
-            self._count(batch, answer)
+            self._count(len(batch.records), answer)
+            batch.answered()
         except Exception as error:  # noqa: BLE001 - any other way out loses the batch in silence
             self.fail(error)
         finally:
             self._idle.set()
 
-    def _count(self, batch: Batch, answer: Answer) -> None:
+    def _count(self, records: int, answer: Answer) -> None:
         counts = self.counts
-        counts["ticks_read"] += len(batch.records)
+        counts["ticks_read"] += records
         counts["predictions"] += len(answer.predictions)
         counts["dead_letters"] += len(answer.dead_letters)
         counts["bars"] += len(answer.bars)
         counts["late"] += answer.late
         counts["duplicates"] += answer.duplicates
-        metrics.TICKS_READ.inc(len(batch.records))
+        metrics.TICKS_READ.inc(records)
         metrics.PREDICTIONS.inc(len(answer.predictions))
         metrics.DEGRADED.inc(sum(bool(item.degraded) for item in answer.predictions))
         metrics.BARS.inc(len(answer.bars))
@@ -129,7 +129,7 @@ class TickService:
         reasons = Counter(letter.rejection.reason for letter in answer.dead_letters)
         for reason, count in reasons.items():
             metrics.DEAD_LETTERS.labels(reason).inc(count)
-        self._flood.note(len(batch.records), len(answer.dead_letters))
+        self._flood.note(records, len(answer.dead_letters))
 
     async def watch_lag(self) -> None:
         """Keep the lag up to date, by a connection of its own. Runs until cancelled."""

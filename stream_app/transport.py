@@ -14,44 +14,30 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import product
-from typing import Any, ClassVar, Final, cast
+from typing import Any, Final, cast
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord
-from faust.transport.consumer import RecordMap
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from stream_app.connection import FETCH_MAX_WAIT_MS
 
-AHEAD: Final = 8
-"""Batches that may wait for the agent when more are fetched. Faust's own bound, 4,096 events, would
-take a backlog of a million ticks into memory."""
 _LOOK_AGAIN_S: Final = 1.0
-THICK: Final = 3
-"""Ticks are gathered where the last came within so many times the gathering; a lone one would only
-be late."""
 
 
 class Batch:
     """Consecutive records of one partition, in the order of their offsets; never empty."""
 
-    __slots__ = ("_answered", "records", "tp")
+    __slots__ = ("_answered", "first_offset", "last_offset", "records", "tp")
 
     def __init__(self, tp: TP, records: tuple[ConsumerRecord, ...]) -> None:
         self.tp = tp
         self.records = records
+        """Empty once they are answered: a batch waits a second for its commit, as an offset."""
+        self.first_offset = int(records[0].offset)
+        self.last_offset = int(records[-1].offset)
         self._answered = False
-
-    @property
-    def first_offset(self) -> int:
-        """Offset of the first record."""
-        return int(self.records[0].offset)
-
-    @property
-    def last_offset(self) -> int:
-        """Offset of the last record."""
-        return int(self.records[-1].offset)
 
     @property
     def is_answered(self) -> bool:
@@ -64,6 +50,7 @@ class Batch:
         Called by the agent; only then is the batch committed.
         """
         self._answered = True
+        self.records = ()
 
 
 class Ledger:
@@ -84,9 +71,9 @@ class Ledger:
         self._unfinished.discard(batch)
 
     @property
-    def waiting(self) -> int:
-        """How many batches the agent has not come to, or is at."""
-        return len(self._unfinished)
+    def is_busy(self) -> bool:
+        """Whether there is a batch that the agent has not come to, or is at."""
+        return bool(self._unfinished)
 
     def committable(self, tp: TP) -> int | None:
         """The offset after the last batch before which all are answered; None if there is none.
@@ -120,15 +107,11 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 class BatchConsumer(driver.Consumer):
-    """A consumer whose messages carry a `Batch` each, of at most `max_batch` records."""
-
-    max_batch: ClassVar[int]
-    """`MAX_BATCH_TICKS`; set by the composition root."""
+    """A consumer whose messages carry a `Batch` each."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.ledger = Ledger()
         self._room = asyncio.Event()
-        self._last_at = 0.0
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> _ConsumerThread:
@@ -136,7 +119,10 @@ class BatchConsumer(driver.Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - faust's signature
         """Yield the fetched records as batches, the partitions in turn."""
-        if self.ledger.waiting > AHEAD:
+        # All that comes meanwhile is one fetch, and one batch: in batches of their own, ticks would
+        # queue up behind each other's fixed costs. And Faust would take 4,096 events ahead, a
+        # backlog of a million ticks.
+        while self.ledger.is_busy and self.flow_active and not self.should_stop:
             self._room.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._room.wait(), _LOOK_AGAIN_S)
@@ -144,10 +130,6 @@ class BatchConsumer(driver.Consumer):
         generation = self.app.consumer_generation_id
         if records is None or self.should_stop:
             return
-        seconds = cast(Transport, self.transport).gather_s()
-        if records and self.loop.time() - self._last_at < THICK * seconds:
-            records = await self._gather(records, seconds)
-        self._last_at = self.loop.time()
         if not self.flow_active:
             # Rebalancing: what was fetched meanwhile is fetched again from the commit.
             await self.perform_seek()
@@ -158,9 +140,9 @@ class BatchConsumer(driver.Consumer):
             if active is None or tp in active or tp in self._buffered_partitions
         }
         most = max(map(len, wanted.values()), default=0)
-        turns = product(range(0, most, self.max_batch), wanted.items())
-        for at, (tp, fetched) in turns:
-            chunk = tuple(fetched[at : at + self.max_batch])
+        size = cast(Transport, self.transport).max_batch
+        for at, (tp, fetched) in product(range(0, most, size), wanted.items()):
+            chunk = tuple(fetched[at : at + size])
             if not chunk:
                 continue
             if not self.flow_active or self.app.consumer_generation_id != generation:
@@ -171,22 +153,9 @@ class BatchConsumer(driver.Consumer):
             message.value = cast(Any, batch)
             yield tp, message
 
-    async def _gather(self, records: RecordMap, seconds: float) -> RecordMap:
-        """Add what comes within so many seconds: fewer batches, each of more ticks."""
-        gathered = {tp: list(fetched) for tp, fetched in records.items()}
-        deadline = self.loop.time() + seconds
-        while self.flow_active and max(map(len, gathered.values())) < self.max_batch:
-            left = deadline - self.loop.time()
-            if left <= 0:
-                break
-            more, _ = await self._wait_next_records(left)
-            for tp, fetched in (more or {}).items():
-                gathered.setdefault(tp, []).extend(fetched)
-        return gathered
-
     async def perform_seek(self) -> None:
         """Seek to the committed offsets; what was handed out is forgotten."""
-        self.ledger.forget(self.ledger.partitions())
+        self._forget(self.ledger.partitions())
         await super().perform_seek()
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
@@ -197,7 +166,11 @@ class BatchConsumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Commit what is answered, then forget the partitions."""
         await super().on_partitions_revoked(revoked)
-        self.ledger.forget(revoked)
+        self._forget(revoked)
+
+    def _forget(self, tps: Iterable[TP]) -> None:
+        self.ledger.forget(tps)
+        self._room.set()
 
     async def commit_answered(self) -> None:
         """Commit all that is answered by now; `commit` does nothing while another is under way.
@@ -243,11 +216,11 @@ class Transport(driver.Transport):
         self,
         *args: Any,
         on_assigned: Callable[[set[TP]], None],
-        gather_s: Callable[[], float],
+        max_batch: int,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.on_assigned = on_assigned
         """Called in the event loop with each new assignment; must not block."""
-        self.gather_s = gather_s
-        """For how many seconds ticks are gathered into a batch from its first one on."""
+        self.max_batch = max_batch
+        """Records that a batch may have."""

@@ -14,7 +14,7 @@ from faust.types import TP
 from stream_app.agents.ticks import add_ticks_agent
 from stream_app.app import build_faust_app
 from stream_app.topics import load_topics
-from stream_app.transport import AHEAD, Batch, BatchConsumer, Ledger, Transport
+from stream_app.transport import Batch, BatchConsumer, Ledger, Transport
 from tests.builders import settings
 
 
@@ -29,12 +29,7 @@ async def app(monkeypatch: pytest.MonkeyPatch) -> faust.App:
     }.items():
         monkeypatch.setenv(name, value)
     chosen = settings(web_port=6066)
-    return build_faust_app(
-        chosen,
-        load_topics(chosen.topics_file),
-        on_assigned=lambda _: None,
-        gather_s=lambda: 0.0,
-    )
+    return build_faust_app(chosen, load_topics(chosen.topics_file), on_assigned=lambda _: None)
 
 
 async def test_it_has_no_tables_no_leader_topic_no_web_server_and_declares_nothing(
@@ -69,8 +64,7 @@ def consumer() -> Any:
     made: Any = object.__new__(BatchConsumer)
     made.ledger = Ledger()
     made._room = asyncio.Event()
-    made._last_at = 0.0
-    made.transport = SimpleNamespace(gather_s=lambda: 0.0)
+    made.transport = SimpleNamespace(max_batch=4)
     made._committed_offset = defaultdict(lambda: None)
     return made
 
@@ -132,7 +126,7 @@ async def test_the_last_commit_is_not_left_to_one_that_is_under_way(
     assert len(commits) == 1
 
 
-async def test_no_more_is_fetched_while_batches_wait_for_the_agent(
+async def test_no_more_is_fetched_until_the_agent_is_through_with_all_of_the_last_fetch(
     consumer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetches = []
@@ -145,7 +139,8 @@ async def test_no_more_is_fetched_while_batches_wait_for_the_agent(
     consumer.app, consumer.loop = SimpleNamespace(), asyncio.get_running_loop()
     consumer.app.consumer_generation_id = 1
     record: Any = SimpleNamespace(offset=0)
-    batches = [Batch(TICKS, (record,)) for _ in range(AHEAD + 1)]
+    monkeypatch.setattr(BatchConsumer, "should_stop", False)
+    batches = [Batch(TICKS, (record,)) for _ in range(2)]
     for batch in batches:
         consumer.ledger.hand_out(batch)
 
@@ -154,57 +149,32 @@ async def test_no_more_is_fetched_while_batches_wait_for_the_agent(
             pass
 
     waiting = asyncio.create_task(fetch_once())
-    for _ in range(3):
-        await asyncio.sleep(0)
-    assert not fetches
-    consumer.through(batches[0])
+    for each in batches:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not fetches
+        consumer.through(each)
     await waiting
     assert fetches == [1.0]
 
 
-@pytest.mark.parametrize(
-    ("gather_s", "since_last_s", "size"), [(0.0, 0.0, 1), (60.0, 170.0, 4), (60.0, 190.0, 1)]
-)
-async def test_ticks_that_come_thick_are_gathered_into_a_batch_when_it_is_wished(
-    consumer: Any,
-    monkeypatch: pytest.MonkeyPatch,
-    gather_s: float,
-    since_last_s: float,
-    size: int,
+async def test_a_fetch_is_cut_into_batches_of_the_set_size_the_partitions_in_turn(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fetched = iter(range(10))
+    other = TP(TICKS.topic, 1)
 
     async def fetch(self: Any, timeout: float) -> tuple[dict[TP, list[Any]], None]:
-        return {TICKS: [SimpleNamespace(offset=next(fetched))]}, None
+        of_one = [SimpleNamespace(offset=number) for number in range(6)]
+        return {TICKS: of_one, other: of_one[:3]}, None
 
     monkeypatch.setattr(BatchConsumer, "_wait_next_records", fetch)
     monkeypatch.setattr(BatchConsumer, "_to_message", lambda *_: SimpleNamespace())
-    monkeypatch.setattr(BatchConsumer, "max_batch", 4, raising=False)
     monkeypatch.setattr(BatchConsumer, "should_stop", False)
     consumer.app = SimpleNamespace(consumer_generation_id=1)
-    consumer.loop, consumer.flow_active = asyncio.get_running_loop(), True
-    consumer._last_at = consumer.loop.time() - since_last_s
-    consumer._buffered_partitions = set()
-    consumer.transport = SimpleNamespace(gather_s=lambda: gather_s)
+    consumer.flow_active, consumer._buffered_partitions = True, set()
     batches = [message.value async for _, message in consumer.getmany(1.0)]
-    assert [len(batch.records) for batch in batches] == [size]
-
-
-async def test_gathering_ends_when_its_time_is_over(
-    consumer: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waits: list[float] = []
-
-    async def fetch(self: Any, timeout: float) -> tuple[dict[TP, list[Any]], None]:
-        waits.append(timeout)
-        consumer.loop.now += 0.4
-        return {TICKS: [SimpleNamespace(offset=len(waits))]}, None
-
-    monkeypatch.setattr(BatchConsumer, "_wait_next_records", fetch)
-    monkeypatch.setattr(BatchConsumer, "max_batch", 1000, raising=False)
-    consumer.loop = SimpleNamespace(now=0.0)
-    consumer.loop.time = lambda: consumer.loop.now
-    consumer.flow_active = True
-    gathered = await consumer._gather({TICKS: [SimpleNamespace(offset=0)]}, 1.0)
-    assert waits == pytest.approx([1.0, 0.6, 0.2])
-    assert [record.offset for record in gathered[TICKS]] == [0, 1, 2, 3]
+    assert [(each.tp, each.first_offset, each.last_offset) for each in batches] == [
+        (TICKS, 0, 3),
+        (other, 0, 2),
+        (TICKS, 4, 5),
+    ]

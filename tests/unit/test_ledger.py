@@ -91,23 +91,35 @@ def test_the_committable_offset_never_passes_an_unanswered_batch(
             assert committable == batches[-1].last_offset + 1
 
 
-def test_a_batch_waits_until_the_agent_is_through_with_it_answered_or_not() -> None:
+def test_the_agent_is_busy_until_it_is_through_with_all_batches_answered_or_not() -> None:
     ledger = Ledger()
     one, two = batch(0, 9), batch(10, 19)
     ledger.hand_out(one)
     ledger.hand_out(two)
-    assert ledger.waiting == 2
     one.answered()
+    assert ledger.is_busy
     ledger.take_back(one)
-    assert ledger.waiting == 1
+    assert ledger.is_busy
     ledger.take_back(two)
-    assert ledger.waiting == 0
+    assert not ledger.is_busy
 
 
-def test_batches_of_a_partition_that_is_gone_wait_no_longer() -> None:
+def test_the_agent_is_not_busy_with_batches_of_a_partition_that_is_gone() -> None:
     ledger = Ledger()
     other = TP("market.ticks.v1", 1)
     ledger.hand_out(batch(0, 9))
     ledger.hand_out(batch(0, 9, other))
     ledger.forget([TICKS])
-    assert ledger.waiting == 1
+    assert ledger.is_busy
+    ledger.forget([other])
+    assert not ledger.is_busy
+
+
+def test_an_answered_batch_keeps_its_offsets_and_no_records_until_its_commit() -> None:
+    ledger = Ledger()
+    one = batch(5, 9)
+    ledger.hand_out(one)
+    one.answered()
+    assert not one.records
+    assert (one.first_offset, one.last_offset) == (5, 9)
+    assert ledger.committable(TICKS) == 10
