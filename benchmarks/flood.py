@@ -158,7 +158,8 @@ def in_process(
         assert answered == count
         return count / took
 
-    return interleaved({name: partial(run, SIDES[name]) for name in SIDES}, chosen.rounds)
+    sides = {name: partial(run, every) for name, every in SIDES.items()}
+    return interleaved(sides, chosen.rounds)
 
 
 async def send_flooded(

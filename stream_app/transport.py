@@ -27,9 +27,9 @@ _LOOK_AGAIN_S: Final = 1.0
 
 
 class Batch:
-    """Consecutive records of one partition, in the order of their offsets; never empty."""
+    """Consecutive records of one partition, in the order of their offsets; made of at least one."""
 
-    __slots__ = ("_answered", "first_offset", "last_offset", "records", "tp")
+    __slots__ = ("first_offset", "last_offset", "records", "tp")
 
     def __init__(self, tp: TP, records: tuple[ConsumerRecord, ...]) -> None:
         self.tp = tp
@@ -37,19 +37,17 @@ class Batch:
         """Empty once they are answered: a batch waits a second for its commit, as an offset."""
         self.first_offset = int(records[0].offset)
         self.last_offset = int(records[-1].offset)
-        self._answered = False
 
     @property
     def is_answered(self) -> bool:
         """Whether the batch may be committed."""
-        return self._answered
+        return not self.records
 
     def answered(self) -> None:
         """Say that all that follows from the batch is acknowledged by the broker.
 
         Called by the agent; only then is the batch committed.
         """
-        self._answered = True
         self.records = ()
 
 
