@@ -1,9 +1,10 @@
 """Tick to prediction while the models are retrained: Kafka, a worker, a month of history.
 
 A worker goes through a month of history; then ticks come at a steady rate while all four models
-are retrained on the whole month again and again. Latency is from the call that sends a tick to
-the receipt of its prediction, in this process, by one clock. Beside it, in the same run, an echo
-that gives each tick back as it is: what Kafka, the clients and the machine take without a worker.
+are retrained on the whole month again and again; the first forty seconds do not count. Latency is
+from the call that sends a tick to the receipt of its prediction, in this process, by one clock.
+Beside it, in the same run, an echo that gives each tick back as it is: what Kafka, the clients and
+the machine take without a worker.
 `--threads` measures the same with the retrain in threads of the worker instead of the pool.
 """
 
@@ -12,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import itertools
 import os
 import tempfile
 import time
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import numpy as np
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from harness import HERE, Options, options, progress, quantiles, save, show
@@ -46,6 +47,7 @@ from stream_app.brokers import Broker
 from stream_app.brokers.process import free_ports
 from stream_app.codec import decode_retrain_event, encode_tick
 from stream_app.connection import client_settings
+from stream_app.features import FloatArray
 from stream_app.reader import open_reader
 from stream_app.schemas import RetrainEvent, Tick
 from stream_app.settings import Settings
@@ -53,8 +55,12 @@ from stream_app.topics import Topics
 
 TARGET_S: Final = 45.0
 PIECE_S: Final = 0.5
+SETTLE_S: Final = 1.0
+LEAD_IN_S: Final = 40.0
+"""Ticks at the highest rate before any is measured: only then has the broker's Java compiled what
+it runs often."""
 BURST_S: Final = 0.001
-HIGH: Final = 16_500.0
+HIGH: Final = 15_000.0
 """Half of what throughput.py measured with one symbol."""
 THREADED: Final = (str(HERE / "threaded_worker.py"),)
 ECHO: Final = (str(HERE / "sides.py"), "echo")
@@ -64,9 +70,17 @@ class Ear:
     """Receives predictions and retrain events and notes when."""
 
     def __init__(self) -> None:
-        self.received: dict[int, tuple[float, bool]] = {}
-        """By the tick's event time: when, and whether all four models answered."""
         self.events: list[tuple[float, RetrainEvent]] = []
+        self.expect(())
+
+    def expect(self, ticks: Sequence[Tick]) -> None:
+        """Make room for the answers: what grew meanwhile would stop this process for 0.1 s."""
+        self.events.clear()
+        self._index = {tick.ts: at for at, tick in enumerate(ticks)}
+        self.received = np.full(len(ticks), np.nan)
+        """When each tick's answer came."""
+        self.by_four = np.zeros(len(ticks), dtype=bool)
+        """Whether all four models answered."""
 
     async def listen(self, settings: Settings, topics: Topics) -> None:
         consumer = AIOKafkaConsumer(
@@ -90,8 +104,9 @@ class Ear:
                     if tp.topic == topics.predictions.name:
                         for record in records:
                             message = orjson.loads(record.value)
-                            four = len(message.get("members", ())) == 4
-                            self.received[message["ts"]] = (now, four)
+                            at = self._index[message["ts"]]
+                            self.received[at] = now
+                            self.by_four[at] = len(message.get("members", ())) == 4
                     else:
                         self.events += [(now, decode_retrain_event(r.value)) for r in records]
         finally:
@@ -100,19 +115,18 @@ class Ear:
 
 async def talk(
     settings: Settings, topic: str, partition: int, ticks: Sequence[Tick], per_second: float
-) -> dict[int, float]:
+) -> FloatArray:
     """Send each tick when it is due, whatever comes back; gives when each was sent.
 
     Ticks that are due together go in one batch: one by one, a high rate would take the cores from
     what is measured.
     """
-    sent: dict[int, float] = {}
+    sent = np.full(len(ticks), np.nan)
     producer = AIOKafkaProducer(**client_settings(settings), acks=1, max_batch_size=2**20)
     await producer.start()
     try:
         key = SYMBOL.encode()
         values = [encode_tick(tick) for tick in ticks]
-        gc.freeze()  # a collection here would be counted as the worker's
         began = time.perf_counter()
         futures = []
         number = 0
@@ -124,13 +138,14 @@ async def talk(
                 now = time.perf_counter()
                 end = min(len(ticks), int((now - began) * per_second) + 1)
                 batch = producer.create_batch()
-                for tick, value in zip(ticks[number:end], values[number:end], strict=True):
+                for value in values[number:end]:
                     batch.append(key=key, value=value, timestamp=None)
-                    sent[tick.ts] = now
                 batch.close()
+                sent[number:end] = now
                 futures.append(await producer.send_batch(batch, topic, partition=partition))
                 number = end
                 shown.update(task, completed=number)
+        await asyncio.sleep(SETTLE_S)  # gathering so many would hold up the last answers
         await asyncio.gather(*futures)
     finally:
         await producer.stop()
@@ -145,29 +160,23 @@ def spans(events: Sequence[tuple[float, RetrainEvent]]) -> list[tuple[float, flo
 
 
 def figures(
-    sent: dict[int, float], ear: Ear, cycles: Sequence[tuple[float, float, RetrainEvent]]
+    sent: FloatArray, ear: Ear, cycles: Sequence[tuple[float, float, RetrainEvent]]
 ) -> dict[str, Any]:
     """Latencies in milliseconds, during and outside the cycles."""
-    during: list[float] = []
-    outside: list[float] = []
-    four = 0
-    for ts, at in sent.items():
-        if ts not in ear.received:
-            continue
-        received, complete = ear.received[ts]
-        four += complete
-        busy = any(began <= received and at <= ended for began, ended, _ in cycles)
-        (during if busy else outside).append(1000 * (received - at))
-    arrivals = sorted(ear.received[ts][0] for ts in sent if ts in ear.received)
-    gaps = [1000 * (b - a) for a, b in itertools.pairwise(arrivals)]
+    answered = ~np.isnan(ear.received)
+    latency_ms = 1000 * (ear.received - sent)
+    busy = np.zeros(len(sent), dtype=bool)
+    for began, ended, _ in cycles:
+        busy |= (began <= ear.received) & (sent <= ended)
+    gaps_ms = 1000 * np.diff(np.sort(ear.received[answered]))
     return {
         "sent": len(sent),
-        "answered": len(during) + len(outside),
-        "by_four_models": four,
-        "during_retrain_ms": quantiles(during),
-        "outside_retrain_ms": quantiles(outside),
-        "longest_gap_ms": max(gaps, default=float("nan")),
-        "series": series(sent, ear, cycles),
+        "answered": int(answered.sum()),
+        "by_four_models": int(ear.by_four.sum()),
+        "during_retrain_ms": quantiles(latency_ms[answered & busy]),
+        "outside_retrain_ms": quantiles(latency_ms[answered & ~busy]),
+        "longest_gap_ms": float(gaps_ms.max(initial=0.0)),
+        "series": series(sent, latency_ms, cycles),
         "retrains": [
             {
                 "trigger": event.trigger,
@@ -184,21 +193,23 @@ def figures(
 
 
 def series(
-    sent: dict[int, float], ear: Ear, cycles: Sequence[tuple[float, float, RetrainEvent]]
+    sent: FloatArray,
+    latency_ms: FloatArray,
+    cycles: Sequence[tuple[float, float, RetrainEvent]],
 ) -> dict[str, Any]:
     """Latency in pieces of half a second from the first tick on, and when retrains went on."""
-    began = min(sent.values())
-    pieces: dict[int, list[float]] = {}
-    for ts, at in sent.items():
-        if ts in ear.received:
-            pieces.setdefault(int((at - began) / PIECE_S), []).append(
-                1000 * (ear.received[ts][0] - at)
-            )
+    pieces = ((sent - sent[0]) / PIECE_S).astype(np.int64)
+    answered = ~np.isnan(latency_ms)
+    found = [
+        (int(piece), latency)
+        for piece in np.unique(pieces)
+        if len(latency := latency_ms[answered & (pieces == piece)])
+    ]
     return {
-        "second": [piece * PIECE_S for piece in sorted(pieces)],
-        "p50_ms": [quantiles(pieces[piece])["p50"] for piece in sorted(pieces)],
-        "max_ms": [max(pieces[piece]) for piece in sorted(pieces)],
-        "retrains": [[start - began, end - began] for start, end, _ in cycles],
+        "second": [piece * PIECE_S for piece, _ in found],
+        "p50_ms": [quantiles(latency)["p50"] for _, latency in found],
+        "max_ms": [float(latency.max()) for _, latency in found],
+        "retrains": [[start - sent[0], end - sent[0]] for start, end, _ in cycles],
     }
 
 
@@ -232,29 +243,34 @@ async def measure(
                 await _until_trained(settings, worker)
             ear = Ear()
             listening = asyncio.create_task(ear.listen(settings, topics))
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(SETTLE_S)
             partition = await _partition(settings, topics)
             measured: dict[str, Any] = {}
             at = history[-1].ts + 1000
-            for rate in rates:
+            stages = [(max(rates), LEAD_IN_S, False), *((rate, seconds, True) for rate in rates)]
+            for rate, lasting_s, counts in stages:
                 ticks = live_ticks(
                     [SYMBOL],
                     start_ms=at,
                     interval_ms=max(1.0, 1000 / rate),  # event times are unique
-                    count=int(rate * seconds),
+                    count=int(rate * lasting_s),
                     price=history[-1].price,
                 )
                 at = ticks[-1].ts + 1000
-                ear.events.clear()
+                ear.expect(ticks)
+                gc.collect()
+                gc.disable()  # a collection here would be counted as the worker's
                 sent = await talk(settings, topics.ticks.name, partition, ticks, rate)
                 # A cycle that goes on at the end of the ticks is waited for.
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(SETTLE_S)
                 async with open_reader(client_settings(settings)) as reader:
                     while await length(reader, topics.retrain_events) % 2:
                         worker.check()
                         await asyncio.sleep(0.2)
-                await asyncio.sleep(1.0)
-                measured[f"{rate:g}"] = figures(sent, ear, spans(ear.events))
+                await asyncio.sleep(SETTLE_S)
+                gc.enable()
+                if counts:
+                    measured[f"{rate:g}"] = figures(sent, ear, spans(ear.events))
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
     return measured

@@ -52,6 +52,11 @@ CHUNK: Final = 2048
 MONTH_DAYS: Final = 32.0
 """A window that holds the file's 9,006 bars."""
 DEADLINE_S: Final = 300.0
+BROKER_JVM: Final = (
+    "-Xms1g -Xmx1g -XX:TieredStopAtLevel=4 -XX:-UseSerialGC -XX:+UseG1GC -XX:MaxGCPauseMillis=20"
+    " -XX:InitiatingHeapOccupancyPercent=35"
+)
+"""As the Apache distribution's own scripts start a broker; tests start it small."""
 SETTLE_S: Final = 0.2
 
 
@@ -174,6 +179,7 @@ def broker_of_choice() -> Broker:
     """Apache Kafka where KAFKA_HOME is set, else the embedded broker, which is said."""
     home = os.environ.get("KAFKA_HOME")
     if home:
+        os.environ.setdefault("KAFKA_OPTS", BROKER_JVM)
         return KafkaBroker(Path(home))
     console.print("[yellow]KAFKA_HOME is not set: measuring on the embedded broker[/]")
     return EmbeddedBroker()
