@@ -24,6 +24,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from harness import HERE, console, progress
 from pydantic import SecretStr
 
+from stream_app.answering import answer_ticks
 from stream_app.brokers import Broker
 from stream_app.brokers.embedded import EmbeddedBroker
 from stream_app.brokers.kafka import KafkaBroker
@@ -81,11 +82,11 @@ def month_pipeline(data: Path, settings: Settings) -> SymbolPipeline:
     ensemble = Ensemble(
         weights=settings.ensemble_weights, max_age_ms=settings.model_max_age_hours * 3_600_000
     )
-    pipeline = SymbolPipeline(SYMBOL, settings, ensemble)
+    pipeline = SymbolPipeline(SYMBOL, settings)
     ticks = with_sources(month_ticks(data))
     with progress() as shown:
         for start in shown.track(range(0, len(ticks), CHUNK), description="a month of ticks"):
-            pipeline.process(ticks[start : start + CHUNK])
+            answer_ticks([(pipeline, ticks[start : start + CHUNK])], ensemble)
     return pipeline
 
 
