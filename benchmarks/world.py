@@ -255,7 +255,7 @@ async def digest(settings: Settings) -> dict[int, int]:
                         await publisher.publish(Answer(bars=answer.bars), number)
                         chunk = []
                 await publisher.publish(Answer(bars=pipeline.process(chunk).bars), number)
-                ends[number] = max(0, pipeline.position)
+                ends[number] = pipeline.position
     finally:
         await publisher.stop()
     return ends

@@ -83,8 +83,8 @@ class PartitionPipeline:
             weights=settings.ensemble_weights, max_age_ms=settings.model_max_age_hours * 3_600_000
         )
         self.symbols: dict[str, SymbolPipeline] = {}
-        self.position = -1
-        """The offset after the last one processed; -1 before the first."""
+        self.position = 0
+        """The offset after the last one processed; a restore sets where it begins."""
 
     def symbol(self, name: str) -> SymbolPipeline:
         """The symbol's pipeline, made when it is first asked for."""
