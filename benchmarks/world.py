@@ -77,11 +77,16 @@ def with_sources(ticks: Iterable[Tick], first: int = 0) -> list[tuple[Tick, Sour
     ]
 
 
-def month_pipeline(data: Path, settings: Settings) -> SymbolPipeline:
-    """A symbol after the month, as a worker has it before the first training."""
-    ensemble = Ensemble(
+def ensemble_of(settings: Settings) -> Ensemble:
+    """The worker's."""
+    return Ensemble(
         weights=settings.ensemble_weights, max_age_ms=settings.model_max_age_hours * 3_600_000
     )
+
+
+def month_pipeline(data: Path, settings: Settings) -> SymbolPipeline:
+    """A symbol after the month, as a worker has it before the first training."""
+    ensemble = ensemble_of(settings)
     pipeline = SymbolPipeline(SYMBOL, settings)
     ticks = with_sources(month_ticks(data))
     with progress() as shown:
