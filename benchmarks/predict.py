@@ -7,21 +7,25 @@ whole sequence, filterpy for a tick of the Kalman filter.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from harness import options, progress, save, show, spread, spread_table
 from numpy.typing import NDArray
-from world import live_ticks, month_pipeline, plain_settings, with_sources
+from world import ensemble_of, live_ticks, month_pipeline, plain_settings, with_sources
 
+from stream_app.answering import answer_ticks
 from stream_app.codec import encode_prediction
-from stream_app.ensemble import ModelSet
+from stream_app.ensemble import Ensemble, ModelSet
 from stream_app.models.catalog import FORECASTERS, LOADERS
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.kalman_filter import KalmanNoise
 from stream_app.models.kalman_reference import reference_filter, reference_step
 from stream_app.retraining import model_settings
+from stream_app.schemas import Source, Tick
+from stream_app.symbol import SymbolAnswer, SymbolPipeline
 from stream_app.training import prepare
 
 BATCH: Final = 256
@@ -73,22 +77,23 @@ def main() -> None:
     batches = 10 if chosen.quick else 30
     measured: dict[str, list[float]] = {}
 
+    answer = partial(_answer, pipeline, ensemble_of(settings))
+
     def note(name: str, samples: list[float]) -> None:
         measured.setdefault(name, []).append(float(np.median(samples)))
 
     rows_pool = data.rows[-BATCH:]
     with progress() as shown:
         for _ in shown.track(range(chosen.rounds), description="predicting"):
-            note("ours, alone", [_us(pipeline.process, [next(stream)]) for _ in range(alone)])
+            note("ours, alone", [_us(answer, [next(stream)]) for _ in range(alone)])
             samples, encoded = [], []
             for _ in range(batches):
                 batch = [next(stream) for _ in range(BATCH)]
                 started = time.perf_counter()
-                answer = pipeline.process(batch)
+                given = answer(batch)
                 samples.append((time.perf_counter() - started) * 1e6 / BATCH)
                 encoded.append(
-                    _us(lambda made=answer: [encode_prediction(p) for p in made.predictions])
-                    / BATCH
+                    _us(lambda made=given: [encode_prediction(p) for p in made.predictions]) / BATCH
                 )
             note(f"ours, a tick in batches of {BATCH}", samples)
             note("  and its encoding to JSON", encoded)
@@ -119,6 +124,13 @@ def main() -> None:
         f"targets {TARGETS['alone']:g} us alone, {TARGETS['batch']:g} us in batches: {met}",
     )
     save(chosen, {"targets_us": TARGETS, "met": met, "p50_us": spreads})
+
+
+def _answer(
+    pipeline: SymbolPipeline, ensemble: Ensemble, batch: Sequence[tuple[Tick, Source]]
+) -> SymbolAnswer:
+    (given,) = answer_ticks([(pipeline, batch)], ensemble)
+    return given
 
 
 def _us(work: Callable[..., Any], *args: object) -> float:

@@ -24,6 +24,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from harness import HERE, console, progress
 from pydantic import SecretStr
 
+from stream_app.answering import answer_ticks
 from stream_app.brokers import Broker
 from stream_app.brokers.embedded import EmbeddedBroker
 from stream_app.brokers.kafka import KafkaBroker
@@ -81,16 +82,21 @@ def with_sources(ticks: Iterable[Tick], first: int = 0) -> list[tuple[Tick, Sour
     ]
 
 
-def month_pipeline(data: Path, settings: Settings) -> SymbolPipeline:
-    """A symbol after the month, as a worker has it before the first training."""
-    ensemble = Ensemble(
+def ensemble_of(settings: Settings) -> Ensemble:
+    """The worker's."""
+    return Ensemble(
         weights=settings.ensemble_weights, max_age_ms=settings.model_max_age_hours * 3_600_000
     )
-    pipeline = SymbolPipeline(SYMBOL, settings, ensemble)
+
+
+def month_pipeline(data: Path, settings: Settings) -> SymbolPipeline:
+    """A symbol after the month, as a worker has it before the first training."""
+    ensemble = ensemble_of(settings)
+    pipeline = SymbolPipeline(SYMBOL, settings)
     ticks = with_sources(month_ticks(data))
     with progress() as shown:
         for start in shown.track(range(0, len(ticks), CHUNK), description="a month of ticks"):
-            pipeline.process(ticks[start : start + CHUNK])
+            answer_ticks([(pipeline, ticks[start : start + CHUNK])], ensemble)
     return pipeline
 
 
@@ -260,7 +266,7 @@ async def digest(settings: Settings) -> dict[int, int]:
                         await publisher.publish(Answer(bars=answer.bars), number)
                         chunk = []
                 await publisher.publish(Answer(bars=pipeline.process(chunk).bars), number)
-                ends[number] = max(0, pipeline.position)
+                ends[number] = pipeline.position
     finally:
         await publisher.stop()
     return ends

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,6 +46,11 @@ def untrained(horizon_bars: int) -> ModelSet:
     )
 
 
+Blended = tuple[float, list[float], list[float], tuple[str, ...]]
+"""One tick's price, its members' prices and weights in the order of their names, and the reasons
+why the answer is less than all members'."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blend:
     """The ensemble's answers to B ticks, before the bias correction."""
@@ -60,6 +65,11 @@ class Blend:
     degraded: tuple[tuple[str, ...], ...]
     """Reasons, one tuple a tick."""
 
+    def by_tick(self) -> Iterator[Blended]:
+        """Each tick's own part."""
+        prices, weights = self.prices.T.tolist(), self.weights.T.tolist()
+        return zip(self.price.tolist(), prices, weights, self.degraded, strict=True)
+
 
 class Ensemble:
     """Blends the members' answers by weight."""
@@ -70,31 +80,39 @@ class Ensemble:
         self._max_age_ms = max_age_ms
 
     def blend(
-        self, models: ModelSet, rows: Rows, ts: NDArray[np.int64], last_price: FloatArray
+        self,
+        parts: Sequence[tuple[ModelSet, Rows]],
+        ts: NDArray[np.int64],
+        last_price: FloatArray,
     ) -> Blend:
-        """The weighted mean of the members' prices, for B ticks of one symbol.
+        """The weighted mean of the members' prices, for B ticks.
 
         A member is left out, and the others' weights are renormalised, when it is not in the
         set, when it needs features that the window cannot give yet, when its answer is not
         finite, or when the set is older at the tick than the maximal age. The Kalman filter
         learns from every tick, so age does not exclude it: every valid tick has an answer. Each
         price lies between the lowest and the highest price of the members that answered.
+
+        Args:
+            parts: which models answer which ticks; together B ticks.
+            ts: event times, shape (B,).
+            last_price: shape (B,).
         """
         names = tuple(self._weights)
         returns = np.full((len(names), len(ts)), np.nan)
-        reasons: list[str] = []
-        too_old = ts - models.trained_to_ts > self._max_age_ms
+        trained_to = [models.trained_to_ts for models, rows in parts for _ in range(len(rows))]
+        too_old = ts - np.array(trained_to) > self._max_age_ms
         any_too_old = bool(too_old.any())
-        for row, name in enumerate(names):
-            member = models.members.get(name)
-            if member is None:
-                reasons.append(f"{name}: not trained yet")
-            elif member.needs_features and rows.features is None:
-                reasons.append(f"{name}: the window has too few bars")
-            else:
-                returns[row] = member.predict(rows)
+        start = 0
+        for models, rows in parts:
+            part = slice(start, start := start + len(rows))
+            for row, name in enumerate(names):
+                member = models.members.get(name)
+                if member is None or (member.needs_features and rows.features is None):
+                    continue  # `_absent` says why
+                returns[row, part] = member.predict(rows)
                 if any_too_old and member.needs_features:
-                    returns[row, too_old] = np.nan
+                    returns[row, part][too_old[part]] = np.nan
         with np.errstate(over="ignore"):
             prices = last_price * np.exp(returns)
         answered = np.isfinite(prices)
@@ -110,8 +128,8 @@ class Ensemble:
         weighed = weights > 0.0
         low = prices.min(axis=0, where=weighed, initial=np.inf)
         high = prices.max(axis=0, where=weighed, initial=-np.inf)
-        parts = weights * (prices if all_answered else np.where(answered, prices, 0.0))
-        price = np.minimum(np.maximum(parts.sum(axis=0), low), high)
+        mean = (weights * (prices if all_answered else np.where(answered, prices, 0.0))).sum(axis=0)
+        price = np.minimum(np.maximum(mean, low), high)
         return Blend(
             names=names,
             prices=prices,
@@ -119,27 +137,34 @@ class Ensemble:
             price=price,
             degraded=((),) * len(ts)
             if all_answered
-            else self._degraded(models, reasons, names, answered, too_old),
+            else tuple(self._degraded(parts, answered, too_old)),
         )
 
-    @staticmethod
     def _degraded(
-        models: ModelSet,
-        reasons: list[str],
-        names: tuple[str, ...],
+        self,
+        parts: Sequence[tuple[ModelSet, Rows]],
         answered: NDArray[np.bool_],
         too_old: NDArray[np.bool_],
-    ) -> tuple[tuple[str, ...], ...]:
-        common = tuple(reasons)
-        if len(reasons) + answered.all(axis=1).sum() == len(names):
-            return (common,) * len(too_old)
-        excused = {reason.split(":")[0] for reason in reasons}
-        out = []
-        for column in range(len(too_old)):
-            more = [
-                f"{name}: " + ("too old" if too_old[column] else "its answer was not finite")
-                for row, name in enumerate(names)
-                if name in models.members and name not in excused and not answered[row, column]
-            ]
-            out.append((*common, *more))
-        return tuple(out)
+    ) -> Iterator[tuple[str, ...]]:
+        """Why members did not answer, a tuple for each tick."""
+        start = 0
+        for models, rows in parts:
+            part = slice(start, start := start + len(rows))
+            absent = self._absent(models, rows)
+            common = tuple(f"{name}: {reason}" for name, reason in absent.items())
+            asked = [(row, name) for row, name in enumerate(self._weights) if name not in absent]
+            for column in range(part.start, part.stop):
+                reason = "too old" if too_old[column] else "its answer was not finite"
+                failed = [f"{name}: {reason}" for row, name in asked if not answered[row, column]]
+                yield (*common, *failed)
+
+    def _absent(self, models: ModelSet, rows: Rows) -> dict[str, str]:
+        """The members that cannot be asked about these ticks, and why."""
+        reasons = {}
+        for name in self._weights:
+            member = models.members.get(name)
+            if member is None:
+                reasons[name] = "not trained yet"
+            elif member.needs_features and rows.features is None:
+                reasons[name] = "the window has too few bars"
+        return reasons

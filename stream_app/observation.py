@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
 
 from stream_app.features import (
+    CONTEXT,
     LOOKBACK,
     FloatArray,
     Moment,
@@ -22,6 +24,7 @@ from stream_app.window import OpenBar, Window
 
 LATE: Final = "late tick: behind the grace, the window is not changed"
 DUPLICATE: Final = "duplicate tick: the window is not changed again"
+_NOTHING: Final = np.zeros(CONTEXT)
 HISTORY_LOST: Final = "history: retention has removed a part of it"
 
 
@@ -93,32 +96,44 @@ class Observation:
         return lost if self.left_out is None else (*lost, self.left_out)
 
 
-def rows_of(seen: Sequence[Observation]) -> Rows:
-    """The models' input for observations that all have a context, or all have none."""
-    features = None
-    found: dict[Context, int] = {}
-    index = [
-        found.setdefault(item.context, len(found)) for item in seen if item.context is not None
-    ]
-    at_context = np.array(index or [0] * len(seen), dtype=np.int64)
-    log_price = np.array([item.log_price for item in seen])
-    velocity = np.array([item.velocity for item in seen])
-    if found:
-        context = np.array([item.vector for item in found])
-        moment = Moment(
-            ts=np.array([item.tick.ts for item in seen], dtype=np.int64),
-            log_price=log_price,
-            log_high=np.array([item.log_high for item in seen]),
-            log_low=np.array([item.log_low for item in seen]),
-            kalman_velocity=velocity,
-            kalman_innovation=np.array([item.innovation for item in seen]),
-        )
-        features = vectors(context if len(found) == 1 else context[at_context], moment)
-    return Rows(
-        log_price=log_price,
-        kalman_level=np.array([item.level for item in seen]),
-        kalman_velocity=velocity,
-        features=features,
-        histories=[item.history for item in found],
-        history_index=at_context,
+def rows_of(runs: Sequence[Sequence[Observation]]) -> list[Rows]:
+    """The models' input for each run of observations, the features of all runs computed at once.
+
+    Args:
+        runs: of one symbol each; in each all observations have a context, or none has.
+    """
+    seen = list(chain.from_iterable(runs))
+    moment = Moment(
+        ts=np.array([item.tick.ts for item in seen], dtype=np.int64),
+        log_price=np.array([item.log_price for item in seen]),
+        log_high=np.array([item.log_high for item in seen]),
+        log_low=np.array([item.log_low for item in seen]),
+        kalman_velocity=np.array([item.velocity for item in seen]),
+        kalman_innovation=np.array([item.innovation for item in seen]),
     )
+    level = np.array([item.level for item in seen])
+    found: dict[Context | None, int] = {}
+    at = np.array([found.setdefault(item.context, len(found)) for item in seen], dtype=np.int64)
+    contexts_found = list(found)
+    features = None
+    if contexts_found != [None]:
+        # What has no context is not to be answered from features; it has a row to keep places.
+        context = np.array([_NOTHING if item is None else item.vector for item in contexts_found])
+        features = vectors(context if len(context) == 1 else context[at], moment)
+    rows = []
+    start = 0
+    for run in runs:
+        part = slice(start, start := start + len(run))
+        first = found[run[0].context]
+        own = {item.context: item.context.history for item in run if item.context is not None}
+        rows.append(
+            Rows(
+                log_price=moment.log_price[part],
+                kalman_level=level[part],
+                kalman_velocity=moment.kalman_velocity[part],
+                features=features[part] if features is not None and own else None,
+                histories=list(own.values()),
+                history_index=at[part] - first,
+            )
+        )
+    return rows

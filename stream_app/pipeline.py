@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from stream_app.answering import answer_ticks
 from stream_app.codec import decode_tick
 from stream_app.ensemble import Ensemble
 from stream_app.schemas import Bar, Prediction, Rejection, Source, Tick
@@ -82,14 +83,14 @@ class PartitionPipeline:
             weights=settings.ensemble_weights, max_age_ms=settings.model_max_age_hours * 3_600_000
         )
         self.symbols: dict[str, SymbolPipeline] = {}
-        self.position = -1
-        """The offset after the last one processed; -1 before the first."""
+        self.position = 0
+        """The offset after the last one processed; a restore sets where it begins."""
 
     def symbol(self, name: str) -> SymbolPipeline:
         """The symbol's pipeline, made when it is first asked for."""
         pipeline = self.symbols.get(name)
         if pipeline is None:
-            pipeline = SymbolPipeline(name, self._settings, self._ensemble)
+            pipeline = SymbolPipeline(name, self._settings)
             self.symbols[name] = pipeline
         return pipeline
 
@@ -101,7 +102,7 @@ class PartitionPipeline:
 
         Args:
             records: consecutive ones.
-            adopt: whether new champions take over; see `SymbolPipeline.process`.
+            adopt: whether new champions take over; see `answer_ticks`.
         """
         answer = Answer()
         # As it was before the batch: right for a restart at any offset from here on, however
@@ -115,8 +116,8 @@ class PartitionPipeline:
                 continue
             source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
             batches.setdefault(decoded.symbol, []).append((decoded, source))
-        for name, ticks in batches.items():
-            given = self.symbol(name).process(ticks, adopt=adopt)
+        asked = [(self.symbol(name), ticks) for name, ticks in batches.items()]
+        for given in answer_ticks(asked, self._ensemble, adopt=adopt) if asked else ():
             answer.predictions.extend(given.predictions)
             answer.bars.extend(given.bars)
             answer.late += given.late

@@ -1,9 +1,7 @@
 """The state machine of one symbol: Tick -> Prediction. Pure: no Kafka, no clock of its own.
 
-A batch goes through in three passes. The first enters the ticks one by one into the window and
-the Kalman filter and notes what each tick saw; the second asks the models about all ticks at
-once; the third goes through the ticks again for what depends on the answers: the bias
-correction and the closed bars. The result is that of one tick at a time.
+`answering.py` drives it: it enters ticks here, asks the models about what they saw, and comes back
+with the answers.
 """
 
 from __future__ import annotations
@@ -11,16 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
-
-import numpy as np
 
 from stream_app.bars import bar_message, bar_of_message, empty_bar_message
 from stream_app.bias import BiasCorrection
-from stream_app.ensemble import Blend, Ensemble, ModelSet, untrained
+from stream_app.ensemble import Blended, ModelSet, untrained
 from stream_app.models.kalman_filter import KalmanFilter
-from stream_app.observation import DUPLICATE, LATE, ContextCache, Observation, rows_of
+from stream_app.observation import DUPLICATE, LATE, ContextCache, Observation
 from stream_app.schemas import Bar, MemberOutput, Prediction, Source, Tick
 from stream_app.settings import Settings
 from stream_app.window import OpenBar, Window
@@ -37,12 +33,24 @@ class SymbolAnswer:
     duplicates: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entered:
+    """A batch of one symbol between the passes."""
+
+    models: ModelSet
+    """The champions that answer all of it."""
+    runs: Sequence[Sequence[Observation]]
+    """The ticks in order, cut where the window first has enough bars: in each run all observations
+    have a context, or none has."""
+    checkpoint: list[Bar]
+    """The state before the first tick, where new champions take over."""
+
+
 class SymbolPipeline:
     """One symbol's window, Kalman filter, models and bias correction."""
 
-    def __init__(self, symbol: str, settings: Settings, ensemble: Ensemble) -> None:
+    def __init__(self, symbol: str, settings: Settings) -> None:
         self.symbol = symbol
-        self._ensemble = ensemble
         self._bar_seconds = settings.bar_seconds
         self._bar_ms = settings.bar_ms
         self._horizon_s = settings.horizon_s
@@ -66,36 +74,18 @@ class SymbolPipeline:
         """Offset of the first tick after the last published state; None when there is none."""
         self._contexts = ContextCache(self.window, settings.lstm_sequence_length)
 
-    def process(self, ticks: Sequence[tuple[Tick, Source]], *, adopt: bool = True) -> SymbolAnswer:
-        """Answer a batch of this symbol's ticks, in the order of their offsets.
-
-        Does not block beyond its own arithmetic. Called by the partition's pipeline.
+    def enter(self, ticks: Sequence[tuple[Tick, Source]], *, adopt: bool) -> Entered:
+        """Take in ticks, in the order of their offsets; `finish` must follow.
 
         Args:
             ticks: at least one.
-            adopt: whether new champions take over; not when answered ticks are gone through
-                again, which must leave the state as it was.
+            adopt: whether new champions take over.
         """
-        adopted = self._adopt(ticks[0][1]) if adopt else []
+        checkpoint = self._adopt(ticks[0][1]) if adopt else []
         models = self._serving
         seen = [self._enter(tick, source, models) for tick, source in ticks]
-        answer = SymbolAnswer(
-            predictions=[],
-            bars=adopted,
-            late=sum(item.left_out is LATE for item in seen),
-            duplicates=sum(item.left_out is DUPLICATE for item in seen),
-        )
-        # A batch can hold the tick with which the window first has enough bars.
-        for _, run in groupby(seen, key=lambda item: item.context is None):
-            items = list(run)
-            blend = self._ensemble.blend(
-                models,
-                rows_of(items),
-                np.array([item.tick.ts for item in items], dtype=np.int64),
-                np.array([item.price for item in items]),
-            )
-            self._finish(items, blend, models, answer)
-        return answer
+        runs = [list(run) for _, run in groupby(seen, key=lambda item: item.context is None)]
+        return Entered(models=models, runs=runs, checkpoint=checkpoint)
 
     def _adopt(self, source: Source) -> list[Bar]:
         """Let the champions serve from this tick on.
@@ -181,21 +171,34 @@ class SymbolPipeline:
             history_lost=self._lost_bars > 0,
         )
 
-    def _finish(
-        self, seen: Sequence[Observation], blend: Blend, models: ModelSet, answer: SymbolAnswer
-    ) -> None:
-        """Go through the ticks again, now with the models' answers, and make the messages."""
+    def finish(
+        self, entered: Entered, names: Sequence[str], blended: Sequence[Blended]
+    ) -> SymbolAnswer:
+        """Go through the ticks again, now with the models' answers, and make the messages.
+
+        Args:
+            entered: what `enter` gave.
+            names: of the ensemble's members.
+            blended: the ensemble's answer to each tick.
+        """
+        seen = list(chain.from_iterable(entered.runs))
+        answer = SymbolAnswer(
+            predictions=[],
+            bars=entered.checkpoint,
+            late=sum(item.left_out is LATE for item in seen),
+            duplicates=sum(item.left_out is DUPLICATE for item in seen),
+        )
+        models = entered.models
         # The filter's state, and so its answer, also depends on when it took over its noise.
         kalman_version = f"{models.version}@{self._since}" if models.is_trained else models.version
-        prices, weights = blend.prices.T.tolist(), blend.weights.T.tolist()
-        for at, (item, ensemble) in enumerate(zip(seen, blend.price.tolist(), strict=True)):
+        for item, (ensemble, prices, weights, degraded) in zip(seen, blended, strict=True):
             forecasts = [
                 self.bias.close(bar.ts_open, math.log(bar.close)) for bar, _ in item.closed
             ]
             if item.bar is not None:
                 self.bias.note(item.bar.ts_open, math.log(ensemble) - item.log_price)
             answer.bars.extend(self._bars(item, forecasts))
-            tick, bias, degraded = item.tick, item.price * self.bias.value, blend.degraded[at]
+            tick, bias = item.tick, item.price * self.bias.value
             age_s = max(0, tick.ts - models.trained_to_ts) / 1000 if models.is_trained else 0.0
             answer.predictions.append(
                 Prediction(
@@ -214,15 +217,14 @@ class SymbolPipeline:
                             version=kalman_version if name == "kalman" else models.version,
                             age_s=age_s,
                         )
-                        for name, price, weight in zip(
-                            blend.names, prices[at], weights[at], strict=True
-                        )
+                        for name, price, weight in zip(names, prices, weights, strict=True)
                         if not math.isnan(price)
                     },
                     degraded=(*degraded, *item.reasons),
                     source=item.source,
                 )
             )
+        return answer
 
     def _bars(self, item: Observation, forecasts: Sequence[float | None]) -> Iterator[Bar]:
         for (bar, empty), forecast in zip(item.closed, forecasts, strict=True):

@@ -41,15 +41,16 @@ def window_after(
         settings: length of a bar and of the window.
         progress: told of every chunk.
     """
+    from stream_app.answering import answer_ticks
     from stream_app.ensemble import Ensemble
     from stream_app.symbol import SymbolPipeline
 
     ensemble = Ensemble(weights=settings.ensemble_weights, max_age_ms=0)
-    pipeline = SymbolPipeline(symbol, settings, ensemble)
+    pipeline = SymbolPipeline(symbol, settings)
     source = Source(topic="", partition=0, offset=0)
     task = progress.add_task("bars", total=count)
     mine = ((tick, source) for tick in ticks if tick.symbol == symbol)
     while chunk := list(itertools.islice(mine, _CHUNK)):
-        pipeline.process(chunk)
+        answer_ticks([(pipeline, chunk)], ensemble)
         progress.advance(task, len(chunk))
     return pipeline.window.columns()

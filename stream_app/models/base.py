@@ -72,7 +72,10 @@ class Rows:
     histories: Sequence[History]
     """The distinct histories of these ticks; empty while the window has too few bars."""
     history_index: NDArray[np.int64]
-    """Which of `histories` each tick has."""
+    """Which of `histories` each tick has; of no meaning while there are none."""
+
+    def __len__(self) -> int:
+        return len(self.log_price)
 
 
 class Member(Protocol):

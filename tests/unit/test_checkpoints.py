@@ -45,3 +45,10 @@ def test_a_symbol_silent_within_its_first_bar_does_not_hold_it_either() -> None:
     assert len(restarted.window) == 0
     assert restarted.window.state() == partition.symbols["ONCE"].window.state()
     assert restarted.kalman.to_state() == partition.symbols["ONCE"].kalman.to_state()
+
+
+def test_the_first_batch_is_covered_from_its_first_offset_on() -> None:
+    partition = PartitionPipeline(SETTINGS)
+    bars = partition.process(records(walk(40))).bars
+    assert bars
+    assert {bar.state["floor"] for bar in bars} == {0}

@@ -31,7 +31,7 @@ def blend(models: ModelSet, *, ts: int = HOUR_MS, weights: Any = None, **kwargs:
     ensemble = Ensemble(weights=weights or WEIGHTS, max_age_ms=24 * HOUR_MS)
     given = rows(**kwargs)
     return ensemble.blend(
-        models, given, np.full(len(given.log_price), ts), np.full(len(given.log_price), PRICE)
+        [(models, given)], np.full(len(given.log_price), ts), np.full(len(given.log_price), PRICE)
     )
 
 

@@ -1,0 +1,51 @@
+"""Ticks of any number of symbols become answers, in three passes.
+
+The first enters the ticks one by one into their symbol's window and Kalman filter and notes what
+each tick saw; the second computes the features of all ticks at once, asks each symbol's models and
+blends all their answers at once; the third goes through the ticks again for what depends on the
+answers: the bias correction and the closed bars. The result is that of one tick at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain, islice
+
+import numpy as np
+
+from stream_app.ensemble import Ensemble
+from stream_app.observation import rows_of
+from stream_app.schemas import Source, Tick
+from stream_app.symbol import SymbolAnswer, SymbolPipeline
+
+
+def answer_ticks(
+    batches: Sequence[tuple[SymbolPipeline, Sequence[tuple[Tick, Source]]]],
+    ensemble: Ensemble,
+    *,
+    adopt: bool = True,
+) -> list[SymbolAnswer]:
+    """Answer each symbol's ticks, in the order of their offsets.
+
+    Does not block beyond its own arithmetic. Called by the partition's pipeline.
+
+    Args:
+        batches: a symbol once, each with at least one tick.
+        ensemble: blends the models' answers.
+        adopt: whether new champions take over; not when answered ticks are gone through again,
+            which must leave the state as it was.
+    """
+    entered = [symbol.enter(ticks, adopt=adopt) for symbol, ticks in batches]
+    runs = [run for batch in entered for run in batch.runs]
+    seen = list(chain.from_iterable(runs))
+    models = [batch.models for batch in entered for _ in batch.runs]
+    blend = ensemble.blend(
+        list(zip(models, rows_of(runs), strict=True)),
+        np.array([item.tick.ts for item in seen], dtype=np.int64),
+        np.array([item.price for item in seen]),
+    )
+    blended = blend.by_tick()
+    return [
+        symbol.finish(batch, blend.names, list(islice(blended, len(ticks))))
+        for (symbol, ticks), batch in zip(batches, entered, strict=True)
+    ]
