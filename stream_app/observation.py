@@ -114,26 +114,26 @@ def rows_of(runs: Sequence[Sequence[Observation]]) -> list[Rows]:
     level = np.array([item.level for item in seen])
     found: dict[Context | None, int] = {}
     at = np.array([found.setdefault(item.context, len(found)) for item in seen], dtype=np.int64)
-    contexts_found = list(found)
     features = None
-    if contexts_found != [None]:
-        # What has no context is not to be answered from features; it has a row to keep places.
-        context = np.array([_NOTHING if item is None else item.vector for item in contexts_found])
+    if [*found] != [None]:
+        # What has no context is not answered from features; its row keeps the others' places.
+        context = np.array([_NOTHING if item is None else item.vector for item in found])
         features = vectors(context if len(context) == 1 else context[at], moment)
     rows = []
     start = 0
     for run in runs:
         part = slice(start, start := start + len(run))
-        first = found[run[0].context]
-        own = {item.context: item.context.history for item in run if item.context is not None}
+        own: dict[Context | None, int] = {}
+        index = [own.setdefault(item.context, len(own)) for item in run]
+        histories = [item.history for item in own if item is not None]
         rows.append(
             Rows(
                 log_price=moment.log_price[part],
                 kalman_level=level[part],
                 kalman_velocity=moment.kalman_velocity[part],
-                features=features[part] if features is not None and own else None,
-                histories=list(own.values()),
-                history_index=at[part] - first,
+                features=features[part] if features is not None and histories else None,
+                histories=histories,
+                history_index=np.array(index, dtype=np.int64),
             )
         )
     return rows
