@@ -30,11 +30,13 @@ def answer_ticks(
     Does not block beyond its own arithmetic. Called by the partition's pipeline.
 
     Args:
-        batches: a symbol once, each with at least one tick.
+        batches: each symbol once, with at least one tick; there may be none.
         ensemble: blends the models' answers.
         adopt: whether new champions take over; not when answered ticks are gone through again,
             which must leave the state as it was.
     """
+    if not batches:
+        return []
     entered = [symbol.enter(ticks, adopt=adopt) for symbol, ticks in batches]
     runs = [run for batch in entered for run in batch.runs]
     seen = list(chain.from_iterable(runs))

@@ -117,7 +117,7 @@ class PartitionPipeline:
             source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
             batches.setdefault(decoded.symbol, []).append((decoded, source))
         asked = [(self.symbol(name), ticks) for name, ticks in batches.items()]
-        for given in answer_ticks(asked, self._ensemble, adopt=adopt) if asked else ():
+        for given in answer_ticks(asked, self._ensemble, adopt=adopt):
             answer.predictions.extend(given.predictions)
             answer.bars.extend(given.bars)
             answer.late += given.late
