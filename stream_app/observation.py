@@ -24,8 +24,8 @@ from stream_app.window import OpenBar, Window
 
 LATE: Final = "late tick: behind the grace, the window is not changed"
 DUPLICATE: Final = "duplicate tick: the window is not changed again"
-_NOTHING: Final = np.zeros(CONTEXT)
 HISTORY_LOST: Final = "history: retention has removed a part of it"
+_NOTHING: Final = np.zeros(CONTEXT)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
