@@ -14,11 +14,11 @@ from typing import Any, Final
 import numpy as np
 from harness import options, progress, save, show, spread, spread_table
 from numpy.typing import NDArray
-from world import ensemble_of, live_ticks, month_pipeline, plain_settings, with_sources
+from world import live_ticks, month_pipeline, plain_settings, with_sources
 
 from stream_app.answering import answer_ticks
 from stream_app.codec import encode_prediction
-from stream_app.ensemble import Ensemble, ModelSet
+from stream_app.ensemble import Ensemble, ModelSet, ensemble_of
 from stream_app.models.catalog import FORECASTERS, LOADERS
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.kalman_filter import KalmanNoise

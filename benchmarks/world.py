@@ -29,7 +29,7 @@ from stream_app.brokers import Broker
 from stream_app.brokers.embedded import EmbeddedBroker
 from stream_app.brokers.kafka import KafkaBroker
 from stream_app.connection import client_settings, end_offset
-from stream_app.ensemble import Ensemble
+from stream_app.ensemble import ensemble_of
 from stream_app.features import BarColumns
 from stream_app.feed.files import read_ticks
 from stream_app.feed.pace import Pace, Speed
@@ -80,13 +80,6 @@ def with_sources(ticks: Iterable[Tick], first: int = 0) -> list[tuple[Tick, Sour
         (tick, Source(topic="market.ticks.v1", partition=0, offset=offset))
         for offset, tick in enumerate(ticks, first)
     ]
-
-
-def ensemble_of(settings: Settings) -> Ensemble:
-    """The worker's."""
-    return Ensemble(
-        weights=settings.ensemble_weights, max_age_ms=settings.model_max_age_hours * 3_600_000
-    )
 
 
 def month_pipeline(data: Path, settings: Settings) -> SymbolPipeline:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stream_app.models.base import Member, Rows
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.kalman_filter import KalmanNoise
+from stream_app.settings import Settings
 
 UNTRAINED: Final = "untrained"
 """The version before the first training."""
@@ -103,16 +104,21 @@ class Ensemble:
         trained_to = [models.trained_to_ts for models, rows in parts for _ in range(len(rows))]
         too_old = ts - np.array(trained_to) > self._max_age_ms
         any_too_old = bool(too_old.any())
+        absent: list[dict[str, str]] = []
         start = 0
         for models, rows in parts:
             part = slice(start, start := start + len(rows))
+            absent.append({})
             for row, name in enumerate(names):
                 member = models.members.get(name)
-                if member is None or (member.needs_features and rows.features is None):
-                    continue  # `_absent` says why
-                returns[row, part] = member.predict(rows)
-                if any_too_old and member.needs_features:
-                    returns[row, part][too_old[part]] = np.nan
+                if member is None:
+                    absent[-1][name] = "not trained yet"
+                elif member.needs_features and rows.features is None:
+                    absent[-1][name] = "the window has too few bars"
+                else:
+                    returns[row, part] = member.predict(rows)
+                    if any_too_old and member.needs_features:
+                        returns[row, part][too_old[part]] = np.nan
         with np.errstate(over="ignore"):
             prices = last_price * np.exp(returns)
         answered = np.isfinite(prices)
@@ -137,34 +143,35 @@ class Ensemble:
             price=price,
             degraded=((),) * len(ts)
             if all_answered
-            else tuple(self._degraded(parts, answered, too_old)),
+            else tuple(self._degraded(zip(parts, absent, strict=True), answered, too_old)),
         )
 
     def _degraded(
         self,
-        parts: Sequence[tuple[ModelSet, Rows]],
+        parts: Iterable[tuple[tuple[ModelSet, Rows], Mapping[str, str]]],
         answered: NDArray[np.bool_],
         too_old: NDArray[np.bool_],
     ) -> Iterator[tuple[str, ...]]:
-        """Why members did not answer, a tuple for each tick."""
+        """Why members did not answer, a tuple for each tick.
+
+        Args:
+            parts: each with the members that could not be asked, and why.
+            answered: shape (members, B).
+            too_old: shape (B,).
+        """
         start = 0
-        for models, rows in parts:
-            part = slice(start, start := start + len(rows))
-            absent = self._absent(models, rows)
+        for (_, rows), absent in parts:
+            columns = range(start, start := start + len(rows))
             common = tuple(f"{name}: {reason}" for name, reason in absent.items())
             asked = [(row, name) for row, name in enumerate(self._weights) if name not in absent]
-            for column in range(part.start, part.stop):
+            for column in columns:
                 reason = "too old" if too_old[column] else "its answer was not finite"
                 failed = [f"{name}: {reason}" for row, name in asked if not answered[row, column]]
                 yield (*common, *failed)
 
-    def _absent(self, models: ModelSet, rows: Rows) -> dict[str, str]:
-        """The members that cannot be asked about these ticks, and why."""
-        reasons = {}
-        for name in self._weights:
-            member = models.members.get(name)
-            if member is None:
-                reasons[name] = "not trained yet"
-            elif member.needs_features and rows.features is None:
-                reasons[name] = "the window has too few bars"
-        return reasons
+
+def ensemble_of(settings: Settings) -> Ensemble:
+    """The ensemble of these settings."""
+    return Ensemble(
+        weights=settings.ensemble_weights, max_age_ms=settings.model_max_age_hours * 3_600_000
+    )

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from stream_app.answering import answer_ticks
 from stream_app.codec import decode_tick
-from stream_app.ensemble import Ensemble
+from stream_app.ensemble import ensemble_of
 from stream_app.schemas import Bar, Prediction, Rejection, Source, Tick
 from stream_app.settings import Settings
 from stream_app.symbol import SymbolPipeline
@@ -79,9 +79,7 @@ class PartitionPipeline:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._max_future_ms = settings.max_future_seconds * 1000
-        self._ensemble = Ensemble(
-            weights=settings.ensemble_weights, max_age_ms=settings.model_max_age_hours * 3_600_000
-        )
+        self._ensemble = ensemble_of(settings)
         self.symbols: dict[str, SymbolPipeline] = {}
         self.position = 0
         """The offset after the last one processed; a restore sets where it begins."""

@@ -42,10 +42,10 @@ def window_after(
         progress: told of every chunk.
     """
     from stream_app.answering import answer_ticks
-    from stream_app.ensemble import Ensemble
+    from stream_app.ensemble import ensemble_of
     from stream_app.symbol import SymbolPipeline
 
-    ensemble = Ensemble(weights=settings.ensemble_weights, max_age_ms=0)
+    ensemble = ensemble_of(settings)
     pipeline = SymbolPipeline(symbol, settings)
     source = Source(topic="", partition=0, offset=0)
     task = progress.add_task("bars", total=count)
