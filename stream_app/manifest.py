@@ -22,10 +22,10 @@ MANIFEST_MAX_BYTES: Final = 1 << 20
 LIBRARIES: Final = (
     "filterpy",
     "lightgbm",
+    "numba",
     "numpy",
     "onnx",
     "onnxmltools",
-    "onnxruntime",
     "scikit-learn",
     "skl2onnx",
     "torch",

@@ -1,4 +1,4 @@
-"""Gradient boosted trees: trained by LightGBM, served by ONNX Runtime."""
+"""Gradient boosted trees: trained by LightGBM, served by a compiled walk."""
 
 # The worker imports this module: what only training needs is imported where it trains.
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from stream_app.features import FEATURES
 from stream_app.models.base import Member, ModelSettings, TrainingData
-from stream_app.models.onnx_session import OPSET, open_session
+from stream_app.models.onnx_artifact import OPSET
 from stream_app.models.training_rows import check_rows, scaled_target
-from stream_app.models.tree_graph import TreeMember, export_trees, tree_spec
+from stream_app.models.tree_graph import export_trees, load_trees, tree_spec
 
 if TYPE_CHECKING:
     import lightgbm
@@ -119,4 +119,4 @@ def load_lightgbm(artifact: bytes, settings: ModelSettings) -> Member:
     Raises:
         ArtifactError: not this model's artifact, or one for other settings.
     """
-    return TreeMember(open_session(artifact, tree_spec(GradientBoostingForecaster.name, settings)))
+    return load_trees(artifact, tree_spec(GradientBoostingForecaster.name, settings))

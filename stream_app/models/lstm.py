@@ -1,4 +1,4 @@
-"""The LSTM: trained by torch, served step by step by ONNX Runtime.
+"""The LSTM: trained by torch, served step by step by a compiled loop.
 
 The ticks of a forming bar share every step of their sequence but the last. So a Member runs the
 closed bars once when a bar opens, keeps the states, and then runs one step a tick, all ticks of
@@ -9,39 +9,42 @@ a batch in one call: about 30 times less work than whole sequences.
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, ClassVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from stream_app.errors import TrainingError
 from stream_app.features import LOOKBACK
 from stream_app.models.base import History, Member, ModelSettings, Rows, TrainingData
+from stream_app.models.kernels import Network, lstm_run
 from stream_app.models.lstm_graph import NAME, lstm_spec
-from stream_app.models.onnx_session import open_session, stamp
+from stream_app.models.lstm_weights import Scale, Weights, read_lstm
+from stream_app.models.onnx_artifact import stamp
 from stream_app.models.training_rows import check_rows, scaled_target
 
 if TYPE_CHECKING:
     from stream_app.models.lstm_network import LSTMNetwork
-    from stream_app.models.lstm_weights import Weights
 
 
 class LSTMMember:
-    """The network in ONNX Runtime, one step a tick."""
+    """The network, asked by the compiled loop one step a tick."""
 
     needs_features: ClassVar[bool] = True
 
-    def __init__(self, session: onnxruntime.InferenceSession, layers: tuple[int, ...]) -> None:
-        self._session = session
-        self._names = [f"{part}{i}" for i in range(len(layers)) for part in ("h", "c")]
-        ends = np.cumsum([units for units in layers for _ in ("h", "c")]).tolist()
-        self._parts = [slice(*pair) for pair in itertools.pairwise([0, *ends])]
+    def __init__(self, weights: Weights, scale: Scale, layers: tuple[int, ...]) -> None:
+        self._network = Network(
+            layers=np.array(layers, dtype=np.int64),
+            weights=packed(weights, len(layers)),
+            mean=scale.mean,
+            deviation=scale.deviation,
+            limit=scale.limit,
+            unit=scale.unit,
+        )
         self._zeros = np.zeros((1, 2 * sum(layers)), dtype=np.float32)
         self._after: WeakKeyDictionary[History, NDArray[np.float32]] = WeakKeyDictionary()
-        """All states after a history, joined: shape (2 x sum of units,)."""
+        """All states after a history: for each layer h and c, shape (2 x sum of units,)."""
 
     def predict(self, rows: Rows) -> NDArray[np.float64]:
         """Log returns over the horizon, shape (B,)."""
@@ -49,30 +52,30 @@ class LSTMMember:
             raise ValueError("the features of these ticks are not known yet")
         self._remember([h for h in rows.histories if h not in self._after])
         known = np.array([self._after[history] for history in rows.histories])
-        answer, *_ = self._run(["y"], rows.features[None], known[rows.history_index])
-        return np.asarray(answer[:, 0], dtype=np.float64)
+        answers, _ = lstm_run(self._network, rows.features[None], known, rows.history_index)
+        return answers
 
     def _remember(self, histories: list[History]) -> None:
         """Run the closed bars of all new histories together, from states of zero."""
         if not histories:
             return
         x = np.stack([history.rows for history in histories], axis=1)
-        states = self._run(
-            [f"{name}_next" for name in self._names], x, self._zeros.repeat(len(histories), axis=0)
+        _, states = lstm_run(
+            self._network, x, self._zeros, np.zeros(len(histories), dtype=np.int64)
         )
-        joined = np.concatenate([state[0] for state in states], axis=1)
-        for history, after in zip(histories, joined, strict=True):
+        for history, after in zip(histories, states, strict=True):
             self._after[history] = after.copy()  # a view would keep the others' alive
 
-    def _run(
-        self, outputs: list[str], x: NDArray[np.float32], states: NDArray[np.float32]
-    ) -> list[NDArray[np.float32]]:
-        """One call: x of shape (T, B, FEATURES), joined states of shape (B, 2 x sum of units)."""
-        feed = {
-            name: states[None, :, part] for name, part in zip(self._names, self._parts, strict=True)
-        }
-        answers: list[NDArray[np.float32]] = self._session.run(outputs, {"x": x, **feed})
-        return answers
+
+def packed(weights: Weights, layers: int) -> NDArray[np.float32]:
+    """All weights in one array, in the order in which `kernels.lstm_run` reads them."""
+    parts = []
+    for i in range(layers):
+        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        w, r, b, more = (weights[f"layers.{i}.{kind}_l0"] for kind in kinds)
+        parts += [w.T, r.T, b + more]
+    parts += [weights["head.weight"], weights["head.bias"]]
+    return np.concatenate([part.ravel() for part in parts])
 
 
 class LSTMForecaster:
@@ -162,4 +165,4 @@ def load_lstm(artifact: bytes, settings: ModelSettings) -> Member:
     Raises:
         ArtifactError: not this model's artifact, or one for other settings.
     """
-    return LSTMMember(open_session(artifact, lstm_spec(settings)), settings.lstm_layers)
+    return LSTMMember(*read_lstm(artifact, settings), settings.lstm_layers)

@@ -6,7 +6,7 @@ from typing import Final
 
 from stream_app.features import FEATURES
 from stream_app.models.base import ModelSettings
-from stream_app.models.onnx_session import GraphSpec, facts_of
+from stream_app.models.onnx_artifact import GraphSpec, facts_of
 
 NAME: Final = "lstm"
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from stream_app.models.base import ModelSettings
 from stream_app.models.lstm_weights import Weights
-from stream_app.models.onnx_session import OPSET
+from stream_app.models.onnx_artifact import OPSET
 
 LEARNING_RATE: Final = 1e-3
 WEIGHT_DECAY: Final = 3.0

@@ -1,11 +1,13 @@
-"""An LSTM's weights back from its artifact, so that a training can start from them.
+"""An LSTM's numbers back from its artifact: to serve them, and to start a training from them.
 
-Without torch: the worker reads them beside its event loop and sends them with the job.
+Without torch: the worker reads them beside its event loop.
 """
 
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,11 +17,26 @@ from stream_app.errors import ArtifactError
 from stream_app.features import FEATURES
 from stream_app.models.base import ModelSettings
 from stream_app.models.lstm_graph import NAME, lstm_spec
-from stream_app.models.onnx_session import checked_graph
+from stream_app.models.onnx_artifact import checked_graph, constants
 
+Tensors = dict[str, NDArray[Any]]
 Weights = dict[str, NDArray[np.float32]]
 """By the name and in the shape that torch has for each, without what standardises the inputs and
 the answer: that is the new data's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scale:
+    """What stands before and after the layers: the training data's, not learned."""
+
+    mean: NDArray[np.float32]
+    """Of the inputs, shape (FEATURES,)."""
+    deviation: NDArray[np.float32]
+    """Of the inputs, shape (FEATURES,), positive."""
+    limit: float
+    """Deviations at which an input stops growing."""
+    unit: float
+    """The log return that the head's 1.0 stands for."""
 
 
 def read_weights(artifact: bytes, settings: ModelSettings) -> Weights:
@@ -29,35 +46,69 @@ def read_weights(artifact: bytes, settings: ModelSettings) -> Weights:
         ArtifactError: not an LSTM's artifact, one of other settings or layers, or one without
             such weights.
     """
-    graph = checked_graph(artifact, lstm_spec(settings)).graph
-    tensors = {tensor.name: tensor for tensor in graph.initializer}
-    weights: Weights = {}
+    return read_lstm(artifact, settings)[0]
+
+
+def read_lstm(artifact: bytes, settings: ModelSettings) -> tuple[Weights, Scale]:
+    """All numbers of an exported LSTM. Blocks for milliseconds.
+
+    Raises:
+        ArtifactError: as `read_weights`; or its graph is none that our exporter writes.
+    """
+    graph = checked_graph(artifact, lstm_spec(settings))
     try:
-        layers = [node for node in graph.node if node.op_type == "LSTM"]
-        for i, node in enumerate(layers):
-            _, w, r, b, *_ = node.input
-            bias_ih, bias_hh = np.split(_values(tensors[b]), 2)
-            weights |= {
-                f"layers.{i}.weight_ih_l0": _torch_gates(_values(tensors[w])),
-                f"layers.{i}.weight_hh_l0": _torch_gates(_values(tensors[r])),
-                f"layers.{i}.bias_ih_l0": _torch_gates(bias_ih),
-                f"layers.{i}.bias_hh_l0": _torch_gates(bias_hh),
-            }
-        for name in ("head.weight", "head.bias"):
-            weights[name] = onnx.numpy_helper.to_array(tensors[name]).copy()  # writable
+        tensors = constants(graph)
+        weights, scale = _weights(graph, tensors), _scale(graph, tensors)
     except (KeyError, TypeError, ValueError):
         raise _refusal("holds no weights to start from") from None
     shapes = {name: values.shape for name, values in weights.items()}
     if shapes != (wanted := _shapes(settings.lstm_layers)):
         raise _refusal(f"has weights of {shapes}, but these settings need {wanted}")
-    if odd := [name for name, values in weights.items() if not _is_usable(values)]:
+    numbers = {**weights, "mean": scale.mean, "deviation": scale.deviation}
+    if odd := [name for name, values in numbers.items() if not _is_usable(values)]:
         raise _refusal(f"has a {odd[0]} that is not finite float32")
-    return weights
+    if not (scale.mean.shape == scale.deviation.shape == (FEATURES,) and scale.deviation.min() > 0):
+        raise _refusal("has no mean and positive deviation for each feature")
+    return weights, scale
 
 
-def _values(tensor: onnx.TensorProto) -> NDArray[np.float32]:
+def _weights(graph: onnx.ModelProto, tensors: Tensors) -> Weights:
+    weights: Weights = {}
+    for i, node in enumerate(each for each in graph.graph.node if each.op_type == "LSTM"):
+        _, w, r, b, *_ = node.input
+        bias_ih, bias_hh = np.split(_one_direction(tensors[b]), 2)
+        weights |= {
+            f"layers.{i}.weight_ih_l0": _torch_gates(_one_direction(tensors[w])),
+            f"layers.{i}.weight_hh_l0": _torch_gates(_one_direction(tensors[r])),
+            f"layers.{i}.bias_ih_l0": _torch_gates(bias_ih),
+            f"layers.{i}.bias_hh_l0": _torch_gates(bias_hh),
+        }
+    return weights | {name: tensors[name] for name in ("head.weight", "head.bias")}
+
+
+def _scale(graph: onnx.ModelProto, tensors: Tensors) -> Scale:
+    """What `lstm_network.LSTMNetwork.forward` does beside its layers, and that it does no more."""
+    nodes = [node for node in graph.graph.node if node.op_type != "Constant"]
+    subtract, divide, clip, *layers, gather, head, multiply = nodes
+    operators = [node.op_type for node in (subtract, divide, clip, gather, head, multiply)]
+    if operators != ["Sub", "Div", "Clip", "Gather", "Gemm", "Mul"]:
+        raise ValueError("other operators")
+    if [node.op_type for node in layers] != ["LSTM", "Squeeze"] * (len(layers) // 2):
+        raise ValueError("other layers")
+    low, high = (float(tensors[name]) for name in clip.input[1:])
+    if low != -high:
+        raise ValueError("another limit")
+    return Scale(
+        mean=tensors[subtract.input[1]],
+        deviation=tensors[divide.input[1]],
+        limit=high,
+        unit=float(tensors[multiply.input[1]]),
+    )
+
+
+def _one_direction(tensor: NDArray[Any]) -> NDArray[Any]:
     """A tensor of ONNX's LSTM without its axis of directions, of which there is one."""
-    (values,) = onnx.numpy_helper.to_array(tensor)
+    (values,) = tensor
     return np.asarray(values)
 
 

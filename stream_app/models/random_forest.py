@@ -1,4 +1,4 @@
-"""The random forest: trained by scikit-learn, served by ONNX Runtime."""
+"""The random forest: trained by scikit-learn, served by a compiled walk."""
 
 # The worker imports this module: what only training needs is imported where it trains.
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from stream_app.features import FEATURES
 from stream_app.models.base import Member, ModelSettings, TrainingData
-from stream_app.models.onnx_session import OPSET, open_session
+from stream_app.models.onnx_artifact import OPSET
 from stream_app.models.training_rows import check_rows, scaled_target
-from stream_app.models.tree_graph import TreeMember, export_trees, tree_spec
+from stream_app.models.tree_graph import export_trees, load_trees, tree_spec
 
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestRegressor
@@ -102,4 +102,4 @@ def load_random_forest(artifact: bytes, settings: ModelSettings) -> Member:
     Raises:
         ArtifactError: not this model's artifact, or one for other settings.
     """
-    return TreeMember(open_session(artifact, tree_spec(RandomForestForecaster.name, settings)))
+    return load_trees(artifact, tree_spec(RandomForestForecaster.name, settings))

@@ -1,4 +1,4 @@
-"""What the two tree ensembles share: their graph, and the Member that runs it."""
+"""What the two tree ensembles share: their graph, and the Member made from it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from typing import ClassVar
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper
 
+from stream_app.errors import ArtifactError
 from stream_app.features import FEATURES
 from stream_app.models.base import ModelSettings, Rows
-from stream_app.models.onnx_session import GraphSpec, facts_of, stamp
+from stream_app.models.kernels import TreeNodes, tree_sums
+from stream_app.models.onnx_artifact import GraphSpec, checked_graph, constants, facts_of, stamp
+from stream_app.models.tree_nodes import OPERATOR, read_nodes
 
 
 def tree_spec(model: str, settings: ModelSettings) -> GraphSpec:
@@ -43,16 +45,33 @@ def export_trees(graph: onnx.ModelProto, unit: float, spec: GraphSpec) -> bytes:
 
 
 class TreeMember:
-    """A tree ensemble in ONNX Runtime."""
+    """A tree ensemble, asked by the compiled walk."""
 
     needs_features: ClassVar[bool] = True
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
-        self._session = session
+    def __init__(self, trees: TreeNodes, unit: float) -> None:
+        self._trees = trees
+        self._unit = unit
 
     def predict(self, rows: Rows) -> NDArray[np.float64]:
         """Log returns over the horizon, shape (B,)."""
         if rows.features is None:
             raise ValueError("the features of these ticks are not known yet")
-        (answer,) = self._session.run(["y"], {"x": rows.features})
-        return np.asarray(answer[:, 0], dtype=np.float64)
+        return tree_sums(self._trees, rows.features, self._unit)
+
+
+def load_trees(artifact: bytes, spec: GraphSpec) -> TreeMember:
+    """Make the Member of a graph that `export_trees` has written. Blocks for milliseconds.
+
+    Raises:
+        ArtifactError: as `checked_graph`; or it holds something other than such trees.
+    """
+    graph = checked_graph(artifact, spec)
+    operators = [node for node in graph.graph.node if node.op_type != "Identity"]
+    if [node.op_type for node in operators] != [OPERATOR, "Mul"]:
+        raise ArtifactError(f"the {spec.model} artifact is not a forest times a unit")
+    try:
+        (unit,) = constants(graph)["unit"].tolist()
+        return TreeMember(read_nodes(operators[0]), float(unit))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"the {spec.model} artifact has no usable trees: {error}") from None

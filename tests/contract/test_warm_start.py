@@ -220,9 +220,9 @@ def test_no_weights_come_from_a_truncated_artifact(artifact: bytes) -> None:
     [
         ({"sequence_length": 9}, "sequence_length=8, .* with 9"),
         ({"horizon_bars": 2}, "horizon_bars=1, .* with 2"),
-        ({"lstm_layers": (4, 8)}, r"weights of .* these settings need"),
-        ({"lstm_layers": (8,)}, r"weights of .* these settings need"),
-        ({"lstm_layers": (8, 4, 2)}, r"weights of .* these settings need"),
+        ({"lstm_layers": (4, 8)}, r"inputs are .* these settings need"),
+        ({"lstm_layers": (8,)}, r"inputs are .* these settings need"),
+        ({"lstm_layers": (8, 4, 2)}, r"inputs are .* these settings need"),
     ],
 )
 def test_no_weights_come_from_an_lstm_of_other_settings(

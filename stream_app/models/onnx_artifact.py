@@ -1,14 +1,14 @@
-"""ONNX artifacts: what is written into one, and what is checked before one is run."""
+"""ONNX artifacts: what is written into one, and what is checked before one is read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import onnx
-import onnxruntime
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 
 from stream_app.errors import ArtifactError
 from stream_app.features import FEATURE_NAMES
@@ -28,7 +28,7 @@ class GraphSpec:
     inputs: Mapping[str, Shape]
     outputs: Mapping[str, Shape]
     facts: Mapping[str, str]
-    """Written into the artifact by `stamp`, compared by `open_session`: the settings under which
+    """Written into the artifact by `stamp`, compared by `checked_graph`: the settings under which
     a graph of the same shape would nevertheless give wrong answers."""
 
 
@@ -58,8 +58,8 @@ def checked_graph(artifact: bytes, spec: GraphSpec) -> onnx.ModelProto:
     """The graph of an artifact of this model and these facts, all of it within its own bytes.
 
     Raises:
-        ArtifactError: no ONNX model, one that could reach beyond its own bytes, or one of
-            another model or other settings.
+        ArtifactError: no ONNX model, one that could reach beyond its own bytes, one of another
+            model or other settings, or one of other inputs or outputs.
     """
     try:
         graph = onnx.load_from_string(artifact)
@@ -67,31 +67,22 @@ def checked_graph(artifact: bytes, spec: GraphSpec) -> onnx.ModelProto:
         raise ArtifactError(f"the {spec.model} artifact is not an ONNX model") from None
     _refuse_foreign(graph, spec)
     _refuse_reach(graph, spec.model)
+    _check_shapes("input", spec.inputs, graph.graph.input, spec.model)
+    _check_shapes("output", spec.outputs, graph.graph.output, spec.model)
     return graph
 
 
-def open_session(artifact: bytes, spec: GraphSpec) -> onnxruntime.InferenceSession:
-    """Check an artifact and make it ready to run. Blocks for milliseconds.
+def constants(graph: onnx.ModelProto) -> dict[str, NDArray[Any]]:
+    """The tensors that a checked graph holds, by name: its initializers and its constants.
 
     Raises:
-        ArtifactError: as `checked_graph`; or it cannot run, or has other inputs or outputs.
+        TypeError, ValueError: a tensor's bytes do not fit its type or shape.
     """
-    checked_graph(artifact, spec)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4  # fatal: its errors are raised below, not printed
-    try:
-        session = onnxruntime.InferenceSession(
-            artifact, options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no other base
-        reason = str(error).splitlines()[0]
-        raise ArtifactError(f"the {spec.model} artifact cannot be loaded: {reason}") from None
-    _check_shapes("input", spec.inputs, session.get_inputs(), spec.model)
-    _check_shapes("output", spec.outputs, session.get_outputs(), spec.model)
-    return session
+    tensors = {tensor.name: tensor for tensor in graph.graph.initializer}
+    for node in graph.graph.node:
+        if node.op_type == "Constant":
+            tensors[node.output[0]] = node.attribute[0].t
+    return {name: onnx.numpy_helper.to_array(tensor).copy() for name, tensor in tensors.items()}
 
 
 def _refuse_foreign(graph: onnx.ModelProto, spec: GraphSpec) -> None:
@@ -112,10 +103,9 @@ def _refuse_foreign(graph: onnx.ModelProto, spec: GraphSpec) -> None:
 def _refuse_reach(graph: onnx.ModelProto, model: str) -> None:
     """Refuse whatever lets a graph reach files or foreign code.
 
-    onnxruntime resolves external data against the working directory even for a model given as
-    bytes (seen with 1.32, optimisations off), so an artifact could read the worker's files.
-    Functions and sub-graphs would only be places to hide such a tensor in: no exporter here
-    writes them.
+    External data is resolved against the working directory even for a model given as bytes (seen
+    with onnx 1.23 and onnxruntime 1.32), so an artifact could read the worker's files. Functions
+    and sub-graphs would only be places to hide such a tensor in: no exporter here writes them.
     """
     used = {node.domain for node in graph.graph.node} | {e.domain for e in graph.opset_import}
     if foreign := sorted(used - DOMAINS):
@@ -137,18 +127,19 @@ def _refuse_reach(graph: onnx.ModelProto, model: str) -> None:
 
 
 def _check_shapes(
-    kind: str,
-    wanted: Mapping[str, Shape],
-    found: list[onnxruntime.NodeArg],
-    model: str,
+    kind: str, wanted: Mapping[str, Shape], found: Iterable[onnx.ValueInfoProto], model: str
 ) -> None:
+    tensors = {each.name: each.type.tensor_type for each in found}
     shapes = {
-        node.name: tuple(size if isinstance(size, int) else None for size in node.shape)
-        for node in found
+        name: tuple(
+            size.dim_value if size.HasField("dim_value") else None for size in tensor.shape.dim
+        )
+        for name, tensor in tensors.items()
     }
     if shapes != dict(wanted):
         raise ArtifactError(
             f"the {model} artifact's {kind}s are {shapes}, but these settings need {dict(wanted)}"
         )
-    if odd := [node.name for node in found if node.type != "tensor(float)"]:
-        raise ArtifactError(f"the {model} artifact's {kind} {odd[0]} does not hold float32")
+    for name, tensor in tensors.items():
+        if tensor.elem_type != onnx.TensorProto.FLOAT:
+            raise ArtifactError(f"the {model} artifact's {kind} {name} does not hold float32")

@@ -1,0 +1,225 @@
+"""The compiled loops that ask a tree ensemble and an LSTM; Numba makes machine code of them.
+
+Compiled when this module is first imported, in seconds, and kept in `__pycache__` beside the
+bytecode for every import after. They check no bounds: `tree_nodes.py` and `lstm_weights.py` check
+what they hand over here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, TypeVar
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+NODE: Final = np.dtype([("value", np.float32), ("feature", np.uint16), ("left", np.uint16)])
+"""A branch: rows whose feature is at most the value go left, others to the node after it. A leaf:
+its value; its feature is one past the last and its left it itself, so that a walk stays there."""
+LANES: Final = 16
+"""Trees that are walked at a time: each step waits for memory, and waits overlap."""
+
+types: Final[Any] = numba.types  # which has no type information of its own
+_Nodes = types.Array(numba.from_dtype(NODE), 1, "C")
+_Floats = types.float32[::1]
+_Table = types.float32[:, ::1]
+_Ints = types.int64[::1]
+_Answers = types.float64[::1]
+
+
+def compiled(signature: Any) -> Callable[[Loop], Loop]:
+    """Compile for arguments and an answer of these types, unless that was done before."""
+
+    def compile_or_load(loop: Loop) -> Loop:
+        try:
+            made: Loop = numba.njit(signature, cache=True, error_model="numpy")(loop)
+        except RuntimeError:  # neither this folder nor the user's cache can be written
+            made = numba.njit(signature, error_model="numpy")(loop)
+        return made
+
+    return compile_or_load
+
+
+class TreeNodes(NamedTuple):
+    """The trees of an ensemble in one array.
+
+    Each tree's nodes stand level by level from its root, the two below a branch side by side: a
+    walk then finds its first steps in one cache line.
+    """
+
+    nodes: NDArray[Any]
+    """Shape (N,), of NODE; `left` counts from the tree's root."""
+    roots: NDArray[np.int64]
+    """Shape (T,): where each tree begins; the least deep first."""
+    depths: NDArray[np.int64]
+    """Shape (T,), ascending: steps from the root to the deepest leaf."""
+
+
+@compiled(
+    _Answers(types.NamedTuple((_Nodes, _Ints, _Ints), TreeNodes), _Table, types.float64),
+)
+def tree_sums(trees: TreeNodes, features: Any, unit: float) -> NDArray[np.float64]:
+    """What all trees together say, for each row: shape (B,).
+
+    Args:
+        trees: to be walked.
+        features: shape (B, F), float32.
+        unit: what a sum of 1.0 stands for.
+    """
+    nodes, roots, depths = trees
+    answers = np.empty(len(features))
+    batch, width = features.shape
+    row = np.empty(width + 1, np.float32)
+    row[width] = -np.inf  # a leaf asks for it: never greater, so the walk stays
+    at = np.empty(LANES, np.int64)
+    for b in range(batch):
+        for f in range(width):
+            row[f] = features[b, f]
+        total = 0.0
+        for first in range(0, len(roots), LANES):
+            lanes = min(LANES, len(roots) - first)
+            for lane in range(lanes):
+                at[lane] = roots[first + lane]
+            for _ in range(depths[first + lanes - 1]):
+                for lane in range(lanes):
+                    node = nodes[at[lane]]
+                    right = not (row[node.feature] <= node.value)
+                    at[lane] = roots[first + lane] + np.int64(node.left) + np.int64(right)
+            for lane in range(lanes):
+                total += nodes[at[lane]].value
+        answers[b] = total * unit
+    return answers
+
+
+@numba.njit(inline="always", fastmath={"contract"})
+def _tanh(v: Any) -> Any:
+    """The hyperbolic tangent within 4 units in the last place: Eigen's rational approximation.
+
+    Source: `generic_fast_tanh_float` in Eigen's MathFunctionsImpl.h, which ONNX Runtime uses too.
+    Unlike a call of the C library's it is done for 16 numbers at once.
+    """
+    x = np.float32(9.0) if v > np.float32(9.0) else v
+    x = np.float32(-9.0) if x < np.float32(-9.0) else x
+    x2 = x * x
+    p = np.float32(-2.76076847742355e-16)
+    p = p * x2 + np.float32(2.00018790482477e-13)
+    p = p * x2 + np.float32(-8.60467152213735e-11)
+    p = p * x2 + np.float32(5.12229709037114e-08)
+    p = p * x2 + np.float32(1.48572235717979e-05)
+    p = p * x2 + np.float32(6.37261928875436e-04)
+    p = p * x2 + np.float32(4.89352455891786e-03)
+    q = np.float32(1.19825839466702e-06)
+    q = q * x2 + np.float32(1.18534705686654e-04)
+    q = q * x2 + np.float32(2.26843463243900e-03)
+    q = q * x2 + np.float32(4.89352518554385e-03)
+    return x * p / q
+
+
+@numba.njit(inline="always", fastmath={"contract"})
+def _sigmoid(v: Any) -> Any:
+    half = np.float32(0.5)
+    return half * _tanh(half * v) + half
+
+
+@numba.njit(fastmath={"contract"}, error_model="numpy")
+def _layer_step(inputs: Any, below: int, weights: Any, gates: Any, state: Any) -> None:
+    """One LSTM layer, one step, by the formulas of `torch.nn.LSTM`.
+
+    Args:
+        inputs: begins with what lies below; then there is room for this layer's h.
+        below: how many numbers that is.
+        weights: `below + units` rows of `4 * units`, and a row of biases, flat; the gates in
+            torch's order: input, forget, cell, output.
+        gates: room for `4 * units` numbers.
+        state: h and then c; changed.
+    """
+    units = len(state) // 2
+    wide = 4 * units
+    inputs[below : below + units] = state[:units]
+    gates[:wide] = weights[(below + units) * wide :]
+    for i in range(below + units):
+        row = weights[i * wide : (i + 1) * wide]
+        given = inputs[i]
+        for j in range(wide):
+            gates[j] += given * row[j]
+    for j in range(2 * units):
+        gates[j] = _sigmoid(gates[j])
+    for j in range(2 * units, 3 * units):
+        gates[j] = _tanh(gates[j])
+    for j in range(3 * units, wide):
+        gates[j] = _sigmoid(gates[j])
+    h, c = state[:units], state[units:]
+    for j in range(units):
+        c[j] = gates[units + j] * c[j] + gates[j] * gates[2 * units + j]
+        h[j] = gates[3 * units + j] * _tanh(c[j])
+
+
+class Network(NamedTuple):
+    """A trained LSTM, and what stands before and after its layers."""
+
+    layers: NDArray[np.int64]
+    """Units of each layer, shape (L,)."""
+    weights: NDArray[np.float32]
+    """Layer for layer as `_layer_step` has them, then the head's weights and its bias; flat."""
+    mean: NDArray[np.float32]
+    """Of the inputs, shape (F,)."""
+    deviation: NDArray[np.float32]
+    """Of the inputs, shape (F,), positive."""
+    limit: float
+    """Deviations at which an input stops growing."""
+    unit: float
+    """What the head's 1.0 stands for."""
+
+
+@compiled(
+    types.Tuple((_Answers, _Table))(
+        types.NamedTuple((_Ints, _Floats, _Floats, _Floats, types.float64, types.float64), Network),
+        types.float32[:, :, ::1],
+        _Table,
+        _Ints,
+    )
+)
+def lstm_run(
+    network: Network, x: Any, before: Any, which: Any
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Run T steps for each of B sequences.
+
+    Args:
+        network: to be run.
+        x: shape (T, B, F), float32.
+        before: states to start from, shape (K, S), float32: layer for layer h and c.
+        which: the row of `before` that each sequence starts from, shape (B,).
+
+    Returns:
+        The answers after the last step, shape (B,), and the states then, shape (B, S).
+    """
+    steps, batch, width = x.shape
+    most = network.layers.max()
+    limit = np.float32(network.limit)
+    gates = np.empty(4 * most, np.float32)
+    inputs = np.empty(max(width, most) + most, np.float32)
+    after = np.empty((batch, before.shape[1]), np.float32)
+    answers = np.empty(batch)
+    for b in range(batch):
+        after[b] = before[which[b]]
+        for t in range(steps):
+            for f in range(width):
+                v = (x[t, b, f] - network.mean[f]) / network.deviation[f]
+                v = limit if v > limit else v
+                inputs[f] = -limit if v < -limit else v
+            below, start, first = width, 0, 0
+            for units in network.layers:
+                end = start + (below + units + 1) * 4 * units
+                state = after[b, first : first + 2 * units]
+                _layer_step(inputs, below, network.weights[start:end], gates, state)
+                inputs[:units] = state[:units]
+                below, start, first = units, end, first + 2 * units
+        head = network.weights[-below - 1 :]
+        answer = np.float64(head[below])
+        for j in range(below):
+            answer += head[j] * inputs[j]
+        answers[b] = answer * network.unit
+    return answers, after
