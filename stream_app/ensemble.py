@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.compiled import compiled, types
 from stream_app.models.base import Member, Rows
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.kalman_filter import KalmanNoise
@@ -72,12 +74,56 @@ class Blend:
         return zip(self.price.tolist(), prices, weights, self.degraded, strict=True)
 
 
+_Row: Final = types.float64[::1]
+_Table: Final = types.float64[:, ::1]
+
+
+@compiled(types.Tuple((_Table, _Table, _Row))(_Table, _Row, _Row, types.int64))
+def _mixed(
+    returns: FloatArray, last_price: FloatArray, shares: FloatArray, spare: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The arithmetic of `Ensemble.blend`, for B ticks.
+
+    Args:
+        returns: shape (members, B); not finite where a member is left out.
+        last_price: shape (B,).
+        shares: each member's weight when all answer, shape (members,).
+        spare: the member that speaks for the ensemble when only members of weight 0 answered.
+
+    Returns:
+        The members' prices and weights, shape (members, B), and the weighted price, shape (B,).
+    """
+    prices, weights, price = (
+        np.empty_like(returns),
+        np.zeros_like(returns),
+        np.zeros_like(last_price),
+    )
+    for b in range(len(last_price)):
+        total = 0.0
+        for m in range(len(shares)):
+            prices[m, b] = last_price[b] * math.exp(returns[m, b])
+            if math.isfinite(prices[m, b]):
+                weights[m, b] = shares[m]
+                total += shares[m]
+        if total <= 0.0:
+            weights[spare, b] = total = 1.0
+        low, high = math.inf, -math.inf
+        for m in range(len(shares)):
+            weights[m, b] /= total
+            if weights[m, b] > 0.0:
+                price[b] += weights[m, b] * prices[m, b]
+                low, high = min(low, prices[m, b]), max(high, prices[m, b])
+        price[b] = min(max(price[b], low), high)  # the sum's rounding may lie outside
+    return prices, weights, price
+
+
 class Ensemble:
     """Blends the members' answers by weight."""
 
     def __init__(self, *, weights: Mapping[str, float], max_age_ms: float) -> None:
         self._weights = dict(weights)
-        self._column = np.array([[weight] for weight in self._weights.values()])
+        self._shares = np.array([*self._weights.values()])
+        self._spare = [*self._weights].index("kalman")
         self._max_age_ms = max_age_ms
 
     def blend(
@@ -119,23 +165,9 @@ class Ensemble:
                     returns[row, part] = member.predict(rows)
                     if any_too_old and member.needs_features:
                         returns[row, part][too_old[part]] = np.nan
-        with np.errstate(over="ignore"):
-            prices = last_price * np.exp(returns)
+        prices, weights, price = _mixed(returns, last_price, self._shares, self._spare)
         answered = np.isfinite(prices)
         all_answered = bool(answered.all())
-        weights = np.where(answered, self._column, 0.0)
-        total = weights.sum(axis=0)
-        # Only members of weight 0 answered: the Kalman filter speaks for the ensemble.
-        alone = total <= 0.0
-        if alone.any():
-            weights[names.index("kalman"), alone] = 1.0
-            total[alone] = 1.0
-        weights /= total
-        weighed = weights > 0.0
-        low = prices.min(axis=0, where=weighed, initial=np.inf)
-        high = prices.max(axis=0, where=weighed, initial=-np.inf)
-        mean = (weights * (prices if all_answered else np.where(answered, prices, 0.0))).sum(axis=0)
-        price = np.minimum(np.maximum(mean, low), high)
         return Blend(
             names=names,
             prices=prices,

@@ -9,12 +9,15 @@ joins contexts with the ticks, for all ticks of a batch at once.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+
+from stream_app.compiled import compiled, types
 
 FloatArray = NDArray[np.float64]
 
@@ -43,35 +46,21 @@ FEATURE_NAMES: Final = (
 FEATURES: Final = len(FEATURE_NAMES)
 
 
-def _blocks(*widths: int) -> tuple[slice, ...]:
-    """Adjacent columns of these widths."""
-    ends = np.cumsum(widths).tolist()
-    return tuple(slice(end - width, end) for end, width in zip(ends, widths, strict=True))
-
-
-# The columns of a context, and those of a feature vector up to "bar_range": one numpy call a
-# block, because with few ticks in a batch the calls are what a vector costs.
-_CLOSES, _SUMS, _SQUARES, _MEANS, _HIGHS, _LOWS = _blocks(
-    len(RETURN_SPANS),
-    len(VOLATILITY_SPANS),
-    len(VOLATILITY_SPANS),
-    len(MEAN_SPANS),
-    len(RANGE_SPANS),
-    len(RANGE_SPANS),
-)
-CONTEXT: Final = _LOWS.stop
-_RETURNS, _VOLATILITIES, _GAPS, _POSITIONS = _blocks(
-    len(RETURN_SPANS), len(VOLATILITY_SPANS), len(MEAN_SPANS), len(RANGE_SPANS)
-)
+# Where the blocks of a context's columns begin; its closes are the first.
+_SUMS: Final = len(RETURN_SPANS)
+_SQUARES: Final = _SUMS + len(VOLATILITY_SPANS)
+_MEANS: Final = _SQUARES + len(VOLATILITY_SPANS)
+_HIGHS: Final = _MEANS + len(MEAN_SPANS)
+_LOWS: Final = _HIGHS + len(RANGE_SPANS)
+CONTEXT: Final = _LOWS + len(RANGE_SPANS)
+# And those of a feature vector's.
+_VOLATILITIES: Final = FEATURE_NAMES.index(f"volatility_{VOLATILITY_SPANS[0]}")
+_GAPS: Final = FEATURE_NAMES.index(f"mean_gap_{MEAN_SPANS[0]}")
+_POSITIONS: Final = FEATURE_NAMES.index(f"range_position_{RANGE_SPANS[0]}")
 _BAR_RANGE: Final = FEATURE_NAMES.index("bar_range")
 _VELOCITY: Final = FEATURE_NAMES.index("kalman_velocity")
 _INNOVATION: Final = FEATURE_NAMES.index("kalman_innovation")
-_SINES: Final = slice(FEATURE_NAMES.index("day_sin"), None, 2)
-_COSINES: Final = slice(FEATURE_NAMES.index("day_cos"), None, 2)
-_VOLATILITY_COUNTS: Final = np.array(VOLATILITY_SPANS, dtype=np.float64)
-_MEAN_COUNTS: Final = np.array(MEAN_SPANS, dtype=np.float64)
-_PERIODS_MS: Final = np.array([DAY_MS, 7 * DAY_MS], dtype=np.int64)
-_RADIANS: Final = 2.0 * np.pi / _PERIODS_MS
+_TIMES: Final = FEATURE_NAMES.index("day_sin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +87,7 @@ class BarColumns:
         return BarColumns(**{each.name: getattr(self, each.name)[:count] for each in fields(self)})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class Moment(NamedTuple):
     """What is known at each of B ticks beside the bars before: parallel arrays of length B."""
 
     ts: NDArray[np.int64]
@@ -129,22 +117,27 @@ def contexts(
     highs = sliding_window_view(log_high, LOOKBACK)
     lows = sliding_window_view(log_low, LOOKBACK)
     out = np.empty((len(closes), CONTEXT))
-    for at, span in enumerate(RETURN_SPANS, _CLOSES.start):
+    for at, span in enumerate(RETURN_SPANS):
         out[:, at] = closes[:, -span]
     for at, span in enumerate(VOLATILITY_SPANS):
         # A span of n returns ends in the forming bar's own, so n - 1 of them are known here.
         steps = closes[:, -span + 1 :] - closes[:, -span:-1]
-        out[:, _SUMS.start + at] = steps.sum(axis=1)
-        out[:, _SQUARES.start + at] = np.square(steps).sum(axis=1)
-    for at, span in enumerate(MEAN_SPANS, _MEANS.start):
+        out[:, _SUMS + at] = steps.sum(axis=1)
+        out[:, _SQUARES + at] = np.square(steps).sum(axis=1)
+    for at, span in enumerate(MEAN_SPANS, _MEANS):
         # Relative to the last close: the sum of small numbers keeps its digits.
         out[:, at] = (closes[:, -span + 1 :] - closes[:, -1:]).sum(axis=1)
     for at, span in enumerate(RANGE_SPANS):
-        out[:, _HIGHS.start + at] = highs[:, -span + 1 :].max(axis=1)
-        out[:, _LOWS.start + at] = lows[:, -span + 1 :].min(axis=1)
+        out[:, _HIGHS + at] = highs[:, -span + 1 :].max(axis=1)
+        out[:, _LOWS + at] = lows[:, -span + 1 :].min(axis=1)
     return out
 
 
+_Floats: Final = types.float64[::1]
+_MOMENT: Final = types.NamedTuple((types.int64[::1], *5 * (_Floats,)), Moment)
+
+
+@compiled(types.float32[:, ::1](types.float64[:, ::1], _MOMENT))
 def vectors(context: FloatArray, moment: Moment) -> NDArray[np.float32]:
     """The feature vectors at B ticks.
 
@@ -158,29 +151,30 @@ def vectors(context: FloatArray, moment: Moment) -> NDArray[np.float32]:
         volatilities are per bar; range positions lie in 0 to 1; times are UTC.
     """
     out = np.empty((len(moment.ts), FEATURES), dtype=np.float32)
-    price = moment.log_price[:, None]
-    step = price - context[:, :1]  # since the last close
-    out[:, _RETURNS] = price - context[:, _CLOSES]
-    mean = (context[:, _SUMS] + step) / _VOLATILITY_COUNTS
-    square = (context[:, _SQUARES] + step * step) / _VOLATILITY_COUNTS
-    out[:, _VOLATILITIES] = np.sqrt(np.maximum(square - mean * mean, 0.0))
-    out[:, _GAPS] = step - (context[:, _MEANS] + step) / _MEAN_COUNTS
-    high = np.maximum(context[:, _HIGHS], moment.log_high[:, None])
-    low = np.minimum(context[:, _LOWS], moment.log_low[:, None])
-    width = high - low
-    flat = width <= 0.0
-    width[flat] = 1.0
-    position = (price - low) / width
-    position[flat] = 0.5
-    out[:, _POSITIONS] = position
-    out[:, _BAR_RANGE] = moment.log_high - moment.log_low
-    out[:, _VELOCITY] = moment.kalman_velocity
-    out[:, _INNOVATION] = np.minimum(
-        np.maximum(moment.kalman_innovation, -INNOVATION_LIMIT), INNOVATION_LIMIT
-    )
-    angle = (moment.ts[:, None] % _PERIODS_MS) * _RADIANS
-    out[:, _SINES] = np.sin(angle)
-    out[:, _COSINES] = np.cos(angle)
+    for b in range(len(moment.ts)):
+        before = context[b if len(context) > 1 else 0]
+        price = moment.log_price[b]
+        step = price - before[0]  # since the last close
+        for i in range(len(RETURN_SPANS)):
+            out[b, i] = price - before[i]
+        for i, span in enumerate(VOLATILITY_SPANS):
+            mean = (before[_SUMS + i] + step) / span
+            square = (before[_SQUARES + i] + step * step) / span
+            out[b, _VOLATILITIES + i] = math.sqrt(max(square - mean * mean, 0.0))
+        for i, span in enumerate(MEAN_SPANS):
+            out[b, _GAPS + i] = step - (before[_MEANS + i] + step) / span
+        for i in range(len(RANGE_SPANS)):
+            high = max(before[_HIGHS + i], moment.log_high[b])
+            low = min(before[_LOWS + i], moment.log_low[b])
+            out[b, _POSITIONS + i] = (price - low) / (high - low) if high > low else 0.5
+        out[b, _BAR_RANGE] = moment.log_high[b] - moment.log_low[b]
+        out[b, _VELOCITY] = moment.kalman_velocity[b]
+        innovation = moment.kalman_innovation[b]
+        out[b, _INNOVATION] = min(max(innovation, -INNOVATION_LIMIT), INNOVATION_LIMIT)
+        for i, period_ms in enumerate((DAY_MS, 7 * DAY_MS)):
+            angle = (moment.ts[b] % period_ms) * (2.0 * math.pi / period_ms)
+            out[b, _TIMES + 2 * i] = math.sin(angle)
+            out[b, _TIMES + 2 * i + 1] = math.cos(angle)
     return out
 
 

@@ -103,15 +103,17 @@ def rows_of(runs: Sequence[Sequence[Observation]]) -> list[Rows]:
         runs: of one symbol each; in each all observations have a context, or none has.
     """
     seen = list(chain.from_iterable(runs))
-    moment = Moment(
-        ts=np.array([item.tick.ts for item in seen], dtype=np.int64),
-        log_price=np.array([item.log_price for item in seen]),
-        log_high=np.array([item.log_high for item in seen]),
-        log_low=np.array([item.log_low for item in seen]),
-        kalman_velocity=np.array([item.velocity for item in seen]),
-        kalman_innovation=np.array([item.innovation for item in seen]),
+    level, *numbers = np.array(
+        [
+            [item.level for item in seen],
+            [item.log_price for item in seen],
+            [item.log_high for item in seen],
+            [item.log_low for item in seen],
+            [item.velocity for item in seen],
+            [item.innovation for item in seen],
+        ]
     )
-    level = np.array([item.level for item in seen])
+    moment = Moment(np.array([item.tick.ts for item in seen], dtype=np.int64), *numbers)
     found: dict[Context | None, int] = {}
     at = np.array([found.setdefault(item.context, len(found)) for item in seen], dtype=np.int64)
     features = None

@@ -1,20 +1,17 @@
-"""The compiled loops that ask a tree ensemble and an LSTM; Numba makes machine code of them.
+"""The compiled loops that ask a tree ensemble and an LSTM.
 
-Compiled when this module is first imported, in seconds, and kept in `__pycache__` beside the
-bytecode for every import after. They check no bounds: `tree_nodes.py` and `lstm_weights.py` check
-what they hand over here.
+They check no bounds: `tree_nodes.py` and `lstm_weights.py` check what they are given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-Loop = TypeVar("Loop", bound=Callable[..., Any])
+from stream_app.compiled import compiled, types
 
 NODE: Final = np.dtype([("value", np.float32), ("feature", np.uint16), ("left", np.uint16)])
 """A branch: rows whose feature is at most the value go left, others to the node after it. A leaf:
@@ -22,25 +19,11 @@ its value; its feature is one past the last and its left it itself, so that a wa
 LANES: Final = 16
 """Trees that are walked at a time: each step waits for memory, and waits overlap."""
 
-types: Final[Any] = numba.types  # which has no type information of its own
 _Nodes = types.Array(numba.from_dtype(NODE), 1, "C")
 _Floats = types.float32[::1]
 _Table = types.float32[:, ::1]
 _Ints = types.int64[::1]
 _Answers = types.float64[::1]
-
-
-def compiled(signature: Any) -> Callable[[Loop], Loop]:
-    """Compile for arguments and an answer of these types, unless that was done before."""
-
-    def compile_or_load(loop: Loop) -> Loop:
-        try:
-            made: Loop = numba.njit(signature, cache=True, error_model="numpy")(loop)
-        except RuntimeError:  # neither this folder nor the user's cache can be written
-            made = numba.njit(signature, error_model="numpy")(loop)
-        return made
-
-    return compile_or_load
 
 
 class TreeNodes(NamedTuple):

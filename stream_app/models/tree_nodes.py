@@ -20,6 +20,15 @@ PLAIN: Final[dict[str, Any]] = {
     "base_values": [],
 }
 """What the attributes are that would change the sum, as the exporters write or omit them."""
+LISTS: Final = [
+    "treeids",
+    "nodeids",
+    "modes",
+    "featureids",
+    "values",
+    "truenodeids",
+    "falsenodeids",
+]
 Ints = NDArray[np.int64]
 
 
@@ -32,6 +41,8 @@ def read_nodes(operator: onnx.NodeProto) -> TreeNodes:
     given = {each.name: onnx.helper.get_attribute_value(each) for each in operator.attribute}
     if odd := [name for name, plain in PLAIN.items() if given.get(name, plain) != plain]:
         raise ValueError(f"the trees' {odd[0]} is not {PLAIN[odd[0]]!r}")
+    if len({len(given[f"nodes_{name}"]) for name in LISTS}) != 1:
+        raise ValueError("the lists of nodes differ in length")
     modes = np.array(given["nodes_modes"], dtype=bytes)
     is_leaf = modes == b"LEAF"
     if not (is_leaf | (modes == b"BRANCH_LEQ")).all():
