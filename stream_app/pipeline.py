@@ -6,6 +6,7 @@ the records alone. An agent drives it from a topic, a test or a backtest from a 
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -83,6 +84,9 @@ class PartitionPipeline:
         self.symbols: dict[str, SymbolPipeline] = {}
         self.position = 0
         """The offset after the last one processed; a restore sets where it begins."""
+        self._uncovered: list[tuple[int, str]] = []
+        """A heap of the offsets from which on symbols have no published state, with the symbol;
+        of some it no longer holds. No batch may cost more because many symbols are silent."""
 
     def symbol(self, name: str) -> SymbolPipeline:
         """The symbol's pipeline, made when it is first asked for."""
@@ -120,6 +124,10 @@ class PartitionPipeline:
             answer.bars.extend(given.bars)
             answer.late += given.late
             answer.duplicates += given.duplicates
+        for name in batches:
+            uncovered = self.symbols[name].first_uncovered
+            if uncovered is not None and uncovered >= records[0].offset:
+                heapq.heappush(self._uncovered, (uncovered, name))
         if len(batches) > 1:
             answer.predictions.sort(key=lambda prediction: prediction.source.offset)
             answer.bars.sort(key=lambda bar: bar.source.offset)
@@ -133,15 +141,25 @@ class PartitionPipeline:
     def _checkpoints(self, last: Record) -> Iterator[Bar]:
         """New states of symbols that have long closed no bar: a restart begins at the floor."""
         source = Source(topic=last.topic, partition=last.partition, offset=last.offset)
-        for symbol in self.symbols.values():
-            uncovered = symbol.first_uncovered
-            if uncovered is not None and self.position - uncovered > CHECKPOINT_AFTER:
-                yield from symbol.checkpoint(source)
+        while oldest := self._oldest_uncovered():
+            uncovered, symbol = oldest
+            if self.position - uncovered <= CHECKPOINT_AFTER:
+                break
+            yield from symbol.checkpoint(source)
 
     def floor(self) -> int:
         """The offset below which every tick is covered by some symbol's published state."""
-        uncovered = (symbol.first_uncovered for symbol in self.symbols.values())
-        return min((offset for offset in uncovered if offset is not None), default=self.position)
+        oldest = self._oldest_uncovered()
+        return self.position if oldest is None else oldest[0]
+
+    def _oldest_uncovered(self) -> tuple[int, SymbolPipeline] | None:
+        while self._uncovered:
+            offset, name = self._uncovered[0]
+            symbol = self.symbols[name]
+            if symbol.first_uncovered == offset:
+                return offset, symbol
+            heapq.heappop(self._uncovered)
+        return None
 
     def start_anew(self, name: str) -> None:
         """Forget what is known of a symbol; its answers say so."""

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
+import numpy as np
+
 from stream_app.pipeline import CHECKPOINT_AFTER, PartitionPipeline
 from stream_app.schemas import Bar, Tick
+from stream_app.symbol import SymbolPipeline
 from tests.builders import START_MS, records, settings, walk
 
 SETTINGS = settings(lstm_sequence_length=8, min_training_bars=1000)
@@ -52,3 +57,43 @@ def test_the_first_batch_is_covered_from_its_first_offset_on() -> None:
     bars = partition.process(records(walk(40))).bars
     assert bars
     assert {bar.state["floor"] for bar in bars} == {0}
+
+
+def test_the_floor_is_the_oldest_tick_that_no_state_covers() -> None:
+    rng = np.random.default_rng(5)
+    names = [f"S{number}" for number in range(12)]
+    # Some are frequent, some rare: bars close, symbols fall silent and come again.
+    ticks = [
+        Tick(symbol=names[rng.integers(rng.integers(1, 13))], price=5.0, ts=START_MS + 1500 * at)
+        for at in range(4000)
+    ]
+    partition = PartitionPipeline(SETTINGS)
+    stream = records(ticks)
+    floors = []
+    while stream:
+        size = int(rng.integers(1, 60))
+        partition.process(stream[:size])
+        stream = stream[size:]
+        oldest = [symbol.first_uncovered for symbol in partition.symbols.values()]
+        expected = min((at for at in oldest if at is not None), default=partition.position)
+        assert partition.floor() == expected
+        floors.append(expected)
+    assert floors == sorted(floors)
+    assert len(set(floors)) > 30
+
+
+class Untouched:
+    """Fails when anything is asked of it."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"a silent symbol's {name} was asked for")
+
+
+def test_a_batch_asks_nothing_of_the_symbols_that_it_holds_no_tick_of() -> None:
+    partition = PartitionPipeline(SETTINGS)
+    silent = [Tick(symbol=f"S{number}", price=5.0, ts=START_MS) for number in range(100)]
+    stream = records([*silent, *walk(50, symbol="A", step_ms=500)])
+    partition.process(stream[:100])
+    for tick in silent[1:]:  # the first of them is the floor
+        partition.symbols[tick.symbol] = cast(SymbolPipeline, Untouched())
+    assert len(partition.process(stream[100:]).predictions) == 50
