@@ -36,7 +36,7 @@ LIBRARIES: Final = (
     "scikit-learn-intelex",
     "lightgbm",
     "torch",
-    "onnxruntime",
+    "numba",
     "faust-streaming",
     "aiokafka",
     "quixstreams",

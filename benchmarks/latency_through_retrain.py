@@ -24,7 +24,7 @@ import aiohttp
 import numpy as np
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from harness import HERE, Options, options, progress, quantiles, save, show
+from harness import HERE, RESULTS, Options, options, progress, quantiles, save, show
 from rich.table import Table
 from world import (
     SYMBOL,
@@ -60,10 +60,15 @@ LEAD_IN_S: Final = 40.0
 """Ticks at the highest rate before any is measured: only then has the broker's Java compiled what
 it runs often."""
 BURST_S: Final = 0.001
-HIGH: Final = 15_000.0
-"""Half of what throughput.py measured with one symbol."""
 THREADED: Final = (str(HERE / "threaded_worker.py"),)
 ECHO: Final = (str(HERE / "sides.py"), "echo")
+
+
+def half_of_throughput() -> float:
+    """Ticks a second: half of what throughput.py measured last with one symbol, in five hundreds."""
+    measured = orjson.loads((RESULTS / "throughput.json").read_bytes())
+    median = measured["symbols"]["1"]["ticks_per_second"]["stream-app worker"]["median"]
+    return round(median / 2 / 500) * 500.0
 
 
 class Ear:
@@ -343,7 +348,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 async def run(chosen: Options, given: argparse.Namespace) -> None:
-    rates = given.rates or ([500.0] if chosen.quick else [500.0, 100.0, HIGH])
+    high = half_of_throughput()
+    rates = given.rates or ([500.0] if chosen.quick else [500.0, 100.0, high])
     seconds = given.seconds or (30.0 if chosen.quick else 60.0)
     workers = {"pool": WORKER, "echo": ECHO} | ({"threads": THREADED} if given.threads else {})
     results: dict[str, dict[str, Any]] = {}
@@ -357,7 +363,7 @@ async def run(chosen: Options, given: argparse.Namespace) -> None:
                 folder,
                 command=command,
                 # In threads, the backlog of the high rate would outlast everything.
-                rates=[rate for rate in rates if command is not THREADED or rate < HIGH],
+                rates=[rate for rate in rates if command is not THREADED or rate < high],
                 seconds=seconds,
                 every_s=given.every,
             )

@@ -61,7 +61,7 @@ def tree_sums(trees: TreeNodes, features: Any, unit: float) -> NDArray[np.float6
     at = np.empty(LANES, np.int64)
     # Where the nodes are in no cache, one pass over them in order brings them sooner than the
     # walks would, which jump.
-    touched = np.empty(1, np.float32)
+    touched = np.zeros(1, np.float32)
     for line in range(0, len(nodes), CACHE_LINE):
         touched[0] += nodes[line].value
     for b in range(batch):
@@ -85,7 +85,7 @@ def tree_sums(trees: TreeNodes, features: Any, unit: float) -> NDArray[np.float6
 
 @numba.njit(inline="always", fastmath={"contract"})
 def _tanh(v: Any) -> Any:
-    """The hyperbolic tangent within 4 units in the last place: Eigen's rational approximation.
+    """The hyperbolic tangent within 4e-7: Eigen's rational approximation.
 
     Source: `generic_fast_tanh_float` in Eigen's MathFunctionsImpl.h, which ONNX Runtime uses too.
     Unlike a call of the C library's it is done for 16 numbers at once.
