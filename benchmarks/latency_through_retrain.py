@@ -65,7 +65,7 @@ ECHO: Final = (str(HERE / "sides.py"), "echo")
 
 
 def half_of_throughput() -> float:
-    """Ticks a second: half of what throughput.py measured last with one symbol, in five hundreds."""
+    """Half of the ticks a second that throughput.py measured with one symbol, in five hundreds."""
     measured = orjson.loads((RESULTS / "throughput.json").read_bytes())
     median = measured["symbols"]["1"]["ticks_per_second"]["stream-app worker"]["median"]
     return round(median / 2 / 500) * 500.0
