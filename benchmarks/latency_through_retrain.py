@@ -68,7 +68,7 @@ def half_of_throughput() -> float:
     """Half of the ticks a second that throughput.py measured with one symbol, in five hundreds."""
     measured = orjson.loads((RESULTS / "throughput.json").read_bytes())
     median = measured["symbols"]["1"]["ticks_per_second"]["stream-app worker"]["median"]
-    return round(median / 2 / 500) * 500.0
+    return 500.0 * round(float(median) / 2 / 500)
 
 
 class Ear:
