@@ -14,6 +14,9 @@ import numba
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 types: Final[Any] = numba.types  # Numba gives them no type information
+INTS: Final = types.int64[::1]
+DOUBLES: Final = types.float64[::1]
+"""Arrays of one axis, without gaps."""
 
 
 def compiled(signature: Any) -> Callable[[Loop], Loop]:

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.compiled import compiled, types
+from stream_app.compiled import DOUBLES, compiled, types
 from stream_app.models.base import Member, Rows
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.kalman_filter import KalmanNoise
@@ -74,11 +74,10 @@ class Blend:
         return zip(self.price.tolist(), prices, weights, self.degraded, strict=True)
 
 
-_Row: Final = types.float64[::1]
 _Table: Final = types.float64[:, ::1]
 
 
-@compiled(types.Tuple((_Table, _Table, _Row))(_Table, _Row, _Row, types.int64))
+@compiled(types.Tuple((_Table, _Table, DOUBLES))(_Table, DOUBLES, DOUBLES, types.int64))
 def _mixed(
     returns: FloatArray, last_price: FloatArray, shares: FloatArray, spare: int
 ) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from stream_app.compiled import compiled, types
+from stream_app.compiled import DOUBLES, INTS, compiled, types
 
 FloatArray = NDArray[np.float64]
 
@@ -133,8 +133,7 @@ def contexts(
     return out
 
 
-_Floats: Final = types.float64[::1]
-_MOMENT: Final = types.NamedTuple((types.int64[::1], *5 * (_Floats,)), Moment)
+_MOMENT: Final = types.NamedTuple((INTS, *5 * (DOUBLES,)), Moment)
 
 
 @compiled(types.float32[:, ::1](types.float64[:, ::1], _MOMENT))

@@ -103,7 +103,7 @@ def rows_of(runs: Sequence[Sequence[Observation]]) -> list[Rows]:
         runs: of one symbol each; in each all observations have a context, or none has.
     """
     seen = list(chain.from_iterable(runs))
-    level, *numbers = np.array(
+    level, log_price, log_high, log_low, velocity, innovation = np.array(
         [
             [item.level for item in seen],
             [item.log_price for item in seen],
@@ -113,7 +113,14 @@ def rows_of(runs: Sequence[Sequence[Observation]]) -> list[Rows]:
             [item.innovation for item in seen],
         ]
     )
-    moment = Moment(np.array([item.tick.ts for item in seen], dtype=np.int64), *numbers)
+    moment = Moment(
+        ts=np.array([item.tick.ts for item in seen], dtype=np.int64),
+        log_price=log_price,
+        log_high=log_high,
+        log_low=log_low,
+        kalman_velocity=velocity,
+        kalman_innovation=innovation,
+    )
     found: dict[Context | None, int] = {}
     at = np.array([found.setdefault(item.context, len(found)) for item in seen], dtype=np.int64)
     features = None

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.compiled import compiled, types
+from stream_app.compiled import DOUBLES, INTS, compiled, types
 
 NODE: Final = np.dtype([("value", np.float32), ("feature", np.uint16), ("left", np.uint16)])
 """A branch: rows whose feature is at most the value go left, others to the node after it. A leaf:
@@ -23,8 +23,6 @@ LANES: Final = 16
 _Nodes = types.Array(numba.from_dtype(NODE), 1, "C")
 _Floats = types.float32[::1]
 _Table = types.float32[:, ::1]
-_Ints = types.int64[::1]
-_Answers = types.float64[::1]
 
 
 class TreeNodes(NamedTuple):
@@ -43,7 +41,7 @@ class TreeNodes(NamedTuple):
 
 
 @compiled(
-    _Answers(types.NamedTuple((_Nodes, _Ints, _Ints), TreeNodes), _Table, types.float64),
+    DOUBLES(types.NamedTuple((_Nodes, INTS, INTS), TreeNodes), _Table, types.float64),
 )
 def tree_sums(trees: TreeNodes, features: Any, unit: float) -> NDArray[np.float64]:
     """What all trees together say, for each row: shape (B,).
@@ -164,11 +162,11 @@ class Network(NamedTuple):
 
 
 @compiled(
-    types.Tuple((_Answers, _Table))(
-        types.NamedTuple((_Ints, _Floats, _Floats, _Floats, types.float64, types.float64), Network),
+    types.Tuple((DOUBLES, _Table))(
+        types.NamedTuple((INTS, _Floats, _Floats, _Floats, types.float64, types.float64), Network),
         types.float32[:, :, ::1],
         _Table,
-        _Ints,
+        INTS,
     )
 )
 def lstm_run(

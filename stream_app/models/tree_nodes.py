@@ -58,10 +58,11 @@ def read_nodes(operator: onnx.NodeProto) -> TreeNodes:
     value[leaves] = np.array(given["target_weights"], dtype=np.float32)
     if sorted(leaves) != np.flatnonzero(is_leaf).tolist():
         raise ValueError("the leaves and their values do not match")
-    feature = np.where(is_leaf, FEATURES, _ints(given["nodes_featureids"]))
-    if not (np.isfinite(value).all() and feature.min() >= 0 and feature.max() <= FEATURES):
-        raise ValueError("a node's value is not finite, or its feature is none of ours")
-    if (feature[branches] == FEATURES).any():
+    if not np.isfinite(value).all():
+        raise ValueError("a node's value is not finite")
+    feature = np.full(len(tree), FEATURES)  # what a leaf asks for
+    feature[branches] = asked = _ints(given["nodes_featureids"])[branches]
+    if not ((asked >= 0) & (asked < FEATURES)).all():
         raise ValueError("a node's feature is none of ours")
     return _laid_out(tree, below, value, feature)
 

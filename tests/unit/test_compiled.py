@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream_app.compiled import compiled, types
+from stream_app.compiled import DOUBLES, compiled
 
-DOUBLES = types.float64[::1](types.float64[::1])
+OF_DOUBLES = DOUBLES(DOUBLES)
 
 
 def doubled(values: Any) -> Any:
@@ -17,7 +17,7 @@ def doubled(values: Any) -> Any:
 
 
 def test_a_loop_takes_arrays_of_its_types_alone() -> None:
-    loop = compiled(DOUBLES)(doubled)
+    loop = compiled(OF_DOUBLES)(doubled)
     assert loop(np.array([1.0, 2.0])).tolist() == [2.0, 4.0]
     for wrong in (np.array([1, 2]), np.ones((2, 2)), np.ones(4)[::2]):
         with pytest.raises(TypeError, match="No matching definition"):
@@ -27,5 +27,5 @@ def test_a_loop_takes_arrays_of_its_types_alone() -> None:
 def test_a_loop_whose_code_cannot_be_kept_is_compiled_all_the_same() -> None:
     defined: dict[str, Any] = {}
     exec(compile("def halved(values):\n    return values / 2.0", "<of no file>", "exec"), defined)  # noqa: S102
-    loop = compiled(DOUBLES)(defined["halved"])
+    loop = compiled(OF_DOUBLES)(defined["halved"])
     assert loop(np.array([1.0])).tolist() == [0.5]
