@@ -18,8 +18,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from stream_app.codec import encode_prediction
 from stream_app.connection import client_settings
+from stream_app.messages.codec import encode_prediction
 from stream_app.partitions import Partitions
 from stream_app.pipeline import PartitionPipeline
 from stream_app.registry import Registry

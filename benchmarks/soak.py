@@ -46,8 +46,8 @@ from stream_app.brokers.process import free_ports
 from stream_app.connection import client_settings
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import connected_producer, produce
+from stream_app.messages.schemas import Tick
 from stream_app.reader import open_reader
-from stream_app.schemas import Tick
 from stream_app.settings import Settings
 from stream_app.topics import Topics
 

@@ -46,8 +46,8 @@ from world import (
 
 from stream_app.brokers import Broker
 from stream_app.connection import client_settings
+from stream_app.messages.schemas import Tick
 from stream_app.reader import open_reader, read_range
-from stream_app.schemas import Tick
 from stream_app.settings import Settings
 from stream_app.topics import TopicSpec
 

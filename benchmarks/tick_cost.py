@@ -27,8 +27,8 @@ from world import (
 )
 
 from stream_app.app import collect_garbage_rarely
-from stream_app.codec import encode_tick
 from stream_app.ensemble import ModelSet
+from stream_app.messages.codec import encode_tick
 from stream_app.models.catalog import LOADERS
 from stream_app.models.kalman import KalmanMember
 from stream_app.pipeline import PartitionPipeline

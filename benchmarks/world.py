@@ -35,13 +35,13 @@ from stream_app.feed.files import read_ticks
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import connected_producer, produce
 from stream_app.manifest import TrainedSet
+from stream_app.messages.schemas import Source, Tick
 from stream_app.pipeline import Answer, PartitionPipeline
 from stream_app.pool import TrainingPool
 from stream_app.publisher import Publisher
 from stream_app.reader import open_reader, read_range
 from stream_app.registry import Registry
 from stream_app.retraining import model_settings
-from stream_app.schemas import Source, Tick
 from stream_app.settings import MODEL_NAMES, Settings, load_settings
 from stream_app.symbol import SymbolPipeline
 from stream_app.topics import Topics, TopicSpec, apply_topics, load_topics

@@ -14,8 +14,8 @@ from itertools import chain, islice
 import numpy as np
 
 from stream_app.ensemble import Ensemble
+from stream_app.messages.schemas import Source, Tick
 from stream_app.observation import rows_of
-from stream_app.schemas import Source, Tick
 from stream_app.symbol import SymbolAnswer, SymbolPipeline
 
 

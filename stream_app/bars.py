@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stream_app.schemas import Bar, Source
+from stream_app.messages.schemas import Bar, Source
 from stream_app.window import OpenBar
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stream_app.schemas import Source
+from stream_app.messages.schemas import Source
 
 UNKNOWN_REASON: Final = "unknown"
 """Stands for the reason of a record that has no such header: not a letter of this system."""

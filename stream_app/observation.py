@@ -18,8 +18,8 @@ from stream_app.features import (
     contexts,
     vectors,
 )
+from stream_app.messages.schemas import Source, Tick
 from stream_app.models.base import History, Rows
-from stream_app.schemas import Source, Tick
 from stream_app.window import OpenBar, Window
 
 LATE: Final = "late tick: behind the grace, the window is not changed"

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from stream_app.answering import answer_ticks
-from stream_app.codec import decode_tick
 from stream_app.ensemble import ensemble_of
-from stream_app.schemas import Bar, Prediction, Rejection, Source, Tick
+from stream_app.messages.codec import decode_tick
+from stream_app.messages.schemas import Bar, Prediction, Rejection, Source, Tick
 from stream_app.settings import Settings
 from stream_app.symbol import SymbolPipeline
 

@@ -28,7 +28,6 @@ from urllib.parse import quote
 
 import orjson
 
-from stream_app.codec import SYMBOL_PATTERN
 from stream_app.disk import (
     discard,
     read_regular,
@@ -46,6 +45,7 @@ from stream_app.manifest import (
     read_manifest,
     write_version,
 )
+from stream_app.messages.codec import SYMBOL_PATTERN
 from stream_app.models.base import ModelSettings
 from stream_app.models.catalog import LOADERS
 from stream_app.models.kalman import KalmanMember

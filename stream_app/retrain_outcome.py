@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from stream_app.features import BarColumns
-from stream_app.schemas import RetrainEvent, RetrainTrigger
+from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
 from stream_app.settings import MODEL_NAMES
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, Protocol
 
-from stream_app.schemas import RetrainTrigger
+from stream_app.messages.schemas import RetrainTrigger
 from stream_app.settings import Settings
 from stream_app.symbol import SymbolPipeline
 

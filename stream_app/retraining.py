@@ -17,6 +17,7 @@ from typing import Any, Final
 from stream_app.errors import ArtifactError, StreamAppError
 from stream_app.features import BarColumns
 from stream_app.manifest import TrainedSet
+from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
 from stream_app.metrics import RETRAIN_SECONDS, RETRAINS
 from stream_app.models.base import ModelSettings
 from stream_app.models.lstm_weights import Weights, read_weights
@@ -24,7 +25,6 @@ from stream_app.pool import longest_first
 from stream_app.registry import Registry
 from stream_app.retrain_outcome import Outcome, ended_event, started_event
 from stream_app.retrain_schedule import Clock, RetrainSchedule
-from stream_app.schemas import RetrainEvent, RetrainTrigger
 from stream_app.settings import MODEL_NAMES, Settings
 from stream_app.symbol import SymbolPipeline
 from stream_app.training import TrainedModel, TrainingJob

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
-from stream_app.schemas import RetrainEvent
+from stream_app.messages.schemas import RetrainEvent
 from stream_app.settings import MODEL_NAMES
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.features import BarColumns, FloatArray
-from stream_app.schemas import Tick
+from stream_app.messages.schemas import Tick
 
 REMEMBERED_TICKS: Final = 1024
 """How many ticks within the grace are remembered to recognise duplicates."""

@@ -18,7 +18,7 @@ from typing import Final
 
 import orjson
 
-from stream_app.codec import EARLIEST_TS, LATEST_TS, MAX_TICK_BYTES, REASONS
+from stream_app.messages.codec import EARLIEST_TS, LATEST_TS, MAX_TICK_BYTES, REASONS
 from tests.builders import START_MS
 
 SYMBOLS: Final = ("A", "BTC-USD", "x/y:z.1_2", "0" * 64)

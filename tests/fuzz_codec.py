@@ -17,8 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from stream_app import codec
-from stream_app.schemas import Bar, Rejection, RetrainEvent, Source, Tick
+from stream_app.messages import codec
+from stream_app.messages.schemas import Bar, Rejection, RetrainEvent, Source, Tick
 from tests.builders import START_MS
 from tests.fuzz import malformed, unusual
 

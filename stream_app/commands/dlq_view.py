@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from stream_app.codec import REASONS
+from stream_app.messages.codec import REASONS
 
 if TYPE_CHECKING:
     from stream_app.dead_letters import Listing

@@ -16,7 +16,6 @@ from typing import Any, Final
 import click
 from rich.console import Console
 
-from stream_app.codec import EARLIEST_TS, LATEST_TS
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.feed.columns import parse_mapping
 from stream_app.feed.files import read_ticks
@@ -24,7 +23,8 @@ from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import FeedReport, connected_producer, produce
 from stream_app.feed.progress import ProgressView, utc
 from stream_app.feed.synthetic import fit_to_clock, synthetic_ticks
-from stream_app.schemas import Tick
+from stream_app.messages.codec import EARLIEST_TS, LATEST_TS
+from stream_app.messages.schemas import Tick
 from stream_app.settings import Settings, load_settings
 from stream_app.topics import load_topics
 

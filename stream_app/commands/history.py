@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from stream_app.commands.options import config_option, json_option, log_to_stderr, print_json
-from stream_app.schemas import RetrainEvent
+from stream_app.messages.schemas import RetrainEvent
 from stream_app.settings import Settings, load_settings
 from stream_app.tables import history_table
 
@@ -53,8 +53,8 @@ async def read_history(settings: Settings) -> list[RetrainEvent]:
         BrokerError: no broker answers.
         TopicError: the topics are not there.
     """
-    from stream_app.codec import decode_retrain_event
     from stream_app.connection import client_settings, wait_until_reachable
+    from stream_app.messages.codec import decode_retrain_event
     from stream_app.reader import open_reader, read_last
     from stream_app.topics import load_topics, require_topics
 

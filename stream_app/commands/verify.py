@@ -13,7 +13,7 @@ import orjson
 
 from stream_app.commands.history import read_history
 from stream_app.commands.options import config_option, json_option, log_to_stderr, print_json
-from stream_app.schemas import RetrainEvent
+from stream_app.messages.schemas import RetrainEvent
 from stream_app.settings import MODEL_NAMES, Settings, load_settings
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from stream_app.schemas import Source, Tick
+from stream_app.messages.schemas import Source, Tick
 from stream_app.settings import Settings
 
 if TYPE_CHECKING:

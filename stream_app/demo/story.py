@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from stream_app.schemas import RetrainEvent
+from stream_app.messages.schemas import RetrainEvent
 from stream_app.settings import MODEL_NAMES
 
 KEPT_LATENCIES: Final = 100_000

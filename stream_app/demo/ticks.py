@@ -12,7 +12,7 @@ from typing import Final
 from stream_app.errors import SourceError
 from stream_app.feed.files import read_ticks
 from stream_app.feed.synthetic import synthetic_ticks
-from stream_app.schemas import Tick
+from stream_app.messages.schemas import Tick
 
 SYMBOL: Final = "DEMO-USD"
 SEED: Final = 42

@@ -12,14 +12,14 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from stream_app.codec import MAX_PRICE, MIN_PRICE, SYMBOL_PATTERN
 from stream_app.errors import SourceError
 from stream_app.feed.bars import BadBarError, Rows, bars_to_ticks
 from stream_app.feed.columns import Columns, Kind, find_columns
 from stream_app.feed.symbols import SYMBOL_RULE, checked_symbol, symbol_of
 from stream_app.feed.table import Table, open_table
 from stream_app.feed.times import BadTimeError, epoch_ms
-from stream_app.schemas import Tick
+from stream_app.messages.codec import MAX_PRICE, MIN_PRICE, SYMBOL_PATTERN
+from stream_app.messages.schemas import Tick
 
 _OHLC: Final = ("open", "high", "low", "close")
 _CHUNK_ROWS: Final = 65_536

@@ -15,7 +15,7 @@ from stream_app.connection import client_settings, wait_until_reachable
 from stream_app.errors import BrokerError, TopicError
 from stream_app.feed.outbox import Outbox
 from stream_app.feed.pace import Pace
-from stream_app.schemas import Tick
+from stream_app.messages.schemas import Tick
 from stream_app.settings import Settings
 
 _LOOK_UP_S: Final = 0.2

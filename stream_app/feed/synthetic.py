@@ -13,7 +13,7 @@ import numpy as np
 from stream_app.errors import SourceError
 from stream_app.feed.pace import Speed
 from stream_app.feed.symbols import checked_symbol
-from stream_app.schemas import Tick
+from stream_app.messages.schemas import Tick
 
 SOURCE: Final = "synthetic"
 YEARLY_VOLATILITY: Final = 0.6

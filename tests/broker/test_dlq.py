@@ -14,11 +14,11 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from stream_app.cli import main
-from stream_app.codec import encode_tick
 from stream_app.connection import client_settings
+from stream_app.messages.codec import encode_tick
+from stream_app.messages.schemas import Rejection, Tick
 from stream_app.pipeline import Answer, DeadLetter
 from stream_app.publisher import Publisher
-from stream_app.schemas import Rejection, Tick
 from stream_app.settings import Settings
 from stream_app.topics import Topics
 from tests.builders import START_MS, FakeRecord

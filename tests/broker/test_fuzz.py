@@ -16,8 +16,8 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from stream_app.codec import REASONS
 from stream_app.connection import client_settings
+from stream_app.messages.codec import REASONS
 from stream_app.settings import Settings
 from stream_app.topics import Topics, TopicSpec
 from tests.conftest import SettingsFor

@@ -12,10 +12,10 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from stream_app.codec import encode_tick
 from stream_app.connection import client_settings
 from stream_app.feed.synthetic import synthetic_ticks
-from stream_app.schemas import Tick
+from stream_app.messages.codec import encode_tick
+from stream_app.messages.schemas import Tick
 from stream_app.topics import Topics
 from tests.builders import START_MS, walk
 from tests.conftest import SettingsFor

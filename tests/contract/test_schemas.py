@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from stream_app.codec import (
+from stream_app.messages.codec import (
     decode_bar,
     decode_retrain_event,
     decode_tick,
@@ -21,8 +21,8 @@ from stream_app.codec import (
     encode_retrain_event,
     encode_tick,
 )
+from stream_app.messages.schemas import Bar, MemberOutput, Prediction, RetrainEvent, Source, Tick
 from stream_app.pipeline import PartitionPipeline
-from stream_app.schemas import Bar, MemberOutput, Prediction, RetrainEvent, Source, Tick
 from tests.builders import START_MS, records, settings, walk
 from tests.fakes import model_set
 

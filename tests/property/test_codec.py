@@ -4,7 +4,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.codec import (
+from stream_app.messages.codec import (
     EARLIEST_TS,
     LATEST_TS,
     REASONS,
@@ -15,7 +15,7 @@ from stream_app.codec import (
     encode_retrain_event,
     encode_tick,
 )
-from stream_app.schemas import Bar, Rejection, RetrainEvent, Source, Tick
+from stream_app.messages.schemas import Bar, Rejection, RetrainEvent, Source, Tick
 
 symbols = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,20}", fullmatch=True)
 prices = st.floats(min_value=1e-9, max_value=1e12)

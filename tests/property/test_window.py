@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.schemas import Tick
+from stream_app.messages.schemas import Tick
 from stream_app.window import OpenBar, Window
 from tests.builders import START_MS
 

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from stream_app.messages.schemas import Bar, Tick
 from stream_app.pipeline import CHECKPOINT_AFTER, PartitionPipeline
-from stream_app.schemas import Bar, Tick
 from stream_app.symbol import SymbolPipeline
 from tests.builders import START_MS, records, settings, walk
 

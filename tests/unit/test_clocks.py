@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream_app.codec import EARLIEST_TS, LATEST_TS
 from stream_app.features import LOOKBACK, bar_vectors
+from stream_app.messages.codec import EARLIEST_TS, LATEST_TS
+from stream_app.messages.schemas import Tick
 from stream_app.observation import LATE
 from stream_app.pipeline import Answer, PartitionPipeline
 from stream_app.retraining import model_settings
-from stream_app.schemas import Tick
 from stream_app.training import prepare
 from tests.builders import FakeRecord, record, settings, walk
 from tests.fakes import model_set

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from stream_app.errors import SourceError
 from stream_app.feed.files import read_ticks
-from stream_app.schemas import Tick
+from stream_app.messages.schemas import Tick
 
 T0 = 1_640_995_200  # 2022-01-01T00:00:00Z
 MONTH = Path(

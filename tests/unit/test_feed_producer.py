@@ -12,14 +12,14 @@ from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatch
 
-from stream_app.codec import encode_tick
 from stream_app.errors import BrokerError, TopicError
 from stream_app.feed import outbox
 from stream_app.feed import producer as module
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import FeedReport, connected_producer, produce
 from stream_app.feed.synthetic import synthetic_ticks
-from stream_app.schemas import Tick
+from stream_app.messages.codec import encode_tick
+from stream_app.messages.schemas import Tick
 from stream_app.settings import load_settings
 
 TOPIC = "ticks"

@@ -16,7 +16,7 @@ from typing import get_args, get_origin, get_type_hints
 import orjson
 import pytest
 
-from stream_app.codec import (
+from stream_app.messages.codec import (
     MAX_PRICE,
     MIN_PRICE,
     REASONS,
@@ -27,7 +27,7 @@ from stream_app.codec import (
     encode_bar,
     encode_retrain_event,
 )
-from stream_app.schemas import Bar, Rejection, RetrainEvent, Tick
+from stream_app.messages.schemas import Bar, Rejection, RetrainEvent, Tick
 from tests.builders import START_MS
 from tests.fuzz import malformed, unusual
 from tests.fuzz_codec import BAR, EVENT, check, corpus

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from stream_app.errors import TrainingError
+from stream_app.messages.schemas import RetrainEvent
 from stream_app.models.catalog import FORECASTERS
 from stream_app.models.lstm_weights import read_weights
 from stream_app.pipeline import PartitionPipeline
 from stream_app.registry import Registry
 from stream_app.retraining import Retrainer, model_settings
-from stream_app.schemas import RetrainEvent
 from stream_app.symbol import SymbolPipeline
 from stream_app.training import TrainedModel, TrainingJob
 from tests.builders import TrainedArtifacts, records, settings, walk

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
-from stream_app.schemas import Bar, Prediction, Rejection, RetrainEvent, Source, Tick
+from stream_app.messages.schemas import Bar, Prediction, Rejection, RetrainEvent, Source, Tick
 
 _M = TypeVar("_M", Bar, RetrainEvent, Source)
 
