@@ -50,9 +50,9 @@ from world import (
     train,
 )
 
+from stream_app.bars.features import BarColumns
 from stream_app.brokers import Broker
 from stream_app.ensemble import ModelSet
-from stream_app.features import BarColumns
 from stream_app.feed.producer import connected_producer
 from stream_app.messages.codec import encode_prediction, encode_tick
 from stream_app.messages.schemas import Tick

@@ -43,10 +43,10 @@ from world import (
     until_answered,
 )
 
+from stream_app.bars.features import FloatArray
 from stream_app.brokers import Broker
 from stream_app.brokers.process import free_ports
 from stream_app.connection import client_settings
-from stream_app.features import FloatArray
 from stream_app.messages.codec import decode_retrain_event, encode_tick
 from stream_app.messages.schemas import RetrainEvent, Tick
 from stream_app.reader import open_reader

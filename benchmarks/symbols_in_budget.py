@@ -16,9 +16,9 @@ from typing import Any, Final, cast
 from harness import console, options, progress, save, show, spread, spread_table
 from world import month_bars, plain_settings, symbol_names, warm_pool
 
+from stream_app.bars.features import BarColumns
 from stream_app.clock import SystemClock
 from stream_app.ensemble import ModelSet, untrained
-from stream_app.features import BarColumns
 from stream_app.messages.schemas import RetrainEvent
 from stream_app.registry import Registry
 from stream_app.retraining import Retrainer, model_settings

@@ -27,6 +27,7 @@ from world import (
 )
 
 from stream_app.app import collect_garbage_rarely
+from stream_app.bars.window import OpenBar
 from stream_app.ensemble import ModelSet
 from stream_app.messages.codec import encode_tick
 from stream_app.models.catalog import LOADERS
@@ -36,7 +37,6 @@ from stream_app.retraining import model_settings
 from stream_app.settings import Settings
 from stream_app.symbol import SymbolPipeline
 from stream_app.training import TrainedModel
-from stream_app.window import OpenBar
 
 COUNTS: Final = (1, 10, 100, 1000)
 FLAT: Final = 1.2

@@ -25,12 +25,12 @@ from harness import HERE, console, progress
 from pydantic import SecretStr
 
 from stream_app.answering import answer_ticks
+from stream_app.bars.features import BarColumns
 from stream_app.brokers import Broker
 from stream_app.brokers.embedded import EmbeddedBroker
 from stream_app.brokers.kafka import KafkaBroker
 from stream_app.connection import client_settings, end_offset
 from stream_app.ensemble import ensemble_of
-from stream_app.features import BarColumns
 from stream_app.feed.files import read_ticks
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import connected_producer, produce

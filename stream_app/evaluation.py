@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.bars.features import FEATURES, BarColumns
 from stream_app.errors import TrainingError
-from stream_app.features import FEATURES, BarColumns
 from stream_app.models.base import ModelSettings, TrainingData
 from stream_app.models.catalog import FORECASTERS, LOADERS
 from stream_app.training import TrainedModel, TrainingJob, prepare, run_job, serve

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from stream_app.bars.features import BarColumns
 from stream_app.evaluation import Holdout, Score, hold_out, score
-from stream_app.features import BarColumns
 from stream_app.models.base import ModelSettings
 from stream_app.models.lstm import LSTMForecaster, load_lstm
 from stream_app.models.lstm_weights import Weights, read_weights

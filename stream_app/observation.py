@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from stream_app.features import (
+from stream_app.bars.features import (
     CONTEXT,
     LOOKBACK,
     FloatArray,
@@ -18,9 +18,9 @@ from stream_app.features import (
     contexts,
     vectors,
 )
+from stream_app.bars.window import OpenBar, Window
 from stream_app.messages.schemas import Source, Tick
 from stream_app.models.base import History, Rows
-from stream_app.window import OpenBar, Window
 
 LATE: Final = "late tick: behind the grace, the window is not changed"
 DUPLICATE: Final = "duplicate tick: the window is not changed again"

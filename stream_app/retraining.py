@@ -14,8 +14,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
+from stream_app.bars.features import BarColumns
 from stream_app.errors import ArtifactError, StreamAppError
-from stream_app.features import BarColumns
 from stream_app.manifest import TrainedSet
 from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
 from stream_app.metrics import RETRAIN_SECONDS, RETRAINS

@@ -13,7 +13,7 @@ from stream_app.messages.schemas import Source, Tick
 from stream_app.settings import Settings
 
 if TYPE_CHECKING:
-    from stream_app.features import BarColumns
+    from stream_app.bars.features import BarColumns
 
 _CHUNK: Final = 2048
 

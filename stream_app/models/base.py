@@ -15,7 +15,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.features import BarColumns
+from stream_app.bars.features import BarColumns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

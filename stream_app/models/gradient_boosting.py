@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.features import FEATURES
+from stream_app.bars.features import FEATURES
 from stream_app.models.base import Member, ModelSettings, TrainingData
 from stream_app.models.onnx_artifact import OPSET
 from stream_app.models.training_rows import check_rows, scaled_target

@@ -12,8 +12,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from stream_app.bars.features import BarColumns
 from stream_app.errors import ArtifactError, TrainingError
-from stream_app.features import BarColumns
 from stream_app.models.base import Member, ModelSettings, Rows, TrainingData
 from stream_app.models.kalman_filter import NOISE_MAX, NOISE_MIN, KalmanFilter, KalmanNoise
 from stream_app.models.kalman_reference import largest_difference

@@ -15,8 +15,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.bars.features import LOOKBACK
 from stream_app.errors import TrainingError
-from stream_app.features import LOOKBACK
 from stream_app.models.base import History, Member, ModelSettings, Rows, TrainingData
 from stream_app.models.kernels import Network, lstm_run
 from stream_app.models.lstm_graph import NAME, lstm_spec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from stream_app.features import FEATURES
+from stream_app.bars.features import FEATURES
 from stream_app.models.base import ModelSettings
 from stream_app.models.onnx_artifact import GraphSpec, facts_of
 

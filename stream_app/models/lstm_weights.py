@@ -13,8 +13,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from stream_app.bars.features import FEATURES
 from stream_app.errors import ArtifactError
-from stream_app.features import FEATURES
 from stream_app.models.base import ModelSettings
 from stream_app.models.lstm_graph import NAME, lstm_spec
 from stream_app.models.onnx_artifact import checked_graph, constants

@@ -10,8 +10,8 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from stream_app.bars.features import FEATURE_NAMES
 from stream_app.errors import ArtifactError
-from stream_app.features import FEATURE_NAMES
 from stream_app.models.base import ModelSettings
 
 OPSET: Final = 15

@@ -9,8 +9,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
+from stream_app.bars.features import FEATURES
 from stream_app.errors import ArtifactError
-from stream_app.features import FEATURES
 from stream_app.models.base import ModelSettings, Rows
 from stream_app.models.kernels import TreeNodes, tree_sums
 from stream_app.models.onnx_artifact import GraphSpec, checked_graph, constants, facts_of, stamp

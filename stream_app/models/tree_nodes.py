@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from stream_app.features import FEATURES
+from stream_app.bars.features import FEATURES
 from stream_app.models.kernels import NODE, TreeNodes
 
 OPERATOR: Final = "TreeEnsembleRegressor"

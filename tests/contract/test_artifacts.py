@@ -12,8 +12,8 @@ import orjson
 import pytest
 from onnx import TensorProto, helper
 
+from stream_app.bars.features import FEATURES
 from stream_app.errors import ArtifactError
-from stream_app.features import FEATURES
 from stream_app.models.catalog import FORECASTERS, LOADERS
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.onnx_artifact import stamp

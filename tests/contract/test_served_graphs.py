@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from stream_app.bars.features import FEATURES
 from stream_app.errors import ArtifactError
-from stream_app.features import FEATURES
 from stream_app.models.base import Rows
 from stream_app.models.catalog import LOADERS
 from stream_app.models.kernels import LANES

@@ -13,8 +13,8 @@ import pytest
 import torch
 from onnx import numpy_helper
 
+from stream_app.bars.features import FEATURES
 from stream_app.errors import ArtifactError
-from stream_app.features import FEATURES
 from stream_app.models import lstm_network
 from stream_app.models.base import ModelSettings, TrainingData
 from stream_app.models.lstm import LSTMForecaster

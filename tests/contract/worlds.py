@@ -8,7 +8,7 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.features import BarColumns
+from stream_app.bars.features import BarColumns
 from stream_app.models.base import History, ModelSettings, Rows, TrainingData
 from stream_app.models.kalman import filtered
 from stream_app.models.kalman_filter import KalmanFilter, KalmanNoise

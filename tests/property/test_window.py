@@ -5,8 +5,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_app.bars.window import OpenBar, Window
 from stream_app.messages.schemas import Tick
-from stream_app.window import OpenBar, Window
 from tests.builders import START_MS
 
 BAR_MS = 60_000

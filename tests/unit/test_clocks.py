@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream_app.features import LOOKBACK, bar_vectors
+from stream_app.bars.features import LOOKBACK, bar_vectors
 from stream_app.messages.codec import EARLIEST_TS, LATEST_TS
 from stream_app.messages.schemas import Tick
 from stream_app.observation import LATE

@@ -13,8 +13,8 @@ import jsonschema
 import pytest
 
 from stream_app import metrics
+from stream_app.bars.features import FEATURE_NAMES
 from stream_app.cli import COMMANDS
-from stream_app.features import FEATURE_NAMES
 from stream_app.messages.codec import REASONS
 from stream_app.settings import Settings
 from stream_app.watchdog import EXIT_CODE

@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from stream_app import lstm_bench
+from stream_app.bars.features import FEATURES
 from stream_app.commands.bench import bench
 from stream_app.errors import SourceError, TrainingError
 from stream_app.evaluation import hold_out, score
-from stream_app.features import FEATURES
 from stream_app.lstm_bench import Variant, measure, variants
 from stream_app.models.base import ModelSettings
 from stream_app.retraining import model_settings

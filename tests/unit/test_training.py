@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from stream_app.bars.features import FEATURES, LOOKBACK, BarColumns, bar_vectors
 from stream_app.errors import TrainingError
 from stream_app.evaluation import evaluate, one_by_one
-from stream_app.features import FEATURES, LOOKBACK, BarColumns, bar_vectors
 from stream_app.models.base import Member, ModelSettings, Rows, TrainingData
 from stream_app.models.catalog import LOADERS
 from stream_app.models.kalman import KalmanForecaster

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from stream_app.bars.window import OpenBar
 from stream_app.messages.schemas import Bar, Source
-from stream_app.window import OpenBar
 
 
 def bar_message(

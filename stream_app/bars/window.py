@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.features import BarColumns, FloatArray
+from stream_app.bars.features import BarColumns, FloatArray
 from stream_app.messages.schemas import Tick
 
 REMEMBERED_TICKS: Final = 1024

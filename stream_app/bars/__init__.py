@@ -1,0 +1,1 @@
+"""Ticks become bars, and bars become features. Pure: no Kafka, no disk, no clock."""
