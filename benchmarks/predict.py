@@ -16,16 +16,16 @@ from harness import options, progress, save, show, spread, spread_table
 from numpy.typing import NDArray
 from world import live_ticks, month_pipeline, plain_settings, with_sources
 
-from stream_app.answering import answer_ticks
-from stream_app.ensemble import Ensemble, ModelSet, ensemble_of
 from stream_app.messages.codec import encode_prediction
 from stream_app.messages.schemas import Source, Tick
 from stream_app.models.catalog import FORECASTERS, LOADERS
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.kalman_filter import KalmanNoise
 from stream_app.models.kalman_reference import reference_filter, reference_step
+from stream_app.prediction.answering import answer_ticks
+from stream_app.prediction.ensemble import Ensemble, ModelSet, ensemble_of
+from stream_app.prediction.symbol import SymbolAnswer, SymbolPipeline
 from stream_app.retraining import model_settings
-from stream_app.symbol import SymbolAnswer, SymbolPipeline
 from stream_app.training import prepare
 
 BATCH: Final = 256

@@ -21,7 +21,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from stream_app.connection import client_settings
 from stream_app.messages.codec import encode_prediction
 from stream_app.partitions import Partitions
-from stream_app.pipeline import PartitionPipeline
+from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.registry import Registry
 from stream_app.retraining import model_settings
 from stream_app.settings import Settings, load_settings

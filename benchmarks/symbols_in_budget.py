@@ -18,12 +18,12 @@ from world import month_bars, plain_settings, symbol_names, warm_pool
 
 from stream_app.bars.features import BarColumns
 from stream_app.clock import SystemClock
-from stream_app.ensemble import ModelSet, untrained
 from stream_app.messages.schemas import RetrainEvent
+from stream_app.prediction.ensemble import ModelSet, untrained
+from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry import Registry
 from stream_app.retraining import Retrainer, model_settings
 from stream_app.settings import Settings
-from stream_app.symbol import SymbolPipeline
 from stream_app.training import TrainedModel, TrainingJob
 
 BUDGET_S: Final = 45.0

@@ -28,14 +28,14 @@ from world import (
 
 from stream_app.app import collect_garbage_rarely
 from stream_app.bars.window import OpenBar
-from stream_app.ensemble import ModelSet
 from stream_app.messages.codec import encode_tick
 from stream_app.models.catalog import LOADERS
 from stream_app.models.kalman import KalmanMember
-from stream_app.pipeline import PartitionPipeline
+from stream_app.prediction.ensemble import ModelSet
+from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.retraining import model_settings
 from stream_app.settings import Settings
-from stream_app.symbol import SymbolPipeline
 from stream_app.training import TrainedModel
 
 COUNTS: Final = (1, 10, 100, 1000)

@@ -36,7 +36,6 @@ from stream_app.disk import (
     sync_folder,
     write_new,
 )
-from stream_app.ensemble import ModelSet
 from stream_app.errors import ArtifactError
 from stream_app.manifest import (
     MANIFEST_MAX_BYTES,
@@ -49,6 +48,7 @@ from stream_app.messages.codec import SYMBOL_PATTERN
 from stream_app.models.base import ModelSettings
 from stream_app.models.catalog import LOADERS
 from stream_app.models.kalman import KalmanMember
+from stream_app.prediction.ensemble import ModelSet
 
 logger = logging.getLogger(__name__)
 

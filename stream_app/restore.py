@@ -16,10 +16,10 @@ from typing import Any, Final
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from stream_app.ensemble import UNTRAINED, ModelSet
 from stream_app.messages.codec import decode_bar
 from stream_app.messages.schemas import Bar
-from stream_app.pipeline import PartitionPipeline
+from stream_app.prediction.ensemble import UNTRAINED, ModelSet
+from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.reader import open_reader, read_range
 from stream_app.settings import Settings
 from stream_app.topics import Topics

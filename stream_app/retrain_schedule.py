@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from stream_app.messages.schemas import RetrainTrigger
+from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings
-from stream_app.symbol import SymbolPipeline
 
 GROWTH: Final = 2.0
 """A window this many times longer than the one learned from is worth a retrain of its own."""

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from stream_app import metrics
 from stream_app.flood import FloodAlarm
 from stream_app.partitions import Partitions
-from stream_app.pipeline import Answer
+from stream_app.prediction.pipeline import Answer
 from stream_app.publisher import Publisher
 from stream_app.reader import open_reader
 from stream_app.registry import Registry

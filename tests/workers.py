@@ -20,7 +20,7 @@ from stream_app.connection import client_settings
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import connected_producer, produce
 from stream_app.messages.schemas import Tick
-from stream_app.pipeline import Record
+from stream_app.prediction.pipeline import Record
 from stream_app.reader import open_reader, read_range
 from stream_app.settings import Settings
 from stream_app.topics import TopicSpec, load_topics

@@ -41,9 +41,9 @@ def window_after(
         settings: length of a bar and of the window.
         progress: told of every chunk.
     """
-    from stream_app.answering import answer_ticks
-    from stream_app.ensemble import ensemble_of
-    from stream_app.symbol import SymbolPipeline
+    from stream_app.prediction.answering import answer_ticks
+    from stream_app.prediction.ensemble import ensemble_of
+    from stream_app.prediction.symbol import SymbolPipeline
 
     ensemble = ensemble_of(settings)
     pipeline = SymbolPipeline(symbol, settings)

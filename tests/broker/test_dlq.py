@@ -17,7 +17,7 @@ from stream_app.cli import main
 from stream_app.connection import client_settings
 from stream_app.messages.codec import encode_tick
 from stream_app.messages.schemas import Rejection, Tick
-from stream_app.pipeline import Answer, DeadLetter
+from stream_app.prediction.pipeline import Answer, DeadLetter
 from stream_app.publisher import Publisher
 from stream_app.settings import Settings
 from stream_app.topics import Topics

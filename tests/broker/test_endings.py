@@ -61,7 +61,7 @@ async def test_no_child_is_left_behind_in_the_middle_of_a_retrain(
 
 STUCK = textwrap.dedent("""
     import sys, time
-    from stream_app.pipeline import PartitionPipeline
+    from stream_app.prediction.pipeline import PartitionPipeline
     from stream_app.cli import main
 
     process = PartitionPipeline.process

@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from stream_app.connection import client_settings
-from stream_app.observation import HISTORY_LOST
+from stream_app.prediction.observation import HISTORY_LOST
 from stream_app.reader import open_reader
 from stream_app.settings import Settings
 from stream_app.topics import Topics

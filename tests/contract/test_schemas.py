@@ -22,7 +22,7 @@ from stream_app.messages.codec import (
     encode_tick,
 )
 from stream_app.messages.schemas import Bar, MemberOutput, Prediction, RetrainEvent, Source, Tick
-from stream_app.pipeline import PartitionPipeline
+from stream_app.prediction.pipeline import PartitionPipeline
 from tests.builders import START_MS, records, settings, walk
 from tests.fakes import model_set
 

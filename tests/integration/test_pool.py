@@ -16,8 +16,8 @@ import pytest
 
 from stream_app import pool as pool_module
 from stream_app.errors import TrainingError
-from stream_app.pipeline import PartitionPipeline
 from stream_app.pool import TrainingPool
+from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.retraining import model_settings
 from stream_app.training import TrainedModel, TrainingJob, run_job
 from tests.builders import records, settings, walk

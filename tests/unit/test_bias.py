@@ -3,7 +3,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from stream_app.bias import BIAS_ERRORS, BIAS_LIMIT, BIAS_MIN_ERRORS, BiasCorrection
+from stream_app.prediction.bias import BIAS_ERRORS, BIAS_LIMIT, BIAS_MIN_ERRORS, BiasCorrection
 
 BAR = 60_000
 

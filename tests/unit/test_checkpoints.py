@@ -7,8 +7,8 @@ from typing import Any, cast
 import numpy as np
 
 from stream_app.messages.schemas import Bar, Tick
-from stream_app.pipeline import CHECKPOINT_AFTER, PartitionPipeline
-from stream_app.symbol import SymbolPipeline
+from stream_app.prediction.pipeline import CHECKPOINT_AFTER, PartitionPipeline
+from stream_app.prediction.symbol import SymbolPipeline
 from tests.builders import START_MS, records, settings, walk
 
 SETTINGS = settings(lstm_sequence_length=8, min_training_bars=1000)

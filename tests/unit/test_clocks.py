@@ -19,8 +19,8 @@ import pytest
 from stream_app.bars.features import LOOKBACK, bar_vectors
 from stream_app.messages.codec import EARLIEST_TS, LATEST_TS
 from stream_app.messages.schemas import Tick
-from stream_app.observation import LATE
-from stream_app.pipeline import Answer, PartitionPipeline
+from stream_app.prediction.observation import LATE
+from stream_app.prediction.pipeline import Answer, PartitionPipeline
 from stream_app.retraining import model_settings
 from stream_app.training import prepare
 from tests.builders import FakeRecord, record, settings, walk

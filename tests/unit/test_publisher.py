@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from stream_app.messages.schemas import Rejection
-from stream_app.pipeline import DeadLetter
+from stream_app.prediction.pipeline import DeadLetter
 from stream_app.publisher import CUT_BYTES, CUT_KEY_BYTES, KEPT_BYTES, _dead_letter
 from tests.builders import FakeRecord
 

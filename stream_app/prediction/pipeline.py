@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from stream_app.answering import answer_ticks
-from stream_app.ensemble import ensemble_of
 from stream_app.messages.codec import decode_tick
 from stream_app.messages.schemas import Bar, Prediction, Rejection, Source, Tick
+from stream_app.prediction.answering import answer_ticks
+from stream_app.prediction.ensemble import ensemble_of
+from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings
-from stream_app.symbol import SymbolPipeline
 
 CHECKPOINT_AFTER: Final = 20_000
 """Offsets of a partition after which a symbol's state is published though no bar of it closed; a

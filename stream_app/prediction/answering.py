@@ -13,10 +13,10 @@ from itertools import chain, islice
 
 import numpy as np
 
-from stream_app.ensemble import Ensemble
 from stream_app.messages.schemas import Source, Tick
-from stream_app.observation import rows_of
-from stream_app.symbol import SymbolAnswer, SymbolPipeline
+from stream_app.prediction.ensemble import Ensemble
+from stream_app.prediction.observation import rows_of
+from stream_app.prediction.symbol import SymbolAnswer, SymbolPipeline
 
 
 def answer_ticks(

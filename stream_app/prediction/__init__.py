@@ -1,0 +1,1 @@
+"""Records in, predictions out. Pure: no Kafka, no disk, no clock."""
