@@ -21,7 +21,7 @@ from stream_app.clock import SystemClock
 from stream_app.messages.schemas import RetrainEvent
 from stream_app.prediction.ensemble import ModelSet, untrained
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.registry import Registry
+from stream_app.registry.store import Registry
 from stream_app.retraining import Retrainer, model_settings
 from stream_app.settings import Settings
 from stream_app.training import TrainedModel, TrainingJob

@@ -32,7 +32,6 @@ from stream_app.connection import client_settings, end_offset
 from stream_app.feed.files import read_ticks
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import connected_producer, produce
-from stream_app.manifest import TrainedSet
 from stream_app.messages.schemas import Source, Tick
 from stream_app.pool import TrainingPool
 from stream_app.prediction.answering import answer_ticks
@@ -41,7 +40,8 @@ from stream_app.prediction.pipeline import Answer, PartitionPipeline
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.publisher import Publisher
 from stream_app.reader import open_reader, read_range
-from stream_app.registry import Registry
+from stream_app.registry.manifest import TrainedSet
+from stream_app.registry.store import Registry
 from stream_app.retraining import model_settings
 from stream_app.settings import MODEL_NAMES, Settings, load_settings
 from stream_app.topics import Topics, TopicSpec, apply_topics, load_topics

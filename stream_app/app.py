@@ -24,7 +24,7 @@ from stream_app.connection import client_settings, faust_credentials, wait_until
 from stream_app.errors import ConfigError, WorkerFault
 from stream_app.pool import TrainingPool
 from stream_app.publisher import Publisher
-from stream_app.registry import Registry
+from stream_app.registry.store import Registry
 from stream_app.retraining import Retrainer, model_settings
 from stream_app.service import TickService
 from stream_app.settings import Settings

@@ -18,7 +18,7 @@ from stream_app.prediction.ensemble import UNTRAINED, ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.reader import open_reader
-from stream_app.registry import Registry
+from stream_app.registry.store import Registry
 from stream_app.restore import restore_partition
 from stream_app.settings import Settings
 from stream_app.topics import Topics

@@ -16,14 +16,14 @@ from typing import Any, Final
 
 from stream_app.bars.features import BarColumns
 from stream_app.errors import ArtifactError, StreamAppError
-from stream_app.manifest import TrainedSet
 from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
 from stream_app.metrics import RETRAIN_SECONDS, RETRAINS
 from stream_app.models.base import ModelSettings
 from stream_app.models.lstm_weights import Weights, read_weights
 from stream_app.pool import longest_first
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.registry import Registry
+from stream_app.registry.manifest import TrainedSet
+from stream_app.registry.store import Registry
 from stream_app.retrain_outcome import Outcome, ended_event, started_event
 from stream_app.retrain_schedule import Clock, RetrainSchedule
 from stream_app.settings import MODEL_NAMES, Settings

@@ -17,7 +17,7 @@ from stream_app.partitions import Partitions
 from stream_app.prediction.pipeline import Answer
 from stream_app.publisher import Publisher
 from stream_app.reader import open_reader
-from stream_app.registry import Registry
+from stream_app.registry.store import Registry
 from stream_app.settings import Settings
 from stream_app.topics import Topics
 from stream_app.transport import Batch

@@ -10,9 +10,9 @@ import orjson
 import pytest
 
 from stream_app.errors import ArtifactError
-from stream_app.manifest import TrainedSet, manifest_digest
 from stream_app.models.catalog import FORECASTERS
-from stream_app.registry import KEPT_VERSIONS, Registry
+from stream_app.registry.manifest import TrainedSet, manifest_digest
+from stream_app.registry.store import KEPT_VERSIONS, Registry
 from stream_app.retraining import model_settings
 from tests.builders import TrainedArtifacts, settings
 
@@ -178,7 +178,7 @@ def test_a_disk_that_refuses_leaves_the_champion_and_no_litter(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("stream_app.disk.os.fsync", full)
+    monkeypatch.setattr("stream_app.registry.disk.os.fsync", full)
     with pytest.raises(ArtifactError, match="No space left on device"):
         registry.publish(trained, now=NOON + timedelta(hours=1))
     champion = registry.champion("BTC/USD")

@@ -19,7 +19,7 @@ from stream_app.models.catalog import FORECASTERS
 from stream_app.models.lstm_weights import read_weights
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.registry import Registry
+from stream_app.registry.store import Registry
 from stream_app.retraining import Retrainer, model_settings
 from stream_app.training import TrainedModel, TrainingJob
 from tests.builders import TrainedArtifacts, records, settings, walk

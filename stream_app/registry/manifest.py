@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import orjson
 
-from stream_app.disk import read_regular, reason, require_folder, write_new
 from stream_app.errors import ArtifactError
 from stream_app.models.base import ModelSettings
 from stream_app.models.catalog import FORECASTERS, LOADERS
+from stream_app.registry.disk import read_regular, reason, require_folder, write_new
 
 MANIFEST: Final = "manifest.json"
 MANIFEST_MAX_BYTES: Final = 1 << 20

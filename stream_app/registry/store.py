@@ -28,7 +28,13 @@ from urllib.parse import quote
 
 import orjson
 
-from stream_app.disk import (
+from stream_app.errors import ArtifactError
+from stream_app.messages.codec import SYMBOL_PATTERN
+from stream_app.models.base import ModelSettings
+from stream_app.models.catalog import LOADERS
+from stream_app.models.kalman import KalmanMember
+from stream_app.prediction.ensemble import ModelSet
+from stream_app.registry.disk import (
     discard,
     read_regular,
     remove_file,
@@ -36,19 +42,13 @@ from stream_app.disk import (
     sync_folder,
     write_new,
 )
-from stream_app.errors import ArtifactError
-from stream_app.manifest import (
+from stream_app.registry.manifest import (
     MANIFEST_MAX_BYTES,
     TrainedSet,
     read_artifact,
     read_manifest,
     write_version,
 )
-from stream_app.messages.codec import SYMBOL_PATTERN
-from stream_app.models.base import ModelSettings
-from stream_app.models.catalog import LOADERS
-from stream_app.models.kalman import KalmanMember
-from stream_app.prediction.ensemble import ModelSet
 
 logger = logging.getLogger(__name__)
 
