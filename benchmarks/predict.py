@@ -25,8 +25,8 @@ from stream_app.models.kalman_reference import reference_filter, reference_step
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble, ModelSet, ensemble_of
 from stream_app.prediction.symbol import SymbolAnswer, SymbolPipeline
-from stream_app.retraining import model_settings
-from stream_app.training import prepare
+from stream_app.training.cycle import model_settings
+from stream_app.training.job import prepare
 
 BATCH: Final = 256
 TARGETS: Final = {"alone": 120.0, "batch": 30.0}

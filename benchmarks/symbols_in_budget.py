@@ -22,9 +22,9 @@ from stream_app.messages.schemas import RetrainEvent
 from stream_app.prediction.ensemble import ModelSet, untrained
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.store import Registry
-from stream_app.retraining import Retrainer, model_settings
 from stream_app.settings import Settings
-from stream_app.training import TrainedModel, TrainingJob
+from stream_app.training.cycle import Retrainer, model_settings
+from stream_app.training.job import TrainedModel, TrainingJob
 
 BUDGET_S: Final = 45.0
 TARGET: Final = 12

@@ -7,8 +7,8 @@ import asyncio
 from stream_app.app import Worker, run_worker
 from stream_app.commands.options import log_to_stderr
 from stream_app.settings import load_settings
-from stream_app.training import TrainedModel, TrainingJob, run_job
-from stream_app.training_process import import_trainers
+from stream_app.training.job import TrainedModel, TrainingJob, run_job
+from stream_app.training.process import import_trainers
 
 
 async def _in_thread(job: TrainingJob) -> TrainedModel:

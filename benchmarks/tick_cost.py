@@ -34,9 +34,9 @@ from stream_app.models.kalman import KalmanMember
 from stream_app.prediction.ensemble import ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.retraining import model_settings
 from stream_app.settings import Settings
-from stream_app.training import TrainedModel
+from stream_app.training.cycle import model_settings
+from stream_app.training.job import TrainedModel
 
 COUNTS: Final = (1, 10, 100, 1000)
 FLAT: Final = 1.2

@@ -18,10 +18,10 @@ from plain import PLAIN
 from rich.table import Table
 from world import jobs_for, month_bars, plain_settings, warm_pool
 
-from stream_app.evaluation import evaluate
 from stream_app.models.base import TrainingData
-from stream_app.retraining import model_settings
-from stream_app.training import prepare
+from stream_app.training.cycle import model_settings
+from stream_app.training.holdout import evaluate
+from stream_app.training.job import prepare
 
 TARGET_S = 5.0
 

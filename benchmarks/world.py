@@ -33,7 +33,6 @@ from stream_app.feed.files import read_ticks
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import connected_producer, produce
 from stream_app.messages.schemas import Source, Tick
-from stream_app.pool import TrainingPool
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import ensemble_of
 from stream_app.prediction.pipeline import Answer, PartitionPipeline
@@ -42,10 +41,11 @@ from stream_app.publisher import Publisher
 from stream_app.reader import open_reader, read_range
 from stream_app.registry.manifest import TrainedSet
 from stream_app.registry.store import Registry
-from stream_app.retraining import model_settings
 from stream_app.settings import MODEL_NAMES, Settings, load_settings
 from stream_app.topics import Topics, TopicSpec, apply_topics, load_topics
-from stream_app.training import TrainedModel, TrainingJob
+from stream_app.training.cycle import model_settings
+from stream_app.training.job import TrainedModel, TrainingJob
+from stream_app.training.pool import TrainingPool
 
 TOPICS_YAML: Final = HERE.parent / "topics.yaml"
 SYMBOL: Final = "BTC-PERP"

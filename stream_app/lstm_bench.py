@@ -10,13 +10,13 @@ from typing import Any, Final
 import numpy as np
 
 from stream_app.bars.features import BarColumns
-from stream_app.evaluation import Holdout, Score, hold_out, score
 from stream_app.models.base import ModelSettings
 from stream_app.models.lstm import LSTMForecaster, load_lstm
 from stream_app.models.lstm_weights import Weights, read_weights
 from stream_app.settings import Settings
-from stream_app.training import prepare, serve
-from stream_app.training_process import import_trainers
+from stream_app.training.holdout import Holdout, Score, hold_out, score
+from stream_app.training.job import prepare, serve
+from stream_app.training.process import import_trainers
 
 HOUR_MS: Final = 3_600_000
 

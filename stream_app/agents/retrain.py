@@ -6,7 +6,7 @@ from typing import Final
 
 import faust
 
-from stream_app.retraining import Retrainer
+from stream_app.training.cycle import Retrainer
 
 LOOK_EVERY_S: Final = 1.0
 

@@ -47,7 +47,7 @@ def lstm(file: Path | None, config: Path | None, as_json: bool) -> None:
     """
     from stream_app import lstm_bench
     from stream_app.demo.ticks import history
-    from stream_app.retraining import model_settings
+    from stream_app.training.cycle import model_settings
 
     settings = load_settings(config)
     log_to_stderr("WARNING")

@@ -16,8 +16,8 @@ from stream_app.errors import SourceError
 from stream_app.settings import MODEL_NAMES, load_settings
 
 if TYPE_CHECKING:
-    from stream_app.evaluation import Evaluation
     from stream_app.feed.files import TickFile
+    from stream_app.training.holdout import Evaluation
 
 
 @click.command(
@@ -46,11 +46,11 @@ def train(
     Learns from the first 80 % of the window and forecasts the rest; prints each model's time and
     error beside that of the last price. Writes nothing.
     """
-    from stream_app.evaluation import evaluate
     from stream_app.feed.columns import parse_mapping
     from stream_app.feed.files import read_ticks
-    from stream_app.pool import TrainingPool
-    from stream_app.retraining import model_settings
+    from stream_app.training.cycle import model_settings
+    from stream_app.training.holdout import evaluate
+    from stream_app.training.pool import TrainingPool
 
     settings = load_settings(config)
     log_to_stderr("WARNING")

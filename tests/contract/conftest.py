@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stream_app.models.base import Forecaster, Member
 from stream_app.models.catalog import FORECASTERS, LOADERS
-from stream_app.training_process import initialise_process
+from stream_app.training.process import initialise_process
 from tests.contract.worlds import MODELS, SETTINGS, walk_data
 
 

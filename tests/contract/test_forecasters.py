@@ -13,7 +13,7 @@ from stream_app.errors import TrainingError
 from stream_app.models.base import ModelSettings
 from stream_app.models.catalog import FORECASTERS, LOADERS
 from stream_app.settings import MODEL_NAMES
-from stream_app.training import TrainingJob, prepare, run_job, serve
+from stream_app.training.job import TrainingJob, prepare, run_job, serve
 from tests.contract.conftest import Trained, train
 from tests.contract.worlds import (
     BAR_MS,

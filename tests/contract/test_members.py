@@ -9,7 +9,7 @@ import pytest
 
 from stream_app.models.base import Rows
 from stream_app.models.catalog import FORECASTERS, LOADERS
-from stream_app.training import serve
+from stream_app.training.job import serve
 from tests.contract.conftest import Trained
 from tests.contract.worlds import SETTINGS, live_rows, taken, walk_data
 

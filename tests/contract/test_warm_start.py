@@ -21,7 +21,7 @@ from stream_app.models.lstm import LSTMForecaster
 from stream_app.models.lstm_network import LSTMNetwork
 from stream_app.models.lstm_weights import Weights, read_weights
 from stream_app.models.training_rows import scaled_target
-from stream_app.training import TrainingJob, prepare, run_job
+from stream_app.training.job import TrainingJob, prepare, run_job
 from tests.contract.worlds import SETTINGS, mean_reverting, random_walk, trending, walk_data
 
 

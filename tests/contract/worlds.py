@@ -12,7 +12,7 @@ from stream_app.bars.features import BarColumns
 from stream_app.models.base import History, ModelSettings, Rows, TrainingData
 from stream_app.models.kalman import filtered
 from stream_app.models.kalman_filter import KalmanFilter, KalmanNoise
-from stream_app.training import prepare
+from stream_app.training.job import prepare
 
 BAR_MS = 60_000
 START_MS = 1_640_995_200_000

@@ -11,7 +11,7 @@ from stream_app.models import kalman as kalman_model
 from stream_app.models.base import ModelSettings, TrainingData
 from stream_app.models.kalman import KalmanForecaster, filtered, fit_noise
 from stream_app.models.kalman_filter import KalmanFilter, KalmanNoise
-from stream_app.training import prepare
+from stream_app.training.job import prepare
 from tests.contract.worlds import BAR_MS, SETTINGS, START_MS, random_walk
 
 NOISE = KalmanNoise(q_level=1e-6, q_velocity=1e-8, r=1e-7)

@@ -15,11 +15,11 @@ from stream_app import lstm_bench
 from stream_app.bars.features import FEATURES
 from stream_app.commands.bench import bench
 from stream_app.errors import SourceError, TrainingError
-from stream_app.evaluation import hold_out, score
 from stream_app.lstm_bench import Variant, measure, variants
 from stream_app.models.base import ModelSettings
-from stream_app.retraining import model_settings
-from stream_app.training import TrainingJob, run_job
+from stream_app.training.cycle import model_settings
+from stream_app.training.holdout import hold_out, score
+from stream_app.training.job import TrainingJob, run_job
 from tests.builders import settings, walk
 from tests.contract.worlds import BAR_MS, SETTINGS, random_walk
 
@@ -88,7 +88,7 @@ def test_a_row_without_a_warm_start_is_what_a_job_gives() -> None:
     cut = hold_out(bars, SETTINGS)
     job = TrainingJob(symbol="X", model="lstm", bars=cut.seen, settings=SETTINGS)
     from stream_app.models.lstm import load_lstm
-    from stream_app.training import serve
+    from stream_app.training.job import serve
 
     member = load_lstm(run_job(job).artifact, SETTINGS)
     wanted = score(cut.data, cut.rows, serve(member, cut.data, cut.rows, SETTINGS))

@@ -29,14 +29,17 @@ def test_models_and_training_import_no_stream() -> None:
     ]
     assert "stream_app.models.lstm_network" in models
     loaded = imported_by(
-        *models, "stream_app.training", "stream_app.training_process", "stream_app.evaluation"
+        *models,
+        "stream_app.training.job",
+        "stream_app.training.process",
+        "stream_app.training.holdout",
     )
     assert "torch" in loaded
     assert not loaded & {"faust", "aiokafka", "mode"}
 
 
 def test_loading_artifacts_imports_no_trainer() -> None:
-    loaded = imported_by("stream_app.models.catalog", "stream_app.training")
+    loaded = imported_by("stream_app.models.catalog", "stream_app.training.job")
     assert "numba" in loaded
     assert not loaded & {
         "torch",

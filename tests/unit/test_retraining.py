@@ -20,8 +20,8 @@ from stream_app.models.lstm_weights import read_weights
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.store import Registry
-from stream_app.retraining import Retrainer, model_settings
-from stream_app.training import TrainedModel, TrainingJob
+from stream_app.training.cycle import Retrainer, model_settings
+from stream_app.training.job import TrainedModel, TrainingJob
 from tests.builders import TrainedArtifacts, records, settings, walk
 
 SETTINGS = settings(retrain_deadline_seconds=120.0)
@@ -132,7 +132,9 @@ async def test_a_cycle_trains_all_four_models_and_promotes_them_together(
         assert symbol.models.version == ended.versions[name]
         assert set(symbol.models.members) == set(FORECASTERS)
     assert list(made.retrainer.training_history) == [ended]
-    said = [item.getMessage() for item in caplog.records if item.name == "stream_app.retraining"]
+    said = [
+        item.getMessage() for item in caplog.records if item.name == "stream_app.training.cycle"
+    ]
     for words in (
         "Starting model retraining (all 4 models including LSTM)...",
         "Training Kalman Filter model...",
@@ -375,7 +377,7 @@ async def test_a_broker_that_is_away_does_not_hold_up_the_end(
     async def forever(_: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("stream_app.retraining.LAST_WORD_S", 0.01)
+    monkeypatch.setattr("stream_app.training.cycle.LAST_WORD_S", 0.01)
     made = bench(symbols("A"), answer=forever)
     made.retrainer.tick()
     while len(made.jobs) < 4:

@@ -153,7 +153,7 @@ def test_no_command_takes_it_as_an_argument_which_any_user_could_list() -> None:
 
 
 def test_a_training_process_is_not_told_it() -> None:
-    from stream_app.retraining import model_settings
+    from stream_app.training.cycle import model_settings
 
     assert SECRETS[0].encode() not in pickle.dumps(model_settings(secured(SECRETS[0])))
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from stream_app.bars.features import FEATURES, LOOKBACK, BarColumns, bar_vectors
 from stream_app.errors import TrainingError
-from stream_app.evaluation import evaluate, one_by_one
 from stream_app.models.base import Member, ModelSettings, Rows, TrainingData
 from stream_app.models.catalog import LOADERS
 from stream_app.models.kalman import KalmanForecaster
-from stream_app.training import TrainedModel, TrainingJob, prepare, run_job
+from stream_app.training.holdout import evaluate, one_by_one
+from stream_app.training.job import TrainedModel, TrainingJob, prepare, run_job
 from tests.contract.worlds import BAR_MS, MODELS, SETTINGS, head, random_walk, trending
 
 FIRST = LOOKBACK + SETTINGS.sequence_length - 1

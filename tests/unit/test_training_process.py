@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stream_app.training_process import NICENESS, TRAINERS, initialise_process, start_process
+from stream_app.training.process import NICENESS, TRAINERS, initialise_process, start_process
 
 
 def conditions() -> tuple[int, object, str, list[str], set[str]]:
@@ -53,7 +53,7 @@ def test_only_a_process_of_the_pool_is_set_up() -> None:
 
 PARENT = """
 import multiprocessing, time
-from stream_app.training_process import initialise_process
+from stream_app.training.process import initialise_process
 
 def child(sent):
     initialise_process()

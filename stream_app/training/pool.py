@@ -11,8 +11,8 @@ from typing import Final, Self
 
 from pebble import ProcessFuture, ProcessPool
 
-from stream_app.training import TrainedModel, TrainingJob, run_job
-from stream_app.training_process import start_process
+from stream_app.training.job import TrainedModel, TrainingJob, run_job
+from stream_app.training.process import start_process
 
 JOBS_PER_PROCESS: Final = 24
 """Then the process is replaced: LightGBM keeps its memory (LightGBM#4239)."""

@@ -13,7 +13,7 @@ from stream_app.bars.features import FEATURES, BarColumns
 from stream_app.errors import TrainingError
 from stream_app.models.base import ModelSettings, TrainingData
 from stream_app.models.catalog import FORECASTERS, LOADERS
-from stream_app.training import TrainedModel, TrainingJob, prepare, run_job, serve
+from stream_app.training.job import TrainedModel, TrainingJob, prepare, run_job, serve
 
 TrainAll = Callable[[Sequence[TrainingJob]], Iterable[TrainedModel]]
 """Trains all jobs, one after the other or in a pool, and yields each model when it is done."""

@@ -20,14 +20,14 @@ from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
 from stream_app.metrics import RETRAIN_SECONDS, RETRAINS
 from stream_app.models.base import ModelSettings
 from stream_app.models.lstm_weights import Weights, read_weights
-from stream_app.pool import longest_first
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.manifest import TrainedSet
 from stream_app.registry.store import Registry
-from stream_app.retrain_outcome import Outcome, ended_event, started_event
-from stream_app.retrain_schedule import Clock, RetrainSchedule
 from stream_app.settings import MODEL_NAMES, Settings
-from stream_app.training import TrainedModel, TrainingJob
+from stream_app.training.events import Outcome, ended_event, started_event
+from stream_app.training.job import TrainedModel, TrainingJob
+from stream_app.training.pool import longest_first
+from stream_app.training.schedule import Clock, RetrainSchedule
 
 logger = logging.getLogger(__name__)
 
