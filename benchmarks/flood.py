@@ -53,6 +53,7 @@ from world import (
 from stream_app.bars.features import BarColumns
 from stream_app.brokers import Broker
 from stream_app.feed.producer import connected_producer
+from stream_app.kafka.topic_check import TopicSpec
 from stream_app.messages.codec import encode_prediction, encode_tick
 from stream_app.messages.schemas import Tick
 from stream_app.models.catalog import LOADERS
@@ -61,7 +62,6 @@ from stream_app.prediction.ensemble import ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.publisher import _dead_letter
 from stream_app.settings import MODEL_NAMES, Settings
-from stream_app.topics import TopicSpec
 from stream_app.training.cycle import model_settings
 from stream_app.training.job import TrainedModel
 

@@ -46,12 +46,12 @@ from world import (
 from stream_app.bars.features import FloatArray
 from stream_app.brokers import Broker
 from stream_app.brokers.process import free_ports
-from stream_app.connection import client_settings
+from stream_app.kafka.connection import client_settings
+from stream_app.kafka.reader import open_reader
+from stream_app.kafka.topic_check import Topics
 from stream_app.messages.codec import decode_retrain_event, encode_tick
 from stream_app.messages.schemas import RetrainEvent, Tick
-from stream_app.reader import open_reader
 from stream_app.settings import Settings
-from stream_app.topics import Topics
 
 TARGET_S: Final = 45.0
 PIECE_S: Final = 0.5

@@ -43,13 +43,13 @@ from world import (
 )
 
 from stream_app.brokers.process import free_ports
-from stream_app.connection import client_settings
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import connected_producer, produce
+from stream_app.kafka.connection import client_settings
+from stream_app.kafka.reader import open_reader
+from stream_app.kafka.topic_check import Topics
 from stream_app.messages.schemas import Tick
-from stream_app.reader import open_reader
 from stream_app.settings import Settings
-from stream_app.topics import Topics
 
 SPEED_UP: Final = 250
 """Seconds of event time in a second."""

@@ -45,11 +45,11 @@ from world import (
 )
 
 from stream_app.brokers import Broker
-from stream_app.connection import client_settings
+from stream_app.kafka.connection import client_settings
+from stream_app.kafka.reader import open_reader, read_range
+from stream_app.kafka.topic_check import TopicSpec
 from stream_app.messages.schemas import Tick
-from stream_app.reader import open_reader, read_range
 from stream_app.settings import Settings
-from stream_app.topics import TopicSpec
 
 SIDES_PY: Final = str(HERE / "sides.py")
 SIDES: Final[dict[str, Sequence[str]]] = {

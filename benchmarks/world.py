@@ -28,21 +28,21 @@ from stream_app.bars.features import BarColumns
 from stream_app.brokers import Broker
 from stream_app.brokers.embedded import EmbeddedBroker
 from stream_app.brokers.kafka import KafkaBroker
-from stream_app.connection import client_settings, end_offset
 from stream_app.feed.files import read_ticks
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import connected_producer, produce
+from stream_app.kafka.connection import client_settings, end_offset
+from stream_app.kafka.reader import open_reader, read_range
+from stream_app.kafka.topic_check import Topics, TopicSpec, apply_topics, load_topics
 from stream_app.messages.schemas import Source, Tick
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import ensemble_of
 from stream_app.prediction.pipeline import Answer, PartitionPipeline
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.publisher import Publisher
-from stream_app.reader import open_reader, read_range
 from stream_app.registry.manifest import TrainedSet
 from stream_app.registry.store import Registry
 from stream_app.settings import MODEL_NAMES, Settings, load_settings
-from stream_app.topics import Topics, TopicSpec, apply_topics, load_topics
 from stream_app.training.cycle import model_settings
 from stream_app.training.job import TrainedModel, TrainingJob
 from stream_app.training.pool import TrainingPool

@@ -20,13 +20,13 @@ from yarl import URL
 from stream_app.agents.retrain import add_retrain_timer
 from stream_app.agents.ticks import add_ticks_agent
 from stream_app.clock import SystemClock
-from stream_app.connection import client_settings, faust_credentials, wait_until_reachable
 from stream_app.errors import ConfigError, WorkerFault
+from stream_app.kafka.connection import client_settings, faust_credentials, wait_until_reachable
+from stream_app.kafka.topic_check import Topics, load_topics, require_topics
 from stream_app.publisher import Publisher
 from stream_app.registry.store import Registry
 from stream_app.service import TickService
 from stream_app.settings import Settings
-from stream_app.topics import Topics, load_topics, require_topics
 from stream_app.training.cycle import Retrainer, model_settings
 from stream_app.training.pool import TrainingPool
 from stream_app.transport import BatchConsumer, Transport

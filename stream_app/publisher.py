@@ -12,10 +12,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 from tenacity import AsyncRetrying, retry_if_exception, wait_exponential
 
+from stream_app.kafka.topic_check import Topics
 from stream_app.messages.codec import encode_bar, encode_prediction, encode_retrain_event
 from stream_app.messages.schemas import RetrainEvent
 from stream_app.prediction.pipeline import Answer, DeadLetter
-from stream_app.topics import Topics
 
 logger = logging.getLogger(__name__)
 

@@ -16,13 +16,13 @@ from typing import Any, Final
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from stream_app.kafka.reader import open_reader, read_range
+from stream_app.kafka.topic_check import Topics
 from stream_app.messages.codec import decode_bar
 from stream_app.messages.schemas import Bar
 from stream_app.prediction.ensemble import UNTRAINED, ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
-from stream_app.reader import open_reader, read_range
 from stream_app.settings import Settings
-from stream_app.topics import Topics
 
 logger = logging.getLogger(__name__)
 

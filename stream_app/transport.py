@@ -21,7 +21,7 @@ from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from stream_app.connection import FETCH_MAX_WAIT_MS
+from stream_app.kafka.connection import FETCH_MAX_WAIT_MS
 
 _LOOK_AGAIN_S: Final = 1.0
 

@@ -15,9 +15,9 @@ import yaml
 from stream_app.brokers import Broker
 from stream_app.brokers.embedded import EmbeddedBroker
 from stream_app.brokers.kafka import KafkaBroker
-from stream_app.connection import client_settings
+from stream_app.kafka.connection import client_settings
+from stream_app.kafka.topic_check import Topics, apply_topics, load_topics
 from stream_app.settings import Settings, load_settings
-from stream_app.topics import Topics, apply_topics, load_topics
 
 # No test may depend on how fast the machine is.
 hypothesis.settings.register_profile(

@@ -16,14 +16,14 @@ from typing import Any, Self
 import orjson
 from aiokafka import TopicPartition
 
-from stream_app.connection import client_settings
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import connected_producer, produce
+from stream_app.kafka.connection import client_settings
+from stream_app.kafka.reader import open_reader, read_range
+from stream_app.kafka.topic_check import TopicSpec, load_topics
 from stream_app.messages.schemas import Tick
 from stream_app.prediction.pipeline import Record
-from stream_app.reader import open_reader, read_range
 from stream_app.settings import Settings
-from stream_app.topics import TopicSpec, load_topics
 
 DEADLINE_S = 120.0
 

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import faust
 
+from stream_app.kafka.topic_check import Topics
 from stream_app.service import TickService
-from stream_app.topics import Topics
 from stream_app.transport import BatchConsumer
 
 

@@ -134,7 +134,7 @@ async def _run(
     from stream_app.brokers.process import free_ports
     from stream_app.demo.run import demo_settings, run_demo
     from stream_app.demo.view import show
-    from stream_app.topics import load_topics
+    from stream_app.kafka.topic_check import load_topics
 
     chosen = demo_settings(settings, broker.settings_overrides, folder, free_ports(1)[0])
     topics = load_topics(chosen.topics_file)

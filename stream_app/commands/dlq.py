@@ -223,7 +223,7 @@ async def _replay(
 
 
 def _check_partition(settings: Settings, partition: int | None) -> None:
-    from stream_app.topics import load_topics
+    from stream_app.kafka.topic_check import load_topics
 
     count = load_topics(settings.topics_file).dead_letters.partitions
     if partition is not None and partition >= count:

@@ -53,10 +53,10 @@ async def read_history(settings: Settings) -> list[RetrainEvent]:
         BrokerError: no broker answers.
         TopicError: the topics are not there.
     """
-    from stream_app.connection import client_settings, wait_until_reachable
+    from stream_app.kafka.connection import client_settings, wait_until_reachable
+    from stream_app.kafka.reader import open_reader, read_last
+    from stream_app.kafka.topic_check import load_topics, require_topics
     from stream_app.messages.codec import decode_retrain_event
-    from stream_app.reader import open_reader, read_last
-    from stream_app.topics import load_topics, require_topics
 
     topics = load_topics(settings.topics_file)
     await wait_until_reachable(settings, REACH_TIMEOUT_S)

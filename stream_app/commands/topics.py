@@ -9,10 +9,16 @@ from typing import Final
 import click
 
 from stream_app.commands.options import config_option
-from stream_app.connection import client_settings, wait_until_reachable
 from stream_app.errors import TopicError
+from stream_app.kafka.connection import client_settings, wait_until_reachable
+from stream_app.kafka.topic_check import (
+    ApplyReport,
+    CheckReport,
+    apply_topics,
+    check_topics,
+    load_topics,
+)
 from stream_app.settings import Settings, load_settings
-from stream_app.topics import ApplyReport, CheckReport, apply_topics, check_topics, load_topics
 
 _REACH_TIMEOUT_S: Final = 10.0
 

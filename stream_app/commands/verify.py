@@ -110,9 +110,9 @@ def _members(newest: dict[str, Any] | None) -> Check:
 
 
 async def _predictions(settings: Settings, wait_s: float) -> tuple[dict[str, Any] | None, Check]:
-    from stream_app.connection import client_settings
-    from stream_app.reader import open_reader, read_last
-    from stream_app.topics import load_topics
+    from stream_app.kafka.connection import client_settings
+    from stream_app.kafka.reader import open_reader, read_last
+    from stream_app.kafka.topic_check import load_topics
 
     topic = load_topics(settings.topics_file).predictions
     loop = asyncio.get_running_loop()

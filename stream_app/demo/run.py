@@ -15,17 +15,17 @@ from typing import Any, Final
 
 import aiohttp
 
-from stream_app.connection import client_settings
 from stream_app.demo.story import Story
 from stream_app.demo.ticks import History, live
 from stream_app.errors import StreamAppError
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import connected_producer, produce
+from stream_app.kafka.connection import client_settings
+from stream_app.kafka.reader import open_reader, read_new
+from stream_app.kafka.topic_check import Topics, apply_topics
 from stream_app.messages.codec import decode_retrain_event
 from stream_app.messages.schemas import Tick
-from stream_app.reader import open_reader, read_new
 from stream_app.settings import Settings
-from stream_app.topics import Topics, apply_topics
 
 logger = logging.getLogger(__name__)
 

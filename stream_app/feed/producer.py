@@ -11,10 +11,10 @@ from typing import Any, Final
 import aiokafka
 from aiokafka.errors import KafkaError
 
-from stream_app.connection import client_settings, wait_until_reachable
 from stream_app.errors import BrokerError, TopicError
 from stream_app.feed.outbox import Outbox
 from stream_app.feed.pace import Pace
+from stream_app.kafka.connection import client_settings, wait_until_reachable
 from stream_app.messages.schemas import Tick
 from stream_app.settings import Settings
 

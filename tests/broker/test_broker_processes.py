@@ -18,10 +18,10 @@ from stream_app.brokers import Broker, embedded
 from stream_app.brokers.embedded import EmbeddedBroker
 from stream_app.brokers.kafka import KafkaBroker
 from stream_app.brokers.process import answers, free_ports
-from stream_app.connection import client_settings
 from stream_app.errors import BrokerError
+from stream_app.kafka.connection import client_settings
+from stream_app.kafka.topic_check import apply_topics, load_topics
 from stream_app.settings import load_settings
-from stream_app.topics import apply_topics, load_topics
 from tests.broker.records import read, send
 
 DEADLINE_S = 60.0

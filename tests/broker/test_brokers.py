@@ -4,9 +4,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream_app.brokers import Broker
 from stream_app.brokers.kafka import KafkaBroker
-from stream_app.connection import client_settings, end_offset
+from stream_app.kafka.connection import client_settings, end_offset
+from stream_app.kafka.topic_check import Topics
 from stream_app.settings import load_settings
-from stream_app.topics import Topics
 from tests.broker.records import read, send
 from tests.conftest import SettingsFor
 

@@ -14,13 +14,13 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from stream_app.cli import main
-from stream_app.connection import client_settings
+from stream_app.kafka.connection import client_settings
+from stream_app.kafka.topic_check import Topics
 from stream_app.messages.codec import encode_tick
 from stream_app.messages.schemas import Rejection, Tick
 from stream_app.prediction.pipeline import Answer, DeadLetter
 from stream_app.publisher import Publisher
 from stream_app.settings import Settings
-from stream_app.topics import Topics
 from tests.builders import START_MS, FakeRecord
 from tests.conftest import SettingsFor
 from tests.workers import read_all

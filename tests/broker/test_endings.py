@@ -12,7 +12,7 @@ import orjson
 import psutil
 import pytest
 
-from stream_app.topics import Topics
+from stream_app.kafka.topic_check import Topics
 from stream_app.watchdog import EXIT_CODE
 from tests.builders import walk
 from tests.conftest import SettingsFor

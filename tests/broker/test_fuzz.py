@@ -16,10 +16,10 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from stream_app.connection import client_settings
+from stream_app.kafka.connection import client_settings
+from stream_app.kafka.topic_check import Topics, TopicSpec
 from stream_app.messages.codec import REASONS
 from stream_app.settings import Settings
-from stream_app.topics import Topics, TopicSpec
 from tests.conftest import SettingsFor
 from tests.fuzz import SYMBOLS, Case, malformed, unusual
 from tests.workers import DEADLINE_S, WorkerProcess, read_all

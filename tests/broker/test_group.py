@@ -11,8 +11,8 @@ import pytest
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import connected_producer, produce
 from stream_app.feed.synthetic import synthetic_ticks
+from stream_app.kafka.topic_check import Topics, load_topics
 from stream_app.settings import Settings
-from stream_app.topics import Topics, load_topics
 from tests.builders import START_MS
 from tests.conftest import SettingsFor
 from tests.workers import WorkerProcess, read_all, read_until, read_while

@@ -14,8 +14,8 @@ import pytest
 from stream_app.brokers import Broker
 from stream_app.brokers.embedded import EmbeddedBroker
 from stream_app.feed.synthetic import synthetic_ticks
+from stream_app.kafka.topic_check import Topics
 from stream_app.settings import Settings
-from stream_app.topics import Topics
 from tests.builders import START_MS
 from tests.conftest import SettingsFor
 from tests.figures import LONG, note

@@ -13,11 +13,11 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from stream_app.connection import client_settings
+from stream_app.kafka.connection import client_settings
+from stream_app.kafka.reader import open_reader
+from stream_app.kafka.topic_check import Topics
 from stream_app.prediction.observation import HISTORY_LOST
-from stream_app.reader import open_reader
 from stream_app.settings import Settings
-from stream_app.topics import Topics
 from tests.builders import walk
 from tests.conftest import SettingsFor, needs_kafka
 from tests.workers import WorkerProcess, feed, read_all, read_until

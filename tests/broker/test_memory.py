@@ -10,7 +10,7 @@ import pytest
 
 from stream_app.brokers.process import free_ports
 from stream_app.feed.synthetic import synthetic_ticks
-from stream_app.topics import Topics
+from stream_app.kafka.topic_check import Topics
 from tests.builders import START_MS
 from tests.conftest import SettingsFor
 from tests.workers import WorkerProcess, feed, read_until

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from stream_app.brokers.kafka import KafkaBroker
-from stream_app.connection import client_settings, wait_until_reachable
+from stream_app.kafka.connection import client_settings, wait_until_reachable
+from stream_app.kafka.topic_check import apply_topics, load_topics
 from stream_app.settings import Settings, load_settings
-from stream_app.topics import apply_topics, load_topics
 from tests.builders import walk
 from tests.figures import LONG, note
 from tests.workers import WorkerProcess, feed, read_until

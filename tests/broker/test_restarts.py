@@ -13,10 +13,10 @@ import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from stream_app.connection import client_settings
 from stream_app.feed.synthetic import synthetic_ticks
+from stream_app.kafka.connection import client_settings
+from stream_app.kafka.topic_check import Topics
 from stream_app.settings import Settings
-from stream_app.topics import Topics
 from tests.builders import START_MS
 from tests.conftest import SettingsFor, needs_kafka
 from tests.figures import LONG, note

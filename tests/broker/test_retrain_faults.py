@@ -15,8 +15,8 @@ import pytest
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import connected_producer, produce
 from stream_app.feed.synthetic import synthetic_ticks
+from stream_app.kafka.topic_check import Topics, load_topics
 from stream_app.settings import Settings
-from stream_app.topics import Topics, load_topics
 from tests.builders import START_MS, walk
 from tests.conftest import SettingsFor, needs_kafka
 from tests.faults import FAULTS

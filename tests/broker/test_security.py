@@ -17,8 +17,8 @@ import orjson
 import psutil
 import pytest
 
+from stream_app.kafka.topic_check import load_topics
 from stream_app.settings import Settings, load_settings
-from stream_app.topics import load_topics
 from tests.broker.secure_kafka import USER, SecureKafka
 from tests.builders import walk
 from tests.conftest import KAFKA_HOME, TOPICS_YAML, needs_kafka

@@ -10,10 +10,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from stream_app.brokers import Broker
 from stream_app.brokers.kafka import KafkaBroker
-from stream_app.connection import client_settings
 from stream_app.errors import TopicError
-from stream_app.settings import Settings
-from stream_app.topics import (
+from stream_app.kafka.connection import client_settings
+from stream_app.kafka.topic_check import (
     Topics,
     TopicSpec,
     apply_topics,
@@ -21,6 +20,7 @@ from stream_app.topics import (
     load_topics,
     require_topics,
 )
+from stream_app.settings import Settings
 from tests.conftest import SettingsFor
 
 

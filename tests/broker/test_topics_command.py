@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from stream_app.cli import main
+from stream_app.kafka.topic_check import Topics, load_topics
 from stream_app.settings import Settings
-from stream_app.topics import Topics, load_topics
 from tests.conftest import SettingsFor
 
 

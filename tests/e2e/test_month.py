@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from stream_app.feed.files import read_ticks
+from stream_app.kafka.topic_check import Topics
 from stream_app.settings import MODEL_NAMES
-from stream_app.topics import Topics
 from tests.conftest import SettingsFor, needs_kafka
 from tests.workers import WorkerProcess, environment, read_until
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from faust.auth import SASLCredentials, SSLCredentials
 
-from stream_app.connection import client_settings, faust_credentials, wait_until_reachable
 from stream_app.errors import BrokerError, ConfigError
+from stream_app.kafka.connection import client_settings, faust_credentials, wait_until_reachable
 from stream_app.settings import load_settings
 
 SASL: dict[str, Any] = {"kafka_sasl_username": "me", "kafka_sasl_password": "hush-hush"}

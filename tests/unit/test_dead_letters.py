@@ -7,11 +7,11 @@ from aiokafka import AIOKafkaConsumer
 
 from stream_app.commands.dlq_view import hex_dump, printable
 from stream_app.dead_letters import DeadLetters
+from stream_app.kafka.topic_check import load_topics
 from stream_app.letter import Filter, Letter
 from stream_app.messages.codec import encode_tick
 from stream_app.messages.schemas import Source, Tick
 from stream_app.settings import load_settings
-from stream_app.topics import load_topics
 from tests.conftest import TOPICS_YAML
 
 NOW = 1_650_000_000_000

@@ -16,8 +16,8 @@ import click
 import pytest
 
 from stream_app.cli import COMMANDS, cli, main
-from stream_app.connection import client_settings, faust_credentials, wait_until_reachable
 from stream_app.errors import BrokerError, ConfigError
+from stream_app.kafka.connection import client_settings, faust_credentials, wait_until_reachable
 from stream_app.settings import Settings, load_settings
 
 SECRETS = ["hunter2-hunter2", "with space", "quote'\"\\", "new\nline", "pässwörd-ключ", "%41%42"]

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from stream_app.errors import TopicError
-from stream_app.topics import load_topics
+from stream_app.kafka.topic_check import load_topics
 
 TOPICS_YAML = Path(__file__).parents[2] / "topics.yaml"
 TICKS = "market.ticks.v1"

@@ -10,8 +10,8 @@ from typing import Any, Final
 from aiokafka.errors import KafkaError
 
 from stream_app.errors import TopicError
-from stream_app.topic_admin import ActualTopic, RefusedError, TopicAdmin, connected
-from stream_app.topics_file import Service, Topics, TopicSpec, load_topics
+from stream_app.kafka.topic_admin import ActualTopic, RefusedError, TopicAdmin, connected
+from stream_app.kafka.topics import Service, Topics, TopicSpec, load_topics
 
 __all__ = [
     "ApplyReport",

@@ -10,8 +10,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from stream_app.connection import FETCH_MAX_WAIT_MS, end_offset
-from stream_app.topics import TopicSpec
+from stream_app.kafka.connection import FETCH_MAX_WAIT_MS, end_offset
+from stream_app.kafka.topic_check import TopicSpec
 
 
 @asynccontextmanager

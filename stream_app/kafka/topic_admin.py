@@ -12,7 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from stream_app.errors import BrokerError, TopicError
-from stream_app.topics_file import TopicSpec
+from stream_app.kafka.topics import TopicSpec
 
 _SET_ON_TOPIC: Final = 1
 """Kafka's code for the source of a config value: set on the topic itself, no default."""

@@ -72,7 +72,7 @@ def load_topics(path: Path) -> Topics:
     Raises:
         TopicError: one line that names the file, the key, the value and what is allowed.
     """
-    beside_the_package = Path(__file__).parents[1] / path
+    beside_the_package = Path(__file__).parents[2] / path
     if not path.exists() and beside_the_package.is_file():
         path = beside_the_package
     try:
