@@ -21,11 +21,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from stream_app.kafka.connection import client_settings
 from stream_app.kafka.topic_check import Topics, load_topics
 from stream_app.messages.codec import encode_prediction
-from stream_app.partitions import Partitions
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings, load_settings
 from stream_app.training.cycle import model_settings
+from stream_app.worker.partitions import Partitions
 
 
 async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPipeline]:

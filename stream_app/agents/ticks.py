@@ -7,8 +7,8 @@ from typing import Any, cast
 import faust
 
 from stream_app.kafka.topic_check import Topics
-from stream_app.service import TickService
-from stream_app.transport import BatchConsumer
+from stream_app.worker.service import TickService
+from stream_app.worker.transport import BatchConsumer
 
 
 def add_ticks_agent(app: faust.App, topics: Topics, service: TickService) -> None:

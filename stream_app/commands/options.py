@@ -16,7 +16,7 @@ import orjson
 _NOT_FOR_TERMINALS: Final = re.compile("[\x7f-\x9f]")
 """What orjson leaves as it is although terminals may act on it."""
 # Faust's services log under the name of the module that their class is in.
-LIBRARIES: Final = ("aiokafka", "faust", "mode", "stream_app.transport")
+LIBRARIES: Final = ("aiokafka", "faust", "mode", "stream_app.worker.transport")
 QUIET_S: Final = 60.0
 
 config_option = click.option(

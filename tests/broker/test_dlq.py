@@ -19,8 +19,8 @@ from stream_app.kafka.topic_check import Topics
 from stream_app.messages.codec import encode_tick
 from stream_app.messages.schemas import Rejection, Tick
 from stream_app.prediction.pipeline import Answer, DeadLetter
-from stream_app.publisher import Publisher
 from stream_app.settings import Settings
+from stream_app.worker.publisher import Publisher
 from tests.builders import START_MS, FakeRecord
 from tests.conftest import SettingsFor
 from tests.workers import read_all

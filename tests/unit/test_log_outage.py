@@ -35,8 +35,8 @@ def test_the_next_outage_has_its_line_again(outage: OneLineAnOutage, clock: Step
 
 def test_what_the_application_says_always_passes(outage: OneLineAnOutage) -> None:
     outage.filter(record("aiokafka"))
-    assert outage.filter(record("stream_app.service"))
-    assert outage.filter(record("stream_app.service", logging.INFO))
+    assert outage.filter(record("stream_app.worker.service"))
+    assert outage.filter(record("stream_app.worker.service", logging.INFO))
 
 
 def test_a_fatal_record_of_a_library_always_passes(outage: OneLineAnOutage) -> None:

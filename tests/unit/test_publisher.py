@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from stream_app.messages.schemas import Rejection
 from stream_app.prediction.pipeline import DeadLetter
-from stream_app.publisher import CUT_BYTES, CUT_KEY_BYTES, KEPT_BYTES, _dead_letter
+from stream_app.worker.publisher import CUT_BYTES, CUT_KEY_BYTES, KEPT_BYTES, _dead_letter
 from tests.builders import FakeRecord
 
 REJECTION = Rejection(reason="not_json", detail="")

@@ -20,9 +20,9 @@ from stream_app.prediction.ensemble import UNTRAINED, ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.store import Registry
-from stream_app.restore import restore_partition
 from stream_app.settings import Settings
-from stream_app.transport import Batch
+from stream_app.worker.restore import restore_partition
+from stream_app.worker.transport import Batch
 
 logger = logging.getLogger(__name__)
 

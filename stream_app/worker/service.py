@@ -15,12 +15,12 @@ from stream_app import metrics
 from stream_app.flood import FloodAlarm
 from stream_app.kafka.reader import open_reader
 from stream_app.kafka.topic_check import Topics
-from stream_app.partitions import Partitions
 from stream_app.prediction.pipeline import Answer
-from stream_app.publisher import Publisher
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings
-from stream_app.transport import Batch
+from stream_app.worker.partitions import Partitions
+from stream_app.worker.publisher import Publisher
+from stream_app.worker.transport import Batch
 
 logger = logging.getLogger(__name__)
 
