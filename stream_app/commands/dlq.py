@@ -14,12 +14,12 @@ from rich.console import Console
 
 from stream_app.commands.dlq_view import content, described, letter_lines, listing_table
 from stream_app.commands.options import config_option, json_option, log_to_stderr, print_json
-from stream_app.letter import Filter, Letter
+from stream_app.dead_letters.letter import Filter, Letter
 from stream_app.messages.codec import REASONS
 from stream_app.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from stream_app.dead_letters import Listing, Plan
+    from stream_app.dead_letters.replay import Listing, Plan
 
 reason_option = click.option(
     "--reason",
@@ -191,14 +191,14 @@ def _filter(
 
 
 async def _list(settings: Settings, wanted: Filter, newest: int) -> Listing:
-    from stream_app.dead_letters import open_dead_letters
+    from stream_app.dead_letters.replay import open_dead_letters
 
     async with open_dead_letters(settings) as letters:
         return await letters.listing(wanted, newest)
 
 
 async def _show(settings: Settings, partition: int, offset: int) -> Letter:
-    from stream_app.dead_letters import open_dead_letters
+    from stream_app.dead_letters.replay import open_dead_letters
 
     async with open_dead_letters(settings) as letters:
         found = await letters.letter(partition, offset)
@@ -214,7 +214,7 @@ async def _show(settings: Settings, partition: int, offset: int) -> Letter:
 async def _replay(
     settings: Settings, wanted: Filter, send_all: bool, agreed: Callable[[Plan], bool]
 ) -> tuple[Plan, int]:
-    from stream_app.dead_letters import open_dead_letters
+    from stream_app.dead_letters.replay import open_dead_letters
 
     async with open_dead_letters(settings) as letters:
         now_ms = time.time_ns() // 1_000_000
@@ -237,7 +237,7 @@ def _letters(count: int) -> str:
 
 
 def _tell_left_out(plan: Plan) -> None:
-    from stream_app.dead_letters import VERDICTS
+    from stream_app.dead_letters.replay import VERDICTS
 
     for verdict, meaning in VERDICTS.items():
         count = plan.counts[verdict]

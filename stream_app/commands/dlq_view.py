@@ -14,8 +14,8 @@ from rich.text import Text
 from stream_app.messages.codec import REASONS
 
 if TYPE_CHECKING:
-    from stream_app.dead_letters import Listing
-    from stream_app.letter import Letter
+    from stream_app.dead_letters.letter import Letter
+    from stream_app.dead_letters.replay import Listing
 
 _DUMP_COLUMNS: Final = 16
 

@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from stream_app import metrics
-from stream_app.flood import FloodAlarm
+from stream_app.dead_letters.flood import FloodAlarm
 from stream_app.kafka.reader import open_reader
 from stream_app.kafka.topic_check import Topics
 from stream_app.prediction.pipeline import Answer

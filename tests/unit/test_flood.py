@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from stream_app.flood import CALM, MAX_SHARE, MIN_LETTERS, WINDOW_S, FloodAlarm
+from stream_app.dead_letters.flood import CALM, MAX_SHARE, MIN_LETTERS, WINDOW_S, FloodAlarm
 from tests.builders import SteppedClock
 
 

@@ -18,12 +18,12 @@ from typing import Final, Literal
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from stream_app.dead_letters.letter import Filter, Letter, read_letter
 from stream_app.errors import BrokerError
 from stream_app.feed.producer import connected_producer
 from stream_app.kafka.connection import client_settings, end_offset, wait_until_reachable
 from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import Topics, load_topics, require_topics
-from stream_app.letter import Filter, Letter, read_letter
 from stream_app.messages.codec import decode_tick
 from stream_app.messages.schemas import Rejection
 from stream_app.settings import Settings

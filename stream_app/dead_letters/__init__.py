@@ -1,0 +1,1 @@
+"""Records that are no valid tick: written, counted, read again and sent again."""
