@@ -23,11 +23,11 @@ from stream_app.clock import SystemClock
 from stream_app.errors import ConfigError, WorkerFault
 from stream_app.kafka.connection import client_settings, faust_credentials, wait_until_reachable
 from stream_app.kafka.topic_check import Topics, load_topics, require_topics
+from stream_app.ops.watchdog import Watchdog
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings
 from stream_app.training.cycle import Retrainer, model_settings
 from stream_app.training.pool import TrainingPool
-from stream_app.watchdog import Watchdog
 from stream_app.web import WebServer
 from stream_app.worker.publisher import Publisher
 from stream_app.worker.service import TickService

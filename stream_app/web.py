@@ -12,7 +12,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from stream_app.errors import ConfigError
-from stream_app.metrics import REGISTRY
+from stream_app.ops.metrics import REGISTRY
 
 logger = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from typing import Any, Final
 from stream_app.bars.features import BarColumns
 from stream_app.errors import ArtifactError, StreamAppError
 from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
-from stream_app.metrics import RETRAIN_SECONDS, RETRAINS
 from stream_app.models.base import ModelSettings
 from stream_app.models.lstm_weights import Weights, read_weights
+from stream_app.ops.metrics import RETRAIN_SECONDS, RETRAINS
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.manifest import TrainedSet
 from stream_app.registry.store import Registry

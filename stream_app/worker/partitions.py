@@ -12,10 +12,10 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
 
-from stream_app import metrics
 from stream_app.errors import ArtifactError
 from stream_app.kafka.reader import open_reader
 from stream_app.kafka.topic_check import Topics
+from stream_app.ops import metrics
 from stream_app.prediction.ensemble import UNTRAINED, ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.symbol import SymbolPipeline

@@ -11,10 +11,10 @@ from typing import Any, Final
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from stream_app import metrics
 from stream_app.dead_letters.flood import FloodAlarm
 from stream_app.kafka.reader import open_reader
 from stream_app.kafka.topic_check import Topics
+from stream_app.ops import metrics
 from stream_app.prediction.pipeline import Answer
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from stream_app.kafka.topic_check import Topics
-from stream_app.watchdog import EXIT_CODE
+from stream_app.ops.watchdog import EXIT_CODE
 from tests.builders import walk
 from tests.conftest import SettingsFor
 from tests.figures import note

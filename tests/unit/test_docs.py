@@ -12,12 +12,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from stream_app import metrics
 from stream_app.bars.features import FEATURE_NAMES
 from stream_app.cli import COMMANDS
 from stream_app.messages.codec import REASONS
+from stream_app.ops import metrics
+from stream_app.ops.watchdog import EXIT_CODE
 from stream_app.settings import Settings
-from stream_app.watchdog import EXIT_CODE
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])

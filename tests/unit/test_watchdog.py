@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from stream_app.watchdog import Stall
+from stream_app.ops.watchdog import Stall
 
 
 def test_work_without_a_sign_of_life_is_stuck_after_the_limit() -> None:

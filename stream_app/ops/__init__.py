@@ -1,0 +1,1 @@
+"""What operators see of a process: its metrics, and the watchdog that ends it. Imports nothing of ours but errors."""
