@@ -28,7 +28,7 @@ from stream_app.registry.store import Registry
 from stream_app.settings import Settings
 from stream_app.training.cycle import Retrainer, model_settings
 from stream_app.training.pool import TrainingPool
-from stream_app.web import WebServer
+from stream_app.web.server import WebServer
 from stream_app.worker.publisher import Publisher
 from stream_app.worker.service import TickService
 from stream_app.worker.transport import BatchConsumer, Transport

@@ -12,7 +12,7 @@ import pytest
 
 from stream_app.errors import ConfigError
 from stream_app.settings import load_settings
-from stream_app.web import WebServer
+from stream_app.web.server import WebServer
 
 
 @pytest.fixture
