@@ -12,7 +12,7 @@ from rich.console import Console
 from stream_app.commands.options import config_option, json_option, log_to_stderr, print_json
 from stream_app.messages.schemas import RetrainEvent
 from stream_app.settings import Settings, load_settings
-from stream_app.tables import history_table
+from stream_app.terminal.cycles import history_table
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from stream_app.demo.story import Story
-from stream_app.feed.progress import utc
 from stream_app.settings import MODEL_NAMES
-from stream_app.tables import history_table
+from stream_app.terminal.cycles import history_table
+from stream_app.terminal.progress import utc
 
 REFRESH_S: Final = 0.2
 PLAIN_EVERY_S: Final = 3.0

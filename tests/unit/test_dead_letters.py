@@ -5,13 +5,13 @@ from typing import Any, cast
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from stream_app.commands.dlq_view import hex_dump, printable
 from stream_app.dead_letters.letter import Filter, Letter
 from stream_app.dead_letters.replay import DeadLetters
 from stream_app.kafka.topic_check import load_topics
 from stream_app.messages.codec import encode_tick
 from stream_app.messages.schemas import Source, Tick
 from stream_app.settings import load_settings
+from stream_app.terminal.letters import hex_dump, printable
 from tests.conftest import TOPICS_YAML
 
 NOW = 1_650_000_000_000

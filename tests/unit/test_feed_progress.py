@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from stream_app.feed.progress import ProgressView, utc
+from stream_app.terminal.progress import ProgressView, utc
 
 TS = 1_640_995_200_999
 

@@ -1,0 +1,1 @@
+"""What commands show on a screen: logs, progress, retrain cycles, dead letters. Decides nothing."""
