@@ -12,11 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from stream_app.commands.options import config_option, json_option, log_to_stderr, print_json
-from stream_app.commands.window import counting, window_after
+from stream_app.offline.window import counting, window_after
 from stream_app.settings import load_settings
 
 if TYPE_CHECKING:
-    from stream_app.lstm_bench import Comparison
+    from stream_app.offline.lstm_bench import Comparison
 
 
 @click.group(epilog="\b\nExample:\n  stream-app bench lstm")
@@ -45,8 +45,8 @@ def lstm(file: Path | None, config: Path | None, as_json: bool) -> None:
     Each learns from the first 80 % of the last TRAINING_WINDOW_DAYS, on one thread, and forecasts
     the rest. The LSTM's own settings are those of the table. Takes some minutes.
     """
-    from stream_app import lstm_bench
     from stream_app.demo.ticks import history
+    from stream_app.offline import lstm_bench
     from stream_app.training.cycle import model_settings
 
     settings = load_settings(config)

@@ -11,12 +11,12 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
-from stream_app import lstm_bench
 from stream_app.bars.features import FEATURES
 from stream_app.commands.bench import bench
 from stream_app.errors import SourceError, TrainingError
-from stream_app.lstm_bench import Variant, measure, variants
 from stream_app.models.base import ModelSettings
+from stream_app.offline import lstm_bench
+from stream_app.offline.lstm_bench import Variant, measure, variants
 from stream_app.training.cycle import model_settings
 from stream_app.training.holdout import hold_out, score
 from stream_app.training.job import TrainingJob, run_job

@@ -1,0 +1,1 @@
+"""The worker's own code over a file, without Kafka: windows, measurements."""
