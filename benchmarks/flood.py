@@ -52,18 +52,19 @@ from world import (
 
 from stream_app.bars.features import BarColumns
 from stream_app.brokers import Broker
-from stream_app.feed.producer import connected_producer
+from stream_app.dead_letters.letter import letter_of
+from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.topic_check import TopicSpec
-from stream_app.messages.codec import encode_prediction, encode_tick
+from stream_app.messages.codec import encode_prediction
 from stream_app.messages.schemas import Tick
+from stream_app.messages.ticks import encode_tick
 from stream_app.models.catalog import LOADERS
 from stream_app.models.kalman import KalmanMember
-from stream_app.prediction.ensemble import ModelSet
+from stream_app.models.model_set import ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.settings import MODEL_NAMES, Settings
 from stream_app.training.cycle import model_settings
 from stream_app.training.job import TrainedModel
-from stream_app.worker.publisher import _dead_letter
 
 ALONE: Final = "good ticks alone"
 FLOODS: Final = {"a bad one to four": 4, "a bad one to two": 2, "as many bad ones": 1}
@@ -152,7 +153,7 @@ def in_process(
             for prediction in answer.predictions:
                 encode_prediction(prediction)
             for letter in answer.dead_letters:
-                _dead_letter(letter)
+                letter_of(letter)
             answered += len(answer.predictions)
         took = time.process_time() - started
         assert answered == count

@@ -49,8 +49,9 @@ from stream_app.brokers.process import free_ports
 from stream_app.kafka.connection import client_settings
 from stream_app.kafka.reader import open_reader
 from stream_app.kafka.topic_check import Topics
-from stream_app.messages.codec import decode_retrain_event, encode_tick
+from stream_app.messages.codec import decode_retrain_event
 from stream_app.messages.schemas import RetrainEvent, Tick
+from stream_app.messages.ticks import encode_tick
 from stream_app.settings import Settings
 
 TARGET_S: Final = 45.0

@@ -22,8 +22,9 @@ from stream_app.models.catalog import FORECASTERS, LOADERS
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.kalman_filter import KalmanNoise
 from stream_app.models.kalman_reference import reference_filter, reference_step
+from stream_app.models.model_set import ModelSet
 from stream_app.prediction.answering import answer_ticks
-from stream_app.prediction.ensemble import Ensemble, ModelSet, ensemble_of
+from stream_app.prediction.ensemble import Ensemble, ensemble_of
 from stream_app.prediction.symbol import SymbolAnswer, SymbolPipeline
 from stream_app.training.cycle import model_settings
 from stream_app.training.job import prepare

@@ -44,8 +44,9 @@ from world import (
 
 from stream_app.brokers.process import free_ports
 from stream_app.feed.pace import Pace, Speed
-from stream_app.feed.producer import connected_producer, produce
+from stream_app.feed.producer import produce
 from stream_app.kafka.connection import client_settings
+from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.reader import open_reader
 from stream_app.kafka.topic_check import Topics
 from stream_app.messages.schemas import Tick

@@ -19,7 +19,7 @@ from world import month_bars, plain_settings, symbol_names, warm_pool
 from stream_app.bars.features import BarColumns
 from stream_app.clock import SystemClock
 from stream_app.messages.schemas import RetrainEvent
-from stream_app.prediction.ensemble import ModelSet, untrained
+from stream_app.models.model_set import ModelSet, untrained
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from stream_app.app import Worker, run_worker
-from stream_app.commands.options import log_to_stderr
 from stream_app.settings import load_settings
+from stream_app.terminal.logs import log_to_stderr
 from stream_app.training.job import TrainedModel, TrainingJob, run_job
 from stream_app.training.process import import_trainers
 

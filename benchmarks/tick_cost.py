@@ -28,10 +28,10 @@ from world import (
 
 from stream_app.app import collect_garbage_rarely
 from stream_app.bars.window import OpenBar
-from stream_app.messages.codec import encode_tick
+from stream_app.messages.ticks import encode_tick
 from stream_app.models.catalog import LOADERS
 from stream_app.models.kalman import KalmanMember
-from stream_app.prediction.ensemble import ModelSet
+from stream_app.models.model_set import ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings

@@ -30,8 +30,9 @@ from stream_app.brokers.embedded import EmbeddedBroker
 from stream_app.brokers.kafka import KafkaBroker
 from stream_app.feed.files import read_ticks
 from stream_app.feed.pace import Pace, Speed
-from stream_app.feed.producer import connected_producer, produce
+from stream_app.feed.producer import produce
 from stream_app.kafka.connection import client_settings, end_offset
+from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import Topics, TopicSpec, apply_topics, load_topics
 from stream_app.messages.schemas import Source, Tick

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from stream_app.messages.codec import encode_tick
 from stream_app.messages.schemas import Tick
+from stream_app.messages.ticks import encode_tick
 from stream_app.settings import Settings, load_settings
 
 TrainedArtifacts = dict[str, bytes]

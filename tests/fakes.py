@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stream_app.models.base import Member, Rows
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.kalman_filter import KalmanNoise
-from stream_app.prediction.ensemble import ModelSet
+from stream_app.models.model_set import ModelSet
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from stream_app.cli import main
-from stream_app.training.job import TrainedModel, TrainingJob, pool, run_job
+from stream_app.training import pool
+from stream_app.training.job import TrainedModel, TrainingJob, run_job
 
 FAULTS = {
     "raise": "RuntimeError",

@@ -2,7 +2,7 @@
 
 Every case is a valid tick that was broken in one known way, or in two, so its reason is known
 from how it was made and not from the code under test. A record that is wrong in several ways has
-the reason that comes first in `codec.REASONS`. Of two fields of one name the last one counts.
+the reason that comes first in `ticks.REASONS`. Of two fields of one name the last one counts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final
 
 import orjson
 
-from stream_app.messages.codec import EARLIEST_TS, LATEST_TS, MAX_TICK_BYTES, REASONS
+from stream_app.messages.ticks import EARLIEST_TS, LATEST_TS, MAX_TICK_BYTES, REASONS
 from tests.builders import START_MS
 
 SYMBOLS: Final = ("A", "BTC-USD", "x/y:z.1_2", "0" * 64)
@@ -37,7 +37,7 @@ class Case:
     key: bytes | None
     value: bytes | None
     reason: str | None
-    """A code from codec.REASONS; None for a valid tick."""
+    """A code from ticks.REASONS; None for a valid tick."""
     kind: str
     """How it was made, for the message of a failed test."""
 

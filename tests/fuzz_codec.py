@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from stream_app.messages import codec
+from stream_app.messages import codec, ticks
 from stream_app.messages.schemas import Bar, Rejection, RetrainEvent, Source, Tick
 from tests.builders import START_MS
 from tests.fuzz import malformed, unusual
@@ -71,18 +71,18 @@ def check_tick(data: bytes) -> None:
     length = data[0]
     key = None if length == NO_KEY else data[1 : 1 + length]
     value = data[1:] if length == NO_KEY else data[1 + length :]
-    decoded = codec.decode_tick(value, key, NOW, 300_000)
+    decoded = ticks.decode_tick(value, key, NOW, 300_000)
     if isinstance(decoded, Rejection):
-        assert decoded.reason in codec.REASONS, decoded
+        assert decoded.reason in ticks.REASONS, decoded
         assert decoded.detail.isprintable(), decoded
         return
     assert type(decoded.price) is float
-    assert codec.MIN_PRICE <= decoded.price <= codec.MAX_PRICE
+    assert ticks.MIN_PRICE <= decoded.price <= ticks.MAX_PRICE
     assert type(decoded.ts) is int
-    assert codec.EARLIEST_TS <= decoded.ts <= codec.LATEST_TS
+    assert ticks.EARLIEST_TS <= decoded.ts <= ticks.LATEST_TS
     assert decoded.size is None or (decoded.size >= 0 and math.isfinite(decoded.size))
     assert decoded.symbol.encode() == key
-    again = codec.decode_tick(codec.encode_tick(decoded), key, NOW, 300_000)
+    again = ticks.decode_tick(ticks.encode_tick(decoded), key, NOW, 300_000)
     assert again == decoded
     assert isinstance(again, Tick)
 
@@ -128,7 +128,7 @@ def corpus() -> list[bytes]:
 
 def fuzz(runs: int, seed: int, atheris: ModuleType) -> None:
     """Run; ends the process."""
-    for decoder in (codec.decode_tick, codec.decode_bar, codec.decode_retrain_event, codec._typed):
+    for decoder in (ticks.decode_tick, codec.decode_bar, codec.decode_retrain_event, codec._typed):
         atheris.instrument_func(decoder)
     with tempfile.TemporaryDirectory(prefix="fuzz-codec-") as folder:
         for number, item in enumerate(corpus()):

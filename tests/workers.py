@@ -17,12 +17,13 @@ import orjson
 from aiokafka import TopicPartition
 
 from stream_app.feed.pace import Pace, Speed
-from stream_app.feed.producer import connected_producer, produce
+from stream_app.feed.producer import produce
 from stream_app.kafka.connection import client_settings
+from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import TopicSpec, load_topics
+from stream_app.messages.records import Record
 from stream_app.messages.schemas import Tick
-from stream_app.prediction.pipeline import Record
 from stream_app.settings import Settings
 
 DEADLINE_S = 120.0

@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from stream_app.commands.options import config_option, json_option, log_to_stderr, print_json
+from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.offline.window import counting, window_after
 from stream_app.settings import load_settings
+from stream_app.terminal.logs import log_to_stderr
 
 if TYPE_CHECKING:
     from stream_app.offline.lstm_bench import Comparison

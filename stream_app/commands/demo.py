@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from stream_app.commands.options import config_option, json_option, log_to_stderr, print_json
+from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.errors import ConfigError
 from stream_app.settings import Settings, load_settings
+from stream_app.terminal.logs import log_to_stderr
 
 if TYPE_CHECKING:
     from stream_app.brokers import Broker

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from stream_app.commands.options import config_option, json_option, log_to_stderr, print_json
+from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.dead_letters.letter import Filter, Letter
-from stream_app.messages.codec import REASONS
+from stream_app.messages.ticks import REASONS
 from stream_app.settings import Settings, load_settings
 from stream_app.terminal.letters import content, described, letter_lines, listing_table
+from stream_app.terminal.logs import log_to_stderr
 
 if TYPE_CHECKING:
     from stream_app.dead_letters.replay import Listing, Plan

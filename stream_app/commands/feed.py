@@ -20,11 +20,12 @@ from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.feed.columns import parse_mapping
 from stream_app.feed.files import read_ticks
 from stream_app.feed.pace import Pace, Speed
-from stream_app.feed.producer import FeedReport, connected_producer, produce
+from stream_app.feed.producer import FeedReport, produce
 from stream_app.feed.synthetic import fit_to_clock, synthetic_ticks
+from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.topic_check import load_topics
-from stream_app.messages.codec import EARLIEST_TS, LATEST_TS
 from stream_app.messages.schemas import Tick
+from stream_app.messages.ticks import EARLIEST_TS, LATEST_TS
 from stream_app.settings import Settings, load_settings
 from stream_app.terminal.progress import ProgressView, utc
 

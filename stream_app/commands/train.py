@@ -10,10 +10,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from stream_app.commands.options import config_option, json_option, log_to_stderr, print_json
+from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.errors import SourceError
 from stream_app.offline.window import counting, window_after
 from stream_app.settings import MODEL_NAMES, load_settings
+from stream_app.terminal.logs import log_to_stderr
 
 if TYPE_CHECKING:
     from stream_app.feed.files import TickFile

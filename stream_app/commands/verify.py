@@ -11,10 +11,10 @@ from typing import Any
 import click
 import orjson
 
-from stream_app.commands.history import read_history
-from stream_app.commands.options import config_option, json_option, log_to_stderr, print_json
+from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.messages.schemas import RetrainEvent
 from stream_app.settings import MODEL_NAMES, Settings, load_settings
+from stream_app.terminal.logs import log_to_stderr
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,8 @@ def verify(wait: float, config: Path | None, as_json: bool) -> None:
 
 async def run_checks(settings: Settings, wait_s: float) -> list[Check]:
     """All checks, in the order in which a system comes to pass them."""
+    from stream_app.kafka.history import read_history
+
     events = await read_history(settings)
     newest, coming = await _predictions(settings, wait_s)
     return [*_training_checks(events, settings.retrain_target_seconds), _members(newest), coming]

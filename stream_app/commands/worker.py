@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from stream_app.commands.options import config_option, log_to_stderr
+from stream_app.commands.options import config_option
 from stream_app.settings import load_settings
+from stream_app.terminal.logs import log_to_stderr
 
 
 @click.command(

@@ -7,8 +7,19 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
+from stream_app.messages.records import DeadLetter, Message
 from stream_app.messages.schemas import Source
 
+KEPT_BYTES: Final = 800_000
+"""A dead letter with a longer key and value is cut to its first 64 KiB and says so: it would fit no
+batch, and would end the worker again after every restart."""
+CUT_BYTES: Final = 64 * 1024
+CUT_KEY_BYTES: Final = 1024
+CUT_HEADER_BYTES: Final = 200
+REPLAYED_FROM: Final = "replayed_from"
+"""Header of a record that was sent again: `topic-partition-offset` of its letter."""
+CUT: Final = "cut"
+"""Header of a letter that does not hold all of its record's bytes."""
 UNKNOWN_REASON: Final = "unknown"
 """Stands for the reason of a record that has no such header: not a letter of this system."""
 
@@ -34,7 +45,7 @@ class Letter:
 
     @property
     def reason(self) -> str:
-        """The code from codec.REASONS."""
+        """The code from `ticks.REASONS`."""
         return self.header("reason") or UNKNOWN_REASON
 
     @property
@@ -72,6 +83,29 @@ class Filter:
     def takes(self, letter: Letter) -> bool:
         """Whether the letter's reason is meant; the rest is a matter of where to read."""
         return not self.reasons or letter.reason in self.reasons
+
+
+def letter_of(item: DeadLetter) -> Message:
+    """The record to write to the dead-letter topic; `read_letter` reads it back."""
+    record, rejection = item.record, item.rejection
+    key, value = record.key, record.value
+    headers = [
+        ("reason", rejection.reason.encode()),
+        ("detail", rejection.detail.encode(errors="replace")),
+        ("topic", record.topic.encode()),
+        ("partition", str(record.partition).encode()),
+        ("offset", str(record.offset).encode()),
+        ("timestamp", str(record.timestamp).encode()),
+    ]
+    again = dict(record.headers).get(REPLAYED_FROM)
+    if again:
+        headers.append((REPLAYED_FROM, again[:CUT_HEADER_BYTES]))
+    size = len(key or b"") + len(value or b"")
+    if size > KEPT_BYTES:
+        headers.append((CUT, f"{size} bytes of key and value".encode()))
+        key = key[:CUT_KEY_BYTES] if key is not None else None
+        value = value[:CUT_BYTES] if value is not None else None
+    return Message(key, value, headers)
 
 
 def read_letter(record: Any) -> Letter:

@@ -18,18 +18,16 @@ from typing import Final, Literal
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from stream_app.dead_letters.letter import Filter, Letter, read_letter
+from stream_app.dead_letters.letter import CUT, REPLAYED_FROM, Filter, Letter, read_letter
 from stream_app.errors import BrokerError
-from stream_app.feed.producer import connected_producer
 from stream_app.kafka.connection import client_settings, end_offset, wait_until_reachable
+from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import Topics, load_topics, require_topics
-from stream_app.messages.codec import decode_tick
 from stream_app.messages.schemas import Rejection
+from stream_app.messages.ticks import decode_tick
 from stream_app.settings import Settings
 
-REPLAYED_FROM: Final = "replayed_from"
-"""Header of a re-fed record: `topic-partition-offset` of its letter."""
 _REACH_TIMEOUT_S: Final = 10.0
 _ACK_TIMEOUT_S: Final = 60.0
 """An idempotent producer would try for ever."""
@@ -141,7 +139,7 @@ class DeadLetters:
 
     def judge(self, letter: Letter, now_ms: int) -> Verdict:
         """Whether a letter can be re-fed, and whether that would be of use."""
-        if letter.header("cut") is not None:
+        if letter.header(CUT) is not None:
             return "cut"
         source = letter.source
         ticks = self._topics.ticks

@@ -19,8 +19,9 @@ from stream_app.demo.story import Story
 from stream_app.demo.ticks import History, live
 from stream_app.errors import StreamAppError
 from stream_app.feed.pace import Pace, Speed
-from stream_app.feed.producer import connected_producer, produce
+from stream_app.feed.producer import produce
 from stream_app.kafka.connection import client_settings
+from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.reader import open_reader, read_new
 from stream_app.kafka.topic_check import Topics, apply_topics
 from stream_app.messages.codec import decode_retrain_event

@@ -18,8 +18,8 @@ from stream_app.feed.columns import Columns, Kind, find_columns
 from stream_app.feed.symbols import SYMBOL_RULE, checked_symbol, symbol_of
 from stream_app.feed.table import Table, open_table
 from stream_app.feed.times import BadTimeError, epoch_ms
-from stream_app.messages.codec import MAX_PRICE, MIN_PRICE, SYMBOL_PATTERN
 from stream_app.messages.schemas import Tick
+from stream_app.messages.ticks import MAX_PRICE, MIN_PRICE, SYMBOL_PATTERN
 
 _OHLC: Final = ("open", "high", "low", "close")
 _CHUNK_ROWS: Final = 65_536

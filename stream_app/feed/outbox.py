@@ -8,8 +8,8 @@ from typing import Any, Final
 import aiokafka
 from aiokafka.partitioner import DefaultPartitioner
 
-from stream_app.messages.codec import encode_tick
 from stream_app.messages.schemas import Tick
+from stream_app.messages.ticks import encode_tick
 
 _ACK_TIMEOUT_S: Final = 60.0
 """An idempotent producer would try for ever."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,15 +13,11 @@ from aiokafka.errors import KafkaError
 from stream_app.errors import BrokerError, TopicError
 from stream_app.feed.outbox import Outbox
 from stream_app.feed.pace import Pace
-from stream_app.kafka.connection import client_settings, wait_until_reachable
+from stream_app.kafka.producer import error_text
 from stream_app.messages.schemas import Tick
-from stream_app.settings import Settings
 
 _LOOK_UP_S: Final = 0.2
 """Longest sleep, so that a stop is noticed soon."""
-_BATCH_BYTES: Final = 65_536
-_CONNECT_TIMEOUT_S: Final = 10.0
-_STOP_TIMEOUT_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,37 +48,6 @@ class FeedReport:
             "seconds": round(self.seconds, 3),
             "ticks_per_second": round(self.ticks_per_second, 1),
         }
-
-
-@contextlib.asynccontextmanager
-async def connected_producer(settings: Settings) -> AsyncIterator[aiokafka.AIOKafkaProducer]:
-    """A started producer for `produce`, closed at the end.
-
-    Raises:
-        BrokerError: no broker answers at the bootstrap servers, or it refuses the producer.
-        ConfigError: as `client_settings`.
-    """
-    await wait_until_reachable(settings, _CONNECT_TIMEOUT_S)
-    producer = aiokafka.AIOKafkaProducer(
-        **client_settings(settings),
-        acks="all",
-        enable_idempotence=settings.kafka_idempotent_producer,
-        max_batch_size=_BATCH_BYTES,
-    )
-    try:
-        try:
-            await asyncio.wait_for(producer.start(), _CONNECT_TIMEOUT_S)
-        except (KafkaError, TimeoutError) as error:
-            raise BrokerError(
-                f"broker {settings.kafka_bootstrap_servers}: refuses the producer "
-                f"({_said(error)}); for a broker without idempotent producers, such as the "
-                "embedded one, set KAFKA_IDEMPOTENT_PRODUCER=false"
-            ) from None
-        yield producer
-    finally:
-        # It would wait without end for the acknowledgements of a broker that is gone.
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(producer.stop(), _STOP_TIMEOUT_S)
 
 
 async def produce(
@@ -137,7 +101,7 @@ async def produce(
     except (KafkaError, TimeoutError) as error:
         raise BrokerError(
             f"topic {topic}: the broker took {outbox.acknowledged:,} ticks and then no more "
-            f"({_said(error)}); check that it runs at KAFKA_BOOTSTRAP_SERVERS, and feed again"
+            f"({error_text(error)}); check that it runs at KAFKA_BOOTSTRAP_SERVERS, and feed again"
         ) from None
     report = FeedReport(
         ticks=outbox.acknowledged,
@@ -157,8 +121,8 @@ async def _partitions(producer: aiokafka.AIOKafkaProducer, topic: str) -> list[i
         metadata = await producer.client.fetch_all_metadata()
     except (KafkaError, TimeoutError) as error:
         raise BrokerError(
-            f"topic {topic}: the broker does not list its topics ({_said(error)}); check that it "
-            "runs at KAFKA_BOOTSTRAP_SERVERS"
+            f"topic {topic}: the broker does not list its topics ({error_text(error)}); check that "
+            "it runs at KAFKA_BOOTSTRAP_SERVERS"
         ) from None
     partitions = metadata.partitions_for_topic(topic)
     if not partitions:
@@ -167,9 +131,3 @@ async def _partitions(producer: aiokafka.AIOKafkaProducer, topic: str) -> list[i
             "`stream-app topics apply`"
         )
     return sorted(partitions)
-
-
-def _said(error: BaseException) -> str:
-    name = type(error).__name__
-    text = " ".join(str(error).removeprefix(f"{name}: ").split())[:120]
-    return f"{name}: {text}" if text and text != name else name

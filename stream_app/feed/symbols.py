@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from stream_app.errors import SourceError
-from stream_app.messages.codec import SYMBOL_PATTERN
+from stream_app.messages.ticks import SYMBOL_PATTERN
 
 SYMBOL_RULE = "1 to 64 of A-Z a-z 0-9 . _ : / - that begin with a letter or digit"
 

@@ -1,126 +1,17 @@
-"""Bytes <-> messages: the one place where input is validated.
-
-Everything that comes from a topic passes through here before any other code sees it. Nothing is
-unpickled or evaluated; a record that is no valid tick becomes a `Rejection` with a reason code.
-"""
+"""Bytes <-> predictions, bars and retrain events; `ticks.py` does the same for ticks."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import fields
 from types import NoneType
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import orjson
 
-from stream_app.messages.schemas import Bar, Prediction, Rejection, RetrainEvent, Source, Tick
+from stream_app.messages.schemas import Bar, Prediction, RetrainEvent, Source
+from stream_app.messages.ticks import SYMBOL_PATTERN
 
 _M = TypeVar("_M", Bar, RetrainEvent, Source)
-
-MAX_TICK_BYTES: Final = 64 * 1024
-EARLIEST_TS: Final = 946_684_800_000  # 2000-01-01: before it, a clock was not set
-LATEST_TS: Final = 4_102_444_800_000  # 2100-01-01: after it, the unit is not milliseconds
-MIN_PRICE: Final = 1e-12
-MAX_PRICE: Final = 1e15
-SYMBOL_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
-SOURCE_MAX_CHARS: Final = 64
-
-REASONS: Final = {
-    "too_large": "the value is larger than 64 KiB",
-    "not_json": "the value is not JSON (NaN and Infinity are not JSON)",
-    "not_object": "the value is JSON but not an object",
-    "missing_field": "symbol, price or ts is absent",
-    "wrong_type": "a field has another type than the contract's",
-    "bad_symbol": "the symbol is empty, too long or has characters outside A-Z a-z 0-9 . _ : / -",
-    "bad_price": "the price is zero, negative, infinite or beyond what a price can be",
-    "bad_size": "the size is negative or infinite",
-    "bad_time": "the event time is outside 2000 to 2100: not epoch milliseconds",
-    "future_time": "the event time lies further after the record's timestamp than allowed",
-    "key_mismatch": "the record's key is not the tick's symbol",
-}
-
-
-def encode_tick(tick: Tick) -> bytes:
-    """A tick as the JSON of its contract; absent optional fields are left out."""
-    message: dict[str, Any] = {"symbol": tick.symbol, "price": tick.price, "ts": tick.ts}
-    if tick.size is not None:
-        message["size"] = tick.size
-    if tick.source is not None:
-        message["source"] = tick.source
-    return orjson.dumps(message)
-
-
-def decode_tick(  # noqa: PLR0911, PLR0912 - one return for each reason reads best flat
-    value: bytes | None, key: bytes | None, record_ts: int, max_future_ms: float
-) -> Tick | Rejection:
-    """A record's value as a valid tick, or why it is none. Never raises.
-
-    Args:
-        value: the record's bytes; None is a tombstone.
-        key: the record's key, the symbol in UTF-8.
-        record_ts: the record's Kafka timestamp, epoch ms. It, and not this machine's clock,
-            bounds the event time, so that a replay decides as the first run did.
-        max_future_ms: how far after `record_ts` the event time may lie.
-    """
-    if value is None:
-        return Rejection(reason="not_json", detail="no value (a tombstone)")
-    if len(value) > MAX_TICK_BYTES:
-        return Rejection(reason="too_large", detail=f"{len(value)} bytes")
-    try:
-        message = orjson.loads(value)
-    except orjson.JSONDecodeError as error:
-        return Rejection(reason="not_json", detail=str(error))
-    if type(message) is not dict:
-        return Rejection(reason="not_object", detail=f"a JSON {type(message).__name__}")
-    for name in ("symbol", "price", "ts"):
-        if name not in message:
-            return Rejection(reason="missing_field", detail=name)
-    symbol, price, ts = message["symbol"], message["price"], message["ts"]
-    size, source = message.get("size"), message.get("source")
-    if type(symbol) is not str:
-        return _wrong_type("symbol", symbol, "a string")
-    if type(price) is not float and type(price) is not int:
-        return _wrong_type("price", price, "a number")
-    if type(ts) is not int and not _is_beyond_64_bits(ts):
-        return _wrong_type("ts", ts, "an integer, epoch milliseconds")
-    if size is not None and type(size) is not float and type(size) is not int:
-        return _wrong_type("size", size, "a number")
-    if source is not None and (type(source) is not str or len(source) > SOURCE_MAX_CHARS):
-        return _wrong_type("source", source, f"a string of at most {SOURCE_MAX_CHARS} characters")
-    if not SYMBOL_PATTERN.fullmatch(symbol):
-        return Rejection(reason="bad_symbol", detail=repr(symbol[:80]))
-    if not MIN_PRICE <= price <= MAX_PRICE:
-        return Rejection(reason="bad_price", detail=repr(price))
-    if size is not None and not 0 <= size <= MAX_PRICE:
-        return Rejection(reason="bad_size", detail=repr(size))
-    if not EARLIEST_TS <= ts <= LATEST_TS:
-        return Rejection(reason="bad_time", detail=str(ts))
-    if ts > record_ts + max_future_ms:
-        return Rejection(
-            reason="future_time", detail=f"{(ts - record_ts) / 1000:.0f} s after the record's time"
-        )
-    if key != symbol.encode():
-        shown = "no key" if key is None else repr(key[:80])
-        return Rejection(reason="key_mismatch", detail=f"{shown} for symbol {symbol!r}")
-    return Tick(
-        symbol=symbol,
-        price=float(price),
-        ts=ts,
-        size=None if size is None else float(size),
-        source=source,
-    )
-
-
-def _is_beyond_64_bits(number: object) -> bool:
-    """An integer that orjson could only read as a float: a wrong time, not a wrong type."""
-    return type(number) is float and abs(number) >= 2.0**63
-
-
-def _wrong_type(name: str, value: object, wanted: str) -> Rejection:
-    return Rejection(
-        reason="wrong_type", detail=f"{name} is {type(value).__name__}, wanted {wanted}"
-    )
-
 
 _JSON_TYPES: Final[dict[str, tuple[type, ...]]] = {
     "str": (str,),

@@ -123,5 +123,5 @@ class Rejection:
     """Why a record is no tick."""
 
     reason: str
-    """A code from codec.REASONS."""
+    """A code from `ticks.REASONS`."""
     detail: str

@@ -13,8 +13,9 @@ from stream_app.bars.features import BarColumns
 from stream_app.models.base import ModelSettings
 from stream_app.models.lstm import LSTMForecaster, load_lstm
 from stream_app.models.lstm_weights import Weights, read_weights
+from stream_app.scoring.point import Score
 from stream_app.settings import Settings
-from stream_app.training.holdout import Holdout, Score, hold_out, score
+from stream_app.training.holdout import Holdout, hold_out, score
 from stream_app.training.job import prepare, serve
 from stream_app.training.process import import_trainers
 

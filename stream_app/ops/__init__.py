@@ -1,1 +1,4 @@
-"""What operators see of a process: its metrics, and the watchdog that ends it. Imports nothing of ours but errors."""
+"""What operators see of a process: its metrics, and the watchdog that ends it.
+
+Imports nothing of this program.
+"""

@@ -11,42 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.compiled import DOUBLES, compiled, types
-from stream_app.models.base import Member, Rows
-from stream_app.models.kalman import KalmanMember
-from stream_app.models.kalman_filter import KalmanNoise
+from stream_app.models.base import Rows
+from stream_app.models.model_set import ModelSet
 from stream_app.settings import Settings
 
-UNTRAINED: Final = "untrained"
-"""The version before the first training."""
-
 FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ModelSet:
-    """The models that serve one symbol together; replaced whole, by one assignment."""
-
-    version: str
-    trained_to_ts: int
-    """Event time of the last tick that the models learned from, epoch ms."""
-    members: Mapping[str, Member]
-    noise: KalmanNoise
-
-    @property
-    def is_trained(self) -> bool:
-        """Whether this set comes from a training."""
-        return self.trained_to_ts >= 0
-
-
-def untrained(horizon_bars: int) -> ModelSet:
-    """The set before the first training: the Kalman filter with its default noise, alone."""
-    noise = KalmanNoise()
-    return ModelSet(
-        version=UNTRAINED,
-        trained_to_ts=-1,
-        members={"kalman": KalmanMember(noise=noise, horizon_bars=horizon_bars)},
-        noise=noise,
-    )
 
 
 Blended = tuple[float, list[float], list[float], tuple[str, ...]]

@@ -9,10 +9,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
-from stream_app.messages.codec import decode_tick
+from stream_app.messages.records import DeadLetter, Record
 from stream_app.messages.schemas import Bar, Prediction, Rejection, Source, Tick
+from stream_app.messages.ticks import decode_tick
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import ensemble_of
 from stream_app.prediction.symbol import SymbolPipeline
@@ -21,46 +22,6 @@ from stream_app.settings import Settings
 CHECKPOINT_AFTER: Final = 20_000
 """Offsets of a partition after which a symbol's state is published though no bar of it closed; a
 restart reads so many ticks in about half a second."""
-
-
-class Record(Protocol):
-    """What the pipeline needs of a Kafka record; aiokafka's ConsumerRecord fits."""
-
-    @property
-    def topic(self) -> str:
-        """The topic's name."""
-
-    @property
-    def partition(self) -> int:
-        """The partition's number."""
-
-    @property
-    def offset(self) -> int:
-        """The offset in the partition."""
-
-    @property
-    def timestamp(self) -> int:
-        """The broker's time of appending, epoch ms."""
-
-    @property
-    def key(self) -> bytes | None:
-        """The symbol, in UTF-8."""
-
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]:
-        """The record's headers."""
-
-    @property
-    def value(self) -> bytes | None:
-        """The tick, in JSON."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetter:
-    """A record that is no valid tick, and why."""
-
-    record: Record
-    rejection: Rejection
 
 
 @dataclass(slots=True, kw_only=True)

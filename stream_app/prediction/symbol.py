@@ -16,8 +16,9 @@ from stream_app.bars.message import bar_message, bar_of_message, empty_bar_messa
 from stream_app.bars.window import OpenBar, Window
 from stream_app.messages.schemas import Bar, MemberOutput, Prediction, Source, Tick
 from stream_app.models.kalman_filter import KalmanFilter
+from stream_app.models.model_set import ModelSet, untrained
 from stream_app.prediction.bias import BiasCorrection
-from stream_app.prediction.ensemble import Blended, ModelSet, untrained
+from stream_app.prediction.ensemble import Blended
 from stream_app.prediction.observation import DUPLICATE, LATE, ContextCache, Observation
 from stream_app.settings import Settings
 

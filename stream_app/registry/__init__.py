@@ -1,1 +1,4 @@
-"""The model versions on disk: a folder of versions for each symbol, each written whole or not at all. Knows no Kafka."""
+"""Model versions on disk: a folder for each symbol, each version written whole or not at all.
+
+Knows no Kafka and no clock.
+"""

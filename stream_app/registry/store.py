@@ -29,11 +29,11 @@ from urllib.parse import quote
 import orjson
 
 from stream_app.errors import ArtifactError
-from stream_app.messages.codec import SYMBOL_PATTERN
+from stream_app.messages.ticks import SYMBOL_PATTERN
 from stream_app.models.base import ModelSettings
 from stream_app.models.catalog import LOADERS
 from stream_app.models.kalman import KalmanMember
-from stream_app.prediction.ensemble import ModelSet
+from stream_app.models.model_set import ModelSet
 from stream_app.registry.disk import (
     discard,
     read_regular,

@@ -11,7 +11,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from stream_app.messages.codec import REASONS
+from stream_app.dead_letters.letter import CUT, REPLAYED_FROM
+from stream_app.messages.ticks import REASONS
 
 if TYPE_CHECKING:
     from stream_app.dead_letters.letter import Letter
@@ -34,7 +35,7 @@ def listing_table(listing: Listing) -> Table:
     table.add_column("tick's offset", justify="right", overflow="fold")
     for letter in listing.letters:
         source = letter.source
-        again = letter.header("replayed_from")
+        again = letter.header(REPLAYED_FROM)
         detail = letter.detail if again is None else f"{letter.detail} (replayed from {again})"
         cells = (
             str(letter.partition),
@@ -97,8 +98,8 @@ def described(letter: Letter) -> dict[str, Any]:
         "detail": letter.detail,
         "source": letter.source,
         "timestamp": letter.timestamp_ms,
-        "cut": letter.header("cut"),
-        "replayed_from": letter.header("replayed_from"),
+        "cut": letter.header(CUT),
+        "replayed_from": letter.header(REPLAYED_FROM),
         "key": None if letter.key is None else _text(letter.key),
         "value_bytes": None if letter.value is None else len(letter.value),
     }

@@ -1,1 +1,4 @@
-"""One training job, the process and pool it runs in, and the cycle that retrains all symbols. Knows no Kafka."""
+"""One training job, the processes it runs in, and the cycle that retrains every symbol.
+
+Knows no Kafka: jobs run the same offline.
+"""

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from stream_app.bars.features import BarColumns
+from stream_app.clock import Clock
 from stream_app.errors import ArtifactError, StreamAppError
 from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
 from stream_app.models.base import ModelSettings
@@ -27,7 +28,7 @@ from stream_app.settings import MODEL_NAMES, Settings
 from stream_app.training.events import Outcome, ended_event, started_event
 from stream_app.training.job import TrainedModel, TrainingJob
 from stream_app.training.pool import longest_first
-from stream_app.training.schedule import Clock, RetrainSchedule
+from stream_app.training.schedule import RetrainSchedule
 
 logger = logging.getLogger(__name__)
 

@@ -13,20 +13,11 @@ from stream_app.bars.features import FEATURES, BarColumns
 from stream_app.errors import TrainingError
 from stream_app.models.base import ModelSettings, TrainingData
 from stream_app.models.catalog import FORECASTERS, LOADERS
+from stream_app.scoring.point import Score, price_score
 from stream_app.training.job import TrainedModel, TrainingJob, prepare, run_job, serve
 
 TrainAll = Callable[[Sequence[TrainingJob]], Iterable[TrainedModel]]
 """Trains all jobs, one after the other or in a pool, and yields each model when it is done."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """Errors of price forecasts over the horizon."""
-
-    mae: float
-    """Mean absolute error, in the price's unit."""
-    mape: float
-    """Mean absolute percentage error, in percent of the realised price."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +135,6 @@ def evaluate(
 def score(data: TrainingData, rows: NDArray[np.int64], answers: NDArray[np.float64]) -> Score:
     """Compare the prices that log returns foretell with the realised ones."""
     price = np.exp(data.bars.log_close[rows])
-    realised = price * np.exp(data.target[rows].astype(np.float64))
-    error = np.abs(price * np.exp(answers) - realised)
-    return Score(mae=float(error.mean()), mape=float(100.0 * (error / realised).mean()))
+    return price_score(
+        price * np.exp(answers), price * np.exp(data.target[rows].astype(np.float64))
+    )

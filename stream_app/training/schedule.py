@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
+from stream_app.clock import Clock
 from stream_app.messages.schemas import RetrainTrigger
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings
 
 GROWTH: Final = 2.0
 """A window this many times longer than the one learned from is worth a retrain of its own."""
-
-
-class Clock(Protocol):
-    """Wall-clock time, injected."""
-
-    def now(self) -> datetime:
-        """The time of day, UTC."""
-        ...
-
-    def monotonic(self) -> float:
-        """Seconds that never go back."""
-        ...
 
 
 class RetrainSchedule:

@@ -15,14 +15,14 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
 from stream_app.errors import ArtifactError
 from stream_app.kafka.reader import open_reader
 from stream_app.kafka.topic_check import Topics
+from stream_app.models.model_set import UNTRAINED, ModelSet
 from stream_app.ops import metrics
-from stream_app.prediction.ensemble import UNTRAINED, ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings
+from stream_app.worker.ledger import Batch
 from stream_app.worker.restore import restore_partition
-from stream_app.worker.transport import Batch
 
 logger = logging.getLogger(__name__)
 

@@ -6,16 +6,18 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 from tenacity import AsyncRetrying, retry_if_exception, wait_exponential
 
+from stream_app.dead_letters.letter import letter_of
 from stream_app.kafka.topic_check import Topics
 from stream_app.messages.codec import encode_bar, encode_prediction, encode_retrain_event
+from stream_app.messages.records import Message
 from stream_app.messages.schemas import RetrainEvent
-from stream_app.prediction.pipeline import Answer, DeadLetter
+from stream_app.prediction.pipeline import Answer
 
 logger = logging.getLogger(__name__)
 
@@ -23,20 +25,6 @@ BATCH_BYTES: Final = 900_000
 """Below the broker's default limit of 1 MiB for one record batch."""
 RETRY_MAX_S: Final = 5.0
 STOP_TIMEOUT_S: Final = 3.0
-KEPT_BYTES: Final = 800_000
-"""A dead letter with a longer key and value is cut to its first 64 KiB and says so: it would fit no
-batch, and would end the worker again after every restart."""
-CUT_BYTES: Final = 64 * 1024
-CUT_KEY_BYTES: Final = 1024
-CUT_HEADER_BYTES: Final = 200
-
-
-class Message(NamedTuple):
-    """One record to send."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes]]
 
 
 class Publisher:
@@ -88,7 +76,7 @@ class Publisher:
                 self._topics.bars.name,
                 [Message(item.symbol.encode(), encode_bar(item), []) for item in answer.bars],
             ),
-            (self._topics.dead_letters.name, [_dead_letter(item) for item in answer.dead_letters]),
+            (self._topics.dead_letters.name, [letter_of(item) for item in answer.dead_letters]),
         ]
         sends = [self._send(name, partition, messages) for name, messages in groups if messages]
         await asyncio.gather(*sends)
@@ -142,28 +130,6 @@ class Publisher:
                 if batches[-1].append(**fields) is None:
                     raise ValueError(f"a message of {len(value or b'')} bytes fits no batch")
         return batches
-
-
-def _dead_letter(item: DeadLetter) -> Message:
-    record, rejection = item.record, item.rejection
-    key, value = record.key, record.value
-    headers = [
-        ("reason", rejection.reason.encode()),
-        ("detail", rejection.detail.encode(errors="replace")),
-        ("topic", record.topic.encode()),
-        ("partition", str(record.partition).encode()),
-        ("offset", str(record.offset).encode()),
-        ("timestamp", str(record.timestamp).encode()),
-    ]
-    again = dict(record.headers).get("replayed_from")
-    if again:
-        headers.append(("replayed_from", again[:CUT_HEADER_BYTES]))
-    size = len(key or b"") + len(value or b"")
-    if size > KEPT_BYTES:
-        headers.append(("cut", f"{size} bytes of key and value".encode()))
-        key = key[:CUT_KEY_BYTES] if key is not None else None
-        value = value[:CUT_BYTES] if value is not None else None
-    return Message(key, value, headers)
 
 
 def _may_pass(error: BaseException) -> bool:

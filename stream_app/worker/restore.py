@@ -20,7 +20,7 @@ from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import Topics
 from stream_app.messages.codec import decode_bar
 from stream_app.messages.schemas import Bar
-from stream_app.prediction.ensemble import UNTRAINED, ModelSet
+from stream_app.models.model_set import UNTRAINED, ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.settings import Settings
 

@@ -18,9 +18,9 @@ from stream_app.ops import metrics
 from stream_app.prediction.pipeline import Answer
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings
+from stream_app.worker.ledger import Batch
 from stream_app.worker.partitions import Partitions
 from stream_app.worker.publisher import Publisher
-from stream_app.worker.transport import Batch
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,10 @@ from aiokafka import AIOKafkaProducer
 from stream_app.cli import main
 from stream_app.kafka.connection import client_settings
 from stream_app.kafka.topic_check import Topics
-from stream_app.messages.codec import encode_tick
+from stream_app.messages.records import DeadLetter
 from stream_app.messages.schemas import Rejection, Tick
-from stream_app.prediction.pipeline import Answer, DeadLetter
+from stream_app.messages.ticks import encode_tick
+from stream_app.prediction.pipeline import Answer
 from stream_app.settings import Settings
 from stream_app.worker.publisher import Publisher
 from tests.builders import START_MS, FakeRecord

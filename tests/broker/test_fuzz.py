@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaProducer
 
 from stream_app.kafka.connection import client_settings
 from stream_app.kafka.topic_check import Topics, TopicSpec
-from stream_app.messages.codec import REASONS
+from stream_app.messages.ticks import REASONS
 from stream_app.settings import Settings
 from tests.conftest import SettingsFor
 from tests.fuzz import SYMBOLS, Case, malformed, unusual

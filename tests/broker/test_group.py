@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from stream_app.feed.pace import Pace, Speed
-from stream_app.feed.producer import connected_producer, produce
+from stream_app.feed.producer import produce
 from stream_app.feed.synthetic import synthetic_ticks
+from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.topic_check import Topics, load_topics
 from stream_app.settings import Settings
 from tests.builders import START_MS

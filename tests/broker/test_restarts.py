@@ -138,7 +138,7 @@ async def test_gaps_in_the_log_do_not_hold_the_commits(
     """An aborted transaction leaves offsets that no consumer is given."""
     from aiokafka import AIOKafkaProducer
 
-    from stream_app.messages.codec import encode_tick
+    from stream_app.messages.ticks import encode_tick
     from tests.builders import walk
 
     settings = settings_for(min_training_bars=8640)

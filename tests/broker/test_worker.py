@@ -15,8 +15,8 @@ from aiokafka import AIOKafkaProducer
 from stream_app.feed.synthetic import synthetic_ticks
 from stream_app.kafka.connection import client_settings
 from stream_app.kafka.topic_check import Topics
-from stream_app.messages.codec import encode_tick
 from stream_app.messages.schemas import Tick
+from stream_app.messages.ticks import encode_tick
 from tests.builders import START_MS, walk
 from tests.conftest import SettingsFor
 from tests.workers import WorkerProcess, environment, feed, read_all, read_until

@@ -15,13 +15,12 @@ from jsonschema import Draft202012Validator
 from stream_app.messages.codec import (
     decode_bar,
     decode_retrain_event,
-    decode_tick,
     encode_bar,
     encode_prediction,
     encode_retrain_event,
-    encode_tick,
 )
 from stream_app.messages.schemas import Bar, MemberOutput, Prediction, RetrainEvent, Source, Tick
+from stream_app.messages.ticks import decode_tick, encode_tick
 from stream_app.prediction.pipeline import PartitionPipeline
 from tests.builders import START_MS, records, settings, walk
 from tests.fakes import model_set

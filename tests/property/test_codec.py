@@ -5,17 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.messages.codec import (
-    EARLIEST_TS,
-    LATEST_TS,
-    REASONS,
     decode_bar,
     decode_retrain_event,
-    decode_tick,
     encode_bar,
     encode_retrain_event,
-    encode_tick,
 )
 from stream_app.messages.schemas import Bar, Rejection, RetrainEvent, Source, Tick
+from stream_app.messages.ticks import EARLIEST_TS, LATEST_TS, REASONS, decode_tick, encode_tick
 
 symbols = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,20}", fullmatch=True)
 prices = st.floats(min_value=1e-9, max_value=1e12)

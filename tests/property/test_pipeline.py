@@ -15,7 +15,7 @@ from stream_app.bars.features import LOOKBACK, bar_vectors
 from stream_app.messages.codec import decode_bar, encode_bar
 from stream_app.messages.schemas import Bar, Prediction, Tick
 from stream_app.models.base import Rows
-from stream_app.prediction.ensemble import ModelSet
+from stream_app.models.model_set import ModelSet
 from stream_app.prediction.pipeline import Answer, PartitionPipeline
 from tests.builders import START_MS, FakeRecord, records, settings
 from tests.fakes import ConstantMember, FeatureMember, model_set

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from stream_app.messages.codec import REASONS, decode_bar, decode_retrain_event, decode_tick
+from stream_app.messages.codec import decode_bar, decode_retrain_event
 from stream_app.messages.schemas import Rejection, Tick
+from stream_app.messages.ticks import REASONS, decode_tick
 
 NOW = 1_650_000_000_000
 GOOD = b'{"symbol":"BTC","price":1.5,"ts":1650000000000}'

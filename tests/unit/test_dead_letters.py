@@ -8,8 +8,8 @@ from aiokafka import AIOKafkaConsumer
 from stream_app.dead_letters.letter import Filter, Letter
 from stream_app.dead_letters.replay import DeadLetters
 from stream_app.kafka.topic_check import load_topics
-from stream_app.messages.codec import encode_tick
 from stream_app.messages.schemas import Source, Tick
+from stream_app.messages.ticks import encode_tick
 from stream_app.settings import load_settings
 from stream_app.terminal.letters import hex_dump, printable
 from tests.conftest import TOPICS_YAML

@@ -14,7 +14,7 @@ import pytest
 
 from stream_app.bars.features import FEATURE_NAMES
 from stream_app.cli import COMMANDS
-from stream_app.messages.codec import REASONS
+from stream_app.messages.ticks import REASONS
 from stream_app.ops import metrics
 from stream_app.ops.watchdog import EXIT_CODE
 from stream_app.settings import Settings

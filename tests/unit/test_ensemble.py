@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from stream_app.models.base import History, Rows
-from stream_app.prediction.ensemble import Blend, Ensemble, ModelSet, untrained
+from stream_app.models.model_set import ModelSet, untrained
+from stream_app.prediction.ensemble import Blend, Ensemble
 from tests.fakes import ConstantMember, model_set
 
 WEIGHTS = {"kalman": 0.10, "random_forest": 0.30, "lightgbm": 0.35, "lstm": 0.25}

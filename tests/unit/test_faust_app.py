@@ -14,7 +14,8 @@ from faust.types import TP
 from stream_app.agents.ticks import add_ticks_agent
 from stream_app.app import build_faust_app
 from stream_app.kafka.topic_check import load_topics
-from stream_app.worker.transport import Batch, BatchConsumer, Ledger, Transport
+from stream_app.worker.ledger import Batch, Ledger
+from stream_app.worker.transport import BatchConsumer, Transport
 from tests.builders import settings
 
 

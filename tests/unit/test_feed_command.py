@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from stream_app.cli import main
 from stream_app.commands import feed as command
 from stream_app.feed.synthetic import synthetic_ticks
-from stream_app.messages.codec import encode_tick
+from stream_app.messages.ticks import encode_tick
 from tests.unit.test_feed_producer import FakeProducer
 
 ROOT = Path(__file__).parents[2]

@@ -16,10 +16,11 @@ from stream_app.errors import BrokerError, TopicError
 from stream_app.feed import outbox
 from stream_app.feed import producer as module
 from stream_app.feed.pace import Pace, Speed
-from stream_app.feed.producer import FeedReport, connected_producer, produce
+from stream_app.feed.producer import FeedReport, produce
 from stream_app.feed.synthetic import synthetic_ticks
-from stream_app.messages.codec import encode_tick
+from stream_app.kafka.producer import connected_producer
 from stream_app.messages.schemas import Tick
+from stream_app.messages.ticks import encode_tick
 from stream_app.settings import load_settings
 
 TOPIC = "ticks"

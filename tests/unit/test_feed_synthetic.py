@@ -11,8 +11,8 @@ from scipy.stats import kurtosis
 from stream_app.errors import SourceError
 from stream_app.feed.pace import Speed
 from stream_app.feed.synthetic import fit_to_clock, synthetic_ticks
-from stream_app.messages.codec import decode_tick, encode_tick
 from stream_app.messages.schemas import Tick
+from stream_app.messages.ticks import decode_tick, encode_tick
 
 START = 1_640_995_200_000
 

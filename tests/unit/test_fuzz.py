@@ -17,17 +17,13 @@ import orjson
 import pytest
 
 from stream_app.messages.codec import (
-    MAX_PRICE,
-    MIN_PRICE,
-    REASONS,
-    SYMBOL_PATTERN,
     decode_bar,
     decode_retrain_event,
-    decode_tick,
     encode_bar,
     encode_retrain_event,
 )
 from stream_app.messages.schemas import Bar, Rejection, RetrainEvent, Tick
+from stream_app.messages.ticks import MAX_PRICE, MIN_PRICE, REASONS, SYMBOL_PATTERN, decode_tick
 from tests.builders import START_MS
 from tests.fuzz import malformed, unusual
 from tests.fuzz_codec import BAR, EVENT, check, corpus

@@ -6,7 +6,7 @@ from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.worker.transport import Batch, Ledger
+from stream_app.worker.ledger import Batch, Ledger
 
 TICKS = TP("market.ticks.v1", 0)
 

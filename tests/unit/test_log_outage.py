@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from stream_app.commands.options import QUIET_S, OneLineAnOutage
+from stream_app.terminal.logs import QUIET_S, OneLineAnOutage
 from tests.builders import SteppedClock
 
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+from stream_app.dead_letters.letter import CUT_BYTES, CUT_KEY_BYTES, KEPT_BYTES, letter_of
+from stream_app.messages.records import DeadLetter
 from stream_app.messages.schemas import Rejection
-from stream_app.prediction.pipeline import DeadLetter
-from stream_app.worker.publisher import CUT_BYTES, CUT_KEY_BYTES, KEPT_BYTES, _dead_letter
 from tests.builders import FakeRecord
 
 REJECTION = Rejection(reason="not_json", detail="")
@@ -12,7 +12,7 @@ def letter(
     value: bytes, key: bytes | None = None, **more: object
 ) -> tuple[object, dict[str, bytes]]:
     record = FakeRecord(offset=7, value=value, key=key, **more)  # type: ignore[arg-type]
-    made = _dead_letter(DeadLetter(record=record, rejection=REJECTION))
+    made = letter_of(DeadLetter(record=record, rejection=REJECTION))
     return made, dict(made.headers)
 
 

@@ -26,13 +26,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.errors import ArtifactError
-from stream_app.messages.codec import SYMBOL_PATTERN
+from stream_app.messages.ticks import SYMBOL_PATTERN
 from stream_app.models.catalog import FORECASTERS
+from stream_app.registry import manifest as manifest_module
+from stream_app.registry import store as registry_module
 from stream_app.registry.disk import write_new
 from stream_app.registry.manifest import TrainedSet
 from stream_app.registry.store import STALE_S, Registry
-from stream_app.registry.store import manifest as manifest_module
-from stream_app.registry.store import store as registry_module
 from stream_app.training.cycle import model_settings
 from tests.builders import TrainedArtifacts, settings
 

@@ -1,0 +1,40 @@
+"""The retrain cycles that have ended, read back from the retrain events topic."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from stream_app.kafka.connection import client_settings, wait_until_reachable
+from stream_app.kafka.reader import open_reader, read_last
+from stream_app.kafka.topic_check import load_topics, require_topics
+from stream_app.messages.codec import decode_retrain_event
+from stream_app.messages.schemas import RetrainEvent
+from stream_app.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_REACH_TIMEOUT_S: Final = 10.0
+_MOST_EVENTS: Final = 100_000
+
+
+async def read_history(settings: Settings) -> list[RetrainEvent]:
+    """The ended cycles in the topic, oldest first.
+
+    Raises:
+        BrokerError: no broker answers.
+        TopicError: the topics are not there.
+    """
+    topics = load_topics(settings.topics_file)
+    await wait_until_reachable(settings, _REACH_TIMEOUT_S)
+    await require_topics(topics, client_settings(settings))
+    async with open_reader(client_settings(settings)) as consumer:
+        records = await read_last(consumer, topics.retrain_events, _MOST_EVENTS)
+    events = []
+    for record in records:
+        try:
+            events.append(decode_retrain_event(record.value or b""))
+        except ValueError as error:
+            place = f"{record.topic} partition {record.partition} offset {record.offset}"
+            logger.warning("%s: %s; left out", place, error)
+    return [event for event in events if event.state != "started"]

@@ -1,0 +1,53 @@
+"""The log of a command: one line a record, on standard error, and one line an outage."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from typing import Final
+
+# Faust's services log under the name of the module that their class is in.
+LIBRARIES: Final = ("aiokafka", "faust", "mode", "stream_app.worker.transport")
+QUIET_S: Final = 60.0
+
+
+def log_to_stderr(level: str) -> None:
+    """Log to standard error, one line a record, times in UTC."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Utc("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handler.addFilter(OneLineAnOutage())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # They tell of their inner life at INFO.
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+
+
+class OneLineAnOutage(logging.Filter):
+    """Keeps back what the streaming libraries repeat many times a second while a broker is away.
+
+    The first record of theirs passes; the next one only after a minute without any.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._last = -QUIET_S
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is printed."""
+        if not record.name.startswith(LIBRARIES) or record.levelno >= logging.CRITICAL:
+            return True
+        now, last = self._clock(), self._last
+        self._last = now
+        return now - last >= QUIET_S
+
+
+class _Utc(logging.Formatter):
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    @staticmethod
+    def converter(timestamp: float | None) -> time.struct_time:
+        return time.gmtime(timestamp)
