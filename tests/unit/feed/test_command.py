@@ -17,9 +17,9 @@ from stream_app.cli import main
 from stream_app.commands import feed as command
 from stream_app.feed.synthetic import synthetic_ticks
 from stream_app.messages.ticks import encode_tick
-from tests.unit.test_feed_producer import FakeProducer
+from tests.unit.feed.test_producer import FakeProducer
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BARS = """time,open,high,low,close,volume
 2022-01-01T00:00:00Z,10,12,9,11,4
 2022-01-01T00:01:00Z,11,12,9,10,8

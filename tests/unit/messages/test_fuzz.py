@@ -80,7 +80,7 @@ def test_coverage_guided_fuzzing_of_the_codec_finds_nothing(tmp_path: Path) -> N
     ended = subprocess.run(
         [sys.executable, "-m", "tests.fuzz_codec", str(runs)],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
         capture_output=True,
         text=True,
         check=False,

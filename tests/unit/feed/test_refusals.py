@@ -11,7 +11,7 @@ import pytest
 
 from stream_app.errors import SourceError
 from stream_app.feed.files import read_ticks
-from tests.unit.test_feed_files import T0, parquet, written
+from tests.unit.feed.test_files import T0, parquet, written
 
 TICK = "time,price\n2022-01-01,5\n"
 BAR = "time,open,high,low,close\n2022-01-01,5,6,4,5\n"

@@ -36,7 +36,7 @@ from stream_app.registry.store import STALE_S, Registry
 from stream_app.training.cycle import model_settings
 from tests.builders import TrainedArtifacts, settings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MODELS = model_settings(settings())
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

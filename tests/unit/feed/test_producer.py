@@ -14,10 +14,10 @@ from aiokafka.record.default_records import DefaultRecordBatch
 
 from stream_app.errors import BrokerError, TopicError
 from stream_app.feed import outbox
-from stream_app.feed import producer as module
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import FeedReport, produce
 from stream_app.feed.synthetic import synthetic_ticks
+from stream_app.kafka import producer as module
 from stream_app.kafka.producer import connected_producer
 from stream_app.messages.schemas import Tick
 from stream_app.messages.ticks import encode_tick

@@ -22,7 +22,7 @@ T0 = 1_640_995_200  # 2022-01-01T00:00:00Z
 MONTH = Path(
     os.environ.get(
         "STREAM_APP_DATA",
-        Path(__file__).parents[2].parent / "shared/data/btc-perp-1m-2022-01.csv.gz",
+        Path(__file__).parents[3].parent / "shared/data/btc-perp-1m-2022-01.csv.gz",
     )
 )
 THREE = [
