@@ -1,4 +1,4 @@
-"""Brokers that the demo and the tests start for themselves."""
+"""Brokers that the demo and the tests start on this machine. Not for production."""
 
 from __future__ import annotations
 
