@@ -67,7 +67,7 @@ from stream_app.training.cycle import model_settings
 from stream_app.training.job import TrainedModel
 
 ALONE: Final = "good ticks alone"
-FLOODS: Final = {"a bad one to four": 4, "a bad one to two": 2, "as many bad ones": 1}
+FLOODS: Final = {"one bad per four good": 4, "one bad per two good": 2, "one bad per good": 1}
 """After how many good ticks a bad message comes."""
 SIDES: Final[Mapping[str, int | None]] = {ALONE: None, **FLOODS}
 TARGET: Final = 0.8
