@@ -9,8 +9,8 @@ from typing import Any, Protocol, Self
 class Broker(Protocol):
     """A broker in a child process on this machine. It listens on loopback only.
 
-    `start` and `stop` block. As a context manager it starts, and in the end it stops and removes its
-    files. On Linux it dies with the thread that started it, however that thread ends.
+    `start` and `stop` block. As a context manager it starts, and in the end it stops and removes
+    its files. On Linux it dies with the thread that started it, however that thread ends.
     """
 
     @property

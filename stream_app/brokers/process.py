@@ -17,9 +17,9 @@ from typing import Final
 from stream_app.errors import BrokerError
 
 _PORTS: Final = range(20_000, 32_000)
-"""Below the ephemeral ports of Linux, macOS and Windows. While a broker is down, a client that keeps
-connecting to an ephemeral port of loopback can get that same port for its own end, and so connect to
-itself. Then the broker cannot get the port back."""
+"""Below the ephemeral ports of Linux, macOS and Windows. While a broker is down, a client that
+keeps connecting to an ephemeral port of loopback can get that same port for its own end, and so
+connect to itself. Then the broker cannot get the port back."""
 
 _STOP_TIMEOUT_S: Final = 30.0
 _POLL_S: Final = 0.05
@@ -53,8 +53,8 @@ def free_ports(count: int) -> list[int]:
         if len(free) == count:
             return free
     raise BrokerError(
-        f"fewer than {count} free ports from {_PORTS.start} to {_PORTS.stop} on 127.0.0.1; end some "
-        "of the processes that listen there"
+        f"fewer than {count} free ports from {_PORTS.start} to {_PORTS.stop} on 127.0.0.1; end "
+        "some of the processes that listen there"
     )
 
 

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_GAP_BARS: Final = 12.0
-"""A longer gap counts as this many bars. The price in a gap is unknown (a halted market, a feed that
-was down), and the variance grows with the cube of dt. Without a limit, one night would erase the
-velocity and make the next innovation small, whatever the price did."""
+"""A longer gap counts as this many bars. The price in a gap is unknown (a halted market, a feed
+that was down), and the variance grows with the cube of dt. Without a limit, one night would erase
+the velocity and make the next innovation small, whatever the price did."""
 NOISE_MIN: Final = 1e-18
 NOISE_MAX: Final = 1.0
 _NEVER: Final = -1
@@ -58,9 +58,9 @@ class KalmanFilter:
     deviations; `innovation_variance` is the square of that deviation. `last_ts` is the newest event
     time in epoch milliseconds, negative before the first tick.
 
-    `det` is the covariance's determinant. Computed as p00 p11 - p01^2, it would lose all digits once
-    level and velocity are nearly collinear (a tiny r, a long gap). Updated along with the rest, it
-    and p11 are sums of positive terms only, so the covariance stays positive definite.
+    `det` is the covariance's determinant. Computed as p00 p11 - p01^2, it would lose all digits
+    once level and velocity are nearly collinear (a tiny r, a long gap). Updated along with the
+    rest, it and p11 are sums of positive terms only, so the covariance stays positive definite.
 
     >>> kalman = KalmanFilter()
     >>> for minute, price in enumerate([100.0, 101.0, 102.0]):

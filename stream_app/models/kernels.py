@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from stream_app.compiled import DOUBLES, INTS, compiled, types
 
 NODE: Final = np.dtype([("value", np.float32), ("feature", np.uint16), ("left", np.uint16)])
-"""A branch sends a row left if its feature is at most `value`, else to the node after `left`. A leaf
-holds its value; its feature is one past the last and its `left` is itself, so a walk stays there."""
+"""A branch sends a row left if its feature is at most `value`, else to the node after `left`. A
+leaf holds its value; its feature is one past the last and its `left` is itself, so a walk stays
+there."""
 CACHE_LINE: Final = 64 // NODE.itemsize
 LANES: Final = 16
 """Trees walked at the same time: each step waits for memory, and the waits overlap."""

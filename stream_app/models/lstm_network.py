@@ -19,8 +19,8 @@ from stream_app.models.onnx_artifact import OPSET
 
 LEARNING_RATE: Final = 1e-3
 WEIGHT_DECAY: Final = 3.0
-"""Decoupled decay, so 0.3% per step. Without it, the holdout error on a month of prices was 2% above
-the last price's after ten epochs; with it, the two are equal."""
+"""Decoupled decay, so 0.3% per step. Without it, the holdout error on a month of prices was 2%
+above the last price's after ten epochs; with it, the two are equal."""
 GRADIENT_NORM: Final = 1.0
 CLIP: Final = 5.0
 """Inputs are clipped at this many standard deviations: one wild tick must not decide alone."""
