@@ -4,7 +4,7 @@ A property test compares the two over random ticks. Every training compares them
 bars with the noise that it found, so a wrong recursion is never promoted.
 """
 
-# The worker imports this module: what only training needs is imported where it trains.
+# The worker imports this module, so functions that train import their libraries themselves.
 
 from __future__ import annotations
 
