@@ -40,6 +40,7 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
         client_settings=client_settings(settings),
         registry=Registry(settings.data_dir, model_settings(settings)),
         on_progress=lambda: None,
+        read_again=lambda _: None,
         fail=failures.append,
     )
     partitions.on_assigned(range(topics.ticks.partitions))

@@ -101,6 +101,7 @@ class Worker:
             client_settings=connection,
             registry=registry,
             publisher=self._publisher,
+            read_again=self._read_again,
         )
         self._pool = TrainingPool(settings.retrain_processes)
         self.retrainer = Retrainer(
@@ -131,6 +132,10 @@ class Worker:
         name = self._topics.ticks.name
         self.service.partitions.on_assigned(tp.partition for tp in assigned if tp.topic == name)
 
+    def _read_again(self, partition: int) -> None:
+        consumer = cast(BatchConsumer, self._app.consumer)
+        consumer.read_again(TP(self._topics.ticks.name, partition))
+
     def status(self) -> dict[str, Any]:
         """What `/status` shows."""
         history = self.retrainer.training_history
@@ -154,7 +159,7 @@ class Worker:
             await self._app.start()
             self._watchdog.start()
             collect_garbage_rarely()
-            lag = asyncio.create_task(self.service.watch_lag())
+            lag = asyncio.create_task(self.service.lag_watch.run())
             logger.info("Worker started on %s", self._settings.kafka_bootstrap_servers)
             await self._until(stop)
             lag.cancel()
