@@ -18,6 +18,7 @@ from stream_app.messages.schemas import RetrainEvent
 from stream_app.models.catalog import CATALOG
 from stream_app.models.lstm_weights import read_weights
 from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.store import Registry
 from stream_app.training.cycle import Retrainer, model_settings
@@ -54,7 +55,7 @@ class Bench:
 
 
 def symbols(*names: str, bars: int = 250) -> dict[str, SymbolPipeline]:
-    partition = PartitionPipeline(SETTINGS)
+    partition = PartitionPipeline(PredictionSettings.of(SETTINGS))
     for seed, name in enumerate(names):
         partition.process(records(walk(bars * 4 + 8, symbol=name, seed=seed)))
     return partition.symbols
