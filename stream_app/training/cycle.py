@@ -1,8 +1,8 @@
 """The retrain cycle: for whom, in which time, and who serves afterwards.
 
-A cycle is all or nothing for each symbol: four new models serve together, by one assignment, or
-the old ones go on. Predictions never wait for it: the jobs run in the pool, the registry's disk
-work in a thread.
+A cycle is all or nothing for each symbol: four new models take over together, by one assignment,
+or the old ones serve on. Predictions never wait for it: the jobs run in the pool, the registry's
+disk work in a thread.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import Any, Final
 
 from stream_app.bars.features import BarColumns
 from stream_app.clock import Clock
-from stream_app.errors import ArtifactError, StreamAppError
+from stream_app.errors import ArtifactError
 from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
-from stream_app.models.base import ModelSettings
 from stream_app.models.lstm_weights import Weights, read_weights
 from stream_app.ops.metrics import RETRAIN_SECONDS, RETRAINS
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.manifest import TrainedSet
 from stream_app.registry.store import Registry
-from stream_app.settings import MODEL_NAMES, Settings
-from stream_app.training.events import Outcome, ended_event, started_event
+from stream_app.settings import MODEL_NAMES
+from stream_app.training.events import Outcome, ended_event, outcome_of, started_event
 from stream_app.training.job import TrainedModel, TrainingJob
 from stream_app.training.pool import longest_first
 from stream_app.training.schedule import RetrainSchedule
+from stream_app.training.settings import RetrainSettings
 
 logger = logging.getLogger(__name__)
 
@@ -46,26 +46,13 @@ LAST_WORD_S: Final = 2.0
 RunJob = Callable[[TrainingJob], Coroutine[Any, Any, TrainedModel]]
 
 
-def model_settings(settings: Settings) -> ModelSettings:
-    """The part of the settings that the models know."""
-    return ModelSettings(
-        bar_ms=settings.bar_ms,
-        horizon_bars=settings.horizon_bars,
-        sequence_length=settings.lstm_sequence_length,
-        lstm_layers=settings.lstm_layers,
-        lstm_batch_size=settings.lstm_batch_size,
-        lstm_epochs=settings.lstm_epochs,
-        seed=settings.model_seed,
-    )
-
-
 class Retrainer:
     """Runs one cycle at a time, when the schedule says so."""
 
     def __init__(
         self,
         *,
-        settings: Settings,
+        settings: RetrainSettings,
         registry: Registry,
         run_job: RunJob,
         symbols: Callable[[], Mapping[str, SymbolPipeline]],
@@ -74,14 +61,13 @@ class Retrainer:
         worker: str,
     ) -> None:
         self._settings = settings
-        self._models = model_settings(settings)
         self._registry = registry
         self._run_job = run_job
         self._symbols = symbols
         self._publish = publish
         self._clock = clock
         self._worker = worker
-        self._schedule = RetrainSchedule(settings, clock)
+        self._schedule = RetrainSchedule(settings.schedule, clock)
         self._cycle: asyncio.Task[None] | None = None
         self._stopped = False
         self.training_history: deque[RetrainEvent] = deque(maxlen=KEPT_EVENTS)
@@ -119,33 +105,34 @@ class Retrainer:
             trigger,
             snapshots,
             at=self._clock.now(),
-            target_s=self._settings.retrain_target_seconds,
+            target_s=self._settings.target_s,
             worker=self._worker,
         )
         self._schedule.begun(trigger, {name: len(bars) for name, bars in snapshots.items()})
         logger.info("Starting model retraining (all 4 models including LSTM)...")
         await self._tell(started)
-        deadline = asyncio.get_running_loop().time() + self._settings.retrain_deadline_seconds
-
-        def ended(outcomes: Mapping[str, Outcome]) -> RetrainEvent:
-            return ended_event(
-                started,
-                outcomes,
-                at=self._clock.now(),
-                duration_s=self._clock.monotonic() - began,
-            )
-
+        deadline = asyncio.get_running_loop().time() + self._settings.deadline_s
         try:
-            outcomes = await asyncio.gather(
+            given = await asyncio.gather(
                 *(self._retrain(item, snapshots[item.symbol], deadline) for item in pipelines)
             )
         except asyncio.CancelledError:
             stopped = Outcome(failure="the worker was stopped")
-            await self._last_word(ended(dict.fromkeys(snapshots, stopped)))
+            await self._last_word(self._ended(started, dict.fromkeys(snapshots, stopped), began))
             raise
-        event = ended(dict(zip(snapshots, outcomes, strict=True)))
-        self._note(event)
-        await self._tell(event)
+        ended = self._ended(started, dict(zip(snapshots, given, strict=True)), began)
+        self._note(ended)
+        await self._tell(ended)
+
+    def _ended(
+        self, started: RetrainEvent, outcomes: Mapping[str, Outcome], began: float
+    ) -> RetrainEvent:
+        return ended_event(
+            started,
+            outcomes,
+            at=self._clock.now(),
+            duration_s=self._clock.monotonic() - began,
+        )
 
     async def _last_word(self, ended: RetrainEvent) -> None:
         with contextlib.suppress(TimeoutError):  # the broker may be away
@@ -162,45 +149,56 @@ class Retrainer:
     async def _retrain(
         self, pipeline: SymbolPipeline, bars: BarColumns, deadline: float
     ) -> Outcome:
-        """Train one symbol's four models and promote them, or say why not. Never raises."""
-        outcome = Outcome()
+        """Train one symbol's four models, then promote them, or say why not. Never raises."""
+        symbol, trained = pipeline.symbol, {}
         try:
             async with asyncio.timeout_at(deadline):
-                start = await self._start_of_lstm(pipeline)
-                trained = await self._train(pipeline.symbol, bars, start)
+                trained = await self._train(pipeline, bars)
+            version = await self._promote(symbol, bars, trained)
         except TimeoutError:
-            outcome.timed_out = True
-            outcome.failure = (
-                f"{pipeline.symbol}: not done in {self._settings.retrain_deadline_seconds:g} s"
-            )
-            return outcome
-        except Exception as error:  # noqa: BLE001 - whatever a job dies of, the champions go on
-            cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
-            outcome.failure = f"{pipeline.symbol}: {type(cause).__name__}: {cause}"
-            return outcome
-        outcome.seconds = {name: model.seconds for name, model in trained.items()}
-        outcome.rows = trained["lstm"].rows
+            late = f"{symbol}: not done in {self._settings.deadline_s:g} s"
+            return outcome_of(trained, failure=late, timed_out=True)
+        except Exception as error:  # noqa: BLE001 - whatever a job dies of, the champions serve on
+            return outcome_of(trained, failure=f"{symbol}: {_cause(error)}")
+        return outcome_of(trained, version=version)
+
+    async def _train(self, pipeline: SymbolPipeline, bars: BarColumns) -> dict[str, TrainedModel]:
+        """All four models, each in a job of its own. The first job that fails ends the others."""
+        start = await self._start_of_lstm(pipeline)
+        jobs = longest_first(self._job(pipeline.symbol, name, bars, start) for name in MODEL_NAMES)
+        for name in MODEL_NAMES:
+            logger.info("Training %s model... (%s)", TITLES[name], pipeline.symbol)
+        async with asyncio.TaskGroup() as group:
+            tasks = {job.model: group.create_task(self._run_job(job)) for job in jobs}
+        return {name: tasks[name].result() for name in MODEL_NAMES}
+
+    def _job(self, symbol: str, model: str, bars: BarColumns, start: Weights | None) -> TrainingJob:
+        return TrainingJob(
+            symbol=symbol,
+            model=model,
+            bars=bars,
+            settings=self._settings.models,
+            start=start if model == "lstm" else None,
+        )
+
+    async def _promote(
+        self, symbol: str, bars: BarColumns, trained: Mapping[str, TrainedModel]
+    ) -> str:
+        """Write the new version and let it serve. Returns its name."""
         handover = TrainedSet(
-            symbol=pipeline.symbol,
+            symbol=symbol,
             artifacts={name: model.artifact for name, model in trained.items()},
-            seconds=outcome.seconds,
-            rows=outcome.rows,
+            seconds={name: model.seconds for name, model in trained.items()},
+            rows=trained["lstm"].rows,
             data_from=int(bars.ts_open[0]),
             data_to=int(bars.ts_last[-1]),
         )
-        try:
-            models = await asyncio.to_thread(
-                self._registry.publish, handover, now=self._clock.now()
-            )
-        except StreamAppError as error:
-            outcome.failure = f"{pipeline.symbol}: {error}"
-            return outcome
-        # The partition may have been restored meanwhile: the pipeline of now is to serve.
-        current = self._symbols().get(pipeline.symbol)
+        models = await asyncio.to_thread(self._registry.publish, handover, now=self._clock.now())
+        # The partition may have been restored meanwhile: the pipeline that is here now serves.
+        current = self._symbols().get(symbol)
         if current is not None:
             current.models = models
-        outcome.version = models.version
-        return outcome
+        return models.version
 
     async def _start_of_lstm(self, pipeline: SymbolPipeline) -> Weights | None:
         """The weights of the LSTM that serves, where they are wanted; None for from scratch."""
@@ -217,28 +215,7 @@ class Retrainer:
             return None
 
     def _read_lstm(self, symbol: str, version: str) -> Weights:
-        return read_weights(self._registry.artifact(symbol, version, "lstm"), self._models)
-
-    async def _train(
-        self, symbol: str, bars: BarColumns, start: Weights | None
-    ) -> dict[str, TrainedModel]:
-        for name in MODEL_NAMES:
-            logger.info("Training %s model... (%s)", TITLES[name], symbol)
-        jobs = [
-            TrainingJob(
-                symbol=symbol,
-                model=name,
-                bars=bars,
-                settings=self._models,
-                start=start if name == "lstm" else None,
-            )
-            for name in MODEL_NAMES
-        ]
-        async with asyncio.TaskGroup() as group:
-            tasks = {
-                job.model: group.create_task(self._run_job(job)) for job in longest_first(jobs)
-            }
-        return {name: task.result() for name, task in tasks.items()}
+        return read_weights(self._registry.artifact(symbol, version, "lstm"), self._settings.models)
 
     def _note(self, ended: RetrainEvent) -> None:
         """Keep the end of a cycle in the history, the metrics and the log."""
@@ -253,3 +230,11 @@ class Retrainer:
             logger.warning(
                 "Training took %.1fs (target: %gs)", ended.duration_seconds, ended.target_seconds
             )
+
+
+def _cause(error: Exception) -> str:
+    """What went wrong: the user's line of our own errors; of any other the kind and the text."""
+    cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+    if isinstance(cause, ArtifactError):
+        return str(cause)
+    return f"{type(cause).__name__}: {cause}"

@@ -10,19 +10,37 @@ from datetime import datetime
 from stream_app.bars.features import BarColumns
 from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
 from stream_app.settings import MODEL_NAMES
+from stream_app.training.job import TrainedModel
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What a cycle gave for one symbol."""
 
-    seconds: dict[str, float] = field(default_factory=dict)
-    """Of training, by model."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """By model, how long its training took; empty when not all four were trained."""
     rows: int = 0
     version: str | None = None
-    """What serves now; None when the models before it go on."""
+    """What serves now; None when the models before it serve on."""
     failure: str | None = None
     timed_out: bool = False
+
+
+def outcome_of(
+    trained: Mapping[str, TrainedModel],
+    *,
+    version: str | None = None,
+    failure: str | None = None,
+    timed_out: bool = False,
+) -> Outcome:
+    """The outcome for a symbol whose models were trained, or not: then `trained` is empty."""
+    return Outcome(
+        seconds={name: model.seconds for name, model in trained.items()},
+        rows=trained["lstm"].rows if trained else 0,
+        version=version,
+        failure=failure,
+        timed_out=timed_out,
+    )
 
 
 def started_event(

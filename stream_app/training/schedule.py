@@ -8,7 +8,7 @@ from typing import Final
 from stream_app.clock import Clock
 from stream_app.messages.schemas import RetrainTrigger
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.settings import Settings
+from stream_app.training.settings import ScheduleSettings
 
 GROWTH: Final = 2.0
 """A window this many times longer than the one learned from is worth a retrain of its own."""
@@ -17,9 +17,9 @@ GROWTH: Final = 2.0
 class RetrainSchedule:
     """Every interval for all symbols; between, for those that are new or have grown."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
-        self._interval_s = settings.retrain_interval_hours * 3600
-        self._min_bars = settings.min_training_bars
+    def __init__(self, settings: ScheduleSettings, clock: Clock) -> None:
+        self._interval_s = settings.interval_s
+        self._min_bars = settings.min_bars
         self._clock = clock
         self._next = clock.monotonic() + self._interval_s
         self._trained_bars: dict[str, int] = {}

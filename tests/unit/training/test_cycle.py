@@ -20,11 +20,12 @@ from stream_app.models.lstm_weights import read_weights
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.store import Registry
-from stream_app.training.cycle import Retrainer, model_settings
+from stream_app.training.cycle import Retrainer
 from stream_app.training.job import TrainedModel, TrainingJob
+from stream_app.training.settings import model_settings, retrain_settings
 from tests.builders import TrainedArtifacts, records, settings, walk
 
-SETTINGS = settings(retrain_deadline_seconds=120.0)
+SETTINGS = settings()
 
 
 class FakeClock:
@@ -68,7 +69,7 @@ def bench(tmp_path: Path, trained_artifacts: TrainedArtifacts) -> Callable[..., 
     def make(
         given: Mapping[str, SymbolPipeline], *, answer: Answer | None = None, **overrides: Any
     ) -> Bench:
-        chosen = settings(retrain_deadline_seconds=120.0, **overrides)
+        chosen = settings(**overrides)
         clock, events = FakeClock(), []
 
         async def publish(event: RetrainEvent) -> None:
@@ -86,7 +87,7 @@ def bench(tmp_path: Path, trained_artifacts: TrainedArtifacts) -> Callable[..., 
             )
 
         retrainer = Retrainer(
-            settings=chosen,
+            settings=retrain_settings(chosen),
             registry=Registry(tmp_path, model_settings(chosen)),
             run_job=run_job,
             symbols=lambda: given,
@@ -254,11 +255,7 @@ async def test_a_job_that_hangs_is_ended_by_the_deadline(bench: Callable[..., Be
         symbols("A"),
         answer=lambda job: hang() if job.model == "lstm" else None,
         retrain_target_seconds=0.05,
-    )
-    object.__setattr__(
-        made.retrainer,
-        "_settings",
-        settings(retrain_target_seconds=0.05, retrain_deadline_seconds=0.1),
+        retrain_deadline_seconds=0.1,
     )
     before = made.symbols["A"].models
     made.retrainer.tick()
