@@ -135,7 +135,11 @@ class Worker:
     def status(self) -> dict[str, Any]:
         """What `/status` shows."""
         history = self.retrainer.training_history
-        return {**self.service.status(), "last_retrain": history[-1] if history else None}
+        return {
+            **self.service.status(),
+            "waiting_seconds": self.retrainer.waiting_seconds(),
+            "last_retrain": history[-1] if history else None,
+        }
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then end in order: nothing taken stays unanswered.

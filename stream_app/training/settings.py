@@ -24,7 +24,11 @@ class RetrainSettings:
     models: ModelSettings
     schedule: ScheduleSettings
     target_s: float
+    """Within which a cycle trains what it takes on."""
     deadline_s: float
+    """For one symbol, from its first job's begin; then its jobs are ended."""
+    processes: int
+    """Of the pool: how many jobs run at once."""
     lstm_warm_start: bool
 
 
@@ -51,5 +55,6 @@ def retrain_settings(settings: Settings) -> RetrainSettings:
         ),
         target_s=settings.retrain_target_seconds,
         deadline_s=settings.retrain_deadline_seconds,
+        processes=settings.retrain_processes,
         lstm_warm_start=settings.lstm_warm_start,
     )
