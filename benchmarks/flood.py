@@ -62,6 +62,7 @@ from stream_app.models.catalog import LOADERS
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.settings import PredictionSettings
 from stream_app.settings import MODEL_NAMES, Settings
 from stream_app.training.job import TrainedModel
 from stream_app.training.settings import model_settings
@@ -125,7 +126,7 @@ def in_process(
         members=loaders,
         noise=kalman.noise,
     )
-    pipeline = PartitionPipeline(settings)
+    pipeline = PartitionPipeline(PredictionSettings.of(settings))
     history = month_ticks(chosen.data)
     offsets = itertools.count()
 

@@ -24,7 +24,8 @@ from stream_app.models.kalman_filter import KalmanNoise
 from stream_app.models.kalman_reference import reference_filter, reference_step
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.answering import answer_ticks
-from stream_app.prediction.ensemble import Ensemble, ensemble_of
+from stream_app.prediction.ensemble import Ensemble
+from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolAnswer, SymbolPipeline
 from stream_app.training.job import prepare
 from stream_app.training.settings import model_settings
@@ -78,7 +79,7 @@ def main() -> None:
     batches = 10 if chosen.quick else 30
     measured: dict[str, list[float]] = {}
 
-    answer = partial(_answer, pipeline, ensemble_of(settings))
+    answer = partial(_answer, pipeline, Ensemble.of(PredictionSettings.of(settings)))
 
     def note(name: str, samples: list[float]) -> None:
         measured.setdefault(name, []).append(float(np.median(samples)))

@@ -28,7 +28,7 @@ from stream_app.registry.store import Registry
 from stream_app.settings import Settings
 from stream_app.training.cycle import Retrainer
 from stream_app.training.job import TrainedModel, TrainingJob
-from stream_app.training.settings import model_settings, retrain_settings
+from stream_app.training.settings import RetrainSettings, model_settings
 
 BUDGET_S: Final = 45.0
 TARGET: Final = 12
@@ -76,7 +76,7 @@ async def cycle(settings: Settings, bars: BarColumns, count: int, run_job: Any) 
         events.append(event)
 
     retrainer = Retrainer(
-        settings=retrain_settings(settings),
+        settings=RetrainSettings.of(settings),
         registry=Registry(settings.data_dir, model_settings(settings)),
         run_job=run_job,
         symbols=lambda: {item.symbol: cast(SymbolPipeline, item) for item in symbols},

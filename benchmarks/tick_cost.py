@@ -33,6 +33,7 @@ from stream_app.models.catalog import LOADERS
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings
 from stream_app.training.job import TrainedModel
@@ -116,10 +117,10 @@ def main() -> None:
     with progress() as shown:
         task = shown.add_task("symbols", total=sum(counts))
         for count in counts:
-            partition = partitions[count] = PartitionPipeline(settings)
+            partition = partitions[count] = PartitionPipeline(PredictionSettings.of(settings))
             before = resident_mib()
             for name in symbol_names(count):
-                copy_window(source, partition.symbol(name))
+                copy_window(source, partition.pipeline_of(name))
                 shown.advance(task)
             windows = resident_mib()
             for pipeline in partition.symbols.values():

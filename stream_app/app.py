@@ -28,7 +28,7 @@ from stream_app.registry.store import Registry
 from stream_app.settings import Settings
 from stream_app.training.cycle import Retrainer
 from stream_app.training.pool import TrainingPool
-from stream_app.training.settings import model_settings, retrain_settings
+from stream_app.training.settings import RetrainSettings, model_settings
 from stream_app.web.server import WebServer
 from stream_app.worker.publisher import Publisher
 from stream_app.worker.service import TickService
@@ -105,7 +105,7 @@ class Worker:
         )
         self._pool = TrainingPool(settings.retrain_processes)
         self.retrainer = Retrainer(
-            settings=retrain_settings(settings),
+            settings=RetrainSettings.of(settings),
             registry=registry,
             run_job=self._pool.run,
             symbols=self.service.partitions.symbols,

@@ -4,6 +4,7 @@ import pytest
 
 from stream_app.models.catalog import FORECASTERS
 from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.settings import PredictionSettings
 from stream_app.training.job import TrainingJob, run_job
 from stream_app.training.settings import model_settings
 from tests.builders import SteppedClock, TrainedArtifacts, records, settings, walk
@@ -12,7 +13,7 @@ from tests.builders import SteppedClock, TrainedArtifacts, records, settings, wa
 @pytest.fixture(scope="session")
 def trained_artifacts() -> TrainedArtifacts:
     """The four models, really trained, on a small window; by name."""
-    partition = PartitionPipeline(settings())
+    partition = PartitionPipeline(PredictionSettings.of(settings()))
     partition.process(records(walk(4 * 260)))
     bars = partition.symbols["BTC"].window.columns()
     return {

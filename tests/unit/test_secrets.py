@@ -153,9 +153,9 @@ def test_no_command_takes_it_as_an_argument_which_any_user_could_list() -> None:
 
 
 def test_a_training_process_and_the_retrain_cycle_are_not_told_it() -> None:
-    from stream_app.training.settings import model_settings, retrain_settings
+    from stream_app.training.settings import RetrainSettings, model_settings
 
-    for part in (model_settings(secured(SECRETS[0])), retrain_settings(secured(SECRETS[0]))):
+    for part in (model_settings(secured(SECRETS[0])), RetrainSettings.of(secured(SECRETS[0]))):
         assert SECRETS[0].encode() not in pickle.dumps(part)
 
 

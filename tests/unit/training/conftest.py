@@ -13,11 +13,12 @@ import pytest
 
 from stream_app.messages.schemas import RetrainEvent
 from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.store import Registry
 from stream_app.training.cycle import Retrainer
 from stream_app.training.job import TrainedModel, TrainingJob
-from stream_app.training.settings import model_settings, retrain_settings
+from stream_app.training.settings import RetrainSettings, model_settings
 from tests.builders import TrainedArtifacts, records, settings, walk
 
 SETTINGS = settings()
@@ -50,7 +51,7 @@ class Bench:
 
 
 def symbols(*names: str, bars: int = 250) -> dict[str, SymbolPipeline]:
-    partition = PartitionPipeline(SETTINGS)
+    partition = PartitionPipeline(PredictionSettings.of(SETTINGS))
     for seed, name in enumerate(names):
         partition.process(records(walk(bars * 4 + 8, symbol=name, seed=seed)))
     return partition.symbols
@@ -82,7 +83,7 @@ def bench(tmp_path: Path, trained_artifacts: TrainedArtifacts) -> Callable[..., 
             )
 
         retrainer = Retrainer(
-            settings=retrain_settings(chosen),
+            settings=RetrainSettings.of(chosen),
             registry=Registry(tmp_path, model_settings(chosen)),
             run_job=run_job,
             symbols=lambda: given,

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.training.job import TrainedModel, TrainingJob
 from tests.fakes import model_set
@@ -33,7 +34,8 @@ def disk_work_takes_no_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 def many(count: int) -> dict[str, SymbolPipeline]:
     """Symbols that share one window: making a window is what takes the time."""
     (first,) = symbols("S00").values()
-    made = {f"S{number:02d}": SymbolPipeline(f"S{number:02d}", SETTINGS) for number in range(count)}
+    chosen = PredictionSettings.of(SETTINGS)
+    made = {f"S{number:02d}": SymbolPipeline(f"S{number:02d}", chosen) for number in range(count)}
     for pipeline in made.values():
         pipeline.window = first.window
     return made
