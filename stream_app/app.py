@@ -27,8 +27,9 @@ from stream_app.models.catalog import import_loaders
 from stream_app.ops.watchdog import Watchdog
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings
-from stream_app.training.cycle import Retrainer, model_settings
+from stream_app.training.cycle import Retrainer
 from stream_app.training.pool import TrainingPool
+from stream_app.training.settings import RetrainSettings, model_settings
 from stream_app.web.server import WebServer
 from stream_app.worker.publisher import Publisher
 from stream_app.worker.service import TickService
@@ -107,7 +108,7 @@ class Worker:
         )
         self._pool = TrainingPool(settings.retrain_processes)
         self.retrainer = Retrainer(
-            settings=settings,
+            settings=RetrainSettings.of(settings),
             registry=registry,
             run_job=self._pool.run,
             symbols=self.service.partitions.symbols,
@@ -141,7 +142,11 @@ class Worker:
     def status(self) -> dict[str, Any]:
         """What `/status` shows."""
         history = self.retrainer.training_history
-        return {**self.service.status(), "last_retrain": history[-1] if history else None}
+        return {
+            **self.service.status(),
+            "waiting_seconds": self.retrainer.waiting_seconds(),
+            "last_retrain": history[-1] if history else None,
+        }
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then end in order: nothing taken stays unanswered.

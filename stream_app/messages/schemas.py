@@ -120,9 +120,14 @@ class RetrainEvent:
     versions: dict[str, str] = field(default_factory=dict)
     """The new version of each symbol whose models were replaced."""
     symbols: tuple[str, ...] = ()
+    """In `started` those that are due; in the other event those that had their turn."""
     worker: str
     reasons: tuple[str, ...] = ()
     """Why a cycle failed or timed out, one line a symbol; empty when it succeeded."""
+    waiting_seconds: dict[str, float] = field(default_factory=dict)
+    """By symbol for which the cycle had no time, how long it has been due; the longest first."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """By symbol that had its turn but was not trained, why that is no failure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
