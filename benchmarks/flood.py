@@ -58,14 +58,14 @@ from stream_app.kafka.topic_check import TopicSpec
 from stream_app.messages.codec import encode_prediction
 from stream_app.messages.schemas import Tick
 from stream_app.messages.ticks import encode_tick
-from stream_app.models.catalog import LOADERS
+from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
-from stream_app.settings import MODEL_NAMES, Settings
-from stream_app.training.cycle import model_settings
+from stream_app.settings import Settings
 from stream_app.training.job import TrainedModel
+from stream_app.training.settings import model_settings
 
 ALONE: Final = "good ticks alone"
 FLOODS: Final = {"one bad per four good": 4, "one bad per two good": 2, "one bad per good": 1}
@@ -115,8 +115,8 @@ def in_process(
 ) -> dict[str, list[float]]:
     """Good ticks per second of processor time, in batches of the worker's size."""
     loaders = {
-        name: LOADERS[name](trained[name].artifact, model_settings(settings))
-        for name in MODEL_NAMES
+        name: CATALOG[name].load(trained[name].artifact, model_settings(settings))
+        for name in CATALOG
     }
     kalman = loaders["kalman"]
     assert isinstance(kalman, KalmanMember)

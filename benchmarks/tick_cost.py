@@ -28,15 +28,15 @@ from world import (
 from stream_app.app import collect_garbage_rarely
 from stream_app.bars.window import OpenBar
 from stream_app.messages.ticks import encode_tick
-from stream_app.models.catalog import LOADERS
+from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings
-from stream_app.training.cycle import model_settings
 from stream_app.training.job import TrainedModel
+from stream_app.training.settings import model_settings
 
 COUNTS: Final = (1, 10, 100, 1000)
 FLAT: Final = 1.2
@@ -81,7 +81,7 @@ def copy_window(source: SymbolPipeline, target: SymbolPipeline) -> None:
 def loaded(trained: dict[str, TrainedModel], settings: Settings, to_ts: int) -> ModelSet:
     """A symbol's own four models."""
     models = model_settings(settings)
-    members = {name: LOADERS[name](trained[name].artifact, models) for name in LOADERS}
+    members = {name: CATALOG[name].load(trained[name].artifact, models) for name in CATALOG}
     kalman = members["kalman"]
     assert isinstance(kalman, KalmanMember)
     return ModelSet(version="benchmark", trained_to_ts=to_ts, members=members, noise=kalman.noise)

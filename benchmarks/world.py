@@ -36,6 +36,7 @@ from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import Topics, TopicSpec, apply_topics, load_topics
 from stream_app.messages.schemas import Source, Tick
+from stream_app.models.catalog import CATALOG
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble
 from stream_app.prediction.pipeline import Answer, PartitionPipeline
@@ -43,10 +44,10 @@ from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.manifest import TrainedSet
 from stream_app.registry.store import Registry
-from stream_app.settings import MODEL_NAMES, Settings, load_settings
-from stream_app.training.cycle import model_settings
+from stream_app.settings import Settings, load_settings
 from stream_app.training.job import TrainedModel, TrainingJob
 from stream_app.training.pool import TrainingPool
+from stream_app.training.settings import model_settings
 from stream_app.worker.publisher import Publisher
 
 TOPICS_YAML: Final = HERE.parent / "topics.yaml"
@@ -104,7 +105,7 @@ def jobs_for(bars: BarColumns, settings: Settings, symbol: str = SYMBOL) -> list
     """The four training jobs of one symbol."""
     return [
         TrainingJob(symbol=symbol, model=name, bars=bars, settings=model_settings(settings))
-        for name in MODEL_NAMES
+        for name in CATALOG
     ]
 
 

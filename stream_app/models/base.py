@@ -1,9 +1,9 @@
 """The contract that every member of the ensemble keeps.
 
 A `Forecaster` learns in the process pool and exports bytes. The worker loads a `Member` from these
-bytes, which serves. Both forecast the log return over the horizon. Adding a model means
-one module with both, an entry in `models/catalog.py` and a weight; `tests/contract/` then holds
-it to the same checks as the others.
+bytes, which serves. Both forecast the log return over the horizon. Adding a model means one module
+with both and a row in `models/catalog.py`. `tests/contract/` then holds it to the same checks as
+the others.
 """
 
 from __future__ import annotations
@@ -92,10 +92,6 @@ class Member(Protocol):
 
 class Forecaster(Protocol):
     """A model that learns. It lives in a pool process and never sees Kafka or the registry."""
-
-    name: ClassVar[str]
-    suffix: ClassVar[str]
-    """The artifact's file name ending: `onnx` or `json`."""
 
     def fit(self, data: TrainingData, settings: ModelSettings) -> None:
         """Learn from `data.rows`. Blocks for seconds.

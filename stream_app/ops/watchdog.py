@@ -1,12 +1,13 @@
 """Ends the process when it is stuck, so that its supervisor starts a new one.
 
 Faust can stay alive after an agent has died. And a step that hangs blocks the event loop, together
-with everything that could notice. So a thread checks from outside: if there is work but no sign of
-life for too long, the process ends with exit code 3.
+with everything that could notice. So a thread checks from outside. If there is work but no sign of
+life for too long, it prints where each thread is stuck and ends the process with exit code 3.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import threading
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 EXIT_CODE: Final = 3
 LOOK_EVERY_S: Final = 0.5
+REPORT_S: Final = 5.0
+"""How long the report of where the process is stuck may take."""
 
 
 class Stall:
@@ -82,11 +85,18 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._ended.wait(LOOK_EVERY_S):
             if self._stall.is_stuck(time.monotonic(), signs=self._signs(), busy=self._busy()):
-                logger.critical(
-                    "nothing was answered for %g s though there are ticks: ending with exit code "
-                    "%d, to be started again",
-                    self._limit_s,
-                    EXIT_CODE,
-                )
+                # In a thread of its own, because what is stuck may hold the log's lock.
+                report = threading.Thread(target=self._report, name="watchdog-report", daemon=True)
+                report.start()
+                report.join(REPORT_S)
                 # sys.exit would wait for whatever is stuck.
                 os._exit(EXIT_CODE)
+
+    def _report(self) -> None:
+        logger.critical(
+            "nothing was answered for %g s though there are ticks: ending with exit code %d, to be "
+            "started again; where each thread is:",
+            self._limit_s,
+            EXIT_CODE,
+        )
+        faulthandler.dump_traceback(all_threads=True)

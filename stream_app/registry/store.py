@@ -21,7 +21,7 @@ import shutil
 import time
 import uuid
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -31,7 +31,7 @@ import orjson
 from stream_app.errors import ArtifactError
 from stream_app.messages.ticks import SYMBOL_PATTERN
 from stream_app.models.base import ModelSettings
-from stream_app.models.catalog import LOADERS
+from stream_app.models.catalog import CATALOG, KALMAN
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.model_set import ModelSet
 from stream_app.registry.disk import (
@@ -61,6 +61,20 @@ MOVE_TRIES: Final = 3
 """Tries to rename a version that another worker publishes or removes at the same moment."""
 
 
+def made_at(version: str) -> datetime | None:
+    """When a version was made, by its name; None for a name that the registry did not give.
+
+    >>> made_at("20261124T064929Z-056ca7e0").isoformat()
+    '2026-11-24T06:49:29+00:00'
+    """
+    if not VERSION_PATTERN.fullmatch(version):
+        return None
+    try:
+        return datetime.strptime(version[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
 class Registry:
     """The versions of every symbol in one folder. All methods block on the disk."""
 
@@ -75,7 +89,7 @@ class Registry:
             ArtifactError: the version cannot be written or loaded back. The champion stays as it
                 was.
         """
-        digest = hashlib.sha256(b"".join(trained.artifacts[name] for name in LOADERS)).hexdigest()
+        digest = hashlib.sha256(b"".join(trained.artifacts[name] for name in CATALOG)).hexdigest()
         version = f"{now:%Y%m%dT%H%M%SZ}-{digest[:8]}"
         folder = self._folder(trained.symbol)
         mine = uuid.uuid4().hex
@@ -164,10 +178,10 @@ class Registry:
     def _load(self, folder: Path, symbol: str, version: str) -> ModelSet:
         manifest = self._manifest(folder, symbol, version)
         members = {}
-        for name, loader in LOADERS.items():
+        for name, spec in CATALOG.items():
             artifact = read_artifact(folder, name, manifest["files"])
-            members[name] = loader(artifact, self._settings)
-        kalman = members["kalman"]
+            members[name] = spec.load(artifact, self._settings)
+        kalman = members[KALMAN]
         assert isinstance(kalman, KalmanMember)  # noqa: S101 - the catalog's own type
         return ModelSet(
             version=version,
