@@ -81,13 +81,16 @@ async def main(topic: str, group: str, db: sqlite3.Connection) -> None:
     for (name,) in db.execute("SELECT id FROM begun"):
         print("in doubt:", name, "was begun; look whether it was acted on", flush=True)
     consumer = AIOKafkaConsumer(
-        topic,
         bootstrap_servers=os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092"),
         group_id=group,
         auto_offset_reset="earliest",
         enable_auto_commit=False,  # it commits what was fetched, before it was acted on
     )
-    async with consumer:
+    try:
+        await consumer.start()
+        if topic not in await consumer.topics():
+            sys.exit(f"{topic}: no such topic; create it with `stream-app topics apply`")
+        consumer.subscribe([topic])
         while True:
             fetched = await consumer.getmany(timeout_ms=1000)
             for records in fetched.values():
@@ -98,6 +101,8 @@ async def main(topic: str, group: str, db: sqlite3.Connection) -> None:
                 # reads these predictions again, and passes over them.
                 with contextlib.suppress(CommitFailedError):
                     await consumer.commit()
+    finally:
+        await consumer.stop()
 
 
 if __name__ == "__main__":

@@ -73,7 +73,8 @@ async def main(topic: str, db: sqlite3.Connection) -> None:
         bootstrap_servers=os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092"),
         auto_offset_reset="none",  # an error, not a silent jump over predictions
     )
-    async with consumer:
+    try:
+        await consumer.start()
         await begin(consumer, topic, db)
         while True:
             fetched = await consumer.getmany(timeout_ms=1000)
@@ -85,6 +86,8 @@ async def main(topic: str, db: sqlite3.Connection) -> None:
                     db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", following)
             if fetched:
                 print(f"{sum(map(len, fetched.values()))} predictions kept", flush=True)
+    finally:
+        await consumer.stop()
 
 
 if __name__ == "__main__":

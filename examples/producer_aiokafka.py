@@ -53,7 +53,8 @@ async def main(topic: str, symbols: Sequence[str], rounds: int) -> None:
         acks="all",
         enable_idempotence=IDEMPOTENT,
     )
-    async with producer:
+    try:
+        await producer.start()
         # A broker may create a topic that is missing, with another number of partitions.
         if topic not in (await producer.client.fetch_all_metadata()).topics():
             sys.exit(f"{topic}: no such topic; create it with `stream-app topics apply`")
@@ -69,7 +70,9 @@ async def main(topic: str, symbols: Sequence[str], rounds: int) -> None:
             ]
             await asyncio.gather(*batch)
             sent += len(batch)
-    print(f"{sent} ticks sent to {topic}, all acknowledged")
+        print(f"{sent} ticks sent to {topic}, all acknowledged")
+    finally:
+        await producer.stop()
 
 
 if __name__ == "__main__":

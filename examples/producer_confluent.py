@@ -5,7 +5,8 @@ What it shows
     `stream-app feed` hash them by murmur2. Were a symbol sent by both ways, it would be in two
     partitions and have two windows with half of its ticks each. So set
     `partitioner=murmur2_random`.
-    A tick counts as sent once the broker has acknowledged it; the delivery callback says so.
+    A tick counts as sent once the broker has acknowledged it; the delivery callback says so. While
+    the broker is away, librdkafka tries for five minutes (`message.timeout.ms`).
 How to run it
     pip install confluent-kafka
     stream-app topics apply
@@ -53,6 +54,18 @@ def delivered(error: KafkaError | None, _message: Message) -> None:
         raise KafkaException(error)
 
 
+def send(producer: Producer, topic: str, tick: dict[str, Any]) -> None:
+    """Put one tick into librdkafka's queue; waits while that is full."""
+    value = json.dumps(tick, allow_nan=False).encode()
+    while True:
+        try:
+            producer.produce(topic, key=tick["symbol"], value=value, on_delivery=delivered)
+            break
+        except BufferError:
+            producer.poll(1)
+    producer.poll(0)
+
+
 def main(topic: str, symbols: Sequence[str], rounds: int) -> None:
     """Send all quotes; raises KafkaException when the broker does not acknowledge one."""
     producer = Producer(
@@ -61,23 +74,19 @@ def main(topic: str, symbols: Sequence[str], rounds: int) -> None:
             "partitioner": "murmur2_random",
             "acks": "all",
             "enable.idempotence": IDEMPOTENT,
+            "log_level": 2,  # no line for each failed connection: errors come as exceptions
         }
     )
     # A broker may create a topic that is missing, with another number of partitions.
     if topic not in producer.list_topics(timeout=10).topics:
         sys.exit(f"{topic}: no such topic; create it with `stream-app topics apply`")
     sent = 0
-    for tick in quotes(symbols, rounds):
-        value = json.dumps(tick, allow_nan=False).encode()
-        while True:
-            try:
-                producer.produce(topic, key=tick["symbol"], value=value, on_delivery=delivered)
-                break
-            except BufferError:  # librdkafka's queue is full: wait until some are acknowledged
-                producer.poll(1)
-        producer.poll(0)
-        sent += 1
-    producer.flush()
+    try:
+        for tick in quotes(symbols, rounds):
+            send(producer, topic, tick)
+            sent += 1
+    finally:
+        producer.flush()  # returns when every tick is acknowledged, or has failed
     print(f"{sent} ticks sent to {topic}, all acknowledged")
 
 
