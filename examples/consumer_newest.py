@@ -54,8 +54,8 @@ async def begin(consumer: AIOKafkaConsumer, topic: str, db: sqlite3.Connection) 
     """Read every partition from where the last transaction ended, or from its first record."""
     if topic not in await consumer.topics():
         sys.exit(f"{topic}: no such topic; create it with `stream-app topics apply`")
-    known = consumer.partitions_for_topic(topic) or set()
-    parts = [TopicPartition(topic, number) for number in sorted(known)]
+    await consumer.beginning_offsets([TopicPartition(topic, 0)])  # aiokafka now knows them all
+    parts = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
     consumer.assign(parts)
     query = "SELECT part, next_offset FROM positions WHERE topic = ?"
     stored: dict[int, int] = dict(db.execute(query, (topic,)))
