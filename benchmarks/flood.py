@@ -58,11 +58,12 @@ from stream_app.kafka.topic_check import TopicSpec
 from stream_app.messages.codec import encode_prediction
 from stream_app.messages.schemas import Tick
 from stream_app.messages.ticks import encode_tick
-from stream_app.models.catalog import LOADERS
+from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
-from stream_app.settings import MODEL_NAMES, Settings
+from stream_app.prediction.settings import PredictionSettings
+from stream_app.settings import Settings
 from stream_app.training.cycle import model_settings
 from stream_app.training.job import TrainedModel
 
@@ -114,8 +115,8 @@ def in_process(
 ) -> dict[str, list[float]]:
     """Good ticks a second of the processor's time, in batches of the worker's size."""
     loaders = {
-        name: LOADERS[name](trained[name].artifact, model_settings(settings))
-        for name in MODEL_NAMES
+        name: CATALOG[name].load(trained[name].artifact, model_settings(settings))
+        for name in CATALOG
     }
     kalman = loaders["kalman"]
     assert isinstance(kalman, KalmanMember)
@@ -125,7 +126,7 @@ def in_process(
         members=loaders,
         noise=kalman.noise,
     )
-    pipeline = PartitionPipeline(settings)
+    pipeline = PartitionPipeline(PredictionSettings.of(settings))
     history = month_ticks(chosen.data)
     offsets = itertools.count()
 

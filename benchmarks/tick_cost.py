@@ -29,10 +29,11 @@ from world import (
 from stream_app.app import collect_garbage_rarely
 from stream_app.bars.window import OpenBar
 from stream_app.messages.ticks import encode_tick
-from stream_app.models.catalog import LOADERS
+from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings
 from stream_app.training.cycle import model_settings
@@ -81,7 +82,7 @@ def copy_window(source: SymbolPipeline, target: SymbolPipeline) -> None:
 def loaded(trained: dict[str, TrainedModel], settings: Settings, to_ts: int) -> ModelSet:
     """Four models of a symbol's own."""
     models = model_settings(settings)
-    members = {name: LOADERS[name](trained[name].artifact, models) for name in LOADERS}
+    members = {name: CATALOG[name].load(trained[name].artifact, models) for name in CATALOG}
     kalman = members["kalman"]
     assert isinstance(kalman, KalmanMember)
     return ModelSet(version="benchmark", trained_to_ts=to_ts, members=members, noise=kalman.noise)
@@ -116,10 +117,10 @@ def main() -> None:
     with progress() as shown:
         task = shown.add_task("symbols", total=sum(counts))
         for count in counts:
-            partition = partitions[count] = PartitionPipeline(settings)
+            partition = partitions[count] = PartitionPipeline(PredictionSettings.of(settings))
             before = resident_mib()
             for name in symbol_names(count):
-                copy_window(source, partition.symbol(name))
+                copy_window(source, partition.pipeline_of(name))
                 shown.advance(task)
             windows = resident_mib()
             for pipeline in partition.symbols.values():

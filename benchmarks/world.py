@@ -36,13 +36,15 @@ from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import Topics, TopicSpec, apply_topics, load_topics
 from stream_app.messages.schemas import Source, Tick
+from stream_app.models.catalog import CATALOG
 from stream_app.prediction.answering import answer_ticks
-from stream_app.prediction.ensemble import ensemble_of
+from stream_app.prediction.ensemble import Ensemble
 from stream_app.prediction.pipeline import Answer, PartitionPipeline
+from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.manifest import TrainedSet
 from stream_app.registry.store import Registry
-from stream_app.settings import MODEL_NAMES, Settings, load_settings
+from stream_app.settings import Settings, load_settings
 from stream_app.training.cycle import model_settings
 from stream_app.training.job import TrainedModel, TrainingJob
 from stream_app.training.pool import TrainingPool
@@ -85,8 +87,8 @@ def with_sources(ticks: Iterable[Tick], first: int = 0) -> list[tuple[Tick, Sour
 
 def month_pipeline(data: Path, settings: Settings) -> SymbolPipeline:
     """A symbol after the month, as a worker has it before the first training."""
-    ensemble = ensemble_of(settings)
-    pipeline = SymbolPipeline(SYMBOL, settings)
+    ensemble = Ensemble.of(PredictionSettings.of(settings))
+    pipeline = SymbolPipeline(SYMBOL, PredictionSettings.of(settings))
     ticks = with_sources(month_ticks(data))
     with progress() as shown:
         for start in shown.track(range(0, len(ticks), CHUNK), description="a month of ticks"):
@@ -103,7 +105,7 @@ def jobs_for(bars: BarColumns, settings: Settings, symbol: str = SYMBOL) -> list
     """The four trainings of one symbol."""
     return [
         TrainingJob(symbol=symbol, model=name, bars=bars, settings=model_settings(settings))
-        for name in MODEL_NAMES
+        for name in CATALOG
     ]
 
 
@@ -250,7 +252,7 @@ async def digest(settings: Settings) -> dict[int, int]:
     try:
         async with open_reader(connection) as reader:
             for number in range(topics.ticks.partitions):
-                pipeline = PartitionPipeline(settings)
+                pipeline = PartitionPipeline(PredictionSettings.of(settings))
                 tp = TopicPartition(topics.ticks.name, number)
                 chunk: list[Any] = []
                 async for record in read_range(reader, tp, 0, None):

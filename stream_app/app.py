@@ -23,6 +23,7 @@ from stream_app.clock import SystemClock
 from stream_app.errors import ConfigError, WorkerFault
 from stream_app.kafka.connection import client_settings, faust_credentials, wait_until_reachable
 from stream_app.kafka.topic_check import Topics, load_topics, require_topics
+from stream_app.models.catalog import import_loaders
 from stream_app.ops.watchdog import Watchdog
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings
@@ -94,6 +95,7 @@ class Worker:
         self._publisher = Publisher(
             self._topics, connection, idempotent=settings.kafka_idempotent_producer
         )
+        import_loaders()
         registry = Registry(settings.data_dir, model_settings(settings))
         self.service = TickService(
             settings=settings,

@@ -44,6 +44,8 @@ then
 fi
 .venv/bin/pip install --disable-pip-version-check --progress-bar on "${extra[@]}" -r "$wanted"
 .venv/bin/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
-.venv/bin/python -c 'import stream_app.prediction.answering' # compiles the models' loops, which takes seconds
+# Compiles the models' loops, which takes seconds.
+.venv/bin/python -c 'import stream_app.prediction.answering'
+.venv/bin/python -c 'from stream_app.models.catalog import import_loaders; import_loaders()'
 echo "$fingerprint" >"$stamp"
 echo "setup: done"

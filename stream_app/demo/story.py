@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from stream_app.messages.schemas import RetrainEvent
-from stream_app.settings import MODEL_NAMES
+from stream_app.models.catalog import CATALOG
 
 KEPT_LATENCIES: Final = 100_000
 
@@ -54,7 +54,7 @@ class Story:
         if self.predictions == self.history_total:
             self.history_answered_at = now
         if self.four_models_at is None and all(
-            message["members"].get(name, {}).get("weight", 0) for name in MODEL_NAMES
+            message["members"].get(name, {}).get("weight", 0) for name in CATALOG
         ):
             self.four_models_at = now
         sent = self.live_sent_at.pop((message["symbol"], message["ts"]), None)

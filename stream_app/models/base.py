@@ -2,8 +2,8 @@
 
 A `Forecaster` learns in the process pool and exports bytes; a `Member` is loaded from those
 bytes by the worker and answers. Both say the log return over the horizon. Adding a model means
-one module with both, an entry in `models/catalog.py` and a weight; `tests/contract/` then holds
-it to the same checks as the others.
+one module with both and a row in `models/catalog.py`; `tests/contract/` then holds it to the
+same checks as the others.
 """
 
 from __future__ import annotations
@@ -91,10 +91,6 @@ class Member(Protocol):
 
 class Forecaster(Protocol):
     """A model as it learns. Lives in a pool process; never sees Kafka or the registry."""
-
-    name: ClassVar[str]
-    suffix: ClassVar[str]
-    """The artifact's file name ending: `onnx` or `json`."""
 
     def fit(self, data: TrainingData, settings: ModelSettings) -> None:
         """Learn from `data.rows`. Blocks for seconds.

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bars.features import FEATURES
 from stream_app.models.base import Member, ModelSettings, TrainingData
+from stream_app.models.catalog import LIGHTGBM
 from stream_app.models.onnx_artifact import OPSET
 from stream_app.models.training_rows import check_rows, scaled_target
 from stream_app.models.tree_graph import export_trees, load_trees, tree_spec
@@ -42,9 +43,6 @@ ROWS_PER_LEAF: Final = 1 / 40
 
 class GradientBoostingForecaster:
     """Adds up shallow trees, each fitted to what the ones before it left."""
-
-    name: ClassVar[str] = "lightgbm"
-    suffix: ClassVar[str] = "onnx"
 
     def __init__(self) -> None:
         self._fitted: tuple[lightgbm.Booster, float, ModelSettings] | None = None
@@ -86,7 +84,7 @@ class GradientBoostingForecaster:
             initial_types=[("x", FloatTensorType([None, FEATURES]))],
             target_opset=OPSET,
         )
-        return export_trees(graph, unit, tree_spec(self.name, settings))
+        return export_trees(graph, unit, tree_spec(LIGHTGBM, settings))
 
     def _trained(self) -> tuple[lightgbm.Booster, float, ModelSettings]:
         if self._fitted is None:
@@ -119,4 +117,4 @@ def load_lightgbm(artifact: bytes, settings: ModelSettings) -> Member:
     Raises:
         ArtifactError: not this model's artifact, or one for other settings.
     """
-    return load_trees(artifact, tree_spec(GradientBoostingForecaster.name, settings))
+    return load_trees(artifact, tree_spec(LIGHTGBM, settings))

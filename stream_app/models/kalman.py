@@ -50,9 +50,6 @@ class KalmanMember:
 class KalmanForecaster:
     """Finds the three variances under which the newest bars are the most likely."""
 
-    name: ClassVar[str] = "kalman"
-    suffix: ClassVar[str] = "json"
-
     def __init__(self) -> None:
         self._noise: KalmanNoise | None = None
         self._bar_ms = 0

@@ -19,7 +19,7 @@ from stream_app.bars.features import LOOKBACK
 from stream_app.errors import TrainingError
 from stream_app.models.base import History, Member, ModelSettings, Rows, TrainingData
 from stream_app.models.kernels import Network, lstm_run
-from stream_app.models.lstm_graph import NAME, lstm_spec
+from stream_app.models.lstm_graph import lstm_spec
 from stream_app.models.lstm_weights import Scale, Weights, read_lstm
 from stream_app.models.onnx_artifact import stamp
 from stream_app.models.training_rows import check_rows, scaled_target
@@ -80,9 +80,6 @@ def packed(weights: Weights, layers: int) -> NDArray[np.float32]:
 
 class LSTMForecaster:
     """Learns from the sequences of bars that end at the training rows."""
-
-    name: ClassVar[str] = NAME
-    suffix: ClassVar[str] = "onnx"
 
     def __init__(self, start: Weights | None = None) -> None:
         self._start = start

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from stream_app.bars.features import FEATURES
 from stream_app.models.base import ModelSettings
+from stream_app.models.catalog import LSTM
 from stream_app.models.onnx_artifact import GraphSpec, facts_of
-
-NAME: Final = "lstm"
 
 
 def lstm_spec(settings: ModelSettings) -> GraphSpec:
@@ -19,7 +16,7 @@ def lstm_spec(settings: ModelSettings) -> GraphSpec:
         for part in ("h", "c")
     }
     return GraphSpec(
-        model=NAME,
+        model=LSTM,
         inputs={"x": (None, None, FEATURES), **states},
         outputs={"y": (None, 1), **{f"{name}_next": shape for name, shape in states.items()}},
         facts={**facts_of(settings), "sequence_length": str(settings.sequence_length)},

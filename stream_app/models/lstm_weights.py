@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from stream_app.bars.features import FEATURES
 from stream_app.errors import ArtifactError
 from stream_app.models.base import ModelSettings
-from stream_app.models.lstm_graph import NAME, lstm_spec
+from stream_app.models.catalog import LSTM
+from stream_app.models.lstm_graph import lstm_spec
 from stream_app.models.onnx_artifact import checked_graph, constants
 
 Tensors = dict[str, NDArray[Any]]
@@ -135,4 +136,4 @@ def _is_usable(values: NDArray[np.float32]) -> bool:
 
 
 def _refusal(problem: str) -> ArtifactError:
-    return ArtifactError(f"the {NAME} artifact {problem}")
+    return ArtifactError(f"the {LSTM} artifact {problem}")

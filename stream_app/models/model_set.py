@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from stream_app.models.base import Member
+from stream_app.models.catalog import KALMAN
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.kalman_filter import KalmanNoise
 
@@ -36,6 +37,6 @@ def untrained(horizon_bars: int) -> ModelSet:
     return ModelSet(
         version=UNTRAINED,
         trained_to_ts=-1,
-        members={"kalman": KalmanMember(noise=noise, horizon_bars=horizon_bars)},
+        members={KALMAN: KalmanMember(noise=noise, horizon_bars=horizon_bars)},
         noise=noise,
     )

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bars.features import FEATURES
 from stream_app.models.base import Member, ModelSettings, TrainingData
+from stream_app.models.catalog import RANDOM_FOREST
 from stream_app.models.onnx_artifact import OPSET
 from stream_app.models.training_rows import check_rows, scaled_target
 from stream_app.models.tree_graph import export_trees, load_trees, tree_spec
@@ -30,9 +31,6 @@ SAMPLE_SHARE: Final = 1 / 2
 
 class RandomForestForecaster:
     """Averages deep trees, each of a bootstrap of the rows."""
-
-    name: ClassVar[str] = "random_forest"
-    suffix: ClassVar[str] = "onnx"
 
     def __init__(self) -> None:
         self._fitted: tuple[RandomForestRegressor, float, ModelSettings] | None = None
@@ -78,7 +76,7 @@ class RandomForestForecaster:
             initial_types=[("x", FloatTensorType([None, FEATURES]))],
             target_opset={"": OPSET, "ai.onnx.ml": 3},
         )
-        return export_trees(graph, unit, tree_spec(self.name, settings))
+        return export_trees(graph, unit, tree_spec(RANDOM_FOREST, settings))
 
     def _trained(self) -> tuple[RandomForestRegressor, float, ModelSettings]:
         if self._fitted is None:
@@ -102,4 +100,4 @@ def load_random_forest(artifact: bytes, settings: ModelSettings) -> Member:
     Raises:
         ArtifactError: not this model's artifact, or one for other settings.
     """
-    return load_trees(artifact, tree_spec(RandomForestForecaster.name, settings))
+    return load_trees(artifact, tree_spec(RANDOM_FOREST, settings))

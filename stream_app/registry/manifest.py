@@ -14,22 +14,13 @@ import orjson
 
 from stream_app.errors import ArtifactError
 from stream_app.models.base import ModelSettings
-from stream_app.models.catalog import FORECASTERS, LOADERS
+from stream_app.models.catalog import CATALOG
 from stream_app.registry.disk import read_regular, reason, require_folder, write_new
 
 MANIFEST: Final = "manifest.json"
 MANIFEST_MAX_BYTES: Final = 1 << 20
-LIBRARIES: Final = (
-    "filterpy",
-    "lightgbm",
-    "numba",
-    "numpy",
-    "onnx",
-    "onnxmltools",
-    "scikit-learn",
-    "skl2onnx",
-    "torch",
-)
+SHARED_LIBRARIES: Final = ("numba", "numpy", "onnx")
+"""Libraries that every artifact depends on. Those of one model stand in the catalog."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +36,6 @@ class TrainedSet:
     """Event time of the first bar's opening, epoch ms."""
     data_to: int
     """Event time of the last tick learned from, epoch ms."""
-
-
-def file_name(model: str) -> str:
-    """Of a model's artifact: the only name that a manifest may give."""
-    return f"{model}.{FORECASTERS[model].suffix}"
 
 
 def manifest_digest(manifest: Mapping[str, Any]) -> str:
@@ -89,7 +75,7 @@ def read_artifact(folder: Path, name: str, files: Mapping[str, Any]) -> bytes:
     Raises:
         ArtifactError: it is absent, altered, or the manifest names another file.
     """
-    expected = file_name(name)
+    expected = CATALOG[name].file_name
     entry = files.get(name)
     if not isinstance(entry, dict) or entry.get("file") != expected:
         raise ArtifactError(f"{folder / 'manifest.json'}: {name} must be the file {expected}")
@@ -114,9 +100,9 @@ def write_version(
         OSError: the disk refused.
     """
     files = {}
-    for name in LOADERS:
+    for name, spec in CATALOG.items():
         artifact = trained.artifacts[name]
-        file = file_name(name)
+        file = spec.file_name
         write_new(folder / file, artifact)
         files[name] = {
             "file": file,
@@ -130,8 +116,13 @@ def write_version(
         "data": {"from": trained.data_from, "to": trained.data_to, "rows": trained.rows},
         "seconds": dict(trained.seconds),
         "settings": asdict(settings),
-        "libraries": {name: library_version(name) for name in LIBRARIES},
+        "libraries": {name: library_version(name) for name in _libraries()},
         "files": files,
     }
     manifest["sha256"] = manifest_digest(manifest)
     write_new(folder / MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+
+
+def _libraries() -> list[str]:
+    own = {library for spec in CATALOG.values() for library in spec.libraries}
+    return sorted(own.union(SHARED_LIBRARIES))

@@ -31,7 +31,7 @@ import orjson
 from stream_app.errors import ArtifactError
 from stream_app.messages.ticks import SYMBOL_PATTERN
 from stream_app.models.base import ModelSettings
-from stream_app.models.catalog import LOADERS
+from stream_app.models.catalog import CATALOG, KALMAN
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.model_set import ModelSet
 from stream_app.registry.disk import (
@@ -75,7 +75,7 @@ class Registry:
             ArtifactError: the disk refused, or what was written cannot be loaded; the champion
                 stays the one before.
         """
-        digest = hashlib.sha256(b"".join(trained.artifacts[name] for name in LOADERS)).hexdigest()
+        digest = hashlib.sha256(b"".join(trained.artifacts[name] for name in CATALOG)).hexdigest()
         version = f"{now:%Y%m%dT%H%M%SZ}-{digest[:8]}"
         folder = self._folder(trained.symbol)
         mine = uuid.uuid4().hex
@@ -164,10 +164,10 @@ class Registry:
     def _load(self, folder: Path, symbol: str, version: str) -> ModelSet:
         manifest = self._manifest(folder, symbol, version)
         members = {}
-        for name, loader in LOADERS.items():
+        for name, spec in CATALOG.items():
             artifact = read_artifact(folder, name, manifest["files"])
-            members[name] = loader(artifact, self._settings)
-        kalman = members["kalman"]
+            members[name] = spec.load(artifact, self._settings)
+        kalman = members[KALMAN]
         assert isinstance(kalman, KalmanMember)  # noqa: S101 - the catalog's own type
         return ModelSet(
             version=version,

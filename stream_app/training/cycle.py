@@ -19,12 +19,13 @@ from stream_app.clock import Clock
 from stream_app.errors import ArtifactError, StreamAppError
 from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
 from stream_app.models.base import ModelSettings
+from stream_app.models.catalog import CATALOG, LSTM
 from stream_app.models.lstm_weights import Weights, read_weights
 from stream_app.ops.metrics import RETRAIN_SECONDS, RETRAINS
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.manifest import TrainedSet
 from stream_app.registry.store import Registry
-from stream_app.settings import MODEL_NAMES, Settings
+from stream_app.settings import Settings
 from stream_app.training.events import Outcome, ended_event, started_event
 from stream_app.training.job import TrainedModel, TrainingJob
 from stream_app.training.pool import longest_first
@@ -32,12 +33,6 @@ from stream_app.training.schedule import RetrainSchedule
 
 logger = logging.getLogger(__name__)
 
-TITLES: Final = {
-    "kalman": "Kalman Filter",
-    "random_forest": "Random Forest",
-    "lightgbm": "LightGBM",
-    "lstm": "LSTM",
-}
 KEPT_EVENTS: Final = 1000
 LAST_WORD_S: Final = 2.0
 """How long the end of a cycle that the worker's end cuts off may take to be told."""
@@ -179,7 +174,7 @@ class Retrainer:
             outcome.failure = f"{pipeline.symbol}: {type(cause).__name__}: {cause}"
             return outcome
         outcome.seconds = {name: model.seconds for name, model in trained.items()}
-        outcome.rows = trained["lstm"].rows
+        outcome.rows = trained[LSTM].rows
         handover = TrainedSet(
             symbol=pipeline.symbol,
             artifacts={name: model.artifact for name, model in trained.items()},
@@ -217,22 +212,22 @@ class Retrainer:
             return None
 
     def _read_lstm(self, symbol: str, version: str) -> Weights:
-        return read_weights(self._registry.artifact(symbol, version, "lstm"), self._models)
+        return read_weights(self._registry.artifact(symbol, version, LSTM), self._models)
 
     async def _train(
         self, symbol: str, bars: BarColumns, start: Weights | None
     ) -> dict[str, TrainedModel]:
-        for name in MODEL_NAMES:
-            logger.info("Training %s model... (%s)", TITLES[name], symbol)
+        for spec in CATALOG.values():
+            logger.info("Training %s model... (%s)", spec.title, symbol)
         jobs = [
             TrainingJob(
                 symbol=symbol,
                 model=name,
                 bars=bars,
                 settings=self._models,
-                start=start if name == "lstm" else None,
+                start=start if name == LSTM else None,
             )
-            for name in MODEL_NAMES
+            for name in CATALOG
         ]
         async with asyncio.TaskGroup() as group:
             tasks = {

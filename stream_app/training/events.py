@@ -9,7 +9,7 @@ from datetime import datetime
 
 from stream_app.bars.features import BarColumns
 from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
-from stream_app.settings import MODEL_NAMES
+from stream_app.models.catalog import CATALOG, LSTM
 
 
 @dataclass(slots=True)
@@ -75,9 +75,9 @@ def ended_event(
         duration_seconds=round(duration_s, 3),
         model_seconds={
             name: round(sum(item.seconds.get(name, 0.0) for item in outcomes.values()), 3)
-            for name in MODEL_NAMES
+            for name in CATALOG
         },
-        lstm_included=all("lstm" in item.seconds for item in outcomes.values()),
+        lstm_included=all(LSTM in item.seconds for item in outcomes.values()),
         exceeded=duration_s > started.target_seconds,
         rows=sum(item.rows for item in outcomes.values()),
         versions={symbol: item.version for symbol, item in outcomes.items() if item.version},

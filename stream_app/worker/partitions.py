@@ -18,6 +18,7 @@ from stream_app.kafka.topic_check import Topics
 from stream_app.models.model_set import UNTRAINED, ModelSet
 from stream_app.ops import metrics
 from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings
@@ -112,7 +113,7 @@ class Partitions:
             return max(beginning, committed or 0)
 
     async def _restore(self, number: int, committed: int) -> None:
-        pipeline = PartitionPipeline(self._settings)
+        pipeline = PartitionPipeline(PredictionSettings.of(self._settings))
         await restore_partition(
             number,
             committed,

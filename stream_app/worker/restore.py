@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from aiokafka import TopicPartition
@@ -71,11 +72,11 @@ async def restore_partition(
             version = str(closed[-1].state.get("version", UNTRAINED))
             serving, champion = await load_models(symbol, version)
             try:
-                pipeline.symbol(symbol).restore(closed, serving)
+                pipeline.pipeline_of(symbol).restore(closed, serving)
             except (KeyError, TypeError, ValueError) as error:
                 logger.error("%s: its last bar has no usable state (%r)", symbol, error)
                 pipeline.start_anew(symbol)
-            restored = pipeline.symbol(symbol)
+            restored = pipeline.pipeline_of(symbol)
             restored.models = champion or serving or restored.models
 
         first = (await consumer.beginning_offsets([ticks_tp]))[ticks_tp]
@@ -118,7 +119,8 @@ class _BarLog:
         self._ticks = ticks
         self._committed = committed
         self._bars: dict[str, dict[int, Bar]] = {}
-        self._newest: dict[str, Bar] = {}
+        self._newest_ts: dict[str, int] = {}
+        """By symbol, the opening time of the bar whose state is kept."""
         self._floor_at = -1
         self.floor = 0
         """The offset below which every tick is covered by some bar's state."""
@@ -135,15 +137,16 @@ class _BarLog:
         source = bar.source
         if source.topic != self._ticks or source.offset >= self._committed:
             return
-        self._bars.setdefault(bar.symbol, {})[bar.ts_open] = bar
-        newest = self._newest.setdefault(bar.symbol, bar)
+        bars = self._bars.setdefault(bar.symbol, {})
+        newest_ts = self._newest_ts.get(bar.symbol, bar.ts_open)
         # Only the newest bar's state is used, and a month of states would fill the memory.
-        if bar.ts_open >= newest.ts_open:
-            self._newest[bar.symbol] = bar
-            if newest is not bar:
-                newest.state.clear()
+        if bar.ts_open >= newest_ts:
+            if newest_ts in bars:
+                bars[newest_ts] = replace(bars[newest_ts], state={})
+            self._newest_ts[bar.symbol] = bar.ts_open
         else:
-            bar.state.clear()
+            bar = replace(bar, state={})
+        bars[bar.ts_open] = bar
         if source.offset >= self._floor_at:
             self.floor, self._floor_at = floor, source.offset
 

@@ -21,7 +21,9 @@ from stream_app.messages.codec import (
 )
 from stream_app.messages.schemas import Bar, MemberOutput, Prediction, RetrainEvent, Source, Tick
 from stream_app.messages.ticks import decode_tick, encode_tick
+from stream_app.models.catalog import CATALOG
 from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.settings import PredictionSettings
 from tests.builders import START_MS, records, settings, walk
 from tests.fakes import model_set
 
@@ -90,12 +92,20 @@ def test_nested_schemas_have_the_fields_of_their_types() -> None:
         assert set(source["properties"]) == {item.name for item in fields(Source)}
 
 
+def test_examples_show_every_model_of_the_catalog() -> None:
+    (prediction,), (event,) = schema("prediction")["examples"], schema("retrain-event")["examples"]
+    assert tuple(prediction["members"]) == tuple(event["model_seconds"]) == tuple(CATALOG)
+    member = prediction["members"]["lstm"]
+    for name in ("LSTM", "", "lst m", "0lstm"):
+        assert problems("prediction", {**prediction, "members": {name: member}})
+
+
 def test_what_the_pipeline_publishes_fits() -> None:
-    pipeline = PartitionPipeline(settings())
+    pipeline = PartitionPipeline(PredictionSettings.of(settings()))
     ticks = list(walk(1600))
     late = replace(ticks[0], ts=ticks[0].ts + 1)
     answers = [pipeline.process(records(ticks[:100]))]
-    pipeline.symbol("BTC").models = model_set(trained_to_ts=START_MS)
+    pipeline.pipeline_of("BTC").models = model_set(trained_to_ts=START_MS)
     answers.append(pipeline.process(records([*ticks[100:], late, ticks[-1]], first=100)))
     assert answers[1].late == answers[1].duplicates == 1
     for answer in answers:
@@ -110,10 +120,10 @@ def test_what_the_pipeline_publishes_fits() -> None:
 
 
 def test_a_bar_without_ticks_fits_and_one_with_ticks_has_prices() -> None:
-    pipeline = PartitionPipeline(settings())
+    pipeline = PartitionPipeline(PredictionSettings.of(settings()))
     ticks = list(walk(4))
     pipeline.process(records(ticks[:3]))
-    pipeline.symbol("BTC").models = model_set(trained_to_ts=START_MS)
+    pipeline.pipeline_of("BTC").models = model_set(trained_to_ts=START_MS)
     (empty,) = pipeline.process(records(ticks[3:], first=3)).bars
     assert (empty.ticks, empty.close, empty.source.offset) == (0, None, 2)
     message = json.loads(encode_bar(empty))

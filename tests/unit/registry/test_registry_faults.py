@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 from stream_app.errors import ArtifactError
 from stream_app.messages.ticks import SYMBOL_PATTERN
-from stream_app.models.catalog import FORECASTERS
+from stream_app.models.catalog import CATALOG
 from stream_app.registry import manifest as manifest_module
 from stream_app.registry import store as registry_module
 from stream_app.registry.disk import write_new
@@ -50,7 +50,7 @@ def trained(trained_artifacts: TrainedArtifacts) -> TrainedSet:
     return TrainedSet(
         symbol="BTC",
         artifacts=trained_artifacts,
-        seconds=dict.fromkeys(FORECASTERS, 1.0),
+        seconds=dict.fromkeys(CATALOG, 1.0),
         rows=100,
         data_from=1,
         data_to=2,
