@@ -64,8 +64,8 @@ from stream_app.models.model_set import ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.settings import Settings
-from stream_app.training.cycle import model_settings
 from stream_app.training.job import TrainedModel
+from stream_app.training.settings import model_settings
 
 ALONE: Final = "good ticks alone"
 FLOODS: Final = {"a bad one to four": 4, "a bad one to two": 2, "as many bad ones": 1}

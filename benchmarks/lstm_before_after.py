@@ -17,8 +17,8 @@ from world import month_bars, plain_settings
 
 from stream_app.models.base import ModelSettings, TrainingData
 from stream_app.models.lstm import LSTMForecaster
-from stream_app.training.cycle import model_settings
 from stream_app.training.job import prepare
+from stream_app.training.settings import model_settings
 
 TARGET: Final = 60.0
 TIMED_EPOCHS: Final = 2

@@ -27,8 +27,8 @@ from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolAnswer, SymbolPipeline
-from stream_app.training.cycle import model_settings
 from stream_app.training.job import prepare
+from stream_app.training.settings import model_settings
 
 BATCH: Final = 256
 TARGETS: Final = {"alone": 120.0, "batch": 30.0}

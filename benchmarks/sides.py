@@ -24,7 +24,7 @@ from stream_app.messages.codec import encode_prediction
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings, load_settings
-from stream_app.training.cycle import model_settings
+from stream_app.training.settings import model_settings
 from stream_app.worker.partitions import Partitions
 
 
@@ -40,6 +40,7 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
         client_settings=client_settings(settings),
         registry=Registry(settings.data_dir, model_settings(settings)),
         on_progress=lambda: None,
+        read_again=lambda _: None,
         fail=failures.append,
     )
     partitions.on_assigned(range(topics.ticks.partitions))

@@ -36,8 +36,8 @@ from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings
-from stream_app.training.cycle import model_settings
 from stream_app.training.job import TrainedModel
+from stream_app.training.settings import model_settings
 
 COUNTS: Final = (1, 10, 100, 1000)
 FLAT: Final = 1.2

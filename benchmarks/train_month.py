@@ -19,9 +19,9 @@ from rich.table import Table
 from world import jobs_for, month_bars, plain_settings, warm_pool
 
 from stream_app.models.base import TrainingData
-from stream_app.training.cycle import model_settings
 from stream_app.training.holdout import evaluate
 from stream_app.training.job import prepare
+from stream_app.training.settings import model_settings
 
 TARGET_S = 5.0
 

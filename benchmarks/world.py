@@ -45,9 +45,9 @@ from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.manifest import TrainedSet
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings, load_settings
-from stream_app.training.cycle import model_settings
 from stream_app.training.job import TrainedModel, TrainingJob
 from stream_app.training.pool import TrainingPool
+from stream_app.training.settings import model_settings
 from stream_app.worker.publisher import Publisher
 
 TOPICS_YAML: Final = HERE.parent / "topics.yaml"

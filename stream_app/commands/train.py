@@ -50,9 +50,9 @@ def train(
     """
     from stream_app.feed.columns import parse_mapping
     from stream_app.feed.files import read_ticks
-    from stream_app.training.cycle import model_settings
     from stream_app.training.holdout import evaluate
     from stream_app.training.pool import TrainingPool
+    from stream_app.training.settings import model_settings
 
     settings = load_settings(config)
     log_to_stderr("WARNING")

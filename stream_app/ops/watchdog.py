@@ -1,12 +1,14 @@
-"""Ends the process when it no longer gets on, so that its supervisor starts a new one.
+"""Ends the process when it makes no progress, so that its supervisor starts a new one.
 
-Faust can go on living after an agent has died, and a step that hangs holds the event loop with
-all that watches from within it. So a thread looks from outside: while there is something to do
-and no sign of life for too long, the process ends with exit code 3.
+Faust can keep running after an agent has died, and a step that hangs blocks the event loop and
+everything that watches from within it. So a thread watches from outside. When there is something
+to do and no sign of life for too long, it prints where each thread is stuck and ends the process
+with exit code 3.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import threading
@@ -18,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 EXIT_CODE: Final = 3
 LOOK_EVERY_S: Final = 0.5
+REPORT_S: Final = 5.0
+"""How long saying where the process is stuck may take."""
 
 
 class Stall:
@@ -69,11 +73,18 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._ended.wait(LOOK_EVERY_S):
             if self._stall.is_stuck(time.monotonic(), signs=self._signs(), busy=self._busy()):
-                logger.critical(
-                    "nothing was answered for %g s though there are ticks: ending with exit code "
-                    "%d, to be started again",
-                    self._limit_s,
-                    EXIT_CODE,
-                )
+                # A thread of its own: what is stuck may hold the lock of the log.
+                report = threading.Thread(target=self._report, name="watchdog-report", daemon=True)
+                report.start()
+                report.join(REPORT_S)
                 # Not sys.exit: whatever is stuck would hold the process.
                 os._exit(EXIT_CODE)
+
+    def _report(self) -> None:
+        logger.critical(
+            "nothing was answered for %g s though there are ticks: ending with exit code %d, to be "
+            "started again; where each thread is:",
+            self._limit_s,
+            EXIT_CODE,
+        )
+        faulthandler.dump_traceback(all_threads=True)

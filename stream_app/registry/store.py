@@ -21,7 +21,7 @@ import shutil
 import time
 import uuid
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -59,6 +59,20 @@ STALE_S: Final = 3600.0
 """What a writer has left unfinished for longer is of one that was killed; writing takes seconds."""
 MOVE_TRIES: Final = 3
 """For a version that another worker publishes or removes at the same moment."""
+
+
+def made_at(version: str) -> datetime | None:
+    """When a version was made, by its name; None for a name that the registry did not give.
+
+    >>> made_at("20261124T064929Z-056ca7e0").isoformat()
+    '2026-11-24T06:49:29+00:00'
+    """
+    if not VERSION_PATTERN.fullmatch(version):
+        return None
+    try:
+        return datetime.strptime(version[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 class Registry:

@@ -33,7 +33,7 @@ from stream_app.registry import store as registry_module
 from stream_app.registry.disk import write_new
 from stream_app.registry.manifest import TrainedSet
 from stream_app.registry.store import STALE_S, Registry
-from stream_app.training.cycle import model_settings
+from stream_app.training.settings import model_settings
 from tests.builders import TrainedArtifacts, settings
 
 ROOT = Path(__file__).parents[3]
