@@ -125,9 +125,9 @@ def main(source: str) -> None:
     from stream_app.feed.synthetic import synthetic_ticks
     from stream_app.offline.window import counting, window_after
     from stream_app.settings import load_settings
-    from stream_app.training.cycle import model_settings
     from stream_app.training.holdout import hold_out, score
     from stream_app.training.job import prepare, serve
+    from stream_app.training.settings import model_settings
 
     settings = load_settings()
     models = model_settings(settings)

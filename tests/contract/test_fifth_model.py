@@ -18,6 +18,7 @@ from tests.contract.worlds import BAR_MS, START_MS, mean_reverting
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "fifth_model.py"
+LAYERS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 
 def run(
@@ -103,8 +104,9 @@ def test_as_one_module_and_one_row_it_passes_the_checks_of_every_member(checkout
     passed = re.search(r"^(\d+) passed, \d+ deselected", done.stdout, flags=re.M)
     assert passed
     assert int(passed[1]) >= 25
-    layers = run(["-m", "importlinter.cli"], checkout)
+    layers = run(["-c", LAYERS], checkout)
     assert layers.returncode == 0, layers.stdout
+    assert "0 broken" in layers.stdout
 
 
 def test_as_one_module_and_one_row_it_is_trained_and_blended_beside_the_four(
