@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
 import pytest
@@ -230,6 +233,7 @@ async def test_kills_lose_no_prediction_and_the_later_of_one_id_is_kept(
         read = "SELECT sum(next_offset) FROM positions"
         await keeper.until(lambda: rows(database, read) == [(len(messages),)])
     assert dict(rows(database, "SELECT id, prediction FROM predictions")) == expected
+    assert sum(map(int, counts(keeper))) <= len(messages), "what was kept is not read again"
 
 
 @pytest.mark.parametrize("table", ["predictions", "positions"])
@@ -314,6 +318,31 @@ async def test_repeats_are_not_acted_on_also_after_kills_and_by_two_processes_at
     ]
     assert [name for name, times in Counter(acted).items() if times > 1] == []
     assert set(acted) | doubted | begun == set(names)
+
+
+def test_of_two_that_have_one_prediction_at_the_same_moment_one_acts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    example = importlib.import_module("consumer_act_once")
+    acted: list[str] = []
+    monkeypatch.setattr(example, "act", lambda prediction: acted.append(prediction["id"]))
+    records = [
+        SimpleNamespace(value=json.dumps(prediction(0, number)).encode()) for number in range(200)
+    ]
+    together = threading.Barrier(2, timeout=DEADLINE_S)
+
+    def consume(_process: int) -> None:
+        with closing(sqlite3.connect(tmp_path / "acted.db", timeout=DEADLINE_S)) as db:
+            for record in records:
+                together.wait()
+                example.act_once(db, record)
+
+    with closing(sqlite3.connect(tmp_path / "acted.db")) as db:
+        db.executescript(example.TABLES)
+    with ThreadPoolExecutor(2) as both:
+        list(both.map(consume, range(2)))
+    assert acted == [f"market.ticks.v1-0-{number}" for number in range(200)]
 
 
 DIES_BEFORE_IT_ACTS = """

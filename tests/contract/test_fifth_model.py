@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -9,12 +10,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.contract.worlds import BAR_MS, START_MS, mean_reverting
+from stream_app.bars.features import FEATURES
+from stream_app.errors import ArtifactError
+from tests.contract.worlds import BAR_MS, SETTINGS, START_MS, mean_reverting, walk_data
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "fifth_model.py"
@@ -95,6 +99,33 @@ def test_a_wrong_argument_is_one_line(tmp_path: Path, arguments: list[str], said
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(said)
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"model": "lasso"}, "of another model or other settings; retrain"),
+        ({"facts": {}}, "of another model or other settings; retrain"),
+        ({"weights": [0.1] * (FEATURES - 1)}, f"must hold {FEATURES} finite"),
+        ({"weights": ["x"] * FEATURES}, "is not what it must be"),
+        ({"weights": [1e999] * FEATURES}, "is not what it must be"),
+        ({"scale": [0.0] * FEATURES}, f"must hold {FEATURES} finite"),
+        ({"scale": [None] * FEATURES}, f"must hold {FEATURES} finite"),
+    ],
+)
+def test_an_artifact_that_is_not_quite_its_own_is_refused(
+    monkeypatch: pytest.MonkeyPatch, changed: dict[str, object], reason: str
+) -> None:
+    monkeypatch.syspath_prepend(EXAMPLE.parent)
+    example = importlib.import_module("fifth_model")
+    forecaster = example.RidgeForecaster()
+    forecaster.fit(walk_data(), SETTINGS)
+    artifact = json.loads(forecaster.export())
+    example.load_ridge(json.dumps(artifact).encode(), SETTINGS)
+    with pytest.raises(ArtifactError, match=reason):
+        example.load_ridge(json.dumps(artifact | changed).encode(), SETTINGS)
+    with pytest.raises(ArtifactError, match="retrain"):
+        example.load_ridge(json.dumps(artifact).encode(), replace(SETTINGS, horizon_bars=2))
 
 
 def test_as_one_module_and_one_row_it_passes_the_checks_of_every_member(checkout: Path) -> None:
