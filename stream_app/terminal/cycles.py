@@ -1,4 +1,4 @@
-"""How retrain cycles look in a terminal."""
+"""Retrain cycles as a table for the terminal."""
 
 from __future__ import annotations
 

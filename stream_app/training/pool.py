@@ -76,6 +76,18 @@ class TrainingPool:
         for future in as_completed(waiting):
             yield future.result()
 
+    def run_numbered(self, jobs: Sequence[TrainingJob]) -> Iterator[tuple[int, TrainedModel]]:
+        """Run jobs and give each model with its job's position, as it is done. Blocks.
+
+        Raises:
+            TrainingError: as `run`.
+        """
+        waiting: dict[Future[TrainedModel], int] = {
+            self._pool.schedule(run_job, args=[job]): number for number, job in enumerate(jobs)
+        }
+        for future in as_completed(waiting):
+            yield waiting[future], future.result()
+
     def close(self) -> None:
         """End the pool and its processes at once, whatever they are doing. Blocks briefly."""
         self._pool.stop()  # type: ignore[no-untyped-call]
