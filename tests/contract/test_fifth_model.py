@@ -20,6 +20,8 @@ from stream_app.bars.features import FEATURES
 from stream_app.errors import ArtifactError
 from tests.contract.worlds import BAR_MS, SETTINGS, START_MS, mean_reverting, walk_data
 
+pytestmark = pytest.mark.timeout(900)  # no test may depend on how fast the machine is
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "fifth_model.py"
 LAYERS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
