@@ -11,6 +11,7 @@ from typing import Final
 from stream_app.models.base import Forecaster, MemberLoader
 from stream_app.models.gradient_boosting import GradientBoostingForecaster, load_lightgbm
 from stream_app.models.kalman import KalmanForecaster, load_kalman
+from stream_app.models.last_price import or_last_price
 from stream_app.models.lstm import LSTMForecaster, load_lstm
 from stream_app.models.random_forest import RandomForestForecaster, load_random_forest
 
@@ -25,8 +26,11 @@ FORECASTERS: Final[dict[str, type[Forecaster]]] = {
 }
 
 LOADERS: Final[dict[str, MemberLoader]] = {
-    KalmanForecaster.name: load_kalman,
-    RandomForestForecaster.name: load_random_forest,
-    GradientBoostingForecaster.name: load_lightgbm,
-    LSTMForecaster.name: load_lstm,
+    name: or_last_price(name, load)
+    for name, load in (
+        (KalmanForecaster.name, load_kalman),
+        (RandomForestForecaster.name, load_random_forest),
+        (GradientBoostingForecaster.name, load_lightgbm),
+        (LSTMForecaster.name, load_lstm),
+    )
 }

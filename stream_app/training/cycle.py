@@ -219,6 +219,8 @@ class Retrainer:
             logger.error("Retraining failed, the serving models go on: %s", failure)
         for symbol, reason in ended.skipped.items():
             logger.warning("%s is not retrained: %s", symbol, reason)
+        for symbol, models in ended.last_price.items():
+            logger.warning("%s: could not be trained, answers the last price: %s", symbol, models)
         if not ended.reasons:
             logger.info("Retraining completed in %.1fs (all 4 models)", ended.duration_seconds)
         if ended.waiting_seconds:

@@ -32,6 +32,8 @@ class Outcome:
     timed_out: bool = False
     skipped: str | None = None
     """Why it was not trained, where that is no failure."""
+    last_price: str = ""
+    """Which of its models could not be trained and answer the last price, and why."""
 
 
 def failed(failure: str, bars: BarColumns, *, timed_out: bool = False) -> Outcome:
@@ -53,6 +55,9 @@ def trained_outcome(
         data=_span(bars),
         version=version,
         failure=failure,
+        last_price="; ".join(
+            f"{name}: {model.last_price}" for name, model in trained.items() if model.last_price
+        ),
     )
 
 
@@ -130,4 +135,9 @@ def ended_event(
         reasons=tuple(dict.fromkeys(item.failure for item in failures if item.failure)),
         waiting_seconds=dict(waiting_s),
         skipped={symbol: item.skipped for symbol, item in outcomes.items() if item.skipped},
+        last_price={
+            symbol: item.last_price
+            for symbol, item in outcomes.items()
+            if item.version and item.last_price
+        },
     )

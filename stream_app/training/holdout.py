@@ -25,6 +25,8 @@ class ModelScore(Score):
     """One model's errors, and what it cost."""
 
     seconds: float
+    last_price: str | None
+    """Why the model could not be trained, so that it answers the last price."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +120,12 @@ def evaluate(
     together = np.sum([weights[name] * answer for name, answer in answers.items()], axis=0)
     return Evaluation(
         models={
-            name: ModelScore(mae=errors.mae, mape=errors.mape, seconds=trained[name].seconds)
+            name: ModelScore(
+                mae=errors.mae,
+                mape=errors.mape,
+                seconds=trained[name].seconds,
+                last_price=trained[name].last_price,
+            )
             for name, answer in answers.items()
             for errors in [score(data, test, answer)]
         },

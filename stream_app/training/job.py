@@ -20,8 +20,10 @@ from stream_app.models.base import History, Member, ModelSettings, Rows, Trainin
 from stream_app.models.catalog import FORECASTERS, LOADERS
 from stream_app.models.kalman import KalmanMember, filtered
 from stream_app.models.kalman_filter import KalmanNoise
+from stream_app.models.last_price import last_price_artifact
 from stream_app.models.lstm import LSTMForecaster
 from stream_app.models.lstm_weights import Weights
+from stream_app.models.training_rows import check_rows
 
 EXPORT_TOLERANCE: Final = 1e-5
 """Log return: how far a Member may be from the model it was exported from."""
@@ -52,6 +54,8 @@ class TrainedModel:
     """Wall time of preparing, fitting, exporting and checking."""
     rows: int
     """How many rows it learned from."""
+    last_price: str | None = None
+    """Why the model could not be trained, so that the artifact answers the last price."""
 
 
 def prepare(bars: BarColumns, settings: ModelSettings) -> TrainingData:
@@ -102,14 +106,27 @@ def _targets(
 def run_job(job: TrainingJob) -> TrainedModel:
     """Train, export and check one model: the pool's entry point. Blocks for seconds.
 
+    A model that finds nothing to learn in data that others can learn from gives an artifact that
+    answers the last price.
+
     Raises:
-        TrainingError: the data gives no usable model, its answers are not finite, or the
-            exported artifact answers otherwise than the trained model.
+        TrainingError: no model can learn from the data, the answers of this one are not finite,
+            or the exported artifact answers otherwise than the trained model.
     """
     started = time.perf_counter()
     data = prepare(job.bars, job.settings)
+    check_rows(data)
     forecaster = FORECASTERS[job.model]() if job.start is None else LSTMForecaster(job.start)
-    forecaster.fit(data, job.settings)
+    try:
+        forecaster.fit(data, job.settings)
+    except TrainingError as error:
+        return TrainedModel(
+            name=job.model,
+            artifact=last_price_artifact(job.model, forecaster.suffix, str(error), job.settings),
+            seconds=time.perf_counter() - started,
+            rows=len(data.rows),
+            last_price=str(error),
+        )
     trained = forecaster.predict(data, data.rows)
     if not np.isfinite(trained).all():
         raise TrainingError(f"{job.symbol}: {job.model} gives answers that are not finite")
