@@ -27,10 +27,11 @@ from stream_app.ops.metrics import RETRAIN_SECONDS, RETRAINS
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.store import Registry
 from stream_app.training.budget import Budget
-from stream_app.training.events import STOPPED, Outcome, ended_event, started_event
+from stream_app.training.events import Outcome, ended_event, started_event
 from stream_app.training.job import price_moves
 from stream_app.training.schedule import RetrainSchedule
 from stream_app.training.settings import RetrainSettings
+from stream_app.training.standing import STOPPED
 from stream_app.training.turn import RunJob, SymbolTrainer
 
 logger = logging.getLogger(__name__)

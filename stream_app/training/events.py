@@ -6,15 +6,12 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
 
 from stream_app.bars.features import BarColumns
 from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import MODEL_NAMES
 from stream_app.training.job import TrainedModel
-
-STOPPED: Final = "the worker was stopped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
