@@ -1,7 +1,7 @@
 """One training job: bars in, a checked artifact out. Runs in a process of the pool.
 
-Imports no stream: a pool process starts without Kafka, and a job is the same in `stream-app
-train`. `evaluation.py` measures what the jobs give.
+It imports no Kafka: a pool process starts without it, and `stream-app train` runs the same jobs.
+`holdout.py` measures the models that the jobs give.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class TrainingJob:
     bars: BarColumns
     settings: ModelSettings
     start: Weights | None = None
-    """Of an LSTM job: the weights to start from, not from scratch."""
+    """Of an LSTM job: the weights to start from; None to train from scratch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +59,10 @@ class TrainedModel:
 
 
 def prepare(bars: BarColumns, settings: ModelSettings) -> TrainingData:
-    """Features, targets and the rows that have both.
+    """Compute the features, the targets, and the rows that have both.
 
     Args:
-        bars: N bars, `ts_open` increasing; bars may be missing between them.
+        bars: N bars by increasing `ts_open`; there may be gaps between them.
         settings: horizon, length of a bar, sequence length.
 
     Raises:
@@ -151,8 +151,8 @@ def serve(
 ) -> NDArray[np.float64]:
     """A Member's answers at the close of these bars: log returns, shape (len(rows),).
 
-    Its Kalman state is that of a filter that runs over the closes alone, with the member's own
-    noise; in the worker it runs over every tick.
+    The Kalman state comes from a filter that runs over the closes alone, with the member's own
+    noise. In the worker it runs over every tick.
     """
     noise = member.noise if isinstance(member, KalmanMember) else KalmanNoise()
     answers = [member.predict(piece) for piece in _served(data, rows, noise, settings)]
@@ -162,7 +162,7 @@ def serve(
 def _served(
     data: TrainingData, rows: NDArray[np.int64], noise: KalmanNoise, settings: ModelSettings
 ) -> Iterator[Rows]:
-    """The rows as the worker would put them to a Member, in pieces so that memory stays small."""
+    """The rows as the worker hands them to a Member, in pieces, so that memory stays small."""
     level, velocity = filtered(data.bars, noise, settings.bar_ms)
     before = settings.sequence_length - 1
     for start in range(0, len(rows), PIECE):

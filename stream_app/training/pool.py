@@ -15,13 +15,13 @@ from stream_app.training.job import TrainedModel, TrainingJob, run_job
 from stream_app.training.process import start_process
 
 JOBS_PER_PROCESS: Final = 24
-"""Then the process is replaced: LightGBM keeps its memory (LightGBM#4239)."""
+"""After so many jobs a process is replaced, because LightGBM keeps its memory (LightGBM#4239)."""
 LONGEST_FIRST: Final = ("lstm", "random_forest", "lightgbm", "kalman")
-"""The LSTM takes as long as the other three: it starts first and has a process to itself."""
+"""The LSTM takes as long as the other three together, so it starts first, beside them."""
 
 
 def longest_first(jobs: Iterable[TrainingJob]) -> list[TrainingJob]:
-    """The order in which two processes are done the soonest."""
+    """The order in which two processes finish the soonest."""
     return sorted(jobs, key=lambda job: LONGEST_FIRST.index(job.model))
 
 
@@ -47,25 +47,25 @@ class TrainingPool:
     def warm_up(self) -> Future[int]:
         """Start the processes and their imports now instead of in the first retrain.
 
-        Returns at once; the future is done when a process is ready.
+        Returns at once. The future is done when a process is ready.
         """
         return [self._pool.schedule(os.getpid) for _ in range(self._processes)][-1]
 
     async def run(self, job: TrainingJob) -> TrainedModel:
-        """Run one job; other tasks go on.
+        """Run one job. Does not block the event loop.
 
-        When the waiting task is cancelled, as by a deadline, the job's process is killed and
-        replaced.
+        When the waiting task is cancelled, for example by a deadline, the job's process is killed
+        and replaced.
 
         Raises:
-            TrainingError: the model cannot be trained on this data.
+            TrainingError: no model can be trained on this data.
             ProcessExpired: the process was killed from outside or died.
         """
         future: ProcessFuture[TrainedModel] = self._pool.schedule(run_job, args=[job])
         return await asyncio.wrap_future(future)
 
     def run_all(self, jobs: Sequence[TrainingJob]) -> Iterator[TrainedModel]:
-        """Run jobs and give each model as it is done. Blocks; for use without an event loop.
+        """Run jobs and yield each model when it is done. Blocks; for use without an event loop.
 
         Raises:
             TrainingError: as `run`.
@@ -75,6 +75,6 @@ class TrainingPool:
             yield future.result()
 
     def close(self) -> None:
-        """End the pool and its processes at once, whatever they are doing. Blocks briefly."""
+        """End the pool and its processes at once, whatever they do. Blocks for a moment."""
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
