@@ -1,7 +1,8 @@
 """How many symbols are fully retrained inside the target of 45 s, the LSTM included.
 
-The worker's own cycle (training/cycle.py) over many symbols with a month of bars each, in its pool
-of two processes, with the registry's writing and loading: when each symbol's new models serve.
+The worker's own cycle (training/cycle.py) runs over many symbols with a month of bars each, in its
+pool of two processes, including the registry's writing and loading. It measures when each symbol's
+new models serve.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ TARGET: Final = 12
 
 
 class Retrained:
-    """As much of a symbol as a cycle sees; notes when it was given new models."""
+    """The part of a symbol that a cycle sees. It notes when it gets new models."""
 
     def __init__(self, symbol: str, bars: BarColumns, untrained_set: ModelSet) -> None:
         self.symbol = symbol
@@ -66,7 +67,7 @@ class Retrained:
 
 
 async def cycle(settings: Settings, bars: BarColumns, count: int, run_job: Any) -> list[float]:
-    """Seconds after which each symbol was served by new models."""
+    """After how many seconds new models served each symbol."""
     symbols = [
         Retrained(name, bars, untrained(settings.horizon_bars)) for name in symbol_names(count)
     ]
@@ -92,7 +93,7 @@ async def cycle(settings: Settings, bars: BarColumns, count: int, run_job: Any) 
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--symbols", type=int, help="in a cycle; more than fit the budget")
+    parser.add_argument("--symbols", type=int, help="symbols in a cycle; more than fit the budget")
 
 
 def main() -> None:
@@ -125,7 +126,7 @@ def main() -> None:
         console.print(f"all {count} symbols fit: take more with --symbols, or see the rate")
     by_rate = [BUDGET_S / value for value in each]
     spreads = {
-        f"symbols served anew within {BUDGET_S:g} s (of {count})": spread(inside),
+        f"symbols retrained within {BUDGET_S:g} s (of {count})": spread(inside),
         "seconds a symbol": spread(each),
         f"{BUDGET_S:g} s / seconds a symbol": spread(by_rate),
     }

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from pydantic import ConfigDict, with_config
+
+STRICT: Final = ConfigDict(strict=True, extra="forbid")
+"""For messages that are read: no field too many, none of another type."""
 RetrainState = Literal["started", "succeeded", "failed", "timed_out"]
 RetrainTrigger = Literal["initial", "growth", "scheduled"]
 
@@ -21,6 +25,7 @@ class Tick:
     source: str | None = None
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """The Kafka record that a message answers or was made from."""
@@ -60,6 +65,7 @@ class Prediction:
     source: Source
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
     """A closed bar, with what a restart needs to go on from it.
@@ -90,6 +96,7 @@ class Bar:
     source: Source
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainEvent:
     """What a retrain cycle did, for operators."""

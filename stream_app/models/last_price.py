@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 
 from stream_app.bars.features import FEATURES
 from stream_app.errors import ArtifactError
-from stream_app.models.base import Member, MemberLoader, ModelSettings, Rows
+from stream_app.models.base import ModelSettings, Rows
 from stream_app.models.onnx_artifact import OPSET, GraphSpec, checked_graph, facts_of, stamp
 
 KEY: Final = "answers_last_price"
@@ -62,15 +62,18 @@ def last_price_artifact(model: str, suffix: str, reason: str, settings: ModelSet
     return stamp(made, _spec(model, reason, settings))
 
 
-def or_last_price(model: str, load: MemberLoader) -> MemberLoader:
-    """A loader for both: a model's own artifacts, and those that stand in for them."""
+def is_last_price(artifact: bytes) -> bool:
+    """Whether an artifact is meant to answer the last price. Does not check it."""
+    return KEY.encode() in artifact
 
-    def load_either(artifact: bytes, settings: ModelSettings) -> Member:
-        if KEY.encode() not in artifact:
-            return load(artifact, settings)
-        return LastPriceMember(_reason(model, artifact, settings))
 
-    return load_either
+def load_last_price(model: str, artifact: bytes, settings: ModelSettings) -> LastPriceMember:
+    """Make the Member.
+
+    Raises:
+        ArtifactError: not exactly such an artifact of this model, or one for other settings.
+    """
+    return LastPriceMember(_reason(model, artifact, settings))
 
 
 def _spec(model: str, reason: str, settings: ModelSettings) -> GraphSpec:
@@ -83,11 +86,6 @@ def _spec(model: str, reason: str, settings: ModelSettings) -> GraphSpec:
 
 
 def _reason(model: str, artifact: bytes, settings: ModelSettings) -> str:
-    """Of a checked artifact.
-
-    Raises:
-        ArtifactError: it is not exactly such an artifact, or one for other settings.
-    """
     if artifact.startswith(b"{"):
         return _json_reason(model, artifact)
     try:

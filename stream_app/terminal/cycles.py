@@ -10,11 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from stream_app.messages.schemas import RetrainEvent
-from stream_app.settings import MODEL_NAMES
+from stream_app.models.catalog import CATALOG
 from stream_app.training.standing import Standing
 
 NAMED: Final = 3
-"""Symbols that are named; of more, the number is told."""
+"""How many symbols are named. Of the others, the number is told."""
 
 
 def history_table(events: Sequence[RetrainEvent]) -> Table:
@@ -24,7 +24,7 @@ def history_table(events: Sequence[RetrainEvent]) -> Table:
     table.add_column("trigger", no_wrap=True)
     table.add_column("state", min_width=9)
     table.add_column("took", justify="right")
-    for name in MODEL_NAMES:
+    for name in CATALOG:
         table.add_column(name, justify="right")
     table.add_column("rows", justify="right")
     table.add_column("symbols")
@@ -35,7 +35,7 @@ def history_table(events: Sequence[RetrainEvent]) -> Table:
             event.trigger,
             escape("; ".join(_states(event))),
             f"[red]{took}[/]" if event.exceeded else took,
-            *(f"{event.model_seconds.get(name, 0.0):.1f} s" for name in MODEL_NAMES),
+            *(f"{event.model_seconds.get(name, 0.0):.1f} s" for name in CATALOG),
             str(event.rows),
             escape(shortened(event.symbols)),
         )

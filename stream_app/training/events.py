@@ -9,8 +9,8 @@ from datetime import datetime
 
 from stream_app.bars.features import BarColumns
 from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
+from stream_app.models.catalog import CATALOG, LSTM
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.settings import MODEL_NAMES
 from stream_app.training.job import TrainedModel
 
 
@@ -48,7 +48,7 @@ def trained_outcome(
     """The outcome for a symbol with four new models, which serve unless `failure` says why not."""
     return Outcome(
         seconds={name: model.seconds for name, model in trained.items()},
-        rows=trained["lstm"].rows,
+        rows=trained[LSTM].rows,
         data=_span(bars),
         version=version,
         failure=failure,
@@ -119,10 +119,9 @@ def ended_event(
         timestamp=at.isoformat(timespec="milliseconds"),
         duration_seconds=round(duration_s, 3),
         model_seconds={
-            name: round(sum(item.seconds.get(name, 0.0) for item in taken), 3)
-            for name in MODEL_NAMES
+            name: round(sum(item.seconds.get(name, 0.0) for item in taken), 3) for name in CATALOG
         },
-        lstm_included=all("lstm" in item.seconds for item in taken),
+        lstm_included=all(LSTM in item.seconds for item in taken),
         exceeded=duration_s > started.target_seconds,
         rows=sum(item.rows for item in taken),
         data_from=min((first for first, _ in spans), default=started.data_from),

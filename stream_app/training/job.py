@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from stream_app.bars.features import FEATURES, LOOKBACK, BarColumns, bar_vectors
 from stream_app.errors import TrainingError
 from stream_app.models.base import History, Member, ModelSettings, Rows, TrainingData
-from stream_app.models.catalog import FORECASTERS, LOADERS
+from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember, filtered
 from stream_app.models.kalman_filter import KalmanNoise
 from stream_app.models.last_price import last_price_artifact
@@ -37,7 +37,7 @@ class TrainingJob:
 
     symbol: str
     model: str
-    """A key of `FORECASTERS`."""
+    """A name of the catalog."""
     bars: BarColumns
     settings: ModelSettings
     start: Weights | None = None
@@ -116,13 +116,14 @@ def run_job(job: TrainingJob) -> TrainedModel:
     started = time.perf_counter()
     data = prepare(job.bars, job.settings)
     check_rows(data)
-    forecaster = FORECASTERS[job.model]() if job.start is None else LSTMForecaster(job.start)
+    spec = CATALOG[job.model]
+    forecaster = spec.new_forecaster() if job.start is None else LSTMForecaster(job.start)
     try:
         forecaster.fit(data, job.settings)
     except TrainingError as error:
         return TrainedModel(
             name=job.model,
-            artifact=last_price_artifact(job.model, forecaster.suffix, str(error), job.settings),
+            artifact=last_price_artifact(job.model, spec.suffix, str(error), job.settings),
             seconds=time.perf_counter() - started,
             rows=len(data.rows),
             last_price=str(error),
@@ -131,7 +132,7 @@ def run_job(job: TrainingJob) -> TrainedModel:
     if not np.isfinite(trained).all():
         raise TrainingError(f"{job.symbol}: {job.model} gives answers that are not finite")
     artifact = forecaster.export()
-    member = LOADERS[job.model](artifact, job.settings)
+    member = spec.load(artifact, job.settings)
     answers = serve(member, data, data.rows[-CHECKED_ROWS:], job.settings)
     difference = float(np.max(np.abs(answers - trained[-CHECKED_ROWS:])))
     if not difference <= EXPORT_TOLERANCE:

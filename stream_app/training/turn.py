@@ -6,17 +6,17 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from stream_app.bars.features import BarColumns
 from stream_app.clock import Clock
 from stream_app.errors import ArtifactError
+from stream_app.models.catalog import CATALOG, LSTM
 from stream_app.models.lstm import LSTMMember
 from stream_app.models.lstm_weights import Weights, read_weights
 from stream_app.models.model_set import ModelSet
 from stream_app.registry.manifest import TrainedSet
 from stream_app.registry.store import Registry
-from stream_app.settings import MODEL_NAMES
 from stream_app.training.events import Outcome, failed, trained_outcome
 from stream_app.training.job import TrainedModel, TrainingJob
 from stream_app.training.pool import longest_first
@@ -24,12 +24,6 @@ from stream_app.training.settings import RetrainSettings
 
 logger = logging.getLogger(__name__)
 
-TITLES: Final = {
-    "kalman": "Kalman Filter",
-    "random_forest": "Random Forest",
-    "lightgbm": "LightGBM",
-    "lstm": "LSTM",
-}
 
 RunJob = Callable[[TrainingJob], Coroutine[Any, Any, TrainedModel]]
 Serve = Callable[[str, ModelSet], None]
@@ -92,11 +86,11 @@ class SymbolTrainer:
         self, symbol: str, bars: BarColumns, models: ModelSet, begun: asyncio.Event
     ) -> dict[str, TrainedModel]:
         """All four models, each in a job of its own. The first job that fails ends the others."""
-        for name in MODEL_NAMES:
-            logger.info("Training %s model... (%s)", TITLES[name], symbol)
+        for spec in CATALOG.values():
+            logger.info("Training %s model... (%s)", spec.title, symbol)
         jobs = [
             TrainingJob(symbol=symbol, model=name, bars=bars, settings=self._settings.models)
-            for name in MODEL_NAMES
+            for name in CATALOG
         ]
         async with asyncio.TaskGroup() as group:
             tasks = {
@@ -106,16 +100,16 @@ class SymbolTrainer:
             for task in tasks.values():
                 task.add_done_callback(self._jobs.discard)
             begun.set()
-        return {name: tasks[name].result() for name in MODEL_NAMES}
+        return {name: tasks[name].result() for name in CATALOG}
 
     async def _run(self, job: TrainingJob, models: ModelSet) -> TrainedModel:
-        if job.model == "lstm" and self._settings.lstm_warm_start:
+        if job.model == LSTM and self._settings.lstm_warm_start:
             job = replace(job, start=await self._weights(job.symbol, models))
         return await self._run_job(job)
 
     async def _weights(self, symbol: str, models: ModelSet) -> Weights | None:
         """Of the LSTM that serves; None where there are none to start from."""
-        if not isinstance(models.members.get("lstm"), LSTMMember):
+        if not isinstance(models.members.get(LSTM), LSTMMember):
             logger.info("%s: no LSTM serves yet; it is trained from scratch", symbol)
             return None
         try:
@@ -125,7 +119,7 @@ class SymbolTrainer:
             return None
 
     def _read_lstm(self, symbol: str, version: str) -> Weights:
-        return read_weights(self._registry.artifact(symbol, version, "lstm"), self._settings.models)
+        return read_weights(self._registry.artifact(symbol, version, LSTM), self._settings.models)
 
     async def _promote(
         self, symbol: str, bars: BarColumns, trained: Mapping[str, TrainedModel]
@@ -135,7 +129,7 @@ class SymbolTrainer:
             symbol=symbol,
             artifacts={name: model.artifact for name, model in trained.items()},
             seconds={name: model.seconds for name, model in trained.items()},
-            rows=trained["lstm"].rows,
+            rows=trained[LSTM].rows,
             data_from=int(bars.ts_open[0]),
             data_to=int(bars.ts_last[-1]),
         )

@@ -12,7 +12,7 @@ import pytest
 
 from stream_app.errors import ArtifactError
 from stream_app.models.base import Rows
-from stream_app.models.catalog import FORECASTERS, LOADERS
+from stream_app.models.catalog import CATALOG
 from stream_app.models.last_price import KEY, LastPriceMember, last_price_artifact
 from stream_app.models.lstm_weights import read_weights
 from tests.contract.worlds import MODELS, SETTINGS, live_rows
@@ -23,12 +23,12 @@ of_a_graph = pytest.mark.parametrize("name", [name for name in MODELS if name !=
 
 
 def made(name: str, reason: str = REASON) -> bytes:
-    return last_price_artifact(name, FORECASTERS[name].suffix, reason, SETTINGS)
+    return last_price_artifact(name, CATALOG[name].suffix, reason, SETTINGS)
 
 
 @every_model
 def test_it_answers_the_last_price_and_knows_why(name: str) -> None:
-    member = LOADERS[name](made(name), SETTINGS)
+    member = CATALOG[name].load(made(name), SETTINGS)
     assert isinstance(member, LastPriceMember)
     assert member.reason == REASON
     for count in (1, 257):
@@ -49,7 +49,7 @@ def test_it_needs_no_features(name: str) -> None:
         histories=(),
         history_index=np.zeros(4, dtype=np.int64),
     )
-    member = LOADERS[name](made(name), SETTINGS)
+    member = CATALOG[name].load(made(name), SETTINGS)
     assert not member.needs_features
     assert not member.predict(young).any()
 
@@ -57,7 +57,7 @@ def test_it_needs_no_features(name: str) -> None:
 @every_model
 def test_equal_reasons_give_equal_artifacts_of_one_line(name: str) -> None:
     assert made(name) == made(name) != made(name, "another")
-    member = LOADERS[name](made(name, "two\nlines " + "x" * 1000), SETTINGS)
+    member = CATALOG[name].load(made(name, "two\nlines " + "x" * 1000), SETTINGS)
     assert isinstance(member, LastPriceMember)
     assert member.reason == ("two lines " + "x" * 1000)[:200]
 
@@ -77,7 +77,7 @@ def test_it_is_a_graph_that_onnxruntime_runs(name: str) -> None:
 def test_a_truncated_one_is_refused(name: str, part: float) -> None:
     artifact = made(name)
     with pytest.raises(ArtifactError, match=name):
-        LOADERS[name](artifact[: int(len(artifact) * part)], SETTINGS)
+        CATALOG[name].load(artifact[: int(len(artifact) * part)], SETTINGS)
 
 
 @every_model
@@ -86,7 +86,7 @@ def test_one_of_another_model_is_refused(name: str) -> None:
         if {name, other} & {"kalman"}:
             continue  # JSON names no model: the manifest's digest tells
         with pytest.raises(ArtifactError, match=name):
-            LOADERS[name](made(other), SETTINGS)
+            CATALOG[name].load(made(other), SETTINGS)
 
 
 @of_a_graph
@@ -95,7 +95,7 @@ def test_one_of_other_settings_is_refused(name: str, field: str, value: int) -> 
     changed: dict[str, int] = {field: value}
     other = dataclasses.replace(SETTINGS, **changed)  # type: ignore[arg-type]
     with pytest.raises(ArtifactError, match=f"{field}=.*retrain"):
-        LOADERS[name](made(name), other)
+        CATALOG[name].load(made(name), other)
 
 
 @of_a_graph
@@ -106,13 +106,13 @@ def test_one_without_its_reason_is_refused(name: str) -> None:
     graph.metadata_props.extend(kept)
     graph.doc_string = KEY
     with pytest.raises(ArtifactError, match="does not say why"):
-        LOADERS[name](graph.SerializeToString(), SETTINGS)
+        CATALOG[name].load(graph.SerializeToString(), SETTINGS)
 
 
 @pytest.mark.parametrize("values", [{KEY: 1}, {KEY: None}, {KEY: "why", "r": 1e-8}])
 def test_json_that_is_not_exactly_one_is_refused(values: object) -> None:
     with pytest.raises(ArtifactError, match="kalman"):
-        LOADERS["kalman"](orjson.dumps(values), SETTINGS)
+        CATALOG["kalman"].load(orjson.dumps(values), SETTINGS)
 
 
 def test_it_has_no_weights_to_start_from() -> None:

@@ -21,6 +21,7 @@ from stream_app.messages.codec import (
 )
 from stream_app.messages.schemas import Bar, MemberOutput, Prediction, RetrainEvent, Source, Tick
 from stream_app.messages.ticks import decode_tick, encode_tick
+from stream_app.models.catalog import CATALOG
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from tests.builders import START_MS, records, settings, walk
@@ -93,6 +94,14 @@ def test_nested_schemas_have_the_fields_of_their_types() -> None:
     for name in ("prediction", "bar"):
         source = schema(name)["properties"]["source"]
         assert set(source["properties"]) == {item.name for item in fields(Source)}
+
+
+def test_examples_show_every_model_of_the_catalog() -> None:
+    (prediction,), (event,) = schema("prediction")["examples"], schema("retrain-event")["examples"]
+    assert tuple(prediction["members"]) == tuple(event["model_seconds"]) == tuple(CATALOG)
+    member = prediction["members"]["lstm"]
+    for name in ("LSTM", "", "lst m", "0lstm"):
+        assert problems("prediction", {**prediction, "members": {name: member}})
 
 
 def test_what_the_pipeline_publishes_fits() -> None:

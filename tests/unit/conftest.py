@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream_app.models.catalog import FORECASTERS
+from stream_app.models.catalog import CATALOG
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.training.job import TrainingJob, run_job
@@ -20,7 +20,7 @@ def trained_artifacts() -> TrainedArtifacts:
         name: run_job(
             TrainingJob(symbol="BTC", model=name, bars=bars, settings=model_settings(settings()))
         ).artifact
-        for name in FORECASTERS
+        for name in CATALOG
     }
 
 

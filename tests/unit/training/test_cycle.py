@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from stream_app.errors import TrainingError
-from stream_app.models.catalog import FORECASTERS
+from stream_app.models.catalog import CATALOG
 from stream_app.models.lstm_weights import read_weights
 from stream_app.registry.store import Registry
 from stream_app.training.job import TrainingJob
@@ -37,7 +37,7 @@ async def test_a_cycle_trains_all_four_models_and_promotes_them_together(
     made.retrainer.tick()
     await made.finish()
     assert {(job.symbol, job.model) for job in made.jobs} == {
-        (symbol, model) for symbol in "AB" for model in FORECASTERS
+        (symbol, model) for symbol in "AB" for model in CATALOG
     }
     started, ended = made.events
     assert started.state == "started"
@@ -45,12 +45,12 @@ async def test_a_cycle_trains_all_four_models_and_promotes_them_together(
     assert ended.cycle == started.cycle
     assert ended.trigger == "initial"
     assert ended.lstm_included
-    assert ended.model_seconds == dict.fromkeys(FORECASTERS, 2.0)
+    assert ended.model_seconds == dict.fromkeys(CATALOG, 2.0)
     assert ended.rows == 200
     assert ended.symbols == ("A", "B")
     for name, symbol in made.symbols.items():
         assert symbol.models.version == ended.versions[name]
-        assert set(symbol.models.members) == set(FORECASTERS)
+        assert set(symbol.models.members) == set(CATALOG)
     assert list(made.retrainer.training_history) == [ended]
     said = [
         item.getMessage() for item in caplog.records if item.name.startswith("stream_app.training.")
@@ -141,7 +141,7 @@ def raising(error: Exception, model: str) -> Answer:
     return answer
 
 
-@pytest.mark.parametrize("model", list(FORECASTERS))
+@pytest.mark.parametrize("model", list(CATALOG))
 async def test_one_model_that_fails_keeps_all_four_of_its_symbol_and_no_other(
     bench: Callable[..., Bench], model: str
 ) -> None:
@@ -200,8 +200,8 @@ async def test_a_registry_that_cannot_write_keeps_the_models_and_says_why(
 
 def starts(made: Bench) -> list[bool]:
     """Of the last cycle's jobs: which has weights to start from, in the order of the models."""
-    last = {job.model: job for job in made.jobs[-len(FORECASTERS) :]}
-    return [last[name].start is not None for name in FORECASTERS]
+    last = {job.model: job for job in made.jobs[-len(CATALOG) :]}
+    return [last[name].start is not None for name in CATALOG]
 
 
 async def cycles(made: Bench, count: int) -> None:
@@ -231,7 +231,7 @@ async def test_with_the_setting_the_lstm_starts_from_the_one_that_serves(
     assert not any(starts(made))
     assert "A: no LSTM serves yet; it is trained from scratch" in caplog.messages
     await cycles(made, 1)
-    assert starts(made) == [name == "lstm" for name in FORECASTERS]
+    assert starts(made) == [name == "lstm" for name in CATALOG]
     given = next(job.start for job in made.jobs[4:] if job.model == "lstm")
     wanted = read_weights(trained_artifacts["lstm"], model_settings(SETTINGS))
     assert given is not None
