@@ -128,6 +128,9 @@ class RetrainEvent:
     """By symbol for which the cycle had no time, how long it has been due; the longest first."""
     skipped: dict[str, str] = field(default_factory=dict)
     """By symbol that had its turn but was not trained, why that is no failure."""
+    last_price: dict[str, str] = field(default_factory=dict)
+    """By symbol, which of its new models could not be trained, so that they answer the last price,
+    and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
