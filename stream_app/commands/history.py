@@ -25,7 +25,7 @@ Examples:
 @config_option
 @json_option
 def history(last: int, config: Path | None, as_json: bool) -> None:
-    """Print the last retrain cycles, of all workers, from the retrain events topic."""
+    """Print the most recent retrain cycles of all workers, from the retrain events topic."""
     from stream_app.kafka.history import read_history
 
     settings = load_settings(config)
@@ -35,9 +35,11 @@ def history(last: int, config: Path | None, as_json: bool) -> None:
         print_json(events)
         return
     if not events:
-        click.echo("No retrain has ended yet: the first starts when a window has enough bars.")
+        click.echo(
+            "No retrain has finished yet. The first one starts when a window has enough bars."
+        )
         return
     console = Console()
-    # Without a terminal to fit into, nothing need be cut.
+    # Without a terminal there is no width to fit into.
     console = console if console.is_terminal else Console(width=160)
     console.print(history_table(events))

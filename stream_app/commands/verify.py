@@ -20,7 +20,7 @@ from stream_app.terminal.logs import log_to_stderr
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that must hold on a running system."""
+    """One check of a running system."""
 
     name: str
     passed: bool
@@ -39,15 +39,15 @@ Examples:
     default=10.0,
     show_default=True,
     type=click.FloatRange(0.1),
-    help="Seconds within which a new prediction must come.",
+    help="Seconds to wait for a new prediction.",
 )
 @config_option
 @json_option
 def verify(wait: float, config: Path | None, as_json: bool) -> None:
-    """Check a running system: exit code 0 when all holds, 1 when something does not.
+    """Check a running system. Exit code 0 when every check passes, otherwise 1.
 
-    The initial training completed; the last hourly retrain included the LSTM and kept its
-    target; all four models have a weight in the newest prediction; predictions keep coming.
+    The checks: the initial training completed; the last hourly retrain included the LSTM and met
+    its target; all four models have a weight in the newest prediction; new predictions arrive.
     """
     settings = load_settings(config)
     log_to_stderr("ERROR")
@@ -64,7 +64,7 @@ def verify(wait: float, config: Path | None, as_json: bool) -> None:
 
 
 async def run_checks(settings: Settings, wait_s: float) -> list[Check]:
-    """All checks, in the order in which a system comes to pass them."""
+    """All checks, in the order in which a starting system passes them. Waits for the broker."""
     from stream_app.kafka.history import read_history
 
     events = await read_history(settings)
@@ -81,7 +81,7 @@ def _training_checks(events: list[RetrainEvent], target_s: float) -> list[Check]
     )
     scheduled = [event for event in events if event.trigger == "scheduled"]
     if not events:
-        nothing = "no cycle has ended yet"
+        nothing = "no cycle has finished yet"
         return [initial, Check("LSTM included", False, nothing), Check("in time", False, nothing)]
     last = (scheduled or events)[-1]
     which = f"the last {'hourly' if scheduled else last.trigger} retrain"
