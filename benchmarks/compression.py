@@ -25,7 +25,7 @@ from stream_app.prediction.ensemble import Ensemble
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings
-from stream_app.training.cycle import model_settings
+from stream_app.training.settings import model_settings
 
 CODECS: Final = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 """By the number that a record batch names them with."""

@@ -27,8 +27,9 @@ from stream_app.ops.watchdog import Watchdog
 from stream_app.registry.disk import require_writable
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings
-from stream_app.training.cycle import Retrainer, model_settings
+from stream_app.training.cycle import Retrainer
 from stream_app.training.pool import TrainingPool
+from stream_app.training.settings import RetrainSettings, model_settings
 from stream_app.web.server import WebServer
 from stream_app.worker.publisher import Publisher
 from stream_app.worker.service import TickService
@@ -103,10 +104,11 @@ class Worker:
             client_settings=connection,
             registry=registry,
             publisher=self._publisher,
+            read_again=self._read_again,
         )
         self._pool = TrainingPool(settings.retrain_processes)
         self.retrainer = Retrainer(
-            settings=settings,
+            settings=RetrainSettings.of(settings),
             registry=registry,
             run_job=self._pool.run,
             symbols=self.service.partitions.symbols,
@@ -133,10 +135,18 @@ class Worker:
         name = self._topics.ticks.name
         self.service.partitions.on_assigned(tp.partition for tp in assigned if tp.topic == name)
 
+    def _read_again(self, partition: int) -> None:
+        consumer = cast(BatchConsumer, self._app.consumer)
+        consumer.read_again(TP(self._topics.ticks.name, partition))
+
     def status(self) -> dict[str, Any]:
         """What `/status` shows."""
         history = self.retrainer.training_history
-        return {**self.service.status(), "last_retrain": history[-1] if history else None}
+        return {
+            **self.service.status(),
+            "waiting_seconds": self.retrainer.waiting_seconds(),
+            "last_retrain": history[-1] if history else None,
+        }
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then end in order: nothing taken stays unanswered.
@@ -156,7 +166,7 @@ class Worker:
             await self._app.start()
             self._watchdog.start()
             collect_garbage_rarely()
-            lag = asyncio.create_task(self.service.watch_lag())
+            lag = asyncio.create_task(self.service.lag_watch.run())
             logger.info("Worker started on %s", self._settings.kafka_bootstrap_servers)
             await self._until(stop)
             lag.cancel()

@@ -25,10 +25,8 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError
 
-from stream_app import environment
-from stream_app.errors import ConfigError
-from stream_app.models.catalog import CATALOG
-from stream_app.setting_types import (
+from stream_app.environment import variables as environment
+from stream_app.environment.types import (
     Layers,
     LogLevel,
     SaslMechanism,
@@ -36,6 +34,8 @@ from stream_app.setting_types import (
     WebPort,
     Weights,
 )
+from stream_app.errors import ConfigError
+from stream_app.models.catalog import CATALOG
 
 LEAST_ROWS = 120
 """Bars that a training needs besides the first sequence: 48 that the first feature looks back on,

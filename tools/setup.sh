@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Creates .venv and installs the locked packages. Quick when nothing has changed.
+# Creates .venv and installs the locked packages. Fast when nothing has changed.
 #   tools/setup.sh [PYTHON]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,7 +32,7 @@ if ! "$python" -m venv .venv; then
 fi
 
 # PyPI's torch for Linux brings several GB of CUDA libraries that nothing here uses. PyTorch's own
-# index has the CPU build under the same version; it is asked only where it can be reached.
+# index has the CPU build of the same version, but it cannot be reached everywhere.
 cpu_index=https://download.pytorch.org/whl/cpu
 extra=()
 if .venv/bin/python - "$cpu_index/torch/" 2>/dev/null <<'PYTHON'

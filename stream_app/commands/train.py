@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from stream_app.commands.options import config_option, json_option, print_json
@@ -19,7 +20,7 @@ from stream_app.terminal.logs import log_to_stderr
 
 if TYPE_CHECKING:
     from stream_app.feed.files import TickFile
-    from stream_app.training.holdout import Evaluation
+    from stream_app.training.holdout import Evaluation, ModelScore
 
 
 @click.command(
@@ -50,9 +51,9 @@ def train(
     """
     from stream_app.feed.columns import parse_mapping
     from stream_app.feed.files import read_ticks
-    from stream_app.training.cycle import model_settings
     from stream_app.training.holdout import evaluate
     from stream_app.training.pool import TrainingPool
+    from stream_app.training.settings import model_settings
 
     settings = load_settings(config)
     log_to_stderr("WARNING")
@@ -108,9 +109,9 @@ def _table(found: Evaluation, summary: dict[str, Any]) -> Table:
     table.add_column("mean absolute error", justify="right")
     table.add_column("in percent", justify="right")
     table.add_column("beside the last price", justify="right")
-    base = found.last_price.mae
+    base, models = found.last_price.mae, found.models.items()
     lines = [
-        *((name, f"{score.seconds:.1f} s", score) for name, score in found.models.items()),
+        *((_label(name, score), f"{score.seconds:.1f} s", score) for name, score in models),
         ("ensemble", "", found.ensemble),
         ("last price", "", found.last_price),
     ]
@@ -118,3 +119,9 @@ def _table(found: Evaluation, summary: dict[str, Any]) -> Table:
         beside = f"{100 * (score.mae / base - 1):+.2f} %"
         table.add_row(name, seconds, f"{score.mae:.4f}", f"{score.mape:.4f} %", beside)
     return table
+
+
+def _label(name: str, score: ModelScore) -> str:
+    return escape(
+        f"{name} (answers the last price: {score.last_price})" if score.last_price else name
+    )

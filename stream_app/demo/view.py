@@ -1,4 +1,4 @@
-"""The demo's live view in the terminal, and its plain lines where there is no terminal."""
+"""The demo's live view in a terminal, and its plain lines where there is no terminal."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from typing import Final
 
 from stream_app.kafka.connection import client_settings, wait_until_reachable
@@ -35,8 +36,15 @@ async def read_history(settings: Settings) -> list[RetrainEvent]:
     events = []
     for record in records:
         try:
-            events.append(decode_retrain_event(record.value or b""))
+            events.append(_dated(decode_retrain_event(record.value or b"")))
         except ValueError as error:
             place = f"{record.topic} partition {record.partition} offset {record.offset}"
             logger.warning("%s: %s; left out", place, error)
     return [event for event in events if event.state != "started"]
+
+
+def _dated(event: RetrainEvent) -> RetrainEvent:
+    """The event, if its time is one; else a ValueError."""
+    if datetime.fromisoformat(event.timestamp).tzinfo is None:
+        raise ValueError(f"the timestamp {event.timestamp[:40]!r} has no time zone")
+    return event

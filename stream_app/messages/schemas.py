@@ -120,9 +120,17 @@ class RetrainEvent:
     versions: dict[str, str] = field(default_factory=dict)
     """The new version of each symbol whose models were replaced."""
     symbols: tuple[str, ...] = ()
+    """In `started` those that are due; in the other event those that had their turn."""
     worker: str
     reasons: tuple[str, ...] = ()
     """Why a cycle failed or timed out, one line for each symbol; empty when it succeeded."""
+    waiting_seconds: dict[str, float] = field(default_factory=dict)
+    """By symbol for which the cycle had no time, how long it has been due; the longest first."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """By symbol that had its turn but was not trained, why that is no failure."""
+    last_price: dict[str, str] = field(default_factory=dict)
+    """By symbol, which of its new models could not be trained, so that they answer the last price,
+    and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

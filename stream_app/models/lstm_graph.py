@@ -1,4 +1,4 @@
-"""What the LSTM's artifact must be: its name, inputs and outputs, and the settings it holds for."""
+"""What the LSTM's artifact must have: name, inputs, outputs, and the settings it is valid for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stream_app.models.onnx_artifact import GraphSpec, facts_of
 
 
 def lstm_spec(settings: ModelSettings) -> GraphSpec:
-    """The graph: x [T, B, FEATURES] and states [1, B, units] to y [B, 1] and the states after."""
+    """The graph: x [T, B, FEATURES] and states [1, B, units] to y [B, 1] and the new states."""
     states = {
         f"{part}{i}": (1, None, units)
         for i, units in enumerate(settings.lstm_layers)

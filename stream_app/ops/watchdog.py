@@ -25,7 +25,14 @@ REPORT_S: Final = 5.0
 
 
 class Stall:
-    """Decides whether something is stuck. Pure: told the time and what is to be seen."""
+    """Decides whether the process is stuck. Pure: time and signs are arguments.
+
+    >>> stall = Stall(limit_s=10.0)
+    >>> [stall.is_stuck(now, signs=1, busy=True) for now in (0.0, 10.0, 11.0)]
+    [False, False, True]
+    >>> stall.is_stuck(12.0, signs=2, busy=True)
+    False
+    """
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
@@ -33,12 +40,12 @@ class Stall:
         self._since: float | None = None
 
     def is_stuck(self, now: float, *, signs: int, busy: bool) -> bool:
-        """Whether there was work, and no sign of life, for longer than the limit.
+        """Whether there has been work but no sign of life for longer than the limit.
 
         Args:
             now: monotonic seconds.
             signs: a counter that grows with every sign of life.
-            busy: whether there is something to do.
+            busy: whether there is work.
         """
         if not busy:
             self._since = None
@@ -50,7 +57,13 @@ class Stall:
 
 
 class Watchdog:
-    """Watches from a thread of its own."""
+    """Watches the process from its own thread.
+
+    Args:
+        limit_s: how long work may show no sign of life.
+        signs: counts signs of life. Called in the watchdog's thread.
+        busy: whether there is work. Called in the watchdog's thread.
+    """
 
     def __init__(
         self, limit_s: float, *, signs: Callable[[], int], busy: Callable[[], bool]
@@ -63,11 +76,11 @@ class Watchdog:
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch. Returns at once."""
+        """Start to watch. Returns at once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop watching. Returns at once."""
         self._ended.set()
 
     def _watch(self) -> None:

@@ -136,6 +136,7 @@ async def whole_way(settings: Settings, topics: Topics, folder: Path) -> None:
         "initial training": True,
         "LSTM included": True,
         "in time": True,
+        "every symbol": True,
         "all four models": True,
         "predictions keep coming": False,  # the worker has ended
     }

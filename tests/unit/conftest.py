@@ -5,8 +5,8 @@ import pytest
 from stream_app.models.catalog import CATALOG
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
-from stream_app.training.cycle import model_settings
 from stream_app.training.job import TrainingJob, run_job
+from stream_app.training.settings import model_settings
 from tests.builders import SteppedClock, TrainedArtifacts, records, settings, walk
 
 

@@ -13,7 +13,7 @@ from stream_app.errors import ArtifactError
 from stream_app.models.catalog import CATALOG
 from stream_app.registry.manifest import TrainedSet, manifest_digest
 from stream_app.registry.store import KEPT_VERSIONS, Registry
-from stream_app.training.cycle import model_settings
+from stream_app.training.settings import model_settings
 from tests.builders import TrainedArtifacts, settings
 
 MODELS = model_settings(settings())

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from stream_app.environment import PREFIX
+from stream_app.environment.variables import PREFIX
 from stream_app.models.catalog import CATALOG
 
 
