@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 import click
 from rich.console import Console
@@ -22,7 +22,7 @@ from stream_app.feed.files import read_ticks
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import FeedReport, produce
 from stream_app.feed.synthetic import fit_to_clock, synthetic_ticks
-from stream_app.kafka.producer import connected_producer
+from stream_app.kafka.producer import COMPRESSION, Compression, connected_producer
 from stream_app.kafka.topic_check import load_topics
 from stream_app.messages.schemas import Tick
 from stream_app.messages.ticks import EARLIEST_TS, LATEST_TS
@@ -131,6 +131,13 @@ have volumes and symbols; a bar gives four ticks. Times are epoch s, ms, us or n
     help="Event time between two synthetic ticks of a symbol; default: 1000, and what keeps up "
     "with the clock for a speed such as 500/s.",
 )
+@click.option(
+    "--compression",
+    type=click.Choice(["none", *get_args(Compression)]),
+    default=COMPRESSION,
+    show_default=True,
+    help="How record batches are compressed.",
+)
 @json_option
 @config_option
 def feed(
@@ -144,6 +151,7 @@ def feed(
     seed: int | None,
     start: int | None,
     interval_ms: float | None,
+    compression: Compression | Literal["none"],
     as_json: bool,
     config: Path | None,
 ) -> None:
@@ -183,7 +191,9 @@ def feed(
         made = _file(Path(source), symbols, columns, limit)
     for notice in made.notices:
         click.echo(f"feed: {notice}", err=True)
-    report = asyncio.run(_send(made, settings, topic, Pace(speed)))
+    report = asyncio.run(
+        _send(made, settings, topic, Pace(speed), None if compression == "none" else compression)
+    )
     if as_json:
         print_json(report.as_dict())
     else:
@@ -200,7 +210,9 @@ def _file(
     return _Feed(itertools.islice(file.ticks, total), total, file.notices)
 
 
-async def _send(made: _Feed, settings: Settings, topic: str, pace: Pace) -> FeedReport:
+async def _send(
+    made: _Feed, settings: Settings, topic: str, pace: Pace, compression: Compression | None
+) -> FeedReport:
     # It logs each lost connection; what comes of that is in the one line of the BrokerError.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     logging.getLogger("aiokafka").propagate = False
@@ -213,7 +225,7 @@ async def _send(made: _Feed, settings: Settings, topic: str, pace: Pace) -> Feed
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop_once, number)
-    async with connected_producer(settings) as producer:
+    async with connected_producer(settings, compression=compression) as producer:
         with ProgressView(made.total, Console(stderr=True)) as view:
             return await produce(
                 made.ticks,
