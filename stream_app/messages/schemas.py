@@ -19,6 +19,8 @@ class Tick:
     """Event time, epoch milliseconds, UTC."""
     size: float | None = None
     source: str | None = None
+    id: str | None = None
+    """Of the trade; two ticks that differ only in it are two trades."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,20 +20,28 @@ class BiasCorrection:
 
     Definition. Let f(i) be the ensemble's log return forecast, before correction, at the last
     tick of bar i, c(i) the bar's log close and h the horizon in bars. When bar i + h closes,
-    the forecast error is e(i) = c(i + h) - c(i) - f(i); a horizon bar without ticks gives none.
+    the forecast error is e(i) = c(i + h) - c(i) - f(i). By time, bar i + h is the one that begins
+    h bar lengths later, and if it has no ticks there is no error; by bars, it is the h-th one with
+    ticks after bar i. Training takes its targets the same way (`training/job.py`).
     The correction is the mean m of the last n = 48 errors, shrunk by what of it may be chance,
     m max(0, 1 - s^2 / (n m^2)) with their variance s^2 (the positive-part James-Stein rule;
     Efron & Morris 1973), 0 while n < 12, and bounded to +-0.001. Errors that only scatter around
     0 so give a correction near 0, where their bare mean would add noise.
     `prediction = ensemble + last_price * value`. Errors made before a retrain count on: the
     correction belongs to the ensemble as it answered, not to one set of models.
+
+    Args:
+        horizon_ms: the horizon on the clock.
+        horizon_bars: the horizon in bars with ticks, where it is counted so.
     """
 
-    def __init__(self, *, horizon_ms: int) -> None:
+    def __init__(self, *, horizon_ms: int, horizon_bars: int | None = None) -> None:
         self._horizon_ms = horizon_ms
+        self._horizon_bars = horizon_bars
         self._errors: deque[float] = deque(maxlen=BIAS_ERRORS)
         self._forecasts: dict[int, float] = {}
-        self._pending: dict[int, tuple[float, float]] = {}
+        self._closed: deque[tuple[int, float, float | None]] = deque()
+        """Opening time, log close and forecast of the bars whose horizon is still to come."""
         self.value = 0.0
         """Relative to the last price."""
 
@@ -47,16 +55,24 @@ class BiasCorrection:
         Returns:
             The forecast made at the closed bar's last tick, if one was.
         """
-        earlier = self._pending.pop(ts_open - self._horizon_ms, None)
-        if earlier is not None:
-            self._errors.append(log_close - earlier[0] - earlier[1])
+        earlier = self._one_horizon_before(ts_open)
+        if earlier is not None and earlier[2] is not None:
+            self._errors.append(log_close - earlier[1] - earlier[2])
             self._update()
-        for missed in [ts for ts in self._pending if ts < ts_open - self._horizon_ms]:
-            del self._pending[missed]
         forecast = self._forecasts.pop(ts_open, None)
-        if forecast is not None:
-            self._pending[ts_open] = (log_close, forecast)
+        self._closed.append((ts_open, log_close, forecast))
         return forecast
+
+    def _one_horizon_before(self, ts_open: int) -> tuple[int, float, float | None] | None:
+        """Take out the bar whose horizon this one is; bars that have missed theirs go too."""
+        closed = self._closed
+        if self._horizon_bars is not None:
+            return closed.popleft() if len(closed) == self._horizon_bars else None
+        while closed and closed[0][0] < ts_open - self._horizon_ms:
+            closed.popleft()
+        if closed and closed[0][0] == ts_open - self._horizon_ms:
+            return closed.popleft()
+        return None
 
     def _update(self) -> None:
         if len(self._errors) >= BIAS_MIN_ERRORS:

@@ -61,7 +61,10 @@ class SymbolPipeline:
             grace_ms=int(settings.grace_seconds * 1000),
         )
         self.kalman = KalmanFilter()
-        self.bias = BiasCorrection(horizon_ms=settings.horizon_s * 1000)
+        self.bias = BiasCorrection(
+            horizon_ms=settings.horizon_s * 1000,
+            horizon_bars=settings.horizon_bars if settings.horizon_by == "bars" else None,
+        )
         self.models: ModelSet = untrained(settings.horizon_bars)
         """The champions. Replaced whole by one assignment, from anywhere in the event loop; the
         next batch adopts them, and sees one set throughout."""

@@ -34,7 +34,11 @@ def producer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeProducer:
     async def connected(settings: Any) -> AsyncIterator[FakeProducer]:
         yield fake
 
+    async def nothing(*_: Any) -> dict[str, int]:
+        return {}
+
     monkeypatch.setattr(command, "connected_producer", connected)
+    monkeypatch.setattr(command, "newest_on_topic", nothing)
     monkeypatch.setenv("TOPICS_FILE", str(ROOT / "topics.yaml"))
     monkeypatch.chdir(tmp_path)
     return fake
@@ -65,8 +69,29 @@ def test_a_file_is_fed_and_reported_as_json(producer: FakeProducer, bars: str) -
         "ticks": 8,
         "symbols": ["BTC-USD"],
         "first_ts": 1_640_995_200_000,
-        "last_ts": 1_640_995_305_000,
+        "last_ts": 1_640_995_319_999,
+        "input": {
+            "kind": "bars",
+            "spacing_s": 60.0,
+            "rows": 2,
+            "skipped": {},
+            "from": "2022-01-01T00:00:00Z",
+            "to": "2022-01-01T00:01:00Z",
+            "columns": {name: name for name in ("time", "open", "high", "low", "close", "volume")},
+            "unused": [],
+            "time_format": "ISO 8601",
+            "time_zone": "UTC",
+            "symbols": ["BTC-USD"],
+            "first": {"ts": 1_640_995_200_000, "price": 11.0, "size": 4.0},
+            "last": {"ts": 1_640_995_260_000, "price": 10.0, "size": 8.0},
+        },
     }
+    assert result.stderr == (
+        "feed: btc.csv: 2 bars of 60 s, 2022-01-01T00:00:00Z to 2022-01-01T00:01:00Z; "
+        "symbol BTC-USD from --symbol\n"
+        "feed: columns time=time, open=open, high=high, low=low, close=close, volume=volume; "
+        "times are ISO 8601, zone UTC\n"
+    )
 
 
 def test_without_json_the_report_is_a_sentence(producer: FakeProducer, bars: str) -> None:
@@ -84,7 +109,12 @@ def test_columns_are_mapped_and_notices_shown(producer: FakeProducer, tmp_path: 
     result = run(str(path), "--column", "time=when", "--column", "price=cost")
 
     assert [json.loads(value)["price"] for _, value in producer.records] == [1, 2]
-    assert result.stderr == f"feed: {path}: newest row first; turned round\n"
+    assert result.stderr.splitlines() == [
+        "feed: a.csv: 2 ticks about 86400 s apart, 2022-01-01T00:00:00Z to 2022-01-02T00:00:00Z; "
+        "symbol A from the file's name",
+        "feed: columns time=when, price=cost; times are ISO 8601, zone UTC (assumed)",
+        f"feed: {path}: newest row first; turned round",
+    ]
 
 
 def test_synthetic_ticks_are_those_of_the_seed(producer: FakeProducer) -> None:
