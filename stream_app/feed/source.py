@@ -45,6 +45,7 @@ class FileBytes:
             SourceError: the package is damaged, or a zip has not exactly one member. Also raised
                 from within, while the bytes are read.
         """
+        packing = None
         try:
             with self._raw() as raw:
                 magic = raw.peek(_MAGIC_BYTES)[:_MAGIC_BYTES]
@@ -55,6 +56,7 @@ class FileBytes:
                     with zipfile.ZipFile(raw) as archive, archive.open(self._member(archive)) as it:
                         yield io.BufferedReader(it)
                 elif magic == _ZSTD:
+                    packing = "zstd"
                     with pa.CompressedInputStream(pa.PythonFile(raw), "zstd") as unpacked:
                         yield io.BufferedReader(unpacked)
                 else:
@@ -65,7 +67,7 @@ class FileBytes:
                 f"{self.path}: damaged {kind} ({one_line(error)}); {WANTED}; copy the file again"
             ) from None
         except OSError as error:
-            if "zstd" in str(error).lower():
+            if packing == "zstd":
                 raise SourceError(
                     f"{self.path}: damaged zstd ({one_line(error)}); {WANTED}; copy the file again"
                 ) from None
