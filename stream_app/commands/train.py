@@ -48,7 +48,7 @@ def train(
     error beside that of the last price. Writes nothing.
     """
     from stream_app.training.cycle import model_settings
-    from stream_app.training.holdout import evaluate
+    from stream_app.training.holdout import evaluate, hold_out
     from stream_app.training.pool import TrainingPool
 
     settings = load_settings(config)
@@ -58,17 +58,19 @@ def train(
     )
     console = Console(stderr=True)
     wanted = _symbol(read, symbol)
-    with counting(console) as progress, TrainingPool(settings.retrain_processes) as pool:
-        pool.warm_up().result()
+    with counting(console) as progress:
         bars = window_after(read.ticks, read.count, wanted, settings, progress)
-        task = progress.add_task("training", total=len(MODEL_NAMES))
-        found = evaluate(
-            bars,
-            model_settings(settings),
-            weights=settings.ensemble_weights,
-            train_all=pool.run_all,
-            on_progress=lambda _: progress.advance(task),
-        )
+        hold_out(bars, model_settings(settings))  # refuses too few bars before processes start
+        with TrainingPool(settings.retrain_processes) as pool:
+            pool.warm_up().result()
+            task = progress.add_task("training", total=len(MODEL_NAMES))
+            found = evaluate(
+                bars,
+                model_settings(settings),
+                weights=settings.ensemble_weights,
+                train_all=pool.run_all,
+                on_progress=lambda _: progress.advance(task),
+            )
     summary = _summary(found, read, settings.retrain_target_seconds)
     if as_json:
         print_json(summary)
