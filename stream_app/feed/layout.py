@@ -93,7 +93,8 @@ class Layout:
         try:
             return replace(self, **chosen)
         except (ValidationError, ValueError) as error:
-            raise SourceError(f"--{_problem(error)}") from None
+            key, _, rest = _problem(error).partition(" ")
+            raise SourceError(f"--{key.replace('_', '-')} {rest}") from None
 
 
 _LAYOUT: Final = TypeAdapter(Layout)
