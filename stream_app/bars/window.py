@@ -9,6 +9,7 @@ late, and a bar that ends at or before it is closed and never changes again.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -226,7 +227,7 @@ class Window:
             "seen": [list(key) for key in self._seen_order],
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Take over a `state`."""
         self.newest_ts = state["newest_ts"]
         self.open_bars = [

@@ -13,8 +13,9 @@ from rich.table import Table
 from stream_app.commands.file_options import Reading, file_options
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.errors import SourceError
+from stream_app.models.catalog import CATALOG
 from stream_app.offline.window import counting, window_after
-from stream_app.settings import MODEL_NAMES, load_settings
+from stream_app.settings import load_settings
 from stream_app.terminal.logs import log_to_stderr
 from stream_app.terminal.numbers import significant
 
@@ -47,9 +48,9 @@ def train(
     Learns from the first 80 % of the window and forecasts the rest; prints each model's time and
     error beside that of the last price. Writes nothing.
     """
-    from stream_app.training.cycle import model_settings
     from stream_app.training.holdout import evaluate, hold_out
     from stream_app.training.pool import TrainingPool
+    from stream_app.training.settings import model_settings
 
     settings = load_settings(config)
     log_to_stderr("WARNING")
@@ -63,7 +64,7 @@ def train(
         hold_out(bars, model_settings(settings))  # refuses too few bars before processes start
         with TrainingPool(settings.retrain_processes) as pool:
             pool.warm_up().result()
-            task = progress.add_task("training", total=len(MODEL_NAMES))
+            task = progress.add_task("training", total=len(CATALOG))
             found = evaluate(
                 bars,
                 model_settings(settings),

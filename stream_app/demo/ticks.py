@@ -1,4 +1,4 @@
-"""The ticks of a demo: a month of history, and live ones that go on from it."""
+"""The ticks of a demo: a month of history, and live ticks that continue it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class History:
     ticks: Iterable[Tick]
     count: int
     last: Tick
-    """The live ticks go on from its price and time."""
+    """The live ticks continue from its price and time."""
 
 
 def history(file: TickFile | None) -> History:
@@ -49,7 +49,7 @@ def history(file: TickFile | None) -> History:
 
 
 def live(last: Tick, per_second: float) -> Iterator[Tick]:
-    """Ticks without end that go on where the history ended, in real time once they are paced."""
+    """Endless ticks that continue the history, `1 / per_second` seconds of event time apart."""
     interval = 1000 / per_second
     walk = synthetic_ticks(
         symbols=[last.symbol], seed=SEED + 1, start_ms=last.ts + 1, interval_ms=interval

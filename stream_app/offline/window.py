@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from stream_app.messages.schemas import Source, Tick
+from stream_app.prediction.settings import PredictionSettings
 from stream_app.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,11 +43,11 @@ def window_after(
         progress: told of every chunk.
     """
     from stream_app.prediction.answering import answer_ticks
-    from stream_app.prediction.ensemble import ensemble_of
+    from stream_app.prediction.ensemble import Ensemble
     from stream_app.prediction.symbol import SymbolPipeline
 
-    ensemble = ensemble_of(settings)
-    pipeline = SymbolPipeline(symbol, settings)
+    ensemble = Ensemble.of(PredictionSettings.of(settings))
+    pipeline = SymbolPipeline(symbol, PredictionSettings.of(settings))
     source = Source(topic="", partition=0, offset=0)
     task = progress.add_task("bars", total=count)
     mine = ((tick, source) for tick in ticks if tick.symbol == symbol)

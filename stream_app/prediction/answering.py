@@ -23,6 +23,7 @@ def answer_ticks(
     batches: Sequence[tuple[SymbolPipeline, Sequence[tuple[Tick, Source]]]],
     ensemble: Ensemble,
     *,
+    floor: int = 0,
     adopt: bool = True,
 ) -> list[SymbolAnswer]:
     """Answer each symbol's ticks, in the order of their offsets.
@@ -32,12 +33,13 @@ def answer_ticks(
     Args:
         batches: each symbol once, with at least one tick; there may be none.
         ensemble: blends the models' answers.
+        floor: the partition's, just before the ticks; closed bars carry it.
         adopt: whether new champions take over; not when answered ticks are gone through again,
             which must leave the state as it was.
     """
     if not batches:
         return []
-    entered = [symbol.enter(ticks, adopt=adopt) for symbol, ticks in batches]
+    entered = [pipeline.enter(ticks, floor=floor, adopt=adopt) for pipeline, ticks in batches]
     runs = [run for batch in entered for run in batch.runs]
     seen = list(chain.from_iterable(runs))
     models = [batch.models for batch in entered for _ in batch.runs]
@@ -48,6 +50,6 @@ def answer_ticks(
     )
     blended = blend.by_tick()
     return [
-        symbol.finish(batch, blend.names, list(islice(blended, len(ticks))))
-        for (symbol, ticks), batch in zip(batches, entered, strict=True)
+        pipeline.finish(batch, blend.names, list(islice(blended, len(ticks))))
+        for (pipeline, ticks), batch in zip(batches, entered, strict=True)
     ]

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.compiled import DOUBLES, compiled, types
 from stream_app.models.base import Rows
+from stream_app.models.catalog import KALMAN
 from stream_app.models.model_set import ModelSet
-from stream_app.settings import Settings
+from stream_app.prediction.settings import PredictionSettings
+from stream_app.prediction.spans import spans
 
 FloatArray = NDArray[np.float64]
 
 
-Blended = tuple[float, list[float], list[float], tuple[str, ...]]
-"""One tick's price, its members' prices and weights in the order of their names, and the reasons
-why the answer is less than all members'."""
+class BlendedTick(NamedTuple):
+    """The ensemble's answer to one tick, before the bias correction."""
+
+    price: float
+    member_prices: list[float]
+    """In the order of `Blend.names`; NaN where a member gave none."""
+    weights: list[float]
+    """In the same order: in force, 0 for a member left out."""
+    degraded: tuple[str, ...]
+    """Why the answer is less than that of all members."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +46,10 @@ class Blend:
     degraded: tuple[tuple[str, ...], ...]
     """Reasons, one tuple a tick."""
 
-    def by_tick(self) -> Iterator[Blended]:
+    def by_tick(self) -> Iterator[BlendedTick]:
         """Each tick's own part."""
         prices, weights = self.prices.T.tolist(), self.weights.T.tolist()
-        return zip(self.price.tolist(), prices, weights, self.degraded, strict=True)
+        return map(BlendedTick, self.price.tolist(), prices, weights, self.degraded)
 
 
 _Table: Final = types.float64[:, ::1]
@@ -91,8 +100,13 @@ class Ensemble:
     def __init__(self, *, weights: Mapping[str, float], max_age_ms: float) -> None:
         self._weights = dict(weights)
         self._shares = np.array([*self._weights.values()])
-        self._spare = [*self._weights].index("kalman")
+        self._spare = [*self._weights].index(KALMAN)
         self._max_age_ms = max_age_ms
+
+    @classmethod
+    def of(cls, settings: PredictionSettings) -> Self:
+        """The ensemble of these settings."""
+        return cls(weights=settings.weights, max_age_ms=settings.model_max_age_ms)
 
     def blend(
         self,
@@ -119,9 +133,7 @@ class Ensemble:
         too_old = ts - np.array(trained_to) > self._max_age_ms
         any_too_old = bool(too_old.any())
         absent: list[dict[str, str]] = []
-        start = 0
-        for models, rows in parts:
-            part = slice(start, start := start + len(rows))
+        for (models, rows), part in zip(parts, spans(rows for _, rows in parts), strict=True):
             absent.append({})
             for row, name in enumerate(names):
                 member = models.members.get(name)
@@ -143,35 +155,28 @@ class Ensemble:
             price=price,
             degraded=((),) * len(ts)
             if all_answered
-            else tuple(self._degraded(zip(parts, absent, strict=True), answered, too_old)),
+            else tuple(self._degraded([rows for _, rows in parts], absent, answered, too_old)),
         )
 
     def _degraded(
         self,
-        parts: Iterable[tuple[tuple[ModelSet, Rows], Mapping[str, str]]],
+        parts: Sequence[Rows],
+        absent: Sequence[Mapping[str, str]],
         answered: NDArray[np.bool_],
         too_old: NDArray[np.bool_],
     ) -> Iterator[tuple[str, ...]]:
         """Why members did not answer, a tuple for each tick.
 
         Args:
-            parts: each with the members that could not be asked, and why.
+            parts: the ticks, in the order of the columns.
+            absent: for each part the members that could not be asked, and why.
             answered: shape (members, B).
             too_old: shape (B,).
         """
-        start = 0
-        for (_, rows), absent in parts:
-            columns = range(start, start := start + len(rows))
-            common = tuple(f"{name}: {reason}" for name, reason in absent.items())
-            asked = [(row, name) for row, name in enumerate(self._weights) if name not in absent]
-            for column in columns:
+        for part, reasons in zip(spans(parts), absent, strict=True):
+            common = tuple(f"{name}: {reason}" for name, reason in reasons.items())
+            asked = [(row, name) for row, name in enumerate(self._weights) if name not in reasons]
+            for column in range(part.start, part.stop):
                 reason = "too old" if too_old[column] else "its answer was not finite"
                 failed = [f"{name}: {reason}" for row, name in asked if not answered[row, column]]
                 yield (*common, *failed)
-
-
-def ensemble_of(settings: Settings) -> Ensemble:
-    """The ensemble of these settings."""
-    return Ensemble(
-        weights=settings.ensemble_weights, max_age_ms=settings.model_max_age_hours * 3_600_000
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from stream_app.bars.features import (
 from stream_app.bars.window import OpenBar, Window
 from stream_app.messages.schemas import Source, Tick
 from stream_app.models.base import History, Rows
+from stream_app.prediction.spans import spans
+from stream_app.prediction.state import SymbolState
 
 LATE: Final = "late tick: behind the grace, the window is not changed"
 DUPLICATE: Final = "duplicate tick: the window is not changed again"
@@ -85,8 +87,8 @@ class Observation:
     context: Context | None
     closed: Sequence[tuple[OpenBar, int]]
     """The bars that this tick closed, each with the number of empty bars before it."""
-    state: dict[str, Any] | None
-    """The window's and the filter's state, when bars were closed."""
+    state: SymbolState | None
+    """When bars were closed; without the forecasts, which are known once the models answered."""
     history_lost: bool
 
     @property
@@ -121,17 +123,15 @@ def rows_of(runs: Sequence[Sequence[Observation]]) -> list[Rows]:
         kalman_velocity=velocity,
         kalman_innovation=innovation,
     )
-    found: dict[Context | None, int] = {}
-    at = np.array([found.setdefault(item.context, len(found)) for item in seen], dtype=np.int64)
+    places: dict[Context | None, int] = {}
+    at = np.array([places.setdefault(item.context, len(places)) for item in seen], dtype=np.int64)
     features = None
-    if [*found] != [None]:
+    if [*places] != [None]:
         # What has no context is not answered from features; its row keeps the others' places.
-        context = np.array([_NOTHING if item is None else item.vector for item in found])
+        context = np.array([_NOTHING if item is None else item.vector for item in places])
         features = vectors(context if len(context) == 1 else context[at], moment)
     rows = []
-    start = 0
-    for run in runs:
-        part = slice(start, start := start + len(run))
+    for run, part in zip(runs, spans(runs), strict=True):
         own: dict[Context | None, int] = {}
         index = [own.setdefault(item.context, len(own)) for item in run]
         histories = [item.history for item in own if item is not None]

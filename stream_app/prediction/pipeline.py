@@ -15,9 +15,9 @@ from stream_app.messages.records import DeadLetter, Record
 from stream_app.messages.schemas import Bar, Prediction, Rejection, Source, Tick
 from stream_app.messages.ticks import decode_tick
 from stream_app.prediction.answering import answer_ticks
-from stream_app.prediction.ensemble import ensemble_of
+from stream_app.prediction.ensemble import Ensemble
+from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.settings import Settings
 
 CHECKPOINT_AFTER: Final = 20_000
 """Offsets of a partition after which a symbol's state is published though no bar of it closed; a
@@ -38,10 +38,9 @@ class Answer:
 class PartitionPipeline:
     """All symbols of one partition of the ticks topic."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: PredictionSettings) -> None:
         self._settings = settings
-        self._max_future_ms = settings.max_future_seconds * 1000
-        self._ensemble = ensemble_of(settings)
+        self._ensemble = Ensemble.of(settings)
         self.symbols: dict[str, SymbolPipeline] = {}
         self.position = 0
         """The offset after the last one processed; a restore sets where it begins."""
@@ -49,7 +48,7 @@ class PartitionPipeline:
         """A heap of the offsets from which on symbols have no published state, with the symbol;
         of some it no longer holds. No batch may cost more because many symbols are silent."""
 
-    def symbol(self, name: str) -> SymbolPipeline:
+    def pipeline_of(self, name: str) -> SymbolPipeline:
         """The symbol's pipeline, made when it is first asked for."""
         pipeline = self.symbols.get(name)
         if pipeline is None:
@@ -73,14 +72,16 @@ class PartitionPipeline:
         floor = self.floor()
         batches: dict[str, list[tuple[Tick, Source]]] = {}
         for record in records:
-            decoded = decode_tick(record.value, record.key, record.timestamp, self._max_future_ms)
+            decoded = decode_tick(
+                record.value, record.key, record.timestamp, self._settings.max_future_ms
+            )
             if isinstance(decoded, Rejection):
                 answer.dead_letters.append(DeadLetter(record=record, rejection=decoded))
                 continue
             source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
             batches.setdefault(decoded.symbol, []).append((decoded, source))
-        asked = [(self.symbol(name), ticks) for name, ticks in batches.items()]
-        for given in answer_ticks(asked, self._ensemble, adopt=adopt):
+        asked = [(self.pipeline_of(name), ticks) for name, ticks in batches.items()]
+        for given in answer_ticks(asked, self._ensemble, floor=floor, adopt=adopt):
             answer.predictions.extend(given.predictions)
             answer.bars.extend(given.bars)
             answer.late += given.late
@@ -94,19 +95,17 @@ class PartitionPipeline:
             answer.bars.sort(key=lambda bar: bar.source.offset)
         if records:
             self.position = records[-1].offset + 1
-            answer.bars.extend(self._checkpoints(records[-1]))
-        for bar in answer.bars:
-            bar.state["floor"] = floor
+            answer.bars.extend(self._checkpoints(records[-1], floor))
         return answer
 
-    def _checkpoints(self, last: Record) -> Iterator[Bar]:
+    def _checkpoints(self, last: Record, floor: int) -> Iterator[Bar]:
         """New states of symbols that have long closed no bar: a restart begins at the floor."""
         source = Source(topic=last.topic, partition=last.partition, offset=last.offset)
         while oldest := self._oldest_uncovered():
-            uncovered, symbol = oldest
+            uncovered, pipeline = oldest
             if self.position - uncovered <= CHECKPOINT_AFTER:
                 break
-            yield from symbol.checkpoint(source)
+            yield from pipeline.checkpoint(source, floor)
 
     def floor(self) -> int:
         """The offset below which every tick is covered by some symbol's published state."""
@@ -116,21 +115,21 @@ class PartitionPipeline:
     def _oldest_uncovered(self) -> tuple[int, SymbolPipeline] | None:
         while self._uncovered:
             offset, name = self._uncovered[0]
-            symbol = self.symbols[name]
-            if symbol.first_uncovered == offset:
-                return offset, symbol
+            pipeline = self.symbols[name]
+            if pipeline.first_uncovered == offset:
+                return offset, pipeline
             heapq.heappop(self._uncovered)
         return None
 
     def start_anew(self, name: str) -> None:
         """Forget what is known of a symbol; its answers say so."""
         del self.symbols[name]
-        self.symbol(name).lose_history()
+        self.pipeline_of(name).lose_history()
 
     def lose_history(self) -> None:
         """Ticks that no state covers are gone: the symbols say so in their answers."""
-        for symbol in self.symbols.values():
-            symbol.lose_history()
+        for pipeline in self.symbols.values():
+            pipeline.lose_history()
 
     def replay(self, records: Iterable[Record], covered: Mapping[str, int]) -> None:
         """Go through answered records again for their effect on the state alone.

@@ -18,6 +18,7 @@ from stream_app.kafka.topic_check import Topics
 from stream_app.models.model_set import UNTRAINED, ModelSet
 from stream_app.ops import metrics
 from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings
@@ -42,6 +43,7 @@ class Partitions:
         client_settings: dict[str, Any],
         registry: Registry,
         on_progress: Callable[[], None],
+        read_again: Callable[[int], None],
         fail: Callable[[BaseException], None],
     ) -> None:
         self._settings = settings
@@ -49,6 +51,7 @@ class Partitions:
         self._client_settings = client_settings
         self._registry = registry
         self._on_progress = on_progress
+        self._read_again = read_again
         self._fail = fail
         self._partitions: dict[int, PartitionPipeline] = {}
         self._restoring: dict[int, asyncio.Task[None]] = {}
@@ -112,7 +115,7 @@ class Partitions:
             return max(beginning, committed or 0)
 
     async def _restore(self, number: int, committed: int) -> None:
-        pipeline = PartitionPipeline(self._settings)
+        pipeline = PartitionPipeline(PredictionSettings.of(self._settings))
         await restore_partition(
             number,
             committed,
@@ -136,13 +139,14 @@ class Partitions:
         try:
             return await asyncio.to_thread(self._registry.load, symbol, version), champion
         except ArtifactError as error:
-            logger.warning("%s: the version that served last is not to be had: %s", symbol, error)
+            logger.warning("%s: the version that served last is unavailable: %s", symbol, error)
             return None, champion
 
     async def pipeline(self, batch: Batch) -> PartitionPipeline | None:
-        """The pipeline that stands just before this batch; None when the partition has gone.
+        """The pipeline that stands just before this batch; None when it is not to be answered.
 
-        Waits while the partition is restored. Called by the service for each batch.
+        That is when the partition has gone, or when ticks before the batch are not answered:
+        then the partition is read again. Waits while it is restored. Called by the service.
         """
         number = batch.tp.partition
         while number in self._restoring:
@@ -150,6 +154,18 @@ class Partitions:
         if number not in (self._assigned or ()):
             return None  # it went to another worker while the batch waited, which answers it
         pipeline = self._partitions.get(number)
+        if pipeline is not None and batch.read_from > pipeline.position:
+            if batch.read_from > await self._committed(number):
+                logger.warning(
+                    "partition %d: a batch begins at offset %d, but the ticks from %d on are not "
+                    "answered; reading them again",
+                    number,
+                    batch.first_offset,
+                    pipeline.position,
+                )
+                self._read_again(number)
+                return None
+            pipeline = None  # what lies between is answered: the state must catch up
         if pipeline is not None and batch.first_offset > pipeline.position + GAP_OFFSETS:
             await self._look_for_loss(pipeline, batch)
         if pipeline is None or batch.first_offset < pipeline.position:

@@ -17,6 +17,7 @@ from stream_app.messages.schemas import Bar, Prediction, Tick
 from stream_app.models.base import Rows
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.pipeline import Answer, PartitionPipeline
+from stream_app.prediction.settings import PredictionSettings
 from tests.builders import START_MS, FakeRecord, records, settings
 from tests.fakes import ConstantMember, FeatureMember, model_set
 
@@ -25,9 +26,9 @@ BAR_MS = SETTINGS.bar_ms
 
 
 def pipeline(symbols: tuple[str, ...] = ("A", "B")) -> PartitionPipeline:
-    made = PartitionPipeline(SETTINGS)
+    made = PartitionPipeline(PredictionSettings.of(SETTINGS))
     for name in symbols:
-        made.symbol(name).models = model_set(trained_to_ts=START_MS)
+        made.pipeline_of(name).models = model_set(trained_to_ts=START_MS)
     return made
 
 
@@ -140,13 +141,13 @@ class Log:
                     floor, floor_at = bar.state["floor"], bar.source.offset
         bars = {name: [bar for _, bar in sorted(found.items())] for name, found in kept.items()}
         by_version = {item.version: item for item in self.champions}
-        made = PartitionPipeline(SETTINGS)
+        made = PartitionPipeline(PredictionSettings.of(SETTINGS))
         for name, found in bars.items():
-            made.symbol(name).restore(found, by_version.get(found[-1].state["version"]))
+            made.pipeline_of(name).restore(found, by_version.get(found[-1].state["version"]))
         covered = {name: found[-1].source.offset for name, found in bars.items()}
         for name in bars:
             if self.champions:
-                made.symbol(name).models = self.champions[-1]
+                made.pipeline_of(name).models = self.champions[-1]
         for at in range(floor, committed, 7):
             made.replay(stream[at : min(at + 7, committed)], covered)
         made.position = committed
@@ -160,9 +161,9 @@ def test_a_restart_at_any_offset_goes_on_as_if_nothing_had_happened(
 ) -> None:
     log = Log()
     log.champions = versions(1)
-    undisturbed = PartitionPipeline(SETTINGS)
+    undisturbed = PartitionPipeline(PredictionSettings.of(SETTINGS))
     for name in ("A", "B"):
-        undisturbed.symbol(name).models = log.champions[0]
+        undisturbed.pipeline_of(name).models = log.champions[0]
     committed = int(len(stream) * where) // size * size
     for at in range(0, committed, size):
         log.publish(undisturbed.process(stream[at : at + size]))
@@ -173,7 +174,7 @@ def test_a_restart_at_any_offset_goes_on_as_if_nothing_had_happened(
     restarted = log.restart(stream, committed)
     same(merged([answered]), merged([restarted.process(stream[committed:])]))
     for name in ("A", "B"):
-        one, two = undisturbed.symbol(name), restarted.symbol(name)
+        one, two = undisturbed.pipeline_of(name), restarted.pipeline_of(name)
         assert orjson.dumps(one.window.state()) == orjson.dumps(two.window.state())
         assert one.kalman.to_state() == two.kalman.to_state()
         assert one.bias.value == two.bias.value
@@ -187,7 +188,7 @@ def test_with_retrains_and_kills_two_messages_of_one_id_agree_or_name_other_vers
     registry, log = versions(12), Log()
     said: dict[str, list[Prediction]] = {}
     committed, at = 0, 0
-    running = PartitionPipeline(SETTINGS)
+    running = PartitionPipeline(PredictionSettings.of(SETTINGS))
     while at < len(stream):
         what = data.draw(st.sampled_from(["go", "go", "go", "commit", "promote", "kill"]))
         if what == "go":
@@ -235,8 +236,8 @@ def test_a_training_row_equals_the_live_feature_vector_of_the_same_ticks(seed: i
     )
     recorder = Recorder(0.0)
     object.__setattr__(recorder, "seen", [])
-    made = PartitionPipeline(SETTINGS)
-    symbol = made.symbol("A")
+    made = PartitionPipeline(PredictionSettings.of(SETTINGS))
+    symbol = made.pipeline_of("A")
     symbol.models = model_set({"lstm": recorder})
     last_of_bar: dict[int, np.ndarray[Any, Any]] = {}
     for item in stream:

@@ -21,8 +21,9 @@ from stream_app.messages.schemas import Tick
 from stream_app.messages.ticks import EARLIEST_TS, LATEST_TS
 from stream_app.prediction.observation import LATE
 from stream_app.prediction.pipeline import Answer, PartitionPipeline
-from stream_app.training.cycle import model_settings
+from stream_app.prediction.settings import PredictionSettings
 from stream_app.training.job import prepare
+from stream_app.training.settings import model_settings
 from tests.builders import FakeRecord, record, settings, walk
 from tests.fakes import model_set
 
@@ -39,9 +40,11 @@ class Feed:
     """One symbol's pipeline with fake models, fed tick by tick as the records come."""
 
     def __init__(self, **overrides: Any) -> None:
-        self.pipeline = PartitionPipeline(settings(model_max_age_hours=1e7, **overrides))
-        self.pipeline.symbol("BTC").models = model_set(trained_to_ts=0)
-        self.window = self.pipeline.symbol("BTC").window
+        self.pipeline = PartitionPipeline(
+            PredictionSettings.of(settings(model_max_age_hours=1e7, **overrides))
+        )
+        self.pipeline.pipeline_of("BTC").models = model_set(trained_to_ts=0)
+        self.window = self.pipeline.pipeline_of("BTC").window
         self.offset = 0
 
     def send(self, ticks: Iterable[Tick], *, received: int | None = None) -> Answer:
@@ -63,7 +66,7 @@ class Feed:
         assert sorted(answered + refused) == [item.offset for item in sent]
         for value in [*map(asdict, answer.predictions), *map(asdict, answer.bars)]:
             assert all_finite(value), value
-        symbol = self.pipeline.symbol("BTC")
+        symbol = self.pipeline.pipeline_of("BTC")
         assert all_finite(symbol.kalman.to_state())
         assert symbol.kalman.last_ts < 0 or min(symbol.kalman.p00, symbol.kalman.p11) > 0
         columns = symbol.window.columns()
@@ -315,7 +318,7 @@ def test_a_symbol_silent_for_days_goes_on_with_the_price_it_comes_back_with(
 def test_the_bias_correction_learns_nothing_from_a_gap() -> None:
     feed = Feed()
     feed.send(walk(800, start=CLOSE_ON_FRIDAY - 800 * 15_000))
-    symbol = feed.pipeline.symbol("BTC")
+    symbol = feed.pipeline.pipeline_of("BTC")
     before = symbol.bias.value
     feed.send([tick(OPEN_ON_SUNDAY, 30_000.0), tick(OPEN_ON_SUNDAY + BAR_MS + GRACE_MS, 30_000.0)])
     # Friday's last bar but one was a horizon before its last; across the gap there is no error.

@@ -14,18 +14,19 @@ from rich.console import Console
 from stream_app.bars.features import BarColumns
 from stream_app.feed.files import TickFile, read_ticks
 from stream_app.messages.schemas import Source, Tick
-from stream_app.models.catalog import FORECASTERS, LOADERS
+from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.model_set import ModelSet
 from stream_app.offline.lstm_bench import Variant, measure
 from stream_app.offline.window import counting, window_after
 from stream_app.prediction.answering import answer_ticks
-from stream_app.prediction.ensemble import ensemble_of
+from stream_app.prediction.ensemble import Ensemble
+from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings
-from stream_app.training.cycle import model_settings
 from stream_app.training.holdout import evaluate
 from stream_app.training.job import TrainingJob, run_job
+from stream_app.training.settings import model_settings
 from tests.builders import START_MS, settings
 
 CASES = Path(os.environ.get("STREAM_APP_CASES", Path(__file__).parents[3].parent / "shared/cases"))
@@ -133,8 +134,8 @@ def test_a_worker_that_learned_from_bars_is_no_worse_on_the_true_ticks(tmp_path:
     path = bars_csv(tmp_path / "walk.csv", prices[:learned], bar_s=600, each=20)
     chosen = small(900)
     history = read_ticks(path, symbol="BTC")
-    pipeline = SymbolPipeline("BTC", chosen)
-    ensemble = ensemble_of(chosen)
+    pipeline = SymbolPipeline("BTC", PredictionSettings.of(chosen))
+    ensemble = Ensemble.of(PredictionSettings.of(chosen))
     source = Source(topic="", partition=0, offset=0)
     answer_ticks([(pipeline, [(tick, source) for tick in history.ticks])], ensemble)
     pipeline.models = trained(pipeline.window.columns(), chosen)
@@ -149,7 +150,7 @@ def test_a_worker_that_learned_from_bars_is_no_worse_on_the_true_ticks(tmp_path:
     known = answers.predictions[:-horizon]
     realised = prices[learned + horizon :]
     base = np.abs(realised - prices[learned:-horizon]).mean()
-    for name in (*FORECASTERS, None):
+    for name in (*CATALOG, None):
         forecast = np.array(
             [item.prediction if name is None else item.members[name].prediction for item in known]
         )
@@ -159,12 +160,11 @@ def test_a_worker_that_learned_from_bars_is_no_worse_on_the_true_ticks(tmp_path:
 
 def trained(bars: BarColumns, chosen: Settings) -> ModelSet:
     models = model_settings(chosen)
+    jobs = {
+        name: TrainingJob(symbol="BTC", model=name, bars=bars, settings=models) for name in CATALOG
+    }
     members = {
-        name: LOADERS[name](
-            run_job(TrainingJob(symbol="BTC", model=name, bars=bars, settings=models)).artifact,
-            models,
-        )
-        for name in FORECASTERS
+        name: spec.load(run_job(jobs[name]).artifact, models) for name, spec in CATALOG.items()
     }
     kalman = members["kalman"]
     assert isinstance(kalman, KalmanMember)

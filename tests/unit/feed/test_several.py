@@ -11,7 +11,8 @@ from stream_app.feed.files import read_ticks
 from stream_app.messages.schemas import Source, Tick
 from stream_app.messages.ticks import decode_tick, encode_tick
 from stream_app.prediction.answering import answer_ticks
-from stream_app.prediction.ensemble import ensemble_of
+from stream_app.prediction.ensemble import Ensemble
+from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from tests.builders import settings
 from tests.unit.feed.test_files import T0, written
@@ -76,11 +77,11 @@ EQUAL = "time,price,size\n" + "".join(
 
 def volumes(ticks: list[Tick]) -> list[float]:
     """Of the closed bars, by the worker's own window."""
-    chosen = settings()
+    chosen = PredictionSettings.of(settings())
     pipeline = SymbolPipeline("X", chosen)
     source = Source(topic="", partition=0, offset=0)
     sent = [decode_tick(encode_tick(tick), b"X", tick.ts, 0) for tick in ticks]
-    answer = answer_ticks([(pipeline, [(tick, source) for tick in sent])], ensemble_of(chosen))[0]  # type: ignore[misc]
+    answer = answer_ticks([(pipeline, [(tick, source) for tick in sent])], Ensemble.of(chosen))[0]  # type: ignore[misc]
     return [bar.volume for bar in answer.bars]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from stream_app.messages.schemas import Bar, Tick
 from stream_app.prediction.pipeline import CHECKPOINT_AFTER, PartitionPipeline
+from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from tests.builders import START_MS, records, settings, walk
 
@@ -21,7 +22,7 @@ def run(silent_ticks: int) -> tuple[PartitionPipeline, list[Bar]]:
         for number in range(silent_ticks)
     ]
     stream = records([*once, *walk(CHECKPOINT_AFTER + 3000, symbol="A", step_ms=500)])
-    partition = PartitionPipeline(SETTINGS)
+    partition = PartitionPipeline(PredictionSettings.of(SETTINGS))
     bars = [
         bar
         for at in range(0, len(stream), 500)
@@ -45,7 +46,7 @@ def test_a_symbol_silent_within_its_first_bar_does_not_hold_it_either() -> None:
     (carrier,) = [bar for bar in bars if bar.symbol == "ONCE"]
     assert carrier.ticks == 0
     assert carrier.close is None
-    restarted = PartitionPipeline(SETTINGS).symbol("ONCE")
+    restarted = PartitionPipeline(PredictionSettings.of(SETTINGS)).pipeline_of("ONCE")
     restarted.restore([carrier], None)
     assert len(restarted.window) == 0
     assert restarted.window.state() == partition.symbols["ONCE"].window.state()
@@ -53,7 +54,7 @@ def test_a_symbol_silent_within_its_first_bar_does_not_hold_it_either() -> None:
 
 
 def test_the_first_batch_is_covered_from_its_first_offset_on() -> None:
-    partition = PartitionPipeline(SETTINGS)
+    partition = PartitionPipeline(PredictionSettings.of(SETTINGS))
     bars = partition.process(records(walk(40))).bars
     assert bars
     assert {bar.state["floor"] for bar in bars} == {0}
@@ -67,7 +68,7 @@ def test_the_floor_is_the_oldest_tick_that_no_state_covers() -> None:
         Tick(symbol=names[rng.integers(rng.integers(1, 13))], price=5.0, ts=START_MS + 1500 * at)
         for at in range(4000)
     ]
-    partition = PartitionPipeline(SETTINGS)
+    partition = PartitionPipeline(PredictionSettings.of(SETTINGS))
     stream = records(ticks)
     floors = []
     while stream:
@@ -90,7 +91,7 @@ class Untouched:
 
 
 def test_a_batch_asks_nothing_of_the_symbols_that_it_holds_no_tick_of() -> None:
-    partition = PartitionPipeline(SETTINGS)
+    partition = PartitionPipeline(PredictionSettings.of(SETTINGS))
     silent = [Tick(symbol=f"S{number}", price=5.0, ts=START_MS) for number in range(100)]
     stream = records([*silent, *walk(50, symbol="A", step_ms=500)])
     partition.process(stream[:100])

@@ -7,8 +7,9 @@ import pytest
 
 from stream_app.prediction.bias import BIAS_ERRORS
 from stream_app.prediction.pipeline import PartitionPipeline
-from stream_app.training.cycle import model_settings
+from stream_app.prediction.settings import PredictionSettings
 from stream_app.training.job import prepare
+from stream_app.training.settings import model_settings
 from tests.builders import START_MS, records, settings, walk
 from tests.fakes import model_set
 
@@ -20,14 +21,14 @@ STEP_MS = 15_000
 @pytest.mark.parametrize("horizon", [1, 3])
 def test_the_live_errors_are_those_of_the_training_targets(horizon_by: str, horizon: int) -> None:
     chosen = settings(horizon_bars=horizon, horizon_by=horizon_by, model_max_age_hours=1e7)
-    pipeline = PartitionPipeline(chosen)
-    pipeline.symbol("BTC").models = model_set(trained_to_ts=0, horizon_bars=horizon)
+    pipeline = PartitionPipeline(PredictionSettings.of(chosen))
+    pipeline.pipeline_of("BTC").models = model_set(trained_to_ts=0, horizon_bars=horizon)
     friday = list(walk(400))
     monday = list(walk(120, seed=2, start=START_MS + 400 * STEP_MS + 2 * DAY_MS))
 
     answer = pipeline.process(records([*friday, *monday]))
 
-    symbol = pipeline.symbol("BTC")
+    symbol = pipeline.pipeline_of("BTC")
     forecast = np.array([np.nan if bar.forecast is None else bar.forecast for bar in answer.bars])
     bars = symbol.window.columns()
     target = prepare(bars, model_settings(chosen)).target.astype(np.float64)
@@ -41,7 +42,7 @@ def test_the_live_errors_are_those_of_the_training_targets(horizon_by: str, hori
 @pytest.mark.parametrize("horizon_by", ["time", "bars"])
 def test_the_target_time_is_the_earliest_that_the_horizon_can_be(horizon_by: str) -> None:
     chosen = settings(horizon_bars=2, horizon_by=horizon_by)
-    answer = PartitionPipeline(chosen).process(records(walk(10)))
+    answer = PartitionPipeline(PredictionSettings.of(chosen)).process(records(walk(10)))
 
     assert {item.target_ts - item.ts for item in answer.predictions} == {120_000}
     assert {item.horizon_s for item in answer.predictions} == {120}
