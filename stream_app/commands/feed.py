@@ -124,7 +124,7 @@ each kind.
 @click.option(
     "--speed",
     type=_SpeedType(),
-    help="max, as fast as it goes; 60x, so many times event time; 500/s, so many ticks a second. "
+    help="max, as fast as possible; 60x, 60 times event time; 500/s, 500 ticks a second. "
     "Default: max, and 1x for synthetic ticks without end.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N ticks.")

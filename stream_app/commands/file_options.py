@@ -116,7 +116,7 @@ class Reading:
         Raises:
             SourceError: as `read_ticks`; or its bars are longer than `bar_seconds`.
         """
-        from stream_app.feed.coarse import coarse_bars
+        from stream_app.feed.coarse import coarse_bars, sparse_ticks
         from stream_app.feed.columns import parse_mapping
         from stream_app.feed.files import read_ticks
         from stream_app.feed.layout import Layout, load_layout
@@ -145,6 +145,8 @@ class Reading:
                 remedy = "; to feed it as it is, give --coarse" if command == "feed" else ""
                 raise SourceError(problem + remedy)
             click.echo(f"{command}: warning: {problem}", err=True)
+        if sparse := sparse_ticks(file.understood, bar_seconds):
+            click.echo(f"{command}: warning: {sparse}", err=True)
         return file
 
 

@@ -1,4 +1,4 @@
-"""Whether a file's bars fit the bars that the models learn from."""
+"""Whether a file's rows are close enough together for the bars that the models learn from."""
 
 from __future__ import annotations
 
@@ -30,4 +30,19 @@ def coarse_bars(found: Understood, bar_seconds: int) -> str | None:
     return (
         f"{name}: {told}: set BAR_SECONDS={found.spacing_s:g} and TRAINING_WINDOW_DAYS={days} "
         f"({_USUAL_BARS:,} bars), and HORIZON_BY=bars where nights or weekends have none"
+    )
+
+
+def sparse_ticks(found: Understood, bar_seconds: int) -> str | None:
+    """A warning where most bars will be empty because ticks are further apart than a bar is long.
+
+    Returns:
+        One line, or None where that is not so.
+    """
+    if found.kind == "bars" or found.spacing_s is None or found.spacing_s <= bar_seconds:
+        return None
+    return (
+        f"{found.paths[0]}: its {found.kind} are about {found.spacing_s:g} s apart, BAR_SECONDS is "
+        f"{bar_seconds}: most bars will be empty; if each row is a bar's close, set BAR_SECONDS to "
+        "the distance of the rows"
     )

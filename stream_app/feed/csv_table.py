@@ -24,6 +24,13 @@ from stream_app.feed.source import WANTED, FileBytes, one_line
 _SEPARATORS: Final = ("\t", ";", "|")
 _UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SHOWN_LINES: Final = 3
+_USUAL_SHAPES: Final = {
+    2: " time,price",
+    3: " time,price,size",
+    5: " time,open,high,low,close",
+    6: " time,open,high,low,close,volume",
+}
+"""What the columns of a file without a header usually are, by how many there are."""
 
 
 class CsvTable:
@@ -158,8 +165,9 @@ class CsvTable:
         if _are_values(self.names):
             raise SourceError(
                 f"{self._path}: no header line, the first line is {shown!r}; {WANTED}; name its "
-                f"{len(self.names)} columns with --names, or put a line with the columns' names "
-                "first, such as time,price"
+                f"{len(self.names)} columns with --names"
+                + _USUAL_SHAPES.get(len(self.names), "")
+                + ", or put a line with the columns' names first, such as time,price"
             )
 
     def read(self, positions: Sequence[int]) -> dict[int, Any]:

@@ -147,7 +147,9 @@ class _Merged:
                 for part, rows in pairs
             ]
         )[order].astype(np.int64)
-        self._ids = np.concatenate([part.ids[rows] for part, rows in pairs])[order]
+        self._ids: NDArray[np.object_] | None = None
+        if any(part.ids is not None for part in parts):
+            self._ids = np.concatenate([part.ids_or_none[rows] for part, rows in pairs])[order]
 
     def _note_repeated_bars(self) -> None:
         """A second bar of a symbol at a time is bad, also where another file has the first."""
@@ -192,7 +194,7 @@ class _Merged:
         Equal rows of one file are different trades. Those of two files that overlap get the same
         numbers, so the window takes them once, as it does when a file is fed again.
         """
-        if any(part.named_ids for part in self._parts):
+        if self._ids is not None:
             return self._ids
         if self.size is None or len(self.ts) < 2:
             return None

@@ -90,9 +90,9 @@ class Part:
         return "symbol" in self.columns or self._table.symbol is not None
 
     @property
-    def named_ids(self) -> bool:
-        """Whether the file has a column of trade ids."""
-        return "id" in self.columns
+    def ids_or_none(self) -> NDArray[np.object_]:
+        """The trade ids, None where there are none."""
+        return np.full(len(self.ts), None, dtype=np.object_) if self.ids is None else self.ids
 
     @property
     def sizes(self) -> NDArray[np.float64]:
@@ -245,15 +245,14 @@ class Part:
         self.symbol_from = f"the column {self.columns['symbol']}"
 
     def _read_ids(self) -> None:
-        self.ids = np.full(len(self.ts), None, dtype=np.object_)
+        self.ids: NDArray[np.object_] | None = None
         if "id" not in self._by_role:
             return
         column = self._by_role["id"].cast(pa.string())
-        self.ids[:] = column.to_pylist()
-        length = np.array([len(each) if each is not None else 0 for each in self.ids])
+        self.ids = np.array(column.to_pylist(), dtype=np.object_)
         self.bad.note(
             "bad_id",
-            length > ID_MAX_CHARS,
+            pc.greater(pc.utf8_length(column), ID_MAX_CHARS).fill_null(False).to_numpy(),
             found=partial(self._told, "id", column),
             wanted=f"at most {ID_MAX_CHARS} characters",
             remedy="name another column with --column id=NAME",

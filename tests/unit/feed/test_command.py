@@ -116,6 +116,8 @@ def test_columns_are_mapped_and_notices_shown(producer: FakeProducer, tmp_path: 
         "symbol A from the file's name",
         "feed: columns time=when, price=cost; times are ISO 8601, zone UTC (assumed)",
         f"feed: {path}: newest row first; turned round",
+        "feed: warning: a.csv: its ticks are about 86400 s apart, BAR_SECONDS is 300: most bars "
+        "will be empty; if each row is a bar's close, set BAR_SECONDS to the distance of the rows",
     ]
 
 
@@ -259,6 +261,12 @@ def test_every_command_names_bars_that_are_too_long_before_it_starts(
 
     with pytest.raises(SourceError, match="BAR_SECONDS is 300: set BAR_SECONDS=3600"):
         CliRunner().invoke(cli, command, catch_exceptions=False)
+
+
+def test_ticks_close_enough_are_no_reason_to_warn(producer: FakeProducer, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("time,price\n1640995200,5\n1640995500,5\n1640995800,5\n")
+
+    assert "warning" not in run("x.csv").stderr
 
 
 @pytest.mark.parametrize("command", [["bench", "lstm"], ["demo"]])

@@ -542,7 +542,7 @@ def test_what_is_damaged_or_too_much_is_refused(tmp_path: Path, content: bytes, 
         ("time,bid,ask\n1640995200,1,2\n", r"--column price=bid\+ask"),
         ("A remark\nand,another\ntime,open,px\n1640995200,1,2\n", "--skip-lines"),
         ("made by, a program\ntime,id,px\n1640995200,1,2\n1640995201,1,2\n", "--skip-lines 1"),
-        ("x;2022-01-01;5,5\n", "name its 3 columns with --names"),
+        ("x;2022-01-01;5,5\n", "name its 3 columns with --names time,price,size,"),
         ("time,price\n02.03.2023,5\n", '--time-format "%d.%m.%Y" or --time-format "%m.%d.%Y"'),
         ("time;price\n2022-01-01;1,234\n", "--decimal , or --decimal ."),
         (
