@@ -116,7 +116,7 @@ def test_columns_are_mapped_and_notices_shown(producer: FakeProducer, tmp_path: 
         "symbol A from the file's name",
         "feed: columns time=when, price=cost; times are ISO 8601, zone UTC (assumed)",
         f"feed: {path}: newest row first; turned round",
-        "feed: warning: a.csv: its ticks are about 86400 s apart, BAR_SECONDS is 300: most bars "
+        f"feed: warning: {path}: its ticks are about 86400 s apart, BAR_SECONDS is 300: most bars "
         "will be empty; if each row is a bar's close, set BAR_SECONDS to the distance of the rows",
     ]
 
