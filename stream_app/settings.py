@@ -13,7 +13,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
@@ -40,6 +40,8 @@ from stream_app.models.catalog import CATALOG
 LEAST_ROWS = 120
 """Bars that a training needs besides the first sequence: 48 that the first feature looks back on,
 and enough rows for the leaves of the trees."""
+MOST_WINDOW_BARS = 31_622_400
+"""A year of seconds: a window is held in memory, 80 bytes a bar."""
 _HIDDEN = "********"
 
 
@@ -74,7 +76,9 @@ class Settings(BaseSettings):
     # Event time
     bar_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
     horizon_bars: Annotated[int, Field(ge=1, le=288)] = 1
-    training_window_days: Annotated[float, Field(gt=0, le=366)] = 30.0
+    horizon_by: Literal["time", "bars"] = "time"
+    """Whether the horizon is counted on the clock, or in bars that have ticks."""
+    training_window_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
     grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 5.0
     """How far behind the newest tick of its symbol a tick may be and still enter its bar."""
     max_future_seconds: Annotated[float, Field(ge=0)] = 300.0
@@ -121,6 +125,12 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
+        if self.window_bars > MOST_WINDOW_BARS:
+            most = MOST_WINDOW_BARS * self.bar_seconds / 86_400
+            raise ValueError(
+                f"TRAINING_WINDOW_DAYS={self.training_window_days:g}: allowed is at most "
+                f"{MOST_WINDOW_BARS:,} bars, {most:,.0f} days of BAR_SECONDS={self.bar_seconds}"
+            )
         for key, bars in (
             ("lstm_sequence_length", self.lstm_sequence_length),
             ("min_training_bars", self.min_training_bars),

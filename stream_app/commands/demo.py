@@ -12,6 +12,12 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from stream_app.commands.file_options import (
+    Reading,
+    file_options,
+    read_if_given,
+    symbol_option,
+)
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.errors import ConfigError
 from stream_app.settings import Settings, load_settings
@@ -59,12 +65,16 @@ Examples:
     show_default=True,
     help="The broker to start: embedded, or the Apache Kafka in KAFKA_HOME.",
 )
+@symbol_option
+@file_options
 @config_option
 @json_option
 def demo(
     *,
     seconds: float | None,
     file: Path | None,
+    symbol: str | None,
+    reading: Reading,
     rate: float,
     broker: str,
     config: Path | None,
@@ -80,7 +90,15 @@ def demo(
 
     settings = load_settings(config)
     log_to_stderr("ERROR")
-    given = history(file)
+    read = read_if_given(
+        reading,
+        file,
+        option="--history",
+        symbol=symbol,
+        command="demo",
+        bar_seconds=settings.bar_seconds,
+    )
+    given = history(read)
     with (
         tempfile.TemporaryDirectory(prefix="stream-app-demo-") as folder,
         _broker(broker) as started,
@@ -105,7 +123,8 @@ def demo(
                 click.echo(log.read_text(errors="replace")[-2000:], err=True)
             raise
     if as_json:
-        print_json(story.summary())
+        understood = None if read is None else read.understood.as_dict()
+        print_json({**story.summary(), "input": understood})
     else:
         _say(story)
 

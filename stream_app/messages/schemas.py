@@ -23,6 +23,8 @@ class Tick:
     """Event time, epoch milliseconds, UTC."""
     size: float | None = None
     source: str | None = None
+    id: str | None = None
+    """Of the trade; two ticks that differ only in it are two trades."""
 
 
 @with_config(STRICT)

@@ -22,6 +22,7 @@ MIN_PRICE: Final = 1e-12
 MAX_PRICE: Final = 1e15
 SYMBOL_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
 SOURCE_MAX_CHARS: Final = 64
+ID_MAX_CHARS: Final = 64
 
 REASONS: Final = {
     "too_large": "the value is larger than 64 KiB",
@@ -49,6 +50,8 @@ def encode_tick(tick: Tick) -> bytes:
         message["size"] = tick.size
     if tick.source is not None:
         message["source"] = tick.source
+    if tick.id is not None:
+        message["id"] = tick.id
     return orjson.dumps(message)
 
 
@@ -84,7 +87,7 @@ def decode_tick(  # noqa: PLR0911, PLR0912 - one return for each reason reads be
         if name not in message:
             return Rejection(reason="missing_field", detail=name)
     symbol, price, ts = message["symbol"], message["price"], message["ts"]
-    size, source = message.get("size"), message.get("source")
+    size, source, id_ = message.get("size"), message.get("source"), message.get("id")
     if type(symbol) is not str:
         return _wrong_type("symbol", symbol, "a string")
     if type(price) is not float and type(price) is not int:
@@ -95,6 +98,8 @@ def decode_tick(  # noqa: PLR0911, PLR0912 - one return for each reason reads be
         return _wrong_type("size", size, "a number")
     if source is not None and (type(source) is not str or len(source) > SOURCE_MAX_CHARS):
         return _wrong_type("source", source, f"a string of at most {SOURCE_MAX_CHARS} characters")
+    if id_ is not None and (type(id_) is not str or len(id_) > ID_MAX_CHARS):
+        return _wrong_type("id", id_, f"a string of at most {ID_MAX_CHARS} characters")
     if not SYMBOL_PATTERN.fullmatch(symbol):
         return Rejection(reason="bad_symbol", detail=repr(symbol[:80]))
     if not MIN_PRICE <= price <= MAX_PRICE:
@@ -116,6 +121,7 @@ def decode_tick(  # noqa: PLR0911, PLR0912 - one return for each reason reads be
         ts=ts,
         size=None if size is None else float(size),
         source=source,
+        id=id_,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ class ModelSettings:
 
     bar_ms: int
     horizon_bars: int
+    horizon_by: Literal["time", "bars"] = "time"
+    """Whether the horizon is `horizon_bars` lengths on the clock, or as many bars with ticks."""
     sequence_length: int
     lstm_layers: tuple[int, ...]
     lstm_batch_size: int
