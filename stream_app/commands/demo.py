@@ -39,27 +39,31 @@ Examples:
 """
 )
 @click.option(
-    "--for", "seconds", type=click.FloatRange(1), metavar="SECONDS", help="End by itself."
+    "--for",
+    "seconds",
+    type=click.FloatRange(1),
+    metavar="SECONDS",
+    help="End after this many seconds.",
 )
 @click.option(
     "--history",
     "file",
     type=click.Path(path_type=Path),
-    help="A file of ticks or bars instead of a synthetic month.",
+    help="Use this file of ticks or bars instead of a synthetic month.",
 )
 @click.option(
     "--rate",
     default=20.0,
     show_default=True,
     type=click.FloatRange(0.1, 100_000),
-    help="Live ticks a second.",
+    help="Live ticks per second.",
 )
 @click.option(
     "--broker",
     type=click.Choice(["embedded", "kafka"]),
     default="embedded",
     show_default=True,
-    help="The broker to start; kafka is the distribution in KAFKA_HOME.",
+    help="The broker to start: embedded, or the Apache Kafka in KAFKA_HOME.",
 )
 @symbol_option
 @file_options
@@ -78,8 +82,8 @@ def demo(
 ) -> None:
     """Run everything at once: broker, topics, a month of history, live ticks, worker, live view.
 
-    All of it lives on this machine, in a temporary folder, and is gone afterwards. The history
-    is fed as fast as it goes; the first four-model prediction comes within 90 seconds.
+    Everything runs on this machine, in a temporary folder that is removed at the end. The history
+    is sent as fast as possible. The first prediction by all four models comes within 90 seconds.
     """
     from stream_app.demo.story import Story
     from stream_app.demo.ticks import history
@@ -134,7 +138,9 @@ def _broker(kind: str) -> Broker:
 
     home = os.environ.get("KAFKA_HOME")
     if not home:
-        raise ConfigError("KAFKA_HOME is not set: it is the directory of an Apache Kafka 4")
+        raise ConfigError(
+            "KAFKA_HOME is not set; set it to the directory of an Apache Kafka 4 distribution"
+        )
     return KafkaBroker(Path(home))
 
 
@@ -190,7 +196,7 @@ def _say(story: Story) -> None:
         else f"first four-model prediction after {found['warm_up_seconds']:.1f} s",
     ]
     if rate is not None:
-        lines.append(f"the history went through at {rate:,.0f} ticks a second")
+        lines.append(f"the history was answered at {rate:,.0f} ticks per second")
     if latency["p50"] is not None:
         lines.append(
             f"live: p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms, tick to prediction"

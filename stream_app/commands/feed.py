@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 import click
 import numpy as np
@@ -29,7 +29,7 @@ from stream_app.feed.symbols import without_date
 from stream_app.feed.synthetic import fit_to_clock, synthetic_ticks
 from stream_app.feed.understood import FROM_NAME, Understood
 from stream_app.kafka.connection import client_settings
-from stream_app.kafka.producer import connected_producer
+from stream_app.kafka.producer import COMPRESSION, Compression, connected_producer
 from stream_app.kafka.topic_check import load_topics
 from stream_app.messages.schemas import Tick
 from stream_app.messages.ticks import EARLIEST_TS, LATEST_TS
@@ -153,6 +153,13 @@ each kind.
     help="Event time between two synthetic ticks of a symbol; default: 1000, and what keeps up "
     "with the clock for a speed such as 500/s.",
 )
+@click.option(
+    "--compression",
+    type=click.Choice(["none", *get_args(Compression)]),
+    default=COMPRESSION,
+    show_default=True,
+    help="How record batches are compressed.",
+)
 @json_option
 @config_option
 def feed(
@@ -167,6 +174,7 @@ def feed(
     seed: int | None,
     start: int | None,
     interval_ms: float | None,
+    compression: Compression | Literal["none"],
     as_json: bool,
     config: Path | None,
 ) -> None:
@@ -213,7 +221,9 @@ def feed(
             coarse=coarse,
         )
         made = _of_file(file, limit)
-    report = asyncio.run(_send(made, settings, topic, Pace(speed)))
+    report = asyncio.run(
+        _send(made, settings, topic, Pace(speed), None if compression == "none" else compression)
+    )
     if as_json:
         understood = None if made.understood is None else made.understood.as_dict()
         print_json({**report.as_dict(), "input": understood})
@@ -238,7 +248,9 @@ def _of_file(file: TickFile, limit: int | None) -> _Feed:
     return _Feed(itertools.islice(file.ticks, total), total, understood, first)
 
 
-async def _send(made: _Feed, settings: Settings, topic: str, pace: Pace) -> FeedReport:
+async def _send(
+    made: _Feed, settings: Settings, topic: str, pace: Pace, compression: Compression | None
+) -> FeedReport:
     # It logs each lost connection; what comes of that is in the one line of the BrokerError.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     logging.getLogger("aiokafka").propagate = False
@@ -251,7 +263,7 @@ async def _send(made: _Feed, settings: Settings, topic: str, pace: Pace) -> Feed
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop_once, number)
-    async with connected_producer(settings) as producer:
+    async with connected_producer(settings, compression=compression) as producer:
         if made.first:
             partitions = await topic_partitions(producer, topic)
             newest = await newest_on_topic(client_settings(settings), topic, partitions)

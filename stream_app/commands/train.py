@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from stream_app.commands.file_options import Reading, file_options
@@ -21,7 +22,7 @@ from stream_app.terminal.numbers import significant
 
 if TYPE_CHECKING:
     from stream_app.feed.files import TickFile
-    from stream_app.training.holdout import Evaluation
+    from stream_app.training.holdout import Evaluation, ModelScore
 
 
 @click.command(
@@ -112,9 +113,9 @@ def _table(found: Evaluation, summary: dict[str, Any]) -> Table:
     table.add_column("mean absolute error", justify="right")
     table.add_column("in percent", justify="right")
     table.add_column("beside the last price", justify="right")
-    base = found.last_price.mae
+    base, models = found.last_price.mae, found.models.items()
     lines = [
-        *((name, f"{score.seconds:.1f} s", score) for name, score in found.models.items()),
+        *((_label(name, score), f"{score.seconds:.1f} s", score) for name, score in models),
         ("ensemble", "", found.ensemble),
         ("last price", "", found.last_price),
     ]
@@ -122,3 +123,9 @@ def _table(found: Evaluation, summary: dict[str, Any]) -> Table:
         beside = f"{100 * (score.mae / base - 1):+.2f} %"
         table.add_row(name, seconds, significant(score.mae), f"{significant(score.mape)} %", beside)
     return table
+
+
+def _label(name: str, score: ModelScore) -> str:
+    return escape(
+        f"{name} (answers the last price: {score.last_price})" if score.last_price else name
+    )

@@ -1,9 +1,9 @@
 """The contract that every member of the ensemble keeps.
 
 A `Forecaster` learns in the process pool and exports bytes. The worker loads a `Member` from these
-bytes, which serves. Both forecast the log return over the horizon. Adding a model means
-one module with both, an entry in `models/catalog.py` and a weight; `tests/contract/` then holds
-it to the same checks as the others.
+bytes, which serves. Both forecast the log return over the horizon. Adding a model means one module
+with both and a row in `models/catalog.py`. `tests/contract/` then holds it to the same checks as
+the others.
 """
 
 from __future__ import annotations
