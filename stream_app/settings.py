@@ -13,7 +13,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     # Event time
     bar_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
     horizon_bars: Annotated[int, Field(ge=1, le=288)] = 1
-    horizon_by: Literal[time, bars] = "time"
+    horizon_by: Literal["time", "bars"] = "time"
     """Whether the horizon is counted on the clock, or in bars that have ticks."""
     training_window_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
     grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 5.0
