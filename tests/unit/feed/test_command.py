@@ -33,7 +33,7 @@ def producer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeProducer:
     fake = FakeProducer(topic="market.ticks.v1")
 
     @contextlib.asynccontextmanager
-    async def connected(settings: Any) -> AsyncIterator[FakeProducer]:
+    async def connected(settings: Any, **_: Any) -> AsyncIterator[FakeProducer]:
         yield fake
 
     async def nothing(*_: Any) -> dict[str, int]:
