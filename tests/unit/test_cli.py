@@ -110,6 +110,6 @@ def test_train_prints_times_and_errors_as_json(tmp_path: Path) -> None:
     } <= set(told)  # fmt: skip
     assert set(told["models"]) == {"kalman", "random_forest", "lightgbm", "lstm"}
     for score in told["models"].values():
-        assert set(score) == {"seconds", "mae", "mape"}
+        assert set(score) == {"seconds", "mae", "mape", "last_price"}
         assert score["mae"] > 0
     assert told["bars"] == 399
