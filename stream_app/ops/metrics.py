@@ -40,6 +40,11 @@ DUPLICATES: Final = Counter(
     "Ticks seen before within the grace: answered, not entered again.",
     registry=REGISTRY,
 )
+AHEAD: Final = Counter(
+    "stream_app_ahead_ticks",
+    "Ticks whose time ran ahead of the ticks after them: answered, then left out of the window.",
+    registry=REGISTRY,
+)
 BATCH_SECONDS: Final = Histogram(
     "stream_app_batch_seconds",
     "Seconds of arithmetic for one batch of records, without publishing.",

@@ -13,14 +13,13 @@ from itertools import chain, islice
 
 import numpy as np
 
-from stream_app.messages.schemas import Source, Tick
 from stream_app.prediction.ensemble import Ensemble
-from stream_app.prediction.observation import rows_of
+from stream_app.prediction.observation import Arrival, rows_of
 from stream_app.prediction.symbol import SymbolAnswer, SymbolPipeline
 
 
 def answer_ticks(
-    batches: Sequence[tuple[SymbolPipeline, Sequence[tuple[Tick, Source]]]],
+    batches: Sequence[tuple[SymbolPipeline, Sequence[Arrival]]],
     ensemble: Ensemble,
     *,
     floor: int = 0,

@@ -11,14 +11,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
 
+from stream_app.bars.ahead import Place
 from stream_app.bars.message import bar_message, bar_of_message, empty_bar_message
-from stream_app.bars.window import OpenBar, Window
-from stream_app.messages.schemas import Bar, MemberOutput, Prediction, Source, Tick
+from stream_app.bars.open_bars import OpenBar, OpenBars
+from stream_app.bars.window import Window
+from stream_app.messages.schemas import Bar, MemberOutput, Prediction, Source
 from stream_app.models.kalman_filter import KalmanFilter
 from stream_app.models.model_set import ModelSet, untrained
 from stream_app.prediction.bias import BiasCorrection
 from stream_app.prediction.ensemble import BlendedTick
-from stream_app.prediction.observation import DUPLICATE, LATE, ContextCache, Observation
+from stream_app.prediction.notice import Notice
+from stream_app.prediction.observation import (
+    AHEAD,
+    DUPLICATE,
+    LATE,
+    Arrival,
+    ContextCache,
+    Observation,
+)
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.state import SymbolState
 
@@ -32,6 +42,9 @@ class SymbolAnswer:
     bars: list[Bar]
     late: int
     duplicates: int
+    ahead: int
+    """Ticks ahead that ticks of this batch have contradicted."""
+    notices: list[Notice]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +66,7 @@ class SymbolPipeline:
     def __init__(self, symbol: str, settings: PredictionSettings) -> None:
         self.symbol = symbol
         self._bar_ms = settings.bar_ms
+        self._grace_ms = settings.grace_ms
         self._horizon_ms = settings.horizon_ms
         self.window = Window(
             capacity=settings.window_bars,
@@ -60,6 +74,8 @@ class SymbolPipeline:
             grace_ms=settings.grace_ms,
         )
         self.kalman = KalmanFilter()
+        self._kalman_ahead: KalmanFilter | None = None
+        """A copy of the filter that took the ticks ahead, while the window holds any."""
         self.bias = BiasCorrection(horizon_ms=settings.horizon_ms)
         self.models: ModelSet = untrained(settings.horizon_bars)
         """The champions. Replaced whole by one assignment, from anywhere in the event loop; the
@@ -72,9 +88,9 @@ class SymbolPipeline:
         """How many more bars must close until no feature reaches back to lost history."""
         self.first_uncovered: int | None = None
         """Offset of the first tick after the last published state; None when there is none."""
-        self._contexts = ContextCache(self.window, settings.sequence_length)
+        self._contexts = ContextCache(settings.sequence_length)
 
-    def enter(self, ticks: Sequence[tuple[Tick, Source]], *, floor: int, adopt: bool) -> Entered:
+    def enter(self, ticks: Sequence[Arrival], *, floor: int, adopt: bool) -> Entered:
         """Take in ticks, in the order of their offsets; `finish` must follow.
 
         Args:
@@ -82,9 +98,9 @@ class SymbolPipeline:
             floor: the partition's, just before the ticks; the state of closed bars says it.
             adopt: whether new champions take over.
         """
-        checkpoint = self._adopt(ticks[0][1], floor) if adopt else []
+        checkpoint = self._adopt(ticks[0].source, floor) if adopt else []
         models = self._serving
-        seen = [self._enter(tick, source, models, floor) for tick, source in ticks]
+        seen = [self._enter(arrival, models, floor) for arrival in ticks]
         runs = [list(run) for _, run in groupby(seen, key=lambda item: item.context is None)]
         return Entered(models=models, runs=runs, checkpoint=checkpoint)
 
@@ -125,6 +141,7 @@ class SymbolPipeline:
         return SymbolState(
             window=self.window.state(),
             kalman=self.kalman.to_state(),
+            kalman_ahead=None if self._kalman_ahead is None else self._kalman_ahead.to_state(),
             forecasts=(),
             version=self._serving.version,
             since=self._since,
@@ -132,28 +149,33 @@ class SymbolPipeline:
             floor=floor,
         )
 
-    def _enter(self, tick: Tick, source: Source, models: ModelSet, floor: int) -> Observation:
-        window, kalman = self.window, self.kalman
+    def _enter(self, arrival: Arrival, models: ModelSet, floor: int) -> Observation:
+        tick, source, appended_ms = arrival
+        window = self.window
         latest: OpenBar | None = None
         left_out = None
+        place = window.place(tick.ts, appended_ms)
+        dropped = window.drop_ahead(tick.ts, place)
+        if dropped:
+            self._kalman_ahead = None
         closed: list[tuple[OpenBar, int]] = []
-        if window.is_late(tick):
-            left_out = LATE
-        elif window.is_duplicate(tick):
-            left_out = DUPLICATE
+        if place is Place.LATE:
+            open_bars, kalman, left_out = window.main, self.kalman, LATE
+        elif place is Place.AHEAD:
+            open_bars, kalman, left_out = self._enter_ahead(arrival, models, closed)
         else:
-            kalman.update(math.log(tick.price), tick.ts, models.noise, self._bar_ms)
-            bar, is_latest = window.add(tick)
-            if is_latest:
-                bar.kalman_velocity, bar.kalman_innovation = kalman.velocity, kalman.innovation
-                latest = bar
-            closed = [(bar, window.append(bar)) for bar in window.take_closed()]
-            self._lost_bars = max(0, self._lost_bars - len(closed))
+            open_bars, kalman = window.main, self.kalman
+            if window.is_duplicate(tick):
+                left_out = DUPLICATE
+            else:
+                bar, is_latest = self._add(arrival, open_bars, kalman, models)
+                latest = bar if is_latest else None
+                closed = self._close()
         if closed:
             self.first_uncovered = None
         elif self.first_uncovered is None:
             self.first_uncovered = source.offset
-        newest = window.open_bars[-1]
+        newest = open_bars.bars[-1]
         return Observation(
             tick=tick,
             source=source,
@@ -166,11 +188,65 @@ class SymbolPipeline:
             level=kalman.level,
             velocity=kalman.velocity,
             innovation=kalman.innovation,
-            context=self._contexts.current() if models.is_trained else None,
+            context=self._contexts.context_of(window, open_bars) if models.is_trained else None,
             closed=closed,
             state=self._state(floor) if closed else None,
             history_lost=self._lost_bars > 0,
+            dropped_ahead=dropped,
         )
+
+    def _add(
+        self, arrival: Arrival, open_bars: OpenBars, kalman: KalmanFilter, models: ModelSet
+    ) -> tuple[OpenBar, bool]:
+        tick = arrival.tick
+        kalman.update(math.log(tick.price), tick.ts, models.noise, self._bar_ms)
+        bar, is_latest = open_bars.add(tick, arrival.appended_ms)
+        if is_latest:
+            bar.kalman_velocity, bar.kalman_innovation = kalman.velocity, kalman.innovation
+        return bar, is_latest
+
+    def _close(self) -> list[tuple[OpenBar, int]]:
+        """Move the bars that the watermark has passed into the window."""
+        closed = [(bar, self.window.append(bar)) for bar in self.window.main.take_closed()]
+        self._lost_bars = max(0, self._lost_bars - len(closed))
+        return closed
+
+    def _enter_ahead(
+        self, arrival: Arrival, models: ModelSet, closed: list[tuple[OpenBar, int]]
+    ) -> tuple[OpenBars, KalmanFilter, str | None]:
+        """Enter a tick ahead beside the window, or into it once its time is confirmed.
+
+        Args:
+            arrival: the tick.
+            models: whose noise the filter runs with.
+            closed: the bars that this closes are added here.
+
+        Returns:
+            The bars and the filter that the tick is answered from, and why it is left out.
+        """
+        tick, _, appended_ms = arrival
+        window = self.window
+        if window.confirm_ahead(tick.ts, appended_ms):
+            self._confirm(closed)
+        ahead = window.ahead or window.begin_ahead(tick.ts)
+        kalman = self._kalman_ahead
+        if kalman is None:
+            kalman = self._kalman_ahead = self.kalman.copy()
+        if ahead.open_bars.is_duplicate(tick):
+            return ahead.open_bars, kalman, DUPLICATE
+        ahead.count += 1
+        self._add(arrival, ahead.open_bars, kalman, models)
+        if window.confirm_ahead():
+            self._confirm(closed)
+            return window.main, self.kalman, None
+        leads = appended_ms is not None and tick.ts - appended_ms > self._grace_ms
+        return ahead.open_bars, kalman, AHEAD if leads else None
+
+    def _confirm(self, closed: list[tuple[OpenBar, int]]) -> None:
+        """Go on with the filter of the ticks ahead, whose bars the window has taken over."""
+        if self._kalman_ahead is not None:
+            self.kalman, self._kalman_ahead = self._kalman_ahead, None
+        closed.extend(self._close())
 
     def finish(
         self, entered: Entered, names: Sequence[str], blended: Sequence[BlendedTick]
@@ -188,6 +264,8 @@ class SymbolPipeline:
             bars=entered.checkpoint,
             late=sum(item.left_out is LATE for item in seen),
             duplicates=sum(item.left_out is DUPLICATE for item in seen),
+            ahead=sum(item.dropped_ahead for item in seen),
+            notices=self._notices(seen),
         )
         models = entered.models
         # The filter's state, and so its answer, also depends on when it took over its noise.
@@ -229,6 +307,18 @@ class SymbolPipeline:
             )
         return answer
 
+    def _notices(self, seen: Sequence[Observation]) -> list[Notice]:
+        """One of each kind, of the first tick that it concerns."""
+        notices = []
+        late = [item for item in seen if item.left_out is LATE]
+        if late:
+            detail = "a tick came later than GRACE_SECONDS behind the newest and entered no bar"
+            notices.append(Notice(symbol=self.symbol, kind="late", count=len(late), detail=detail))
+        if ahead := sum(item.dropped_ahead for item in seen):
+            detail = "a tick's time ran ahead of the ticks after it, and the tick was left out"
+            notices.append(Notice(symbol=self.symbol, kind="ahead", count=ahead, detail=detail))
+        return notices
+
     def _bars(self, item: Observation, forecasts: Sequence[float | None]) -> Iterator[Bar]:
         if item.state is None:
             return
@@ -260,6 +350,8 @@ class SymbolPipeline:
         state = SymbolState.from_json(bars[-1].state)
         self.window.restore(state.window)
         self.kalman = KalmanFilter.from_state(state.kalman)
+        if state.kalman_ahead is not None:
+            self._kalman_ahead = KalmanFilter.from_state(state.kalman_ahead)
         self.bias.restore(
             ((bar.ts_open, math.log(bar.close), message.forecast) for message, bar in closed),
             state.forecasts,

@@ -19,6 +19,7 @@ from stream_app.prediction.pipeline import Answer
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings
 from stream_app.worker.ledger import Batch
+from stream_app.worker.notice_log import NoticeLog
 from stream_app.worker.partitions import Partitions
 from stream_app.worker.publisher import Publisher
 
@@ -60,8 +61,9 @@ class TickService:
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         """Resolved with the error after which this process must not go on."""
         self.counts = {"ticks_read": 0, "predictions": 0, "dead_letters": 0, "bars": 0}
-        self.counts |= {"late": 0, "duplicates": 0}
+        self.counts |= {"late": 0, "duplicates": 0, "ahead": 0}
         self._flood = FloodAlarm(time.monotonic)
+        self._notices = NoticeLog()
         metrics.DEAD_LETTER_ALARM.set_function(self._flood.level)
 
     @property
@@ -120,16 +122,19 @@ class TickService:
         counts["bars"] += len(answer.bars)
         counts["late"] += answer.late
         counts["duplicates"] += answer.duplicates
+        counts["ahead"] += answer.ahead
         metrics.TICKS_READ.inc(records)
         metrics.PREDICTIONS.inc(len(answer.predictions))
         metrics.DEGRADED.inc(sum(bool(item.degraded) for item in answer.predictions))
         metrics.BARS.inc(len(answer.bars))
         metrics.LATE.inc(answer.late)
         metrics.DUPLICATES.inc(answer.duplicates)
+        metrics.AHEAD.inc(answer.ahead)
         reasons = Counter(letter.rejection.reason for letter in answer.dead_letters)
         for reason, count in reasons.items():
             metrics.DEAD_LETTERS.labels(reason).inc(count)
         self._flood.note(records, len(answer.dead_letters))
+        self._notices.note(answer.notices)
 
     async def watch_lag(self) -> None:
         """Keep the lag up to date, by a connection of its own. Runs until cancelled."""

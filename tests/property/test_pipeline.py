@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, event, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -34,12 +34,17 @@ def pipeline(symbols: tuple[str, ...] = ("A", "B")) -> PartitionPipeline:
 
 @st.composite
 def tick_streams(draw: st.DrawFn, ticks_a_bar: float = 1.7) -> list[FakeRecord]:
-    """Two symbols, irregular times, some late, some twice, some bad."""
+    """Two symbols, irregular times, some late, some ahead, some twice, some bad.
+
+    Appended as they come, or all long after: the log's time tells what is ahead, or tells nothing.
+    """
     seed = draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)
     count = draw(st.integers(250, 500))
     stamps = START_MS + np.cumsum(rng.exponential(BAR_MS / ticks_a_bar, count)).astype(int)
+    appended = stamps.copy() if draw(st.booleans()) else np.full(count, stamps[-1] + 10**9)
     stamps -= (rng.random(count) < 0.05) * rng.integers(0, 2 * BAR_MS, count)
+    stamps += (rng.random(count) < 0.03) * rng.integers(0, 290_000, count)
     ticks = [
         Tick(
             symbol=str(rng.choice(["A", "B"])), price=float(np.exp(rng.normal(3, 0.01))), ts=int(ts)
@@ -47,6 +52,8 @@ def tick_streams(draw: st.DrawFn, ticks_a_bar: float = 1.7) -> list[FakeRecord]:
         for ts in stamps
     ]
     out = records(ticks)
+    for item, timestamp in zip(out, appended.tolist(), strict=True):
+        item.timestamp = timestamp
     for at in rng.integers(0, count, 10):
         out[at].value = b"{"
     for at in rng.integers(1, count, 10):
@@ -81,6 +88,7 @@ def merged(answers: list[Answer]) -> dict[str, Any]:
         ],
         "dead": [d.record.offset for answer in answers for d in answer.dead_letters],
         "late": sum(answer.late for answer in answers),
+        "ahead": sum(answer.ahead for answer in answers),
         "duplicates": sum(answer.duplicates for answer in answers),
     }
 
@@ -102,6 +110,7 @@ def test_a_batch_of_ticks_gives_what_one_tick_at_a_time_gives(
     assert len(singly["predictions"]) + len(singly["dead"]) == len(stream)
     assert singly["late"] > 0
     assert singly["duplicates"] > 0
+    event(f"ticks ahead: {min(singly['ahead'], 3)}")
     same(singly, batched)
 
 
