@@ -10,14 +10,16 @@ time is further ahead than the log and the symbol's rhythm explain waits beside 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bars.ahead import AheadTicks, Place
 from stream_app.bars.features import BarColumns, FloatArray
+from stream_app.bars.jumps import limit_of, usual_move
 from stream_app.bars.open_bars import OpenBar, OpenBars
 from stream_app.messages.schemas import Tick
 
@@ -31,7 +33,25 @@ _COLUMNS: Final = (
     "volume",
     "kalman_velocity",
     "kalman_innovation",
+    "log_jump",
+    "move",
 )
+
+
+_GIVEN: Final = _COLUMNS[:-2]
+"""The columns that a bar itself has."""
+_HIGH, _LOW, _CLOSE = map(_COLUMNS.index, ("high", "low", "close"))
+_JUMP, _MOVE = len(_COLUMNS) - 2, len(_COLUMNS) - 1
+
+
+class ClosedBar(NamedTuple):
+    """A bar that has just closed."""
+
+    bar: OpenBar
+    empty_before: int
+    """How many bars without a tick lie between the one before and this one."""
+    jumped: bool
+    """Whether the step from the bar before into this one is a jump."""
 
 
 class Window:
@@ -49,6 +69,7 @@ class Window:
         self._times = np.zeros((2, rows), dtype=np.int64)
         self._values = np.full((len(_COLUMNS), rows), np.nan)
         self._ticks = np.zeros(rows, dtype=np.int32)
+        self._usual_move = math.nan
         self._start = 0
         self._end = 0
 
@@ -151,24 +172,62 @@ class Window:
         """
         return self.main.take_closed()
 
-    def append(self, bar: OpenBar) -> int:
+    def append(self, bar: OpenBar) -> ClosedBar:
         """Add a closed bar, dropping the oldest beyond the capacity.
 
         Returns:
-            How many bars without a tick lie between the one before and this one.
+            The bar, with what the bars before say of it.
         """
-        empty = 0
-        if len(self):
-            empty = (bar.ts_open - int(self._times[0, self._end - 1])) // self.bar_ms - 1
+        empty, jumped = 0, False
         if self._end == self._times.shape[1]:
             self._compact()
         row = self._end
         self._times[:, row] = (bar.ts_open, bar.ts_last)
         self._ticks[row] = bar.ticks
-        self._values[:, row] = [getattr(bar, name) for name in _COLUMNS]
+        if row > self._start:
+            before = int(self._times[0, row - 1])
+            empty = (bar.ts_open - before) // self.bar_ms - 1
+            values = self._row(bar, before, float(self._values[_CLOSE, row - 1]))
+            jumped = values[_JUMP] != 0.0
+        else:
+            values = [*(getattr(bar, name) for name in _GIVEN), 0.0, 0.0]
+        self._values[:, row] = values
         self._end += 1
         self._start = max(self._start, self._end - self.capacity)
-        return empty
+        self._usual_move = usual_move(self._values[_MOVE, self._start : self._end])
+        return ClosedBar(bar, empty, jumped)
+
+    def _row(self, bar: OpenBar, ts_before: int, close_before: float) -> list[float]:
+        """A bar's values, after a bar that opened and closed so, in the order of _COLUMNS."""
+        bars = (bar.ts_open - ts_before) // self.bar_ms
+        step = math.log(bar.close / close_before)
+        limit = limit_of(self._usual_move, bars)
+        values = [getattr(bar, name) for name in _GIVEN]
+        jumped = abs(step) > limit
+        if jumped:
+            close_before = bar.close
+        # As `features.vectors` does with the ticks of the forming bar.
+        top, bottom = max(bar.close, close_before), min(bar.close, close_before)
+        if math.log(bar.high / top) > limit:
+            values[_HIGH] = top
+        if math.log(bottom / bar.low) > limit:
+            values[_LOW] = bottom
+        return [*values, step if jumped else 0.0, abs(step) / math.sqrt(bars)]
+
+    def last_close(self, open_bars: OpenBars) -> tuple[int, float] | None:
+        """Opening time and close of the bar before the newest open one; None without one."""
+        if len(open_bars.bars) > 1:
+            bar = open_bars.bars[-2]
+            return bar.ts_open, bar.close
+        if not len(self):
+            return None
+        row = self._end - 1
+        return int(self._times[0, row]), float(self._values[_CLOSE, row])
+
+    @property
+    def usual_move(self) -> float:
+        """The symbol's usual move of one bar, a log return; NaN while it is unknown."""
+        return self._usual_move
 
     def _compact(self) -> None:
         kept = len(self)
@@ -177,7 +236,10 @@ class Window:
         self._start, self._end = 0, kept
 
     def column(self, name: str) -> FloatArray:
-        """One column of the closed bars, oldest first: a view, valid until the next `append`."""
+        """One column of the closed bars, oldest first: a view, valid until the next `append`.
+
+        A high or low that mistaken ticks have made is not among them.
+        """
         return self._values[_COLUMNS.index(name), self._start : self._end]
 
     @property
@@ -196,8 +258,13 @@ class Window:
         values = self._values[:, first : self._end]
         times = self._times[:, first : self._end]
         if pending:
-            more = np.array([[getattr(bar, name) for name in _COLUMNS] for bar in pending]).T
-            values = np.concatenate([values, more], axis=1)
+            rows = []
+            before = (int(times[0, -1]), float(values[_CLOSE, -1])) if times.shape[1] else None
+            for bar in pending:
+                given = [getattr(bar, name) for name in _GIVEN]
+                rows.append([*given, 0.0, 0.0] if before is None else self._row(bar, *before))
+                before = bar.ts_open, bar.close
+            values = np.concatenate([values, np.array(rows).T], axis=1)
             stamps = np.array([[bar.ts_open for bar in pending], [bar.ts_last for bar in pending]])
             times = np.concatenate([times, stamps], axis=1)
         at = _COLUMNS.index
@@ -209,6 +276,7 @@ class Window:
             log_low=np.log(values[at("low")]),
             kalman_velocity=values[at("kalman_velocity")].copy(),
             kalman_innovation=values[at("kalman_innovation")].copy(),
+            log_jump=values[at("log_jump")].copy(),
         )
 
     def state(self) -> dict[str, Any]:

@@ -45,6 +45,11 @@ AHEAD: Final = Counter(
     "Ticks whose time ran ahead of the ticks after them: answered, then left out of the window.",
     registry=REGISTRY,
 )
+JUMPS: Final = Counter(
+    "stream_app_price_jumps",
+    "Ticks whose price jumped beyond what is believed: the filter starts anew from it.",
+    registry=REGISTRY,
+)
 BATCH_SECONDS: Final = Histogram(
     "stream_app_batch_seconds",
     "Seconds of arithmetic for one batch of records, without publishing.",

@@ -46,6 +46,7 @@ def answer_ticks(
         list(zip(models, rows_of(runs), strict=True)),
         np.array([item.tick.ts for item in seen], dtype=np.int64),
         np.array([item.price for item in seen]),
+        np.array([item.far for item in seen]),
     )
     blended = blend.by_tick()
     return [

@@ -19,7 +19,7 @@ from stream_app.bars.features import (
     vectors,
 )
 from stream_app.bars.open_bars import OpenBar, OpenBars
-from stream_app.bars.window import Window
+from stream_app.bars.window import ClosedBar, Window
 from stream_app.messages.schemas import Source, Tick
 from stream_app.models.base import History, Rows
 from stream_app.prediction.spans import spans
@@ -27,6 +27,7 @@ from stream_app.prediction.state import SymbolState
 
 LATE: Final = "late tick: behind the grace, the window is not changed"
 DUPLICATE: Final = "duplicate tick: the window is not changed again"
+JUMP: Final = "price jump: the step from the last bar is not believed, and counts as none"
 AHEAD: Final = "tick ahead: its time is after its record's, the window waits for later ticks"
 HISTORY_LOST: Final = "history: retention has removed a part of it"
 _NOTHING: Final = np.zeros(CONTEXT)
@@ -73,6 +74,7 @@ class ContextCache:
         bars = window.columns(self.needed_bars, pending=open_bars.bars[:-1])
         if len(bars) < self.needed_bars:
             return None
+        bars = bars.without_jumps()
         vector = contexts(
             bars.log_close[-LOOKBACK:], bars.log_high[-LOOKBACK:], bars.log_low[-LOOKBACK:]
         )[0]
@@ -97,9 +99,17 @@ class Observation:
     level: float
     velocity: float
     innovation: float
+    limit: float
+    """The largest step since the last close that is believed, a log return."""
+    far: float
+    """The largest log return over the horizon that a model is believed."""
+    jump: float
+    """The log return from the filter's prediction where it is a jump, else 0."""
+    bar_jumped: bool
+    """Whether the price stands beyond `limit` from the last close."""
     context: Context | None
-    closed: Sequence[tuple[OpenBar, int]]
-    """The bars that this tick closed, each with the number of empty bars before it."""
+    closed: Sequence[ClosedBar]
+    """The bars that this tick closed."""
     state: SymbolState | None
     """When bars were closed; without the forecasts, which are known once the models answered."""
     history_lost: bool
@@ -110,7 +120,8 @@ class Observation:
     def reasons(self) -> tuple[str, ...]:
         """Why the answer is less than one to a fresh tick with the whole history."""
         lost = (HISTORY_LOST,) if self.history_lost else ()
-        return lost if self.left_out is None else (*lost, self.left_out)
+        jump = (JUMP,) if self.bar_jumped or self.jump else ()
+        return (*lost, *jump) if self.left_out is None else (*lost, *jump, self.left_out)
 
 
 def rows_of(runs: Sequence[Sequence[Observation]]) -> list[Rows]:
@@ -120,7 +131,7 @@ def rows_of(runs: Sequence[Sequence[Observation]]) -> list[Rows]:
         runs: of one symbol each; in each all observations have a context, or none has.
     """
     seen = list(chain.from_iterable(runs))
-    level, log_price, log_high, log_low, velocity, innovation = np.array(
+    level, log_price, log_high, log_low, velocity, innovation, limit = np.array(
         [
             [item.level for item in seen],
             [item.log_price for item in seen],
@@ -128,6 +139,7 @@ def rows_of(runs: Sequence[Sequence[Observation]]) -> list[Rows]:
             [item.log_low for item in seen],
             [item.velocity for item in seen],
             [item.innovation for item in seen],
+            [item.limit for item in seen],
         ]
     )
     moment = Moment(
@@ -137,6 +149,7 @@ def rows_of(runs: Sequence[Sequence[Observation]]) -> list[Rows]:
         log_low=log_low,
         kalman_velocity=velocity,
         kalman_innovation=innovation,
+        limit=limit,
     )
     places: dict[Context | None, int] = {}
     at = np.array([places.setdefault(item.context, len(places)) for item in seen], dtype=np.int64)

@@ -37,6 +37,8 @@ class Answer:
     duplicates: int = 0
     ahead: int = 0
     """Ticks ahead that later ticks have contradicted; their predictions were given before."""
+    jumps: int = 0
+    """Ticks whose price jumped."""
     notices: list[Notice] = field(default_factory=list)
 
 
@@ -94,6 +96,7 @@ class PartitionPipeline:
             answer.late += given.late
             answer.duplicates += given.duplicates
             answer.ahead += given.ahead
+            answer.jumps += given.jumps
             answer.notices.extend(given.notices)
         for name in batches:
             uncovered = self.symbols[name].first_uncovered

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import chain, groupby
 
 from stream_app.bars.ahead import Place
+from stream_app.bars.jumps import FAR, limit_of
 from stream_app.bars.message import bar_message, bar_of_message, empty_bar_message
 from stream_app.bars.open_bars import OpenBar, OpenBars
-from stream_app.bars.window import Window
+from stream_app.bars.window import ClosedBar, Window
 from stream_app.messages.schemas import Bar, MemberOutput, Prediction, Source
 from stream_app.models.kalman_filter import KalmanFilter
 from stream_app.models.model_set import ModelSet, untrained
@@ -44,6 +45,8 @@ class SymbolAnswer:
     duplicates: int
     ahead: int
     """Ticks ahead that ticks of this batch have contradicted."""
+    jumps: int
+    """Ticks whose price jumped."""
     notices: list[Notice]
 
 
@@ -68,6 +71,7 @@ class SymbolPipeline:
         self._bar_ms = settings.bar_ms
         self._grace_ms = settings.grace_ms
         self._horizon_ms = settings.horizon_ms
+        self._horizon_bars = settings.horizon_bars
         self.window = Window(
             capacity=settings.window_bars,
             bar_ms=settings.bar_ms,
@@ -158,36 +162,47 @@ class SymbolPipeline:
         dropped = window.drop_ahead(tick.ts, place)
         if dropped:
             self._kalman_ahead = None
-        closed: list[tuple[OpenBar, int]] = []
+        closed: list[ClosedBar] = []
+        jump = 0.0
         if place is Place.LATE:
             open_bars, kalman, left_out = window.main, self.kalman, LATE
         elif place is Place.AHEAD:
-            open_bars, kalman, left_out = self._enter_ahead(arrival, models, closed)
+            open_bars, kalman, left_out, jump = self._enter_ahead(arrival, models, closed)
         else:
             open_bars, kalman = window.main, self.kalman
             if window.is_duplicate(tick):
                 left_out = DUPLICATE
             else:
-                bar, is_latest = self._add(arrival, open_bars, kalman, models)
-                latest = bar if is_latest else None
+                latest, jump = self._add(arrival, open_bars, kalman, models)
                 closed = self._close()
         if closed:
             self.first_uncovered = None
         elif self.first_uncovered is None:
             self.first_uncovered = source.offset
         newest = open_bars.bars[-1]
+        log_price = math.log(newest.close)
+        limit, bar_jumped = math.inf, False
+        before = window.last_close(open_bars)
+        if before is not None:
+            bars = (newest.ts_open - before[0]) // self._bar_ms
+            limit = limit_of(window.usual_move, bars)
+            bar_jumped = abs(log_price - math.log(before[1])) > limit
         return Observation(
             tick=tick,
             source=source,
             left_out=left_out,
             bar=latest,
             price=newest.close,
-            log_price=math.log(newest.close),
+            log_price=log_price,
             log_high=math.log(newest.high),
             log_low=math.log(newest.low),
             level=kalman.level,
             velocity=kalman.velocity,
             innovation=kalman.innovation,
+            limit=limit,
+            far=limit_of(window.usual_move, self._horizon_bars, FAR),
+            jump=jump,
+            bar_jumped=bar_jumped,
             context=self._contexts.context_of(window, open_bars) if models.is_trained else None,
             closed=closed,
             state=self._state(floor) if closed else None,
@@ -197,23 +212,31 @@ class SymbolPipeline:
 
     def _add(
         self, arrival: Arrival, open_bars: OpenBars, kalman: KalmanFilter, models: ModelSet
-    ) -> tuple[OpenBar, bool]:
+    ) -> tuple[OpenBar | None, float]:
+        """Enter a tick into these bars and this filter.
+
+        Returns:
+            Its bar if it is the latest tick of that, and the log return by which the price jumped.
+        """
         tick = arrival.tick
-        kalman.update(math.log(tick.price), tick.ts, models.noise, self._bar_ms)
+        log_price, level = math.log(tick.price), kalman.level
+        bars = max(1.0, (tick.ts - kalman.last_ts) / self._bar_ms)
+        limit = limit_of(self.window.usual_move, bars)
+        jumped = kalman.update(log_price, tick.ts, models.noise, self._bar_ms, limit)
         bar, is_latest = open_bars.add(tick, arrival.appended_ms)
         if is_latest:
             bar.kalman_velocity, bar.kalman_innovation = kalman.velocity, kalman.innovation
-        return bar, is_latest
+        return bar if is_latest else None, log_price - level if jumped else 0.0
 
-    def _close(self) -> list[tuple[OpenBar, int]]:
+    def _close(self) -> list[ClosedBar]:
         """Move the bars that the watermark has passed into the window."""
-        closed = [(bar, self.window.append(bar)) for bar in self.window.main.take_closed()]
+        closed = [self.window.append(bar) for bar in self.window.main.take_closed()]
         self._lost_bars = max(0, self._lost_bars - len(closed))
         return closed
 
     def _enter_ahead(
-        self, arrival: Arrival, models: ModelSet, closed: list[tuple[OpenBar, int]]
-    ) -> tuple[OpenBars, KalmanFilter, str | None]:
+        self, arrival: Arrival, models: ModelSet, closed: list[ClosedBar]
+    ) -> tuple[OpenBars, KalmanFilter, str | None, float]:
         """Enter a tick ahead beside the window, or into it once its time is confirmed.
 
         Args:
@@ -222,7 +245,8 @@ class SymbolPipeline:
             closed: the bars that this closes are added here.
 
         Returns:
-            The bars and the filter that the tick is answered from, and why it is left out.
+            The bars and the filter that the tick is answered from, why it is left out, and the
+            log return by which the price jumped.
         """
         tick, _, appended_ms = arrival
         window = self.window
@@ -233,16 +257,16 @@ class SymbolPipeline:
         if kalman is None:
             kalman = self._kalman_ahead = self.kalman.copy()
         if ahead.open_bars.is_duplicate(tick):
-            return ahead.open_bars, kalman, DUPLICATE
+            return ahead.open_bars, kalman, DUPLICATE, 0.0
         ahead.count += 1
-        self._add(arrival, ahead.open_bars, kalman, models)
+        _, jump = self._add(arrival, ahead.open_bars, kalman, models)
         if window.confirm_ahead():
             self._confirm(closed)
-            return window.main, self.kalman, None
+            return window.main, self.kalman, None, jump
         leads = appended_ms is not None and tick.ts - appended_ms > self._grace_ms
-        return ahead.open_bars, kalman, AHEAD if leads else None
+        return ahead.open_bars, kalman, AHEAD if leads else None, jump
 
-    def _confirm(self, closed: list[tuple[OpenBar, int]]) -> None:
+    def _confirm(self, closed: list[ClosedBar]) -> None:
         """Go on with the filter of the ticks ahead, whose bars the window has taken over."""
         if self._kalman_ahead is not None:
             self.kalman, self._kalman_ahead = self._kalman_ahead, None
@@ -265,6 +289,7 @@ class SymbolPipeline:
             late=sum(item.left_out is LATE for item in seen),
             duplicates=sum(item.left_out is DUPLICATE for item in seen),
             ahead=sum(item.dropped_ahead for item in seen),
+            jumps=sum(item.jump != 0.0 for item in seen),
             notices=self._notices(seen),
         )
         models = entered.models
@@ -272,7 +297,8 @@ class SymbolPipeline:
         kalman_version = f"{models.version}@{self._since}" if models.is_trained else models.version
         for item, blend in zip(seen, blended, strict=True):
             forecasts = [
-                self.bias.close(bar.ts_open, math.log(bar.close)) for bar, _ in item.closed
+                self.bias.close(bar.ts_open, math.log(bar.close), jumped=jumped)
+                for bar, _, jumped in item.closed
             ]
             if item.bar is not None:
                 self.bias.note(item.bar.ts_open, math.log(blend.price) - item.log_price)
@@ -317,13 +343,19 @@ class SymbolPipeline:
         if ahead := sum(item.dropped_ahead for item in seen):
             detail = "a tick's time ran ahead of the ticks after it, and the tick was left out"
             notices.append(Notice(symbol=self.symbol, kind="ahead", count=ahead, detail=detail))
+        if jumps := [item for item in seen if item.jump]:
+            detail = (
+                f"a price of {jumps[0].tick.price:g} is {math.exp(jumps[0].jump):.3g} times the "
+                "expected one: a jump, from which no model learns"
+            )
+            notices.append(Notice(symbol=self.symbol, kind="jump", count=len(jumps), detail=detail))
         return notices
 
     def _bars(self, item: Observation, forecasts: Sequence[float | None]) -> Iterator[Bar]:
         if item.state is None:
             return
         state = replace(item.state, forecasts=self.bias.state()).to_json()
-        for (bar, empty), forecast in zip(item.closed, forecasts, strict=True):
+        for (bar, empty, _), forecast in zip(item.closed, forecasts, strict=True):
             self._last_bar = bar_message(
                 self.symbol,
                 bar,
@@ -343,19 +375,18 @@ class SymbolPipeline:
             serving: the models of the version that the last bar's state names, if they are
                 still there; the next batch adopts `models` in their place.
         """
-        closed = [(message, bar) for message in bars if (bar := bar_of_message(message))]
-        for message, bar in closed:
-            self.window.append(bar)
-            self._last_bar = message
+        closed = []
+        for message in bars:
+            if (bar := bar_of_message(message)) is not None:
+                jumped = self.window.append(bar).jumped
+                closed.append((bar.ts_open, math.log(bar.close), message.forecast, jumped))
+                self._last_bar = message
         state = SymbolState.from_json(bars[-1].state)
         self.window.restore(state.window)
         self.kalman = KalmanFilter.from_state(state.kalman)
         if state.kalman_ahead is not None:
             self._kalman_ahead = KalmanFilter.from_state(state.kalman_ahead)
-        self.bias.restore(
-            ((bar.ts_open, math.log(bar.close), message.forecast) for message, bar in closed),
-            state.forecasts,
-        )
+        self.bias.restore(closed, state.forecasts)
         if serving is not None:
             self._serving, self._since = serving, state.since
         self._lost_bars = state.lost_bars

@@ -58,7 +58,8 @@ def prepare(bars: BarColumns, settings: ModelSettings) -> TrainingData:
     """Features, targets and the rows that have both.
 
     Args:
-        bars: N bars, `ts_open` increasing; bars may be missing between them.
+        bars: N bars, `ts_open` increasing; bars may be missing between them. Jumps of the price
+            count as no return, and no target reaches over one.
         settings: horizon, length of a bar, sequence length.
 
     Raises:
@@ -70,6 +71,8 @@ def prepare(bars: BarColumns, settings: ModelSettings) -> TrainingData:
             at = int(bars.ts_open[wrong[0]])
             raise TrainingError(f"the bar at {at} has a {name} that is not finite")
     count = len(bars)
+    jumps = np.cumsum(bars.log_jump != 0.0)
+    quoted, bars = bars.log_close, bars.without_jumps()
     features = np.full((count, FEATURES), np.nan, dtype=np.float32)
     features[LOOKBACK:] = bar_vectors(bars)
     target = np.full(count, np.nan, dtype=np.float32)
@@ -77,9 +80,16 @@ def prepare(bars: BarColumns, settings: ModelSettings) -> TrainingData:
     at_horizon = np.searchsorted(bars.ts_open, wanted)
     known = np.flatnonzero(at_horizon < count)
     known = known[bars.ts_open[at_horizon[known]] == wanted[known]]
+    known = known[jumps[at_horizon[known]] == jumps[known]]
     target[known] = bars.log_close[at_horizon[known]] - bars.log_close[known]
     first = LOOKBACK + settings.sequence_length - 1
-    return TrainingData(bars=bars, features=features, target=target, rows=known[known >= first])
+    return TrainingData(
+        bars=bars,
+        log_price=quoted,
+        features=features,
+        target=target,
+        rows=known[known >= first],
+    )
 
 
 def run_job(job: TrainingJob) -> TrainedModel:

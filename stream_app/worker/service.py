@@ -61,7 +61,7 @@ class TickService:
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         """Resolved with the error after which this process must not go on."""
         self.counts = {"ticks_read": 0, "predictions": 0, "dead_letters": 0, "bars": 0}
-        self.counts |= {"late": 0, "duplicates": 0, "ahead": 0}
+        self.counts |= {"late": 0, "duplicates": 0, "ahead": 0, "jumps": 0}
         self._flood = FloodAlarm(time.monotonic)
         self._notices = NoticeLog()
         metrics.DEAD_LETTER_ALARM.set_function(self._flood.level)
@@ -123,6 +123,7 @@ class TickService:
         counts["late"] += answer.late
         counts["duplicates"] += answer.duplicates
         counts["ahead"] += answer.ahead
+        counts["jumps"] += answer.jumps
         metrics.TICKS_READ.inc(records)
         metrics.PREDICTIONS.inc(len(answer.predictions))
         metrics.DEGRADED.inc(sum(bool(item.degraded) for item in answer.predictions))
@@ -130,6 +131,7 @@ class TickService:
         metrics.LATE.inc(answer.late)
         metrics.DUPLICATES.inc(answer.duplicates)
         metrics.AHEAD.inc(answer.ahead)
+        metrics.JUMPS.inc(answer.jumps)
         reasons = Counter(letter.rejection.reason for letter in answer.dead_letters)
         for reason, count in reasons.items():
             metrics.DEAD_LETTERS.labels(reason).inc(count)

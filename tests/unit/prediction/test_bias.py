@@ -67,7 +67,7 @@ def test_it_comes_back_from_the_closed_bars_and_its_state() -> None:
         assert bias.close(ts_open, log_close) == forecast
     bias.note(70 * BAR, 1e-5)
     copy = BiasCorrection(horizon_ms=BAR)
-    copy.restore(closed, orjson.loads(orjson.dumps(bias.state())))
+    copy.restore([(*item, False) for item in closed], orjson.loads(orjson.dumps(bias.state())))
     assert copy.value == bias.value != 0.0
     for again in (bias, copy):
         assert again.close(70 * BAR, 0.1) == 1e-5

@@ -28,11 +28,14 @@ def rows(count: int = 2, *, with_features: bool = True) -> Rows:
     )
 
 
-def blend(models: ModelSet, *, ts: int = HOUR_MS, weights: Any = None, **kwargs: Any) -> Blend:
+def blend(
+    models: ModelSet, *, ts: int = HOUR_MS, weights: Any = None, far: float = 1.0, **kwargs: Any
+) -> Blend:
     ensemble = Ensemble(weights=weights or WEIGHTS, max_age_ms=24 * HOUR_MS)
     given = rows(**kwargs)
+    count = len(given.log_price)
     return ensemble.blend(
-        [(models, given)], np.full(len(given.log_price), ts), np.full(len(given.log_price), PRICE)
+        [(models, given)], np.full(count, ts), np.full(count, PRICE), np.full(count, far)
     )
 
 
