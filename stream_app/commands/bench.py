@@ -98,6 +98,6 @@ def _table(data: str, measured: Comparison) -> Table:
             f"{row.parameters:,}",
             f"{row.seconds:.1f} s",
             f"{row.error.mae:.4f}",
-            f"{row.ratio:.4f}",
+            "-" if row.ratio is None else f"{row.ratio:.4f}",
         )
     return table

@@ -155,18 +155,13 @@ class Ensemble:
         prices, weights, price = _mixed(returns, last_price, far, self._shares, self._spare)
         answered = np.isfinite(prices) & (np.abs(returns) <= far)
         all_answered = bool(answered.all())
-        asked = [rows for _, rows in parts]
-        return Blend(
-            names=names,
-            prices=prices,
-            weights=weights,
-            price=price,
-            degraded=((),) * len(ts)
-            if all_answered
-            else tuple(
-                self._degraded(asked, absent, answered, np.isfinite(np.exp(returns)), too_old)
-            ),
-        )
+        degraded: tuple[tuple[str, ...], ...] = ((),) * len(ts)
+        if not all_answered:
+            with np.errstate(over="ignore"):
+                finite = np.isfinite(np.exp(returns))
+            asked = [rows for _, rows in parts]
+            degraded = tuple(self._degraded(asked, absent, answered, finite, too_old))
+        return Blend(names=names, prices=prices, weights=weights, price=price, degraded=degraded)
 
     def _degraded(
         self,

@@ -73,3 +73,14 @@ def test_it_comes_back_from_the_closed_bars_and_its_state() -> None:
         assert again.close(70 * BAR, 0.1) == 1e-5
         again.close(71 * BAR, 0.3)
     assert copy.value == bias.value
+
+
+def test_a_forecast_across_a_jump_gives_no_error() -> None:
+    with_it, without = BiasCorrection(horizon_ms=BAR), BiasCorrection(horizon_ms=BAR)
+    for bias, level in ((with_it, 4.6), (without, 0.0)):
+        for number in range(40):
+            bias.note(number * BAR, -2e-4)
+            jumped = number == 30 and level > 0
+            bias.close(number * BAR, level if number >= 30 else 0.0, jumped=jumped)
+    assert with_it.value == pytest.approx(without.value, rel=1e-6)
+    assert with_it.value == pytest.approx(2e-4)
