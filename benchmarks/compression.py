@@ -76,7 +76,7 @@ def messages(data: object, settings: Settings) -> dict[str, list[bytes]]:
         if pipeline.models.is_trained:
             predictions += [encode_prediction(item) for item in answer.predictions]
     return {
-        "ticks": [encode_tick(tick) for tick, _ in ticks[-LAST:]],
+        "ticks": [encode_tick(item.tick) for item in ticks[-LAST:]],
         "predictions": predictions,
         "bars": bars,
     }

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from world import live_ticks, month_pipeline, plain_settings, with_sources
 
 from stream_app.messages.codec import encode_prediction
-from stream_app.messages.schemas import Source, Tick
 from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.kalman_filter import KalmanNoise
@@ -25,6 +24,7 @@ from stream_app.models.kalman_reference import reference_filter, reference_step
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble
+from stream_app.prediction.observation import Arrival
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolAnswer, SymbolPipeline
 from stream_app.training.job import prepare
@@ -128,9 +128,7 @@ def main() -> None:
     save(chosen, {"targets_us": TARGETS, "met": met, "p50_us": spreads})
 
 
-def _answer(
-    pipeline: SymbolPipeline, ensemble: Ensemble, batch: Sequence[tuple[Tick, Source]]
-) -> SymbolAnswer:
+def _answer(pipeline: SymbolPipeline, ensemble: Ensemble, batch: Sequence[Arrival]) -> SymbolAnswer:
     (given,) = answer_ticks([(pipeline, batch)], ensemble)
     return given
 

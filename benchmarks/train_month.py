@@ -28,7 +28,7 @@ TARGET_S = 5.0
 
 def price_error(data: TrainingData, rows: NDArray[np.int64], answers: NDArray[np.float64]) -> float:
     """Mean absolute error of the forecast price."""
-    price = np.exp(data.bars.log_close[rows])
+    price = np.exp(data.log_price[rows])
     return float(np.abs(price * (np.exp(answers) - np.exp(data.target[rows]))).mean())
 
 

@@ -39,6 +39,7 @@ from stream_app.messages.schemas import Source, Tick
 from stream_app.models.catalog import CATALOG
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble
+from stream_app.prediction.observation import Arrival
 from stream_app.prediction.pipeline import Answer, PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
@@ -77,10 +78,10 @@ def month_ticks(data: Path) -> list[Tick]:
     return [replace(tick, symbol=SYMBOL) for tick in read_ticks(data).ticks]
 
 
-def with_sources(ticks: Iterable[Tick], first: int = 0) -> list[tuple[Tick, Source]]:
-    """Ticks with their sources, as a symbol's pipeline takes them."""
+def with_sources(ticks: Iterable[Tick], first: int = 0) -> list[Arrival]:
+    """Ticks as a symbol's pipeline takes them."""
     return [
-        (tick, Source(topic="market.ticks.v1", partition=0, offset=offset))
+        Arrival(tick, Source(topic="market.ticks.v1", partition=0, offset=offset))
         for offset, tick in enumerate(ticks, first)
     ]
 

@@ -10,7 +10,7 @@ joins contexts with the ticks, for all ticks of a batch at once.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -78,6 +78,8 @@ class BarColumns:
     """Log return per bar."""
     kalman_innovation: FloatArray
     """Standard deviations."""
+    log_jump: FloatArray
+    """The log return into the bar where it is a jump (`jumps.py`), else 0."""
 
     def __len__(self) -> int:
         return len(self.ts_open)
@@ -92,6 +94,23 @@ class BarColumns:
             **{each.name: getattr(self, each.name)[first:end] for each in fields(self)}
         )
 
+    def without_jumps(self) -> BarColumns:
+        """The same bars with the prices before each jump moved by it, so that none is left.
+
+        The last prices stay as they are.
+        """
+        if not self.log_jump.any():
+            return self
+        passed = np.cumsum(self.log_jump)
+        later = passed[-1] - passed
+        return replace(
+            self,
+            log_close=self.log_close + later,
+            log_high=self.log_high + later,
+            log_low=self.log_low + later,
+            log_jump=np.zeros(len(self)),
+        )
+
 
 class Moment(NamedTuple):
     """What is known at each of B ticks beside the bars before: parallel arrays of length B."""
@@ -103,6 +122,8 @@ class Moment(NamedTuple):
     log_low: FloatArray
     kalman_velocity: FloatArray
     kalman_innovation: FloatArray
+    limit: FloatArray
+    """The largest log return since the last close that is believed."""
 
 
 def contexts(
@@ -111,7 +132,7 @@ def contexts(
     """What the bars before each bar say about it.
 
     Args:
-        log_close: shape (N,), N >= LOOKBACK, of consecutive bars, oldest first.
+        log_close: shape (N,), N >= LOOKBACK, of consecutive bars without jumps, oldest first.
         log_high: shape (N,).
         log_low: shape (N,).
 
@@ -139,7 +160,7 @@ def contexts(
     return out
 
 
-_MOMENT: Final = types.NamedTuple((INTS, *5 * (DOUBLES,)), Moment)
+_MOMENT: Final = types.NamedTuple((INTS, *6 * (DOUBLES,)), Moment)
 
 
 @compiled(types.float32[:, ::1](types.float64[:, ::1], _MOMENT))
@@ -153,13 +174,22 @@ def vectors(context: FloatArray, moment: Moment) -> NDArray[np.float32]:
 
     Returns:
         Shape (B, FEATURES), float32, columns as in FEATURE_NAMES. Logarithmic returns and
-        volatilities are per bar; range positions lie in 0 to 1; times are UTC.
+        volatilities are per bar, jumps left out; range positions lie in 0 to 1; times are UTC.
     """
     out = np.empty((len(moment.ts), FEATURES), dtype=np.float32)
     for b in range(len(moment.ts)):
         before = context[b if len(context) > 1 else 0]
         price = moment.log_price[b]
+        high, low = moment.log_high[b], moment.log_low[b]
+        limit = moment.limit[b]
         step = price - before[0]  # since the last close
+        if abs(step) > limit:  # a jump: no return, the whole bar is moved back by it
+            price, high, low, step = before[0], high - step, low - step, 0.0
+        # A range that goes beyond the limit is one of mistaken ticks.
+        if high - max(price, before[0]) > limit:
+            high = max(price, before[0])
+        if min(price, before[0]) - low > limit:
+            low = min(price, before[0])
         for i in range(len(RETURN_SPANS)):
             out[b, i] = price - before[i]
         for i, span in enumerate(VOLATILITY_SPANS):
@@ -169,10 +199,10 @@ def vectors(context: FloatArray, moment: Moment) -> NDArray[np.float32]:
         for i, span in enumerate(MEAN_SPANS):
             out[b, _GAPS + i] = step - (before[_MEANS + i] + step) / span
         for i in range(len(RANGE_SPANS)):
-            high = max(before[_HIGHS + i], moment.log_high[b])
-            low = min(before[_LOWS + i], moment.log_low[b])
-            out[b, _POSITIONS + i] = (price - low) / (high - low) if high > low else 0.5
-        out[b, _BAR_RANGE] = moment.log_high[b] - moment.log_low[b]
+            top = max(before[_HIGHS + i], high)
+            bottom = min(before[_LOWS + i], low)
+            out[b, _POSITIONS + i] = (price - bottom) / (top - bottom) if top > bottom else 0.5
+        out[b, _BAR_RANGE] = high - low
         out[b, _VELOCITY] = moment.kalman_velocity[b]
         innovation = moment.kalman_innovation[b]
         out[b, _INNOVATION] = min(max(innovation, -INNOVATION_LIMIT), INNOVATION_LIMIT)
@@ -186,11 +216,14 @@ def vectors(context: FloatArray, moment: Moment) -> NDArray[np.float32]:
 def bar_vectors(bars: BarColumns) -> NDArray[np.float32]:
     """The feature vector at the last tick of each bar that has LOOKBACK bars before it.
 
+    Jumps are taken out as the bars' `log_jump` says: as they were found when the bars closed.
+
     Returns:
         Shape (max(0, N - LOOKBACK), FEATURES): row r belongs to bar r + LOOKBACK.
     """
     if len(bars) <= LOOKBACK:
         return np.empty((0, FEATURES), dtype=np.float32)
+    bars = bars.without_jumps()
     context = contexts(bars.log_close[:-1], bars.log_high[:-1], bars.log_low[:-1])
     return vectors(
         context,
@@ -201,5 +234,6 @@ def bar_vectors(bars: BarColumns) -> NDArray[np.float32]:
             log_low=bars.log_low[LOOKBACK:],
             kalman_velocity=bars.kalman_velocity[LOOKBACK:],
             kalman_innovation=bars.kalman_innovation[LOOKBACK:],
+            limit=np.full(len(bars) - LOOKBACK, np.inf),
         ),
     )

@@ -2,25 +2,27 @@
 
 A pure state machine: no clock, no Kafka. Within the grace the result does not depend on the
 order of arrival: a bar's open and close are those of its earliest and latest tick, equal times
-decided by price. The watermark is the newest event time less the grace; a tick behind it is
-late, and a bar that ends at or before it is closed and never changes again.
+decided by price. The watermark is the newest confirmed event time less the grace; a tick behind
+it is late, and a bar that ends at or before it is closed and never changes again. A tick whose
+time is further ahead than the log and the symbol's rhythm explain waits beside the window
+(`ahead.py`) until later ticks confirm its time, so that one wrong time costs one tick.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.bars.ahead import AheadTicks, Place
 from stream_app.bars.features import BarColumns, FloatArray
+from stream_app.bars.jumps import limit_of, usual_move
+from stream_app.bars.open_bars import OpenBar, OpenBars
 from stream_app.messages.schemas import Tick
 
-REMEMBERED_TICKS: Final = 1024
-"""How many ticks within the grace are remembered to recognise duplicates."""
 _SLACK: Final = 256
 """Spare rows, so that the arrays are moved once in 256 bars and not at each."""
 _COLUMNS: Final = (
@@ -31,39 +33,25 @@ _COLUMNS: Final = (
     "volume",
     "kalman_velocity",
     "kalman_innovation",
+    "log_jump",
+    "move",
 )
 
-TickKey = tuple[int, float, float | None, str | None, str | None]
+
+_GIVEN: Final = _COLUMNS[:-2]
+"""The columns that a bar itself has."""
+_HIGH, _LOW, _CLOSE = map(_COLUMNS.index, ("high", "low", "close"))
+_JUMP, _MOVE = len(_COLUMNS) - 2, len(_COLUMNS) - 1
 
 
-@dataclass(slots=True)
-class OpenBar:
-    """A bar that still takes ticks."""
+class ClosedBar(NamedTuple):
+    """A bar that has just closed."""
 
-    ts_open: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-    ticks: int
-    ts_first: int
-    ts_last: int
-    kalman_velocity: float = 0.0
-    kalman_innovation: float = 0.0
-
-    def add(self, tick: Tick) -> bool:
-        """Enter a tick; true when it is the bar's latest so far, which sets the close."""
-        price = tick.price
-        self.ticks += 1
-        self.volume += tick.size or 0.0
-        self.high = max(self.high, price)
-        self.low = min(self.low, price)
-        self.ts_first, self.open = min((self.ts_first, self.open), (tick.ts, price))
-        if (tick.ts, price) >= (self.ts_last, self.close):
-            self.ts_last, self.close = tick.ts, price
-            return True
-        return False
+    bar: OpenBar
+    empty_before: int
+    """How many bars without a tick lie between the one before and this one."""
+    jumped: bool
+    """Whether the step from the bar before into this one is a jump."""
 
 
 class Window:
@@ -73,18 +61,15 @@ class Window:
         self.capacity = capacity
         self.bar_ms = bar_ms
         self.grace_ms = grace_ms
-        self.newest_ts = -1
-        """The newest event time seen, epoch ms; -1 before the first tick."""
-        self.open_bars: list[OpenBar] = []
-        """By time; the last one holds the newest tick."""
-        self.revision = 0
-        """Counts the changes to the bars before the newest one."""
-        self._seen: dict[TickKey, None] = {}
-        self._seen_order: deque[TickKey] = deque()
+        self.main = OpenBars(bar_ms=bar_ms, grace_ms=grace_ms)
+        """The open bars of the time that later ticks have confirmed."""
+        self.ahead: AheadTicks | None = None
+        """Ticks whose time is too far ahead to be believed yet; see `place`."""
         rows = capacity + _SLACK
         self._times = np.zeros((2, rows), dtype=np.int64)
         self._values = np.full((len(_COLUMNS), rows), np.nan)
         self._ticks = np.zeros(rows, dtype=np.int32)
+        self._usual_move = math.nan
         self._start = 0
         self._end = 0
 
@@ -93,80 +78,156 @@ class Window:
         return self._end - self._start
 
     @property
+    def newest_ts(self) -> int:
+        """The newest confirmed event time, epoch ms; -1 before the first tick."""
+        return self.main.newest_ts
+
+    @property
+    def open_bars(self) -> list[OpenBar]:
+        """By time; the last one holds the newest tick."""
+        return self.main.bars
+
+    @property
     def watermark(self) -> int:
         """Event time before which nothing changes any more, epoch ms."""
-        return self.newest_ts - self.grace_ms
+        return self.main.watermark
 
     def is_late(self, tick: Tick) -> bool:
         """Whether the tick lies behind the watermark."""
-        return self.newest_ts >= 0 and tick.ts < self.watermark
+        return self.main.is_late(tick.ts)
 
     def is_duplicate(self, tick: Tick) -> bool:
         """Whether the same tick (time, price, size, source, id) was entered within the grace."""
-        return _key(tick) in self._seen
+        return self.main.is_duplicate(tick)
 
-    def add(self, tick: Tick) -> tuple[OpenBar, bool]:
+    def add(self, tick: Tick, appended_ms: int | None = None) -> tuple[OpenBar, bool]:
         """Enter a tick that is neither late nor a duplicate.
 
         Returns:
             Its bar, and whether the tick is the latest of that bar.
         """
-        self.newest_ts = max(self.newest_ts, tick.ts)
-        self._remember(tick)
-        ts_open = tick.ts - tick.ts % self.bar_ms
-        bars = self.open_bars
-        at = len(bars)
-        while at and bars[at - 1].ts_open > ts_open:
-            at -= 1
-        if at < len(bars) or not bars or bars[-1].ts_open != ts_open:
-            self.revision += 1  # a new newest bar, or one before the newest is touched
-        if at and bars[at - 1].ts_open == ts_open:
-            return bars[at - 1], bars[at - 1].add(tick)
-        bar = OpenBar(
-            ts_open=ts_open,
-            open=tick.price,
-            high=tick.price,
-            low=tick.price,
-            close=tick.price,
-            volume=tick.size or 0.0,
-            ticks=1,
-            ts_first=tick.ts,
-            ts_last=tick.ts,
-        )
-        bars.insert(at, bar)
-        return bar, True
+        return self.main.add(tick, appended_ms)
+
+    def place(self, ts: int, appended_ms: int | None) -> Place:
+        """Where a tick of this time belongs. Changes nothing.
+
+        Args:
+            ts: event time, epoch ms.
+            appended_ms: when its record was appended to the log; None where there is no log.
+        """
+        if self.main.is_late(ts):
+            return Place.LATE
+        if self.ahead is not None and ts >= self.ahead.first_ts:
+            return Place.AHEAD
+        return Place.MAIN if self.main.expects(ts, appended_ms) else Place.AHEAD
+
+    def drop_ahead(self, ts: int, place: Place) -> int:
+        """Forget the ticks ahead when a tick that is not late contradicts them.
+
+        It does when it carries on the time before them, or is ahead itself but by less. A tick
+        that is not newer than the newest one tells nothing: it was only slow.
+
+        Returns:
+            How many ticks were forgotten.
+        """
+        ahead = self.ahead
+        if ahead is None or place is Place.LATE or ts <= self.newest_ts:
+            return 0
+        if ts >= (ahead.first_ts if place is Place.MAIN else ahead.first_ts - self.grace_ms):
+            return 0
+        self.ahead = None
+        return ahead.count
+
+    def confirm_ahead(self, ts: int | None = None, appended_ms: int | None = None) -> bool:
+        """Take over the ticks ahead once they are confirmed.
+
+        Args:
+            ts: of the next tick ahead, before it is entered: one that goes far beyond them says
+                that their time has passed. None to ask after a tick.
+            appended_ms: when its record was appended.
+
+        Returns:
+            Whether they were taken over.
+        """
+        ahead = self.ahead
+        if ahead is None:
+            return False
+        if ts is None:
+            confirmed = ahead.is_confirmed(self.bar_ms)
+        else:
+            confirmed = not ahead.open_bars.expects(ts, appended_ms)
+        if confirmed:
+            self.main, self.ahead = ahead.open_bars, None
+        return confirmed
+
+    def begin_ahead(self, ts: int) -> AheadTicks:
+        """Copy the open bars for the first tick ahead."""
+        self.ahead = AheadTicks(open_bars=self.main.fork(), first_ts=ts)
+        return self.ahead
 
     def take_closed(self) -> list[OpenBar]:
         """Remove and return the open bars that the watermark has passed, oldest first.
 
         The caller fills in what it knows and gives each to `append`.
         """
-        bars, watermark, closed = self.open_bars, self.watermark, 0
-        while closed < len(bars) and bars[closed].ts_open + self.bar_ms <= watermark:
-            closed += 1
-        if not closed:
-            return []
-        taken, self.open_bars = bars[:closed], bars[closed:]
-        return taken
+        return self.main.take_closed()
 
-    def append(self, bar: OpenBar) -> int:
+    def append(self, bar: OpenBar) -> ClosedBar:
         """Add a closed bar, dropping the oldest beyond the capacity.
 
         Returns:
-            How many bars without a tick lie between the one before and this one.
+            The bar, with what the bars before say of it.
         """
-        empty = 0
-        if len(self):
-            empty = (bar.ts_open - int(self._times[0, self._end - 1])) // self.bar_ms - 1
+        empty, jumped = 0, False
         if self._end == self._times.shape[1]:
             self._compact()
         row = self._end
         self._times[:, row] = (bar.ts_open, bar.ts_last)
         self._ticks[row] = bar.ticks
-        self._values[:, row] = [getattr(bar, name) for name in _COLUMNS]
+        if row > self._start:
+            before = int(self._times[0, row - 1])
+            empty = (bar.ts_open - before) // self.bar_ms - 1
+            values = self._row(bar, before, float(self._values[_CLOSE, row - 1]))
+            jumped = values[_JUMP] != 0.0
+        else:
+            values = [*(getattr(bar, name) for name in _GIVEN), 0.0, 0.0]
+        self._values[:, row] = values
         self._end += 1
         self._start = max(self._start, self._end - self.capacity)
-        return empty
+        self._usual_move = usual_move(self._values[_MOVE, self._start : self._end])
+        return ClosedBar(bar, empty, jumped)
+
+    def _row(self, bar: OpenBar, ts_before: int, close_before: float) -> list[float]:
+        """A bar's values, after a bar that opened and closed so, in the order of _COLUMNS."""
+        bars = (bar.ts_open - ts_before) // self.bar_ms
+        step = math.log(bar.close / close_before)
+        limit = limit_of(self._usual_move, bars)
+        values = [getattr(bar, name) for name in _GIVEN]
+        jumped = abs(step) > limit
+        if jumped:
+            close_before = bar.close
+        # As `features.vectors` does with the ticks of the forming bar.
+        top, bottom = max(bar.close, close_before), min(bar.close, close_before)
+        if math.log(bar.high / top) > limit:
+            values[_HIGH] = top
+        if math.log(bottom / bar.low) > limit:
+            values[_LOW] = bottom
+        return [*values, step if jumped else 0.0, abs(step) / math.sqrt(bars)]
+
+    def last_close(self, open_bars: OpenBars) -> tuple[int, float] | None:
+        """Opening time and close of the bar before the newest open one; None without one."""
+        if len(open_bars.bars) > 1:
+            bar = open_bars.bars[-2]
+            return bar.ts_open, bar.close
+        if not len(self):
+            return None
+        row = self._end - 1
+        return int(self._times[0, row]), float(self._values[_CLOSE, row])
+
+    @property
+    def usual_move(self) -> float:
+        """The symbol's usual move of one bar, a log return; NaN while it is unknown."""
+        return self._usual_move
 
     def _compact(self) -> None:
         kept = len(self)
@@ -174,17 +235,11 @@ class Window:
             array[..., :kept] = array[..., self._start : self._end].copy()
         self._start, self._end = 0, kept
 
-    def _remember(self, tick: Tick) -> None:
-        key = _key(tick)
-        self._seen[key] = None
-        order = self._seen_order
-        order.append(key)
-        watermark = self.watermark
-        while order and (order[0][0] < watermark or len(order) > REMEMBERED_TICKS):
-            self._seen.pop(order.popleft(), None)
-
     def column(self, name: str) -> FloatArray:
-        """One column of the closed bars, oldest first: a view, valid until the next `append`."""
+        """One column of the closed bars, oldest first: a view, valid until the next `append`.
+
+        A high or low that mistaken ticks have made is not among them.
+        """
         return self._values[_COLUMNS.index(name), self._start : self._end]
 
     @property
@@ -192,18 +247,24 @@ class Window:
         """Opening times of the closed bars: a view, valid until the next `append`."""
         return self._times[0, self._start : self._end]
 
-    def columns(self, last: int | None = None, *, with_pending: bool = False) -> BarColumns:
+    def columns(self, last: int | None = None, *, pending: Sequence[OpenBar] = ()) -> BarColumns:
         """The last `last` closed bars (all without it) as copies for features and training.
 
-        With `with_pending`, the open bars before the newest one are included as they stand.
+        Args:
+            last: how many closed bars.
+            pending: open bars that are included as they stand, oldest first.
         """
         first = self._start if last is None else max(self._start, self._end - last)
         values = self._values[:, first : self._end]
         times = self._times[:, first : self._end]
-        pending = self.open_bars[:-1] if with_pending else []
         if pending:
-            more = np.array([[getattr(bar, name) for name in _COLUMNS] for bar in pending]).T
-            values = np.concatenate([values, more], axis=1)
+            rows = []
+            before = (int(times[0, -1]), float(values[_CLOSE, -1])) if times.shape[1] else None
+            for bar in pending:
+                given = [getattr(bar, name) for name in _GIVEN]
+                rows.append([*given, 0.0, 0.0] if before is None else self._row(bar, *before))
+                before = bar.ts_open, bar.close
+            values = np.concatenate([values, np.array(rows).T], axis=1)
             stamps = np.array([[bar.ts_open for bar in pending], [bar.ts_last for bar in pending]])
             times = np.concatenate([times, stamps], axis=1)
         at = _COLUMNS.index
@@ -215,31 +276,19 @@ class Window:
             log_low=np.log(values[at("low")]),
             kalman_velocity=values[at("kalman_velocity")].copy(),
             kalman_innovation=values[at("kalman_innovation")].copy(),
+            log_jump=values[at("log_jump")].copy(),
         )
 
     def state(self) -> dict[str, Any]:
         """What a restart needs beside the closed bars, as JSON values; see `restore`."""
-        return {
-            "newest_ts": self.newest_ts,
-            "open_bars": [
-                [getattr(bar, name) for name in OpenBar.__slots__] for bar in self.open_bars
-            ],
-            "seen": [list(key) for key in self._seen_order],
-        }
+        state = self.main.state()
+        if self.ahead is not None:
+            state["ahead"] = self.ahead.state()
+        return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over a `state`."""
-        self.newest_ts = state["newest_ts"]
-        self.open_bars = [
-            OpenBar(**dict(zip(OpenBar.__slots__, values, strict=True)))
-            for values in state["open_bars"]
-        ]
-        # A state that was written before ticks had an id has four values a key.
-        self._seen_order = deque((*key, None)[:5] for key in state["seen"])
-        self._seen = dict.fromkeys(self._seen_order)
-        self.revision += 1
-
-
-def _key(tick: Tick) -> TickKey:
-    """What two reports of one trade share."""
-    return tick.ts, tick.price, tick.size, tick.source, tick.id
+        self.main.restore(state)
+        self.ahead = None
+        if "ahead" in state:
+            self.ahead = AheadTicks.restored(state["ahead"], self.main.fork())

@@ -118,6 +118,6 @@ def _table(data: str, measured: Comparison) -> Table:
             f"{row.parameters:,}",
             f"{row.seconds:.1f} s",
             significant(row.error.mae),
-            f"{row.ratio:.4f}",
+            "-" if row.ratio is None else f"{row.ratio:.4f}",
         )
     return table

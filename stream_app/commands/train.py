@@ -16,6 +16,7 @@ from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.errors import SourceError
 from stream_app.models.catalog import CATALOG
 from stream_app.offline.window import counting, window_after
+from stream_app.scoring.point import mae_ratio
 from stream_app.settings import load_settings
 from stream_app.terminal.logs import log_to_stderr
 from stream_app.terminal.numbers import significant
@@ -102,25 +103,43 @@ def _summary(found: Evaluation, read: TickFile, target_s: float) -> dict[str, An
     }
 
 
+def _remarks(found: Evaluation) -> str | None:
+    """What to know of the prices before the figures are believed."""
+    remarks = []
+    if found.jumps:
+        remarks.append(
+            f"{found.jumps} steps in price are too large to be believed (docs/models.md): "
+            "they count as none, and nothing is measured on them"
+        )
+    if not found.last_price.mae:
+        remarks.append(
+            "the price does not move in the bars forecast: the last price is always right"
+        )
+    return "\n".join(remarks) or None
+
+
 def _table(found: Evaluation, summary: dict[str, Any]) -> Table:
     table = Table(
         title=f"{found.bars} bars, {found.rows} rows learned from, {found.test_rows} forecast; "
         f"all four in {found.total_seconds:.1f} s (target {summary['target_seconds']:g} s)",
         title_justify="left",
+        caption=_remarks(found),
+        caption_justify="left",
     )
     table.add_column("model")
     table.add_column("trained in", justify="right")
     table.add_column("mean absolute error", justify="right")
     table.add_column("in percent", justify="right")
     table.add_column("beside the last price", justify="right")
-    base, models = found.last_price.mae, found.models.items()
+    models = found.models.items()
     lines = [
         *((_label(name, score), f"{score.seconds:.1f} s", score) for name, score in models),
         ("ensemble", "", found.ensemble),
         ("last price", "", found.last_price),
     ]
     for name, seconds, score in lines:
-        beside = f"{100 * (score.mae / base - 1):+.2f} %"
+        ratio = mae_ratio(score, found.last_price)
+        beside = "-" if ratio is None else f"{100 * (ratio - 1):+.2f} %"
         table.add_row(name, seconds, significant(score.mae), f"{significant(score.mape)} %", beside)
     return table
 

@@ -38,10 +38,14 @@ class TrainingData:
     """One symbol's window, prepared once for all models."""
 
     bars: BarColumns
+    """Without jumps: the prices before each are moved by it."""
+    log_price: NDArray[np.float64]
+    """Shape (N,): the log closes as they were quoted, jumps and all."""
     features: NDArray[np.float32]
     """Shape (N, FEATURES), one row a bar; the first LOOKBACK rows are NaN."""
     target: NDArray[np.float32]
-    """Shape (N,): log return over the horizon; NaN where the bar at the horizon is unknown."""
+    """Shape (N,): log return over the horizon; NaN where the bar at the horizon is unknown, or
+    the price jumps on the way."""
     rows: NDArray[np.int64]
     """Indices of the bars that a model may learn from: those with all features, a whole sequence
     and a known target. Every model learns from the same rows, so that their errors are comparable.

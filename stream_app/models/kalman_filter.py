@@ -92,8 +92,18 @@ class KalmanFilter:
         self.innovation_variance = 0.0
         self.last_ts = _NEVER
 
-    def update(self, log_price: float, ts: int, noise: KalmanNoise, bar_ms: int) -> None:
+    def update(
+        self,
+        log_price: float,
+        ts: int,
+        noise: KalmanNoise,
+        bar_ms: int,
+        limit: float = math.inf,
+    ) -> bool:
         """Predict to `ts`, then correct by the price.
+
+        A price further from the prediction than the limit is a jump: the level starts anew from
+        it, and nothing is learned from the step.
 
         The first tick sets the level, with the measurement's variance, and a velocity of zero.
         The velocity's prior variance is q_level + q_velocity, so the drift may be as large as the
@@ -104,6 +114,10 @@ class KalmanFilter:
             ts: event time, epoch milliseconds, not negative.
             noise: the variances for this step; they may change between ticks.
             bar_ms: length of a bar in milliseconds.
+            limit: the largest innovation that is learned from, a log return.
+
+        Returns:
+            Whether the price jumped.
         """
         r = noise.r
         if self.last_ts < 0:
@@ -115,7 +129,7 @@ class KalmanFilter:
             self.det = r * self.p11
             self.innovation = 0.0
             self.last_ts = ts
-            return
+            return False
         p00 = self.p00
         p01 = self.p01
         p11 = self.p11
@@ -141,6 +155,12 @@ class KalmanFilter:
             p11 += q_step
         s = p00 + r
         y = log_price - level
+        if abs(y) > limit:
+            self.level = log_price
+            self.p00, self.p01, self.p11, self.det = p00, p01, p11, det
+            self.innovation = 0.0
+            self.innovation_variance = s
+            return True
         keep = r / s
         self.level = level + y * (p00 / s)
         self.velocity += y * (p01 / s)
@@ -150,6 +170,7 @@ class KalmanFilter:
         self.det = det * keep
         self.innovation = y / math.sqrt(s)
         self.innovation_variance = s
+        return False
 
     def copy(self) -> KalmanFilter:
         """An independent filter in the same state."""

@@ -12,9 +12,9 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from stream_app.bars.features import BarColumns
+from stream_app.bars.message import bar_of_message
+from stream_app.bars.window import Window
 from stream_app.errors import TrainingError
 from stream_app.messages.schemas import Bar, Tick
 from stream_app.models.base import ModelSettings
@@ -175,7 +175,7 @@ def _retrains(
     moments = [Moment(ts=ts, do=lambda ts=ts: look(ts)) for ts in times]  # type: ignore[misc]
     moments += _adoptions(pipeline, sets, settings.latency_ms)
     walk(ticks(), pipeline, moments=moments, on_answer=note, on_progress=on_progress)
-    columns = {symbol: _columns(bars) for symbol, bars in closed.items()}
+    columns = {symbol: _columns(bars, settings.prediction) for symbol, bars in closed.items()}
     return [
         Retrain(
             symbol=symbol,
@@ -241,13 +241,11 @@ def _model_set(
     )
 
 
-def _columns(bars: Sequence[Bar]) -> BarColumns:
-    return BarColumns(
-        ts_open=np.array([bar.ts_open for bar in bars], dtype=np.int64),
-        ts_last=np.array([bar.ts_last for bar in bars], dtype=np.int64),
-        log_close=np.log(np.array([bar.close for bar in bars], dtype=np.float64)),
-        log_high=np.log(np.array([bar.high for bar in bars], dtype=np.float64)),
-        log_low=np.log(np.array([bar.low for bar in bars], dtype=np.float64)),
-        kalman_velocity=np.array([bar.kalman_velocity for bar in bars]),
-        kalman_innovation=np.array([bar.kalman_innovation for bar in bars]),
-    )
+def _columns(bars: Sequence[Bar], settings: PredictionSettings) -> BarColumns:
+    """All bars as a window would hold them that never forgets."""
+    window = Window(capacity=len(bars), bar_ms=settings.bar_ms, grace_ms=settings.grace_ms)
+    for message in bars:
+        bar = bar_of_message(message)
+        if bar is not None:
+            window.append(bar)
+    return window.columns()

@@ -13,7 +13,7 @@ from stream_app.bars.features import BarColumns
 from stream_app.models.base import ModelSettings
 from stream_app.models.lstm import LSTMForecaster, load_lstm
 from stream_app.models.lstm_weights import Weights, read_weights
-from stream_app.scoring.point import Score
+from stream_app.scoring.point import Score, mae_ratio
 from stream_app.settings import Settings
 from stream_app.training.holdout import Holdout, hold_out, score
 from stream_app.training.job import prepare, serve
@@ -47,8 +47,8 @@ class Measured:
     seconds: float
     """Wall time of the training alone, on one thread; a warm start's does not include the start."""
     error: Score
-    ratio: float
-    """Mean absolute error beside the last price's."""
+    ratio: float | None
+    """Mean absolute error over the last price's; None where that is 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +146,7 @@ def _measured(variant: Variant, cut: Holdout, last_price: Score) -> Measured:
         parameters=sum(each.size for each in read_weights(artifact, settings).values()),
         seconds=seconds,
         error=error,
-        ratio=error.mae / last_price.mae,
+        ratio=mae_ratio(error, last_price),
     )
 
 

@@ -44,13 +44,14 @@ def window_after(
     """
     from stream_app.prediction.answering import answer_ticks
     from stream_app.prediction.ensemble import Ensemble
+    from stream_app.prediction.observation import Arrival
     from stream_app.prediction.symbol import SymbolPipeline
 
     ensemble = Ensemble.of(PredictionSettings.of(settings))
     pipeline = SymbolPipeline(symbol, PredictionSettings.of(settings))
     source = Source(topic="", partition=0, offset=0)
     task = progress.add_task("bars", total=count)
-    mine = ((tick, source) for tick in ticks if tick.symbol == symbol)
+    mine = (Arrival(tick, source) for tick in ticks if tick.symbol == symbol)
     while chunk := list(itertools.islice(mine, _CHUNK)):
         answer_ticks([(pipeline, chunk)], ensemble)
         progress.advance(task, len(chunk))

@@ -40,6 +40,16 @@ DUPLICATES: Final = Counter(
     "Repeated ticks: answered, but in the window once.",
     registry=REGISTRY,
 )
+AHEAD: Final = Counter(
+    "stream_app_ahead_ticks",
+    "Ticks whose time ran ahead of the ticks after them: answered, then left out of the window.",
+    registry=REGISTRY,
+)
+JUMPS: Final = Counter(
+    "stream_app_price_jumps",
+    "Ticks whose price jumped beyond what is believed: the filter starts anew from it.",
+    registry=REGISTRY,
+)
 BATCH_SECONDS: Final = Histogram(
     "stream_app_batch_seconds",
     "Seconds to compute one batch of records, without publishing.",

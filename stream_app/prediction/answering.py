@@ -13,14 +13,13 @@ from itertools import chain, islice
 
 import numpy as np
 
-from stream_app.messages.schemas import Source, Tick
 from stream_app.prediction.ensemble import Ensemble
-from stream_app.prediction.observation import rows_of
+from stream_app.prediction.observation import Arrival, rows_of
 from stream_app.prediction.symbol import SymbolAnswer, SymbolPipeline
 
 
 def answer_ticks(
-    batches: Sequence[tuple[SymbolPipeline, Sequence[tuple[Tick, Source]]]],
+    batches: Sequence[tuple[SymbolPipeline, Sequence[Arrival]]],
     ensemble: Ensemble,
     *,
     floor: int = 0,
@@ -47,6 +46,7 @@ def answer_ticks(
         list(zip(models, rows_of(runs), strict=True)),
         np.array([item.tick.ts for item in seen], dtype=np.int64),
         np.array([item.price for item in seen]),
+        np.array([item.far for item in seen]),
     )
     blended = blend.by_tick()
     return [

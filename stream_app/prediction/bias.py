@@ -28,7 +28,8 @@ class BiasCorrection:
     tick of bar i, c(i) the bar's log close and h the horizon in bars. When bar i + h closes,
     the forecast error is e(i) = c(i + h) - c(i) - f(i). By time, bar i + h is the one that begins
     h bar lengths later, and if it has no ticks there is no error; by bars, it is the h-th one with
-    ticks after bar i. Training takes its targets the same way (`training/job.py`).
+    ticks after bar i. A jump of the price on the way gives no error either. Training takes its
+    targets the same way (`training/job.py`).
     The correction is the mean m of the last n = max(288, 24 h) errors, less what of it may be
     chance: m max(0, 1 - (3 / t)^2), where t is the mean's t with Bartlett's weights up to lag 2 h
     (errors of overlapping horizons are alike). It is 0 while n < max(48, 8 h), and bounded to
@@ -63,12 +64,20 @@ class BiasCorrection:
         """The ensemble's log return forecast at what is so far the last tick of a bar."""
         self._forecasts[ts_open] = forecast
 
-    def close(self, ts_open: int, log_close: float) -> float | None:
+    def close(self, ts_open: int, log_close: float, *, jumped: bool = False) -> float | None:
         """A bar has closed: take the error of the bar one horizon before it.
+
+        Args:
+            ts_open: the bar's.
+            log_close: the bar's.
+            jumped: whether the price jumped into this bar. Then no forecast from before it has an
+                error: none could know.
 
         Returns:
             The forecast made at the closed bar's last tick, if one was.
         """
+        if jumped:
+            self._closed = deque((*item[:2], None) for item in self._closed)
         earlier = self._one_horizon_before(ts_open)
         if earlier is not None and earlier[2] is not None:
             self._errors.append(log_close - earlier[1] - earlier[2])
@@ -102,16 +111,19 @@ class BiasCorrection:
         return list(self._forecasts.items())
 
     def restore(
-        self, closed: Iterable[tuple[int, float, float | None]], state: Iterable[tuple[int, float]]
+        self,
+        closed: Iterable[tuple[int, float, float | None, bool]],
+        state: Iterable[tuple[int, float]],
     ) -> None:
         """Take over what was.
 
         Args:
-            closed: opening time, log close and forecast of the closed bars, oldest first.
+            closed: opening time, log close and forecast of the closed bars, oldest first, and
+                whether the price jumped into them.
             state: as `state` gave it when the last of them closed, or later.
         """
-        for ts_open, log_close, forecast in closed:
+        for ts_open, log_close, forecast, jumped in closed:
             if forecast is not None:
                 self.note(ts_open, forecast)
-            self.close(ts_open, log_close)
+            self.close(ts_open, log_close, jumped=jumped)
         self._forecasts = dict(state)

@@ -56,17 +56,19 @@ class Blend:
 _Table: Final = types.float64[:, ::1]
 
 
-@compiled(types.Tuple((_Table, _Table, DOUBLES))(_Table, DOUBLES, DOUBLES, types.int64))
+@compiled(types.Tuple((_Table, _Table, DOUBLES))(_Table, DOUBLES, DOUBLES, DOUBLES, types.int64))
 def _mixed(
-    returns: FloatArray, last_price: FloatArray, shares: FloatArray, spare: int
+    returns: FloatArray, last_price: FloatArray, far: FloatArray, shares: FloatArray, spare: int
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """The arithmetic of `Ensemble.blend`, for B ticks.
 
     Args:
         returns: shape (members, B); not finite where a member is left out.
         last_price: shape (B,).
+        far: the largest log return that is believed, shape (B,); a member beyond it is left out.
         shares: each member's weight when all answer, shape (members,).
-        spare: the member that speaks for the ensemble when only members of weight 0 answered.
+        spare: the member that speaks for the ensemble when no other with a weight does; what it
+            says is then cut to what is believed.
 
     Returns:
         The members' prices and weights, shape (members, B), and the weighted price, shape (B,).
@@ -79,12 +81,15 @@ def _mixed(
     for b in range(len(last_price)):
         total = 0.0
         for m in range(len(shares)):
-            prices[m, b] = last_price[b] * math.exp(returns[m, b])
+            believed = abs(returns[m, b]) <= far[b]
+            prices[m, b] = last_price[b] * math.exp(returns[m, b]) if believed else math.nan
             if math.isfinite(prices[m, b]):
                 weights[m, b] = shares[m]
                 total += shares[m]
         if total <= 0.0:
             weights[spare, b] = total = 1.0
+            cut = min(max(returns[spare, b], -far[b]), far[b])
+            prices[spare, b] = last_price[b] * math.exp(cut)
         low, high = math.inf, -math.inf
         for m in range(len(shares)):
             weights[m, b] /= total
@@ -114,13 +119,15 @@ class Ensemble:
         parts: Sequence[tuple[ModelSet, Rows]],
         ts: NDArray[np.int64],
         last_price: FloatArray,
+        far: FloatArray,
     ) -> Blend:
         """The weighted mean of the members' prices, for B ticks.
 
         A member is left out, and the others' weights are renormalised, when it is not in the
         set, when it needs features that the window cannot give yet, when its answer is not
-        finite, or when the set is older at the tick than the maximal age. The Kalman filter
-        learns from every tick, so age does not exclude it: every valid tick has an answer. Each
+        finite or too far from the last price, or when the set is older at the tick than the
+        maximal age. The Kalman filter learns from every tick, so age does not exclude it; where
+        nobody else answers it does, cut to what is believed. So every valid tick has one. Each
         price lies between the lowest and the highest price of the members that answered.
 
         A member that answers the last price, because its model could not be trained, has its
@@ -130,6 +137,7 @@ class Ensemble:
             parts: which models answer which ticks; together B ticks.
             ts: event times, shape (B,).
             last_price: shape (B,).
+            far: the largest log return of a member that is believed, shape (B,).
         """
         names = tuple(self._weights)
         returns = np.full((len(names), len(ts)), np.nan)
@@ -151,24 +159,23 @@ class Ensemble:
                         reasons[-1][name] = f"answers the last price: {member.reason}"
                     if any_too_old and member.needs_features:
                         returns[row, part][too_old[part]] = np.nan
-        prices, weights, price = _mixed(returns, last_price, self._shares, self._spare)
-        answered = np.isfinite(prices)
+        prices, weights, price = _mixed(returns, last_price, far, self._shares, self._spare)
+        answered = np.isfinite(prices) & (np.abs(returns) <= far)
         is_full = bool(answered.all()) and not any(reasons)
-        return Blend(
-            names=names,
-            prices=prices,
-            weights=weights,
-            price=price,
-            degraded=((),) * len(ts)
-            if is_full
-            else tuple(self._degraded([rows for _, rows in parts], reasons, answered, too_old)),
-        )
+        degraded: tuple[tuple[str, ...], ...] = ((),) * len(ts)
+        if not is_full:
+            with np.errstate(over="ignore"):
+                finite = np.isfinite(np.exp(returns))
+            asked = [rows for _, rows in parts]
+            degraded = tuple(self._degraded(asked, reasons, answered, finite, too_old))
+        return Blend(names=names, prices=prices, weights=weights, price=price, degraded=degraded)
 
     def _degraded(
         self,
         parts: Sequence[Rows],
         known: Sequence[Mapping[str, str]],
         answered: NDArray[np.bool_],
+        finite: NDArray[np.bool_],
         too_old: NDArray[np.bool_],
     ) -> Iterator[tuple[str, ...]]:
         """Why members did not answer, or not as a trained model, a tuple for each tick.
@@ -177,12 +184,24 @@ class Ensemble:
             parts: the ticks, in the order of the columns.
             known: for each part, by member, what is to be said of all its ticks.
             answered: shape (members, B).
+            finite: whether the answer is a price at all, shape (members, B).
             too_old: shape (B,).
         """
         for part, reasons in zip(spans(parts), known, strict=True):
             common = tuple(f"{name}: {reason}" for name, reason in reasons.items())
             asked = [(row, name) for row, name in enumerate(self._weights) if name not in reasons]
             for column in range(part.start, part.stop):
-                reason = "too old" if too_old[column] else "its answer was not finite"
-                failed = [f"{name}: {reason}" for row, name in asked if not answered[row, column]]
-                yield (*common, *failed)
+                failed = [(row, name) for row, name in asked if not answered[row, column]]
+                yield (
+                    *common,
+                    *(
+                        f"{name}: {_reason(finite[row, column], too_old[column])}"
+                        for row, name in failed
+                    ),
+                )
+
+
+def _reason(finite: np.bool_, too_old: np.bool_) -> str:
+    if too_old:
+        return "too old"
+    return "its answer was too far from the last price" if finite else "its answer was not finite"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from stream_app.bars.features import (
     contexts,
     vectors,
 )
-from stream_app.bars.window import OpenBar, Window
+from stream_app.bars.open_bars import OpenBar, OpenBars
+from stream_app.bars.window import ClosedBar, Window
 from stream_app.messages.schemas import Source, Tick
 from stream_app.models.base import History, Rows
 from stream_app.prediction.spans import spans
@@ -26,8 +27,19 @@ from stream_app.prediction.state import SymbolState
 
 LATE: Final = "late tick: behind the grace, the window is not changed"
 DUPLICATE: Final = "duplicate tick: the window is not changed again"
+JUMP: Final = "price jump: the step from the last bar is not believed, and counts as none"
+AHEAD: Final = "tick ahead: its time is after its record's, the window waits for later ticks"
 HISTORY_LOST: Final = "history: retention has removed a part of it"
 _NOTHING: Final = np.zeros(CONTEXT)
+
+
+class Arrival(NamedTuple):
+    """A tick and the record that it came in."""
+
+    tick: Tick
+    source: Source
+    appended_ms: int | None = None
+    """When the record was appended to the log, epoch ms; None where there is no log."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,30 +52,33 @@ class Context:
 
 
 class ContextCache:
-    """The context of the forming bar, made anew only when a bar before it has changed."""
+    """The context of a forming bar, made anew only when a bar before it has changed."""
 
-    def __init__(self, window: Window, sequence_length: int) -> None:
-        self._window = window
+    def __init__(self, sequence_length: int) -> None:
         self._history_bars = sequence_length - 1
         self.needed_bars = LOOKBACK + self._history_bars
         """How many bars before the forming one the feature models need."""
-        self._context: Context | None = None
-        self._revision = -1
+        self._contexts: dict[int, Context | None] = {}
+        """By revision: of the window's open bars, and of those ahead while there are any."""
 
-    def current(self) -> Context | None:
-        """The context of the window's newest bar; None while it has too few bars before it."""
-        window = self._window
-        if self._revision != window.revision:
-            self._revision = window.revision
-            bars = window.columns(self.needed_bars, with_pending=True)
-            self._context = None
-            if len(bars) >= self.needed_bars:
-                vector = contexts(
-                    bars.log_close[-LOOKBACK:], bars.log_high[-LOOKBACK:], bars.log_low[-LOOKBACK:]
-                )[0]
-                history = History(bar_vectors(bars)[-self._history_bars :])
-                self._context = Context(vector, history)
-        return self._context
+    def context_of(self, window: Window, open_bars: OpenBars) -> Context | None:
+        """The context of the newest of the open bars; None while too few bars are before it."""
+        revision = open_bars.revision
+        if revision not in self._contexts:
+            kept = window.main.revision
+            self._contexts = {key: made for key, made in self._contexts.items() if key == kept}
+            self._contexts[revision] = self._made(window, open_bars)
+        return self._contexts[revision]
+
+    def _made(self, window: Window, open_bars: OpenBars) -> Context | None:
+        bars = window.columns(self.needed_bars, pending=open_bars.bars[:-1])
+        if len(bars) < self.needed_bars:
+            return None
+        bars = bars.without_jumps()
+        vector = contexts(
+            bars.log_close[-LOOKBACK:], bars.log_high[-LOOKBACK:], bars.log_low[-LOOKBACK:]
+        )[0]
+        return Context(vector, History(bar_vectors(bars)[-self._history_bars :]))
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -75,27 +90,38 @@ class Observation:
     left_out: str | None
     """Why the tick did not enter the window; None when it did."""
     bar: OpenBar | None
-    """The bar whose latest tick this is."""
+    """The bar of the window whose latest tick this is."""
     price: float
-    """The newest price of the window, by event time."""
+    """The newest price by event time: of the window, or of the ticks ahead when it is one."""
     log_price: float
     log_high: float
     log_low: float
     level: float
     velocity: float
     innovation: float
+    limit: float
+    """The largest step since the last close that is believed, a log return."""
+    far: float
+    """The largest log return over the horizon that a model is believed."""
+    jump: float
+    """The log return from the filter's prediction where it is a jump, else 0."""
+    bar_jumped: bool
+    """Whether the price stands beyond `limit` from the last close."""
     context: Context | None
-    closed: Sequence[tuple[OpenBar, int]]
-    """The bars that this tick closed, each with the number of empty bars before it."""
+    closed: Sequence[ClosedBar]
+    """The bars that this tick closed."""
     state: SymbolState | None
     """When bars were closed; without the forecasts, which are known once the models answered."""
     history_lost: bool
+    dropped_ahead: int
+    """How many ticks ahead this tick has contradicted; they are lost."""
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why the answer is less than one to a fresh tick with the whole history."""
         lost = (HISTORY_LOST,) if self.history_lost else ()
-        return lost if self.left_out is None else (*lost, self.left_out)
+        jump = (JUMP,) if self.bar_jumped or self.jump else ()
+        return (*lost, *jump) if self.left_out is None else (*lost, *jump, self.left_out)
 
 
 def rows_of(runs: Sequence[Sequence[Observation]]) -> list[Rows]:
@@ -105,7 +131,7 @@ def rows_of(runs: Sequence[Sequence[Observation]]) -> list[Rows]:
         runs: of one symbol each; in each all observations have a context, or none has.
     """
     seen = list(chain.from_iterable(runs))
-    level, log_price, log_high, log_low, velocity, innovation = np.array(
+    level, log_price, log_high, log_low, velocity, innovation, limit = np.array(
         [
             [item.level for item in seen],
             [item.log_price for item in seen],
@@ -113,6 +139,7 @@ def rows_of(runs: Sequence[Sequence[Observation]]) -> list[Rows]:
             [item.log_low for item in seen],
             [item.velocity for item in seen],
             [item.innovation for item in seen],
+            [item.limit for item in seen],
         ]
     )
     moment = Moment(
@@ -122,6 +149,7 @@ def rows_of(runs: Sequence[Sequence[Observation]]) -> list[Rows]:
         log_low=log_low,
         kalman_velocity=velocity,
         kalman_innovation=innovation,
+        limit=limit,
     )
     places: dict[Context | None, int] = {}
     at = np.array([places.setdefault(item.context, len(places)) for item in seen], dtype=np.int64)

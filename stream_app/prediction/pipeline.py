@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stream_app.messages.records import DeadLetter, Record
-from stream_app.messages.schemas import Bar, Prediction, Rejection, Source, Tick
+from stream_app.messages.schemas import Bar, Prediction, Rejection, Source
 from stream_app.messages.ticks import decode_tick
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble
+from stream_app.prediction.notice import Notice
+from stream_app.prediction.observation import Arrival
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 
@@ -33,6 +35,11 @@ class Answer:
     bars: list[Bar] = field(default_factory=list)
     late: int = 0
     duplicates: int = 0
+    ahead: int = 0
+    """Ticks ahead that later ticks have contradicted; their predictions were given before."""
+    jumps: int = 0
+    """Ticks whose price jumped."""
+    notices: list[Notice] = field(default_factory=list)
 
 
 class PartitionPipeline:
@@ -70,7 +77,7 @@ class PartitionPipeline:
         # As it was before the batch: right for a restart at any offset from here on, however
         # the records are cut into batches then.
         floor = self.floor()
-        batches: dict[str, list[tuple[Tick, Source]]] = {}
+        batches: dict[str, list[Arrival]] = {}
         for record in records:
             decoded = decode_tick(
                 record.value, record.key, record.timestamp, self._settings.max_future_ms
@@ -79,13 +86,18 @@ class PartitionPipeline:
                 answer.dead_letters.append(DeadLetter(record=record, rejection=decoded))
                 continue
             source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
-            batches.setdefault(decoded.symbol, []).append((decoded, source))
+            batches.setdefault(decoded.symbol, []).append(
+                Arrival(decoded, source, record.timestamp)
+            )
         asked = [(self.pipeline_of(name), ticks) for name, ticks in batches.items()]
         for given in answer_ticks(asked, self._ensemble, floor=floor, adopt=adopt):
             answer.predictions.extend(given.predictions)
             answer.bars.extend(given.bars)
             answer.late += given.late
             answer.duplicates += given.duplicates
+            answer.ahead += given.ahead
+            answer.jumps += given.jumps
+            answer.notices.extend(given.notices)
         for name in batches:
             uncovered = self.symbols[name].first_uncovered
             if uncovered is not None and uncovered >= records[0].offset:

@@ -25,6 +25,8 @@ class SymbolState:
     """How many more bars must close until no feature reaches back to lost history."""
     floor: int
     """Of the partition: the offset below which every tick is covered by some symbol's state."""
+    kalman_ahead: Mapping[str, float] | None = None
+    """Of the filter that took the ticks ahead, while the window holds any."""
 
     def to_json(self) -> dict[str, Any]:
         """As a bar carries it."""

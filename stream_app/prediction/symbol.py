@@ -11,15 +11,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
 
+from stream_app.bars.ahead import Place
+from stream_app.bars.jumps import FAR, limit_of
 from stream_app.bars.message import bar_message, bar_of_message, empty_bar_message
-from stream_app.bars.window import OpenBar, Window
-from stream_app.messages.schemas import Bar, MemberOutput, Prediction, Source, Tick
+from stream_app.bars.open_bars import OpenBar, OpenBars
+from stream_app.bars.window import ClosedBar, Window
+from stream_app.messages.schemas import Bar, MemberOutput, Prediction, Source
 from stream_app.models.catalog import KALMAN
 from stream_app.models.kalman_filter import KalmanFilter
 from stream_app.models.model_set import ModelSet, untrained
 from stream_app.prediction.bias import BiasCorrection
 from stream_app.prediction.ensemble import BlendedTick
-from stream_app.prediction.observation import DUPLICATE, LATE, ContextCache, Observation
+from stream_app.prediction.notice import Notice
+from stream_app.prediction.observation import (
+    AHEAD,
+    DUPLICATE,
+    LATE,
+    Arrival,
+    ContextCache,
+    Observation,
+)
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.state import SymbolState
 
@@ -33,6 +44,11 @@ class SymbolAnswer:
     bars: list[Bar]
     late: int
     duplicates: int
+    ahead: int
+    """Ticks ahead that ticks of this batch have contradicted."""
+    jumps: int
+    """Ticks whose price jumped."""
+    notices: list[Notice]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +70,17 @@ class SymbolPipeline:
     def __init__(self, symbol: str, settings: PredictionSettings) -> None:
         self.symbol = symbol
         self._bar_ms = settings.bar_ms
+        self._grace_ms = settings.grace_ms
         self._horizon_ms = settings.horizon_ms
+        self._horizon_bars = settings.horizon_bars
         self.window = Window(
             capacity=settings.window_bars,
             bar_ms=settings.bar_ms,
             grace_ms=settings.grace_ms,
         )
         self.kalman = KalmanFilter()
+        self._kalman_ahead: KalmanFilter | None = None
+        """A copy of the filter that took the ticks ahead, while the window holds any."""
         self.bias = BiasCorrection(
             horizon_ms=settings.horizon_ms,
             horizon_bars=settings.horizon_bars,
@@ -77,9 +97,9 @@ class SymbolPipeline:
         """How many more bars must close until no feature reaches back to lost history."""
         self.first_uncovered: int | None = None
         """Offset of the first tick after the last published state; None when there is none."""
-        self._contexts = ContextCache(self.window, settings.sequence_length)
+        self._contexts = ContextCache(settings.sequence_length)
 
-    def enter(self, ticks: Sequence[tuple[Tick, Source]], *, floor: int, adopt: bool) -> Entered:
+    def enter(self, ticks: Sequence[Arrival], *, floor: int, adopt: bool) -> Entered:
         """Take in ticks, in the order of their offsets; `finish` must follow.
 
         Args:
@@ -87,9 +107,9 @@ class SymbolPipeline:
             floor: the partition's, just before the ticks; the state of closed bars says it.
             adopt: whether new champions take over.
         """
-        checkpoint = self._adopt(ticks[0][1], floor) if adopt else []
+        checkpoint = self._adopt(ticks[0].source, floor) if adopt else []
         models = self._serving
-        seen = [self._enter(tick, source, models, floor) for tick, source in ticks]
+        seen = [self._enter(arrival, models, floor) for arrival in ticks]
         runs = [list(run) for _, run in groupby(seen, key=lambda item: item.context is None)]
         return Entered(models=models, runs=runs, checkpoint=checkpoint)
 
@@ -130,6 +150,7 @@ class SymbolPipeline:
         return SymbolState(
             window=self.window.state(),
             kalman=self.kalman.to_state(),
+            kalman_ahead=None if self._kalman_ahead is None else self._kalman_ahead.to_state(),
             forecasts=(),
             version=self._serving.version,
             since=self._since,
@@ -137,45 +158,124 @@ class SymbolPipeline:
             floor=floor,
         )
 
-    def _enter(self, tick: Tick, source: Source, models: ModelSet, floor: int) -> Observation:
-        window, kalman = self.window, self.kalman
+    def _enter(self, arrival: Arrival, models: ModelSet, floor: int) -> Observation:
+        tick, source, appended_ms = arrival
+        window = self.window
         latest: OpenBar | None = None
         left_out = None
-        closed: list[tuple[OpenBar, int]] = []
-        if window.is_late(tick):
-            left_out = LATE
-        elif window.is_duplicate(tick):
-            left_out = DUPLICATE
+        place = window.place(tick.ts, appended_ms)
+        dropped = window.drop_ahead(tick.ts, place)
+        if dropped:
+            self._kalman_ahead = None
+        closed: list[ClosedBar] = []
+        jump = 0.0
+        if place is Place.LATE:
+            open_bars, kalman, left_out = window.main, self.kalman, LATE
+        elif place is Place.AHEAD:
+            open_bars, kalman, left_out, jump = self._enter_ahead(arrival, models, closed)
         else:
-            kalman.update(math.log(tick.price), tick.ts, models.noise, self._bar_ms)
-            bar, is_latest = window.add(tick)
-            if is_latest:
-                bar.kalman_velocity, bar.kalman_innovation = kalman.velocity, kalman.innovation
-                latest = bar
-            closed = [(bar, window.append(bar)) for bar in window.take_closed()]
-            self._lost_bars = max(0, self._lost_bars - len(closed))
+            open_bars, kalman = window.main, self.kalman
+            if window.is_duplicate(tick):
+                left_out = DUPLICATE
+            else:
+                latest, jump = self._add(arrival, open_bars, kalman, models)
+                closed = self._close()
         if closed:
             self.first_uncovered = None
         elif self.first_uncovered is None:
             self.first_uncovered = source.offset
-        newest = window.open_bars[-1]
+        newest = open_bars.bars[-1]
+        log_price = math.log(newest.close)
+        limit, bar_jumped = math.inf, False
+        before = window.last_close(open_bars)
+        if before is not None:
+            bars = (newest.ts_open - before[0]) // self._bar_ms
+            limit = limit_of(window.usual_move, bars)
+            bar_jumped = abs(log_price - math.log(before[1])) > limit
         return Observation(
             tick=tick,
             source=source,
             left_out=left_out,
             bar=latest,
             price=newest.close,
-            log_price=math.log(newest.close),
+            log_price=log_price,
             log_high=math.log(newest.high),
             log_low=math.log(newest.low),
             level=kalman.level,
             velocity=kalman.velocity,
             innovation=kalman.innovation,
-            context=self._contexts.current() if models.is_trained else None,
+            limit=limit,
+            far=limit_of(window.usual_move, self._horizon_bars, FAR),
+            jump=jump,
+            bar_jumped=bar_jumped,
+            context=self._contexts.context_of(window, open_bars) if models.is_trained else None,
             closed=closed,
             state=self._state(floor) if closed else None,
             history_lost=self._lost_bars > 0,
+            dropped_ahead=dropped,
         )
+
+    def _add(
+        self, arrival: Arrival, open_bars: OpenBars, kalman: KalmanFilter, models: ModelSet
+    ) -> tuple[OpenBar | None, float]:
+        """Enter a tick into these bars and this filter.
+
+        Returns:
+            Its bar if it is the latest tick of that, and the log return by which the price jumped.
+        """
+        tick = arrival.tick
+        log_price, level = math.log(tick.price), kalman.level
+        bars = max(1.0, (tick.ts - kalman.last_ts) / self._bar_ms)
+        limit = limit_of(self.window.usual_move, bars)
+        jumped = kalman.update(log_price, tick.ts, models.noise, self._bar_ms, limit)
+        bar, is_latest = open_bars.add(tick, arrival.appended_ms)
+        if is_latest:
+            bar.kalman_velocity, bar.kalman_innovation = kalman.velocity, kalman.innovation
+        return bar if is_latest else None, log_price - level if jumped else 0.0
+
+    def _close(self) -> list[ClosedBar]:
+        """Move the bars that the watermark has passed into the window."""
+        closed = [self.window.append(bar) for bar in self.window.main.take_closed()]
+        self._lost_bars = max(0, self._lost_bars - len(closed))
+        return closed
+
+    def _enter_ahead(
+        self, arrival: Arrival, models: ModelSet, closed: list[ClosedBar]
+    ) -> tuple[OpenBars, KalmanFilter, str | None, float]:
+        """Enter a tick ahead beside the window, or into it once its time is confirmed.
+
+        Args:
+            arrival: the tick.
+            models: whose noise the filter runs with.
+            closed: the bars that this closes are added here.
+
+        Returns:
+            The bars and the filter that the tick is answered from, why it is left out, and the
+            log return by which the price jumped.
+        """
+        tick, _, appended_ms = arrival
+        window = self.window
+        if window.confirm_ahead(tick.ts, appended_ms):
+            self._confirm(closed)
+        ahead = window.ahead or window.begin_ahead(tick.ts)
+        kalman = self._kalman_ahead
+        if kalman is None:
+            kalman = self._kalman_ahead = self.kalman.copy()
+        if ahead.open_bars.is_duplicate(tick):
+            return ahead.open_bars, kalman, DUPLICATE, 0.0
+        ahead.count += 1
+        _, jump = self._add(arrival, ahead.open_bars, kalman, models)
+        if window.confirm_ahead():
+            self._confirm(closed)
+            return window.main, self.kalman, None, jump
+        leads = appended_ms is not None and tick.ts - appended_ms > self._grace_ms
+        return ahead.open_bars, kalman, AHEAD if leads else None, jump
+
+    def _confirm(self, closed: list[ClosedBar]) -> None:
+        """Go on with the filter of the ticks ahead, whose bars the window has taken over."""
+        if self._kalman_ahead is not None:
+            self.kalman, self._kalman_ahead = self._kalman_ahead, None
+        closed.extend(self._close())
 
     def finish(
         self, entered: Entered, names: Sequence[str], blended: Sequence[BlendedTick]
@@ -193,13 +293,17 @@ class SymbolPipeline:
             bars=entered.checkpoint,
             late=sum(item.left_out is LATE for item in seen),
             duplicates=sum(item.left_out is DUPLICATE for item in seen),
+            ahead=sum(item.dropped_ahead for item in seen),
+            jumps=sum(item.jump != 0.0 for item in seen),
+            notices=self._notices(seen),
         )
         models = entered.models
         # The filter's state, and so its answer, also depends on when it took over its noise.
         kalman_version = f"{models.version}@{self._since}" if models.is_trained else models.version
         for item, blend in zip(seen, blended, strict=True):
             forecasts = [
-                self.bias.close(bar.ts_open, math.log(bar.close)) for bar, _ in item.closed
+                self.bias.close(bar.ts_open, math.log(bar.close), jumped=jumped)
+                for bar, _, jumped in item.closed
             ]
             if item.bar is not None:
                 self.bias.note(item.bar.ts_open, math.log(blend.price) - item.log_price)
@@ -234,11 +338,29 @@ class SymbolPipeline:
             )
         return answer
 
+    def _notices(self, seen: Sequence[Observation]) -> list[Notice]:
+        """One of each kind, of the first tick that it concerns."""
+        notices = []
+        late = [item for item in seen if item.left_out is LATE]
+        if late:
+            detail = "a tick came later than GRACE_SECONDS behind the newest and entered no bar"
+            notices.append(Notice(symbol=self.symbol, kind="late", count=len(late), detail=detail))
+        if ahead := sum(item.dropped_ahead for item in seen):
+            detail = "a tick's time ran ahead of the ticks after it, and the tick was left out"
+            notices.append(Notice(symbol=self.symbol, kind="ahead", count=ahead, detail=detail))
+        if jumps := [item for item in seen if item.jump]:
+            detail = (
+                f"a price of {jumps[0].tick.price:g} is {math.exp(jumps[0].jump):.3g} times the "
+                "expected one: a jump, from which no model learns"
+            )
+            notices.append(Notice(symbol=self.symbol, kind="jump", count=len(jumps), detail=detail))
+        return notices
+
     def _bars(self, item: Observation, forecasts: Sequence[float | None]) -> Iterator[Bar]:
         if item.state is None:
             return
         state = replace(item.state, forecasts=self.bias.state()).to_json()
-        for (bar, empty), forecast in zip(item.closed, forecasts, strict=True):
+        for (bar, empty, _), forecast in zip(item.closed, forecasts, strict=True):
             self._last_bar = bar_message(
                 self.symbol,
                 bar,
@@ -258,17 +380,18 @@ class SymbolPipeline:
             serving: the models of the version that the last bar's state names, if they are
                 still there; the next batch adopts `models` in their place.
         """
-        closed = [(message, bar) for message in bars if (bar := bar_of_message(message))]
-        for message, bar in closed:
-            self.window.append(bar)
-            self._last_bar = message
+        closed = []
+        for message in bars:
+            if (bar := bar_of_message(message)) is not None:
+                jumped = self.window.append(bar).jumped
+                closed.append((bar.ts_open, math.log(bar.close), message.forecast, jumped))
+                self._last_bar = message
         state = SymbolState.from_json(bars[-1].state)
         self.window.restore(state.window)
         self.kalman = KalmanFilter.from_state(state.kalman)
-        self.bias.restore(
-            ((bar.ts_open, math.log(bar.close), message.forecast) for message, bar in closed),
-            state.forecasts,
-        )
+        if state.kalman_ahead is not None:
+            self._kalman_ahead = KalmanFilter.from_state(state.kalman_ahead)
+        self.bias.restore(closed, state.forecasts)
         if serving is not None:
             self._serving, self._since = serving, state.since
         self._lost_bars = state.lost_bars

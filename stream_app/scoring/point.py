@@ -18,6 +18,15 @@ class Score:
     """Mean absolute percentage error, in percent of the realised price."""
 
 
+def mae_ratio(score: Score, base: Score) -> float | None:
+    """The mean absolute error over another one; None where that is 0: there is nothing to beat.
+
+    >>> mae_ratio(Score(mae=3.0, mape=1.0), Score(mae=2.0, mape=1.0))
+    1.5
+    """
+    return score.mae / base.mae if base.mae else None
+
+
 def price_score(forecast: NDArray[np.float64], realised: NDArray[np.float64]) -> Score:
     """Compare forecast prices with the prices that came, both of shape (N,), N above 0.
 

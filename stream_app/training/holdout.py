@@ -40,6 +40,8 @@ class Evaluation:
     rows: int
     """How many rows were learned from."""
     test_rows: int
+    jumps: int
+    """Steps in price that are not believed: nothing is learned from them, nor measured on them."""
     features: int
     total_seconds: float
     """Wall time of the four trainings together."""
@@ -139,6 +141,7 @@ def evaluate(
         bars=len(bars),
         rows=trained[LSTM].rows,
         test_rows=len(test),
+        jumps=int(np.count_nonzero(bars.log_jump)),
         features=FEATURES,
         total_seconds=total_seconds,
     )
@@ -146,7 +149,7 @@ def evaluate(
 
 def score(data: TrainingData, rows: NDArray[np.int64], answers: NDArray[np.float64]) -> Score:
     """Compare the prices that these log returns predict with the realised ones."""
-    price = np.exp(data.bars.log_close[rows])
+    price = np.exp(data.log_price[rows])
     return price_score(
         price * np.exp(answers), price * np.exp(data.target[rows].astype(np.float64))
     )

@@ -62,7 +62,8 @@ def prepare(bars: BarColumns, settings: ModelSettings) -> TrainingData:
     """Compute the features, the targets, and the rows that have both.
 
     Args:
-        bars: N bars by increasing `ts_open`; there may be gaps between them.
+        bars: N bars by increasing `ts_open`; there may be gaps between them. Jumps of the price
+            count as no return, and no target reaches over one.
         settings: horizon, length of a bar, sequence length.
 
     Raises:
@@ -73,10 +74,12 @@ def prepare(bars: BarColumns, settings: ModelSettings) -> TrainingData:
         if len(wrong):
             at = int(bars.ts_open[wrong[0]])
             raise TrainingError(f"the bar at {at} has a {name} that is not finite")
+    quoted, jumps = bars.log_close, _jumps(bars)
+    bars = bars.without_jumps()
     features = np.full((len(bars), FEATURES), np.nan, dtype=np.float32)
     features[LOOKBACK:] = bar_vectors(bars)
-    target, rows = _targets(bars, settings)
-    return TrainingData(bars=bars, features=features, target=target, rows=rows)
+    target, rows = _targets(bars, jumps, settings)
+    return TrainingData(bars=bars, log_price=quoted, features=features, target=target, rows=rows)
 
 
 def price_moves(bars: BarColumns, settings: ModelSettings) -> bool:
@@ -84,17 +87,24 @@ def price_moves(bars: BarColumns, settings: ModelSettings) -> bool:
 
     Takes a fraction of a millisecond: the worker asks before it gives a symbol to the pool.
     """
-    target, rows = _targets(bars, settings)
+    target, rows = _targets(bars.without_jumps(), _jumps(bars), settings)
     return not len(rows) or bool(target[rows].any())
 
 
+def _jumps(bars: BarColumns) -> NDArray[np.int64]:
+    """How many jumps there were up to each bar, itself included."""
+    return np.cumsum(bars.log_jump != 0.0)
+
+
 def _targets(
-    bars: BarColumns, settings: ModelSettings
+    bars: BarColumns, jumps: NDArray[np.int64], settings: ModelSettings
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The log return over the horizon of each bar, and the bars to learn from."""
     count = len(bars)
     target = np.full(count, np.nan, dtype=np.float32)
     known, at_horizon = _horizons(bars.ts_open, settings)
+    same = jumps[at_horizon] == jumps[known]
+    known, at_horizon = known[same], at_horizon[same]
     target[known] = bars.log_close[at_horizon] - bars.log_close[known]
     first = LOOKBACK + settings.sequence_length - 1
     return target, known[known >= first]

@@ -17,6 +17,8 @@ _SHOWN: Final[dict[str, Metric]] = {
     "bars": metrics.BARS,
     "late": metrics.LATE,
     "duplicates": metrics.DUPLICATES,
+    "ahead": metrics.AHEAD,
+    "jumps": metrics.JUMPS,
 }
 
 
@@ -28,6 +30,8 @@ def count_batch(records: int, answer: Answer) -> None:
     metrics.BARS.inc(len(answer.bars))
     metrics.LATE.inc(answer.late)
     metrics.DUPLICATES.inc(answer.duplicates)
+    metrics.AHEAD.inc(answer.ahead)
+    metrics.JUMPS.inc(answer.jumps)
     reasons = Counter(letter.rejection.reason for letter in answer.dead_letters)
     for reason, count in reasons.items():
         metrics.DEAD_LETTERS.labels(reason).inc(count)

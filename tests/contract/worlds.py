@@ -50,6 +50,7 @@ def bars_of(returns: NDArray[np.float64]) -> BarColumns:
         log_low=np.minimum(opened, log_close) - spread[1],
         kalman_velocity=velocity,
         kalman_innovation=innovation,
+        log_jump=np.zeros_like(returns),
     )
 
 

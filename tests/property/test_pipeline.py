@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, event, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -34,19 +34,28 @@ def pipeline(symbols: tuple[str, ...] = ("A", "B")) -> PartitionPipeline:
 
 @st.composite
 def tick_streams(draw: st.DrawFn, ticks_a_bar: float = 1.7) -> list[FakeRecord]:
-    """Two symbols, irregular times, some late, some twice, some bad."""
+    """Two symbols, irregular times, some late, some ahead, some twice, some bad.
+
+    Appended as they come, or all long after: the log's time tells what is ahead, or tells nothing.
+    """
     seed = draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)
     count = draw(st.integers(250, 500))
     stamps = START_MS + np.cumsum(rng.exponential(BAR_MS / ticks_a_bar, count)).astype(int)
+    appended = stamps.copy() if draw(st.booleans()) else np.full(count, stamps[-1] + 10**9)
     stamps -= (rng.random(count) < 0.05) * rng.integers(0, 2 * BAR_MS, count)
+    stamps += (rng.random(count) < 0.03) * rng.integers(0, 290_000, count)
+    # Some prices in pence, and all of them from somewhere on.
+    factors = np.where(rng.random(count) < 0.01, 100.0, 1.0)
+    factors[int(count * rng.uniform(0.3, 2)) :] *= 0.1
+    prices = np.exp(rng.normal(3, 0.01, count)) * factors
     ticks = [
-        Tick(
-            symbol=str(rng.choice(["A", "B"])), price=float(np.exp(rng.normal(3, 0.01))), ts=int(ts)
-        )
-        for ts in stamps
+        Tick(symbol=str(rng.choice(["A", "B"])), price=float(price), ts=int(ts))
+        for price, ts in zip(prices, stamps, strict=True)
     ]
     out = records(ticks)
+    for item, timestamp in zip(out, appended.tolist(), strict=True):
+        item.timestamp = timestamp
     for at in rng.integers(0, count, 10):
         out[at].value = b"{"
     for at in rng.integers(1, count, 10):
@@ -81,6 +90,8 @@ def merged(answers: list[Answer]) -> dict[str, Any]:
         ],
         "dead": [d.record.offset for answer in answers for d in answer.dead_letters],
         "late": sum(answer.late for answer in answers),
+        "ahead": sum(answer.ahead for answer in answers),
+        "jumps": sum(answer.jumps for answer in answers),
         "duplicates": sum(answer.duplicates for answer in answers),
     }
 
@@ -102,6 +113,8 @@ def test_a_batch_of_ticks_gives_what_one_tick_at_a_time_gives(
     assert len(singly["predictions"]) + len(singly["dead"]) == len(stream)
     assert singly["late"] > 0
     assert singly["duplicates"] > 0
+    event(f"jumps: {min(singly['jumps'], 3)}")
+    event(f"ticks ahead: {min(singly['ahead'], 3)}")
     same(singly, batched)
 
 
@@ -229,10 +242,15 @@ class Recorder(ConstantMember):
 @hypothesis_settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_a_training_row_equals_the_live_feature_vector_of_the_same_ticks(seed: int) -> None:
+    """Also where a few ticks are a hundred times too high, and where all are from some tick on."""
     rng = np.random.default_rng(seed)
     stamps = START_MS + np.cumsum(rng.integers(1, BAR_MS, 400)).astype(int)
+    prices = np.exp(rng.normal(3, 0.01, 400))
+    prices[rng.integers(100, 390, 4)] *= 100
+    prices[rng.integers(100, 390) :] /= 10
     stream = records(
-        Tick(symbol="A", price=float(np.exp(rng.normal(3, 0.01))), ts=int(ts)) for ts in stamps
+        Tick(symbol="A", price=price, ts=ts)
+        for price, ts in zip(prices.tolist(), stamps.tolist(), strict=True)
     )
     recorder = Recorder(0.0)
     object.__setattr__(recorder, "seen", [])
@@ -252,6 +270,7 @@ def test_a_training_row_equals_the_live_feature_vector_of_the_same_ticks(seed: i
             np.testing.assert_allclose(rows[at], last_of_bar[ts_open], rtol=1e-5, atol=1e-8)
             compared += 1
     assert compared > 50
+    assert bars.log_jump.any()
 
 
 @hypothesis_settings(max_examples=15, deadline=None)

@@ -19,7 +19,7 @@ import pytest
 from stream_app.bars.features import LOOKBACK, bar_vectors
 from stream_app.messages.schemas import Tick
 from stream_app.messages.ticks import EARLIEST_TS, LATEST_TS
-from stream_app.prediction.observation import LATE
+from stream_app.prediction.observation import AHEAD, LATE
 from stream_app.prediction.pipeline import Answer, PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.training.job import prepare
@@ -47,12 +47,16 @@ class Feed:
         self.window = self.pipeline.pipeline_of("BTC").window
         self.offset = 0
 
-    def send(self, ticks: Iterable[Tick], *, received: int | None = None) -> Answer:
+    def send(self, ticks: Iterable[Tick], *, received: int | Iterable[int] | None = None) -> Answer:
         """Enter ticks; the broker's clock is right on time unless told otherwise."""
+        times = None if received is None or isinstance(received, int) else iter(received)
         sent = []
         for tick in ticks:
             made = record(self.offset, tick)
-            made.timestamp = tick.ts if received is None else received
+            if times is not None:
+                made.timestamp = next(times)
+            else:
+                made.timestamp = received if isinstance(received, int) else tick.ts
             sent.append(made)
             self.offset += 1
         answer = self.pipeline.process(sent)
@@ -91,6 +95,12 @@ def degraded(answer: Answer) -> list[bool]:
 
 def tick(ts: int, price: float = 40_000.0) -> Tick:
     return Tick(symbol="BTC", price=price, ts=ts)
+
+
+def entered(feed: Feed, answer: Answer) -> int:
+    """How many ticks are in closed and open bars, when the answer is to all of them."""
+    closed = sum(bar.ticks for bar in answer.bars)
+    return closed + sum(bar.ticks for bar in feed.window.open_bars)
 
 
 def last_of(feed: Feed) -> int:
@@ -222,11 +232,12 @@ def test_a_clock_ten_minutes_ahead_is_refused_until_it_is_corrected() -> None:
     assert degraded(feed.send(walk(40, start=now + 5 * 60_000))) == [False] * 40
 
 
-def test_a_clock_ten_minutes_ahead_that_is_believed_holds_the_window_for_ten_minutes() -> None:
-    """With MAX_FUTURE_SECONDS above the error: what MAX_FUTURE_SECONDS bounds.
+def test_a_clock_ten_minutes_ahead_that_is_believed_holds_the_window_for_as_long() -> None:
+    """With MAX_FUTURE_SECONDS above the error: several ticks in a row confirm their wrong time.
 
     After the correction the ticks are late until the right clock has passed the wrong one; each
-    is answered, says so, and the first tick after it goes on as usual.
+    is answered, says so, and the first tick after it goes on as usual. The last wrong tick has
+    none after it that confirms it, and is left out.
     """
     feed = Feed(max_future_seconds=3600.0)
     feed.send(walk(400))
@@ -236,28 +247,156 @@ def test_a_clock_ten_minutes_ahead_that_is_believed_holds_the_window_for_ten_min
     )
     assert not any(degraded(ahead))
     wrong = last_of(feed)
+    assert wrong == now + 13 * 60_000
     corrected = list(walk(100, start=now + 5 * 60_000))
     answer = feed.send(corrected)
     assert degraded(answer) == [item.ts < wrong - GRACE_MS for item in corrected]
-    assert sum(degraded(answer)) == 9 * 4
+    assert sum(degraded(answer)) == 8 * 4
+    assert answer.ahead == 1
     # The wrong clock's gap is in the bars as what it is.
     assert next(bar for bar in ahead.bars if bar.empty_before).empty_before == 9
 
 
-def test_a_replay_of_old_ticks_has_no_bound_on_the_future_and_says_so_in_every_answer() -> None:
-    """The records' time is today's, so nothing shows that a tick of last year is a year ahead.
+@pytest.mark.parametrize("ahead_ms", [20_000, 290_000])
+@pytest.mark.parametrize("step_ms", [1000, 100], ids=["1/s", "10/s"])
+@pytest.mark.parametrize("live", [True, False], ids=["live", "replayed"])
+def test_one_tick_ahead_costs_one_tick(ahead_ms: int, step_ms: int, live: bool) -> None:
+    """Its price is 5 % off: no other answer says so, and no state but the count does."""
+    ticks = list(walk(1200, step_ms=step_ms))
+    wrong = tick(ticks[599].ts + ahead_ms, ticks[599].price * 1.05)
 
-    A known limit: the window stands until event time is there; no answer is silent about it.
-    """
+    received = [item.ts + 100 if live else ticks[-1].ts + 400 * DAY_MS for item in ticks]
+    with_it, without = Feed(), Feed()
+    without.send(ticks, received=received)
+    answer = with_it.send(
+        [*ticks[:600], wrong, *ticks[600:]],
+        received=[*received[:600], received[599], *received[600:]],
+    )
+    given = answer.predictions
+    assert given[600].last_price == wrong.price
+    assert (AHEAD in given[600].degraded) is live
+    del given[600]
+    assert [item.last_price for item in given] == [item.price for item in ticks]
+    assert not {LATE, AHEAD} & {reason for item in given for reason in item.degraded}
+    assert answer.ahead == 1
+    assert [notice.kind for notice in answer.notices] == ["ahead"]
+    assert with_it.window.state() == without.window.state()
+    one, two = (feed.pipeline.pipeline_of("BTC") for feed in (with_it, without))
+    assert one.kalman.to_state() == two.kalman.to_state()
+    assert one.window.columns().log_close.tolist() == two.window.columns().log_close.tolist()
+
+
+def test_some_ticks_ahead_in_a_row_are_left_out_together() -> None:
+    feed = Feed()
+    ticks = list(walk(600, step_ms=1000))
+    feed.send(ticks[:300])
+    now = ticks[299].ts
+    wrong = [tick(now + 200_000 + number * 10, 50_000.0) for number in range(20)]
+    feed.send(wrong, received=now)
+    after = feed.send(ticks[300:])
+    assert after.ahead == 20
+    assert not any(degraded(after))
+    assert [item.last_price for item in after.predictions] == [item.price for item in ticks[300:]]
+
+
+@pytest.mark.parametrize("in_turn", [True, False], ids=["in turn", "at random"])
+@pytest.mark.parametrize("live", [True, False], ids=["live", "replayed"])
+def test_of_two_venues_the_one_that_is_ahead_makes_the_other_late_no_more(
+    in_turn: bool, live: bool
+) -> None:
+    """Every tick is answered from its own venue's price; what is left out is counted."""
+    feed = Feed()
+    rng = random.Random(3)  # noqa: S311 - repeatable
+    right = list(walk(1500, step_ms=500))
+    is_ahead = [
+        number > 20 and (number % 2 == 1 if in_turn else rng.random() < 0.5)
+        for number in range(len(right))
+    ]
+    sent = [
+        tick(item.ts + 20_000, item.price * 1.001) if moved else item
+        for item, moved in zip(right, is_ahead, strict=True)
+    ]
+    received = [item.ts + 50 if live else right[-1].ts + 400 * DAY_MS for item in right]
+    answer = feed.send(sent, received=received)
+    assert answer.late == 0
+    assert [item.last_price for item in answer.predictions] == [item.price for item in sent]
+    assert answer.ahead >= sum(is_ahead) - 40
+    marked = sum(AHEAD in item.degraded for item in answer.predictions)
+    assert marked == (sum(is_ahead) if live else 0)
+    entered = sum(bar.ticks for bar in answer.bars) + sum(
+        bar.ticks for bar in feed.window.open_bars
+    )
+    assert entered == len(sent) - sum(is_ahead)
+
+
+@pytest.mark.parametrize("seconds", [3600, 86_400], ids=["hourly", "daily"])
+@pytest.mark.parametrize("live", [True, False], ids=["live", "replayed"])
+def test_a_sparse_symbol_is_not_taken_for_one_that_is_ahead(seconds: int, live: bool) -> None:
+    feed = Feed()
+    ticks = list(walk(200, step_ms=seconds * 1000))
+    answer = feed.send(ticks, received=None if live else ticks[-1].ts + DAY_MS)
+    assert not {LATE, AHEAD} & {r for item in answer.predictions for r in item.degraded}
+    assert answer.ahead == answer.late == 0
+    # Each tick closes the bar of the one before it, at once.
+    assert [bar.source.offset for bar in answer.bars] == list(range(1, 200))
+
+
+@pytest.mark.parametrize("live", [True, False], ids=["live", "replayed"])
+def test_weekends_and_nights_are_not_taken_for_a_clock_ahead(live: bool) -> None:
+    """Nothing is lost, and no answer says anything, whatever the first ticks after a gap are."""
+    feed = Feed()
+    ticks: list[Tick] = []
+    start = CLOSE_ON_FRIDAY - 3 * DAY_MS
+    for day in (0, 1, 2, 5, 6):
+        ticks += walk(1600, seed=day, start=start + day * DAY_MS, step_ms=1000)
+    answer = feed.send(ticks, received=None if live else ticks[-1].ts + 9 * DAY_MS)
+    assert answer.ahead == answer.late == 0
+    assert not {LATE, AHEAD} & {r for item in answer.predictions for r in item.degraded}
+    entered = sum(bar.ticks for bar in answer.bars) + sum(
+        bar.ticks for bar in feed.window.open_bars
+    )
+    assert entered == len(ticks)
+    assert [item.last_price for item in answer.predictions] == [item.price for item in ticks]
+
+
+def test_a_straggler_of_before_the_gap_does_not_cost_the_first_ticks_after_it() -> None:
+    feed = Feed()
+    friday = list(walk(800, start=CLOSE_ON_FRIDAY - 800 * 1000, step_ms=1000))
+    sunday = list(walk(800, seed=2, start=OPEN_ON_SUNDAY, step_ms=1000))
+    later = OPEN_ON_SUNDAY + 300 * DAY_MS
+    answer = feed.send([*friday[:-2], friday[-1], *sunday[:3]], received=later)
+    answer = feed.send([friday[-2], *sunday[3:]], received=later)
+    assert answer.ahead == answer.late == 0
+    assert feed.window.columns().ts_open.tolist()[-1] > OPEN_ON_SUNDAY
+
+
+def test_an_outlier_right_after_a_gap_costs_one_tick_too() -> None:
+    feed = Feed()
+    feed.send(walk(800, start=CLOSE_ON_FRIDAY - 800 * 1000, step_ms=1000), received=OPEN_ON_SUNDAY)
+    sunday = list(walk(800, seed=2, start=OPEN_ON_SUNDAY, step_ms=1000))
+    for number, item in enumerate(sunday):
+        feed.send([item])
+        if number == 40:
+            feed.send([tick(item.ts + 290_000, 50_000.0)], received=item.ts)
+            assert feed.window.ahead is not None
+    assert feed.window.ahead is None
+    assert max(bar.high for bar in feed.window.open_bars) < 45_000.0
+
+
+def test_a_replay_of_old_ticks_loses_only_the_tick_that_is_ahead() -> None:
+    """The records' time is today's: that a tick of last year is a year ahead, later ticks show."""
     feed = Feed()
     today = CLOSE_ON_FRIDAY + 800 * DAY_MS
     feed.send(walk(400), received=today)
     now = last_of(feed)
-    assert degraded(feed.send([tick(now + 365 * DAY_MS, 50_000.0)], received=today)) == [False]
-    after = feed.send(walk(400, seed=2, start=now), received=today)
-    assert degraded(after) == [True] * 400
-    assert after.bars == []
-    assert {item.last_price for item in after.predictions} == {50_000.0}
+    ahead = feed.send([tick(now + 365 * DAY_MS, 50_000.0)], received=today)
+    assert degraded(ahead) == [False]
+    later = list(walk(401, seed=2, start=now))[1:]
+    after = feed.send(later, received=today)
+    assert not any(degraded(after))
+    assert after.ahead == 1
+    assert len(after.bars) == 100
+    assert [item.last_price for item in after.predictions] == [item.price for item in later]
 
 
 # Silence

@@ -109,7 +109,7 @@ def test_it_comes_back_from_the_closed_bars_and_its_state() -> None:
         assert bias.close(ts_open, log_close) == forecast
     bias.note(90 * BAR, 1e-5)
     copy = BiasCorrection(horizon_ms=BAR, horizon_bars=1)
-    copy.restore(closed, orjson.loads(orjson.dumps(bias.state())))
+    copy.restore([(*item, False) for item in closed], orjson.loads(orjson.dumps(bias.state())))
     assert copy.value == bias.value != 0.0
     for again in (bias, copy):
         assert again.close(90 * BAR, 0.1) == 1e-5
@@ -151,6 +151,18 @@ def test_by_bars_it_comes_back_from_the_closed_bars() -> None:
         bias.note(ts_open, forecast)
         bias.close(ts_open, log_close)
     copy = by_bars(3)
-    copy.restore(closed, orjson.loads(orjson.dumps(bias.state())))
+    copy.restore([(*item, False) for item in closed], orjson.loads(orjson.dumps(bias.state())))
     assert copy.value == bias.value != 0.0
     assert list(copy._closed) == list(bias._closed)
+
+
+def test_a_forecast_across_a_jump_gives_no_error() -> None:
+    with_it = BiasCorrection(horizon_ms=BAR, horizon_bars=1)
+    without = BiasCorrection(horizon_ms=BAR, horizon_bars=1)
+    for bias, level in ((with_it, 4.6), (without, 0.0)):
+        for number in range(80):
+            bias.note(number * BAR, -2e-4)
+            jumped = number == 60 and level > 0
+            bias.close(number * BAR, level if number >= 60 else 0.0, jumped=jumped)
+    assert with_it.value == pytest.approx(without.value, rel=1e-6)
+    assert with_it.value == pytest.approx(2e-4)

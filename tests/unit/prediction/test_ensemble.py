@@ -28,11 +28,14 @@ def rows(count: int = 2, *, with_features: bool = True) -> Rows:
     )
 
 
-def blend(models: ModelSet, *, ts: int = HOUR_MS, weights: Any = None, **kwargs: Any) -> Blend:
+def blend(
+    models: ModelSet, *, ts: int = HOUR_MS, weights: Any = None, far: float = 1.0, **kwargs: Any
+) -> Blend:
     ensemble = Ensemble(weights=weights or WEIGHTS, max_age_ms=24 * HOUR_MS)
     given = rows(**kwargs)
+    count = len(given.log_price)
     return ensemble.blend(
-        [(models, given)], np.full(len(given.log_price), ts), np.full(len(given.log_price), PRICE)
+        [(models, given)], np.full(count, ts), np.full(count, PRICE), np.full(count, far)
     )
 
 
@@ -97,3 +100,17 @@ def test_with_a_kalman_weight_of_zero_it_still_answers_when_it_is_alone() -> Non
     weights = {"kalman": 0.0, "random_forest": 0.5, "lightgbm": 0.5, "lstm": 0.0}
     result = blend(untrained(1), weights=weights, with_features=False)
     assert result.price == pytest.approx([PRICE * math.exp(0.01)] * 2)
+
+
+def test_a_member_too_far_from_the_last_price_is_left_out_and_named() -> None:
+    result = blend(model_set(members(random_forest=0.5, lightgbm=-0.01, lstm=0.0)), far=0.02)
+    assert result.weights[:, 0] == pytest.approx([0.10 / 0.7, 0.0, 0.35 / 0.7, 0.25 / 0.7])
+    assert result.degraded[0] == ("random_forest: its answer was too far from the last price",)
+    assert PRICE * math.exp(-0.01) <= result.price[0] <= PRICE * math.exp(0.01)
+
+
+def test_where_only_the_kalman_filter_is_left_its_answer_is_cut_to_what_is_believed() -> None:
+    result = blend(untrained(1), with_features=False, far=0.002)
+    assert result.price == pytest.approx([PRICE * math.exp(0.002)] * 2)
+    assert result.weights[0].tolist() == [1.0, 1.0]
+    assert "kalman: its answer was too far from the last price" in result.degraded[0]

@@ -40,7 +40,8 @@ LEARNABLE = {
 }
 NOT_BY_KALMAN = {
     "hardly any move": 100 * (1 + 1e-10 * (np.random.default_rng(2).integers(0, 2, COUNT))),
-    "no market": np.exp(np.random.default_rng(3).normal(0, 5, COUNT)),
+    "hardly any move at another price": 1e-3
+    * (1 + 1e-10 * (np.random.default_rng(3).integers(0, 2, COUNT))),
 }
 FLAT = {
     "flat": np.full(COUNT, 100.0),
@@ -79,6 +80,13 @@ def test_every_model_learns_from_a_price_that_moves_at_all(model: str, prices: P
     data = prepare(given.bars, MODELS)
     answers = serve(CATALOG[model].load(trained.artifact, MODELS), data, data.rows, MODELS)
     assert np.isfinite(answers).all()
+
+
+@pytest.mark.parametrize("model", list(CATALOG))
+def test_prices_that_jump_at_every_bar_leave_nothing_to_learn_and_say_so(model: str) -> None:
+    prices = np.exp(np.random.default_rng(3).normal(0, 5, COUNT))
+    with pytest.raises(TrainingError, match=r"training rows; at least 50 are needed"):
+        run_job(job(model, prices))
 
 
 @pytest.mark.parametrize("prices", NOT_BY_KALMAN.values(), ids=list(NOT_BY_KALMAN))
@@ -170,7 +178,7 @@ async def test_the_new_models_serve_and_say_which_answers_the_last_price(
 async def test_a_version_with_such_a_model_is_loaded_again(
     bench: Callable[..., Bench], tmp_path: Path
 ) -> None:
-    given = {"A": fed(NOT_BY_KALMAN["no market"])}
+    given = {"A": fed(NOT_BY_KALMAN["hardly any move"])}
     made: Bench = bench(given, answer=run_job)
     made.retrainer.tick()
     await made.finish()
@@ -202,7 +210,9 @@ async def test_a_warm_start_from_an_lstm_that_answers_the_last_price_is_from_scr
 
 
 def test_an_evaluation_says_which_model_answers_the_last_price() -> None:
-    found = evaluate(bars(NOT_BY_KALMAN["no market"]), MODELS, weights=settings().ensemble_weights)
+    found = evaluate(
+        bars(NOT_BY_KALMAN["hardly any move"]), MODELS, weights=settings().ensemble_weights
+    )
     kalman = found.models["kalman"]
     assert "which no market's prices have" in str(kalman.last_price)
     assert kalman.mae == found.last_price.mae

@@ -1,0 +1,204 @@
+"""The part of a window that still changes: open bars, the newest time, the ticks just seen."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from stream_app.messages.schemas import Tick
+
+REMEMBERED_TICKS: Final = 1024
+"""How many ticks within the grace are remembered to recognise duplicates."""
+REMEMBERED_STEPS: Final = 16
+"""How many of the last steps forward in time tell what to expect of the next."""
+RHYTHM_MULTIPLE: Final = 2
+"""A step of twice the usual is nothing special: at random times one in a thousand is longer."""
+LIVE_MS: Final = 60_000
+"""A tick that is appended within a minute of its time is live: the log's time is the measure of
+how far its own may be. An older one is replayed or delayed."""
+
+TickKey = tuple[int, float, float | None, str | None, str | None]
+
+
+@dataclass(slots=True)
+class OpenBar:
+    """A bar that still takes ticks."""
+
+    ts_open: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    ticks: int
+    ts_first: int
+    ts_last: int
+    kalman_velocity: float = 0.0
+    kalman_innovation: float = 0.0
+
+    def add(self, tick: Tick) -> bool:
+        """Enter a tick; true when it is the bar's latest so far, which sets the close."""
+        price = tick.price
+        self.ticks += 1
+        self.volume += tick.size or 0.0
+        self.high = max(self.high, price)
+        self.low = min(self.low, price)
+        self.ts_first, self.open = min((self.ts_first, self.open), (tick.ts, price))
+        if (tick.ts, price) >= (self.ts_last, self.close):
+            self.ts_last, self.close = tick.ts, price
+            return True
+        return False
+
+
+class OpenBars:
+    """The open bars of a window at one state of its time."""
+
+    def __init__(
+        self, *, bar_ms: int, grace_ms: int, revisions: Iterator[int] | None = None
+    ) -> None:
+        self._bar_ms = bar_ms
+        self._grace_ms = grace_ms
+        self._revisions = itertools.count(1) if revisions is None else revisions
+        self.newest_ts = -1
+        """The newest event time, epoch ms; -1 before the first tick."""
+        self.bars: list[OpenBar] = []
+        """By time; the last one holds the newest tick."""
+        self.revision = 0
+        """Another number after each change to the bars before the newest one."""
+        self._seen: dict[TickKey, None] = {}
+        self._seen_order: deque[TickKey] = deque()
+        self._steps: deque[tuple[int, int | None]] = deque(maxlen=REMEMBERED_STEPS)
+        """The last steps forward in time: by how much [ms], 0 for the first tick; and the tick's
+        time less its record's, None where there is no log."""
+
+    @property
+    def watermark(self) -> int:
+        """Event time before which nothing changes any more, epoch ms."""
+        return self.newest_ts - self._grace_ms
+
+    def is_late(self, ts: int) -> bool:
+        """Whether a tick of this time lies behind the watermark."""
+        return self.newest_ts >= 0 and ts < self.watermark
+
+    def is_duplicate(self, tick: Tick) -> bool:
+        """Whether the same tick (time, price, size, source, id) was entered within the grace."""
+        return _key(tick) in self._seen
+
+    def expects(self, ts: int, appended_ms: int | None) -> bool:
+        """Whether a tick may have this time, or its clock may run ahead.
+
+        A step forward is expected when it is within the grace; when the log has gone forward with
+        it, that is, the tick is not further ahead of its record than the last ones were, by more
+        than the grace; or, unless it is live, when the symbol often makes steps so large.
+
+        Args:
+            ts: event time, epoch ms.
+            appended_ms: when its record was appended; None where there is no log.
+        """
+        step = ts - self.newest_ts
+        if step <= self._grace_ms or self.newest_ts < 0:
+            return True
+        if appended_ms is not None:
+            leads = [lead for _, lead in self._steps if lead is not None]
+            if leads and ts - appended_ms <= max(leads) + self._grace_ms:
+                return True
+            if appended_ms - ts <= LIVE_MS and leads:
+                return False
+        # The second largest: one night among the steps is not the rhythm.
+        usual = sorted(length for length, _ in self._steps if length)
+        return len(usual) < 2 or step <= RHYTHM_MULTIPLE * usual[-2]
+
+    def add(self, tick: Tick, appended_ms: int | None = None) -> tuple[OpenBar, bool]:
+        """Enter a tick that is neither late nor a duplicate.
+
+        Returns:
+            Its bar, and whether the tick is the latest of that bar.
+        """
+        ts = tick.ts
+        if ts > self.newest_ts:
+            step = ts - self.newest_ts if self.newest_ts >= 0 else 0
+            self._steps.append((step, None if appended_ms is None else ts - appended_ms))
+            self.newest_ts = ts
+        self._remember(tick)
+        ts_open = ts - ts % self._bar_ms
+        bars = self.bars
+        at = len(bars)
+        while at and bars[at - 1].ts_open > ts_open:
+            at -= 1
+        if at < len(bars) or not bars or bars[-1].ts_open != ts_open:
+            # A new newest bar, or one before the newest is touched.
+            self.revision = next(self._revisions)
+        if at and bars[at - 1].ts_open == ts_open:
+            return bars[at - 1], bars[at - 1].add(tick)
+        bar = OpenBar(
+            ts_open=ts_open,
+            open=tick.price,
+            high=tick.price,
+            low=tick.price,
+            close=tick.price,
+            volume=tick.size or 0.0,
+            ticks=1,
+            ts_first=ts,
+            ts_last=ts,
+        )
+        bars.insert(at, bar)
+        return bar, True
+
+    def take_closed(self) -> list[OpenBar]:
+        """Remove and return the bars that the watermark has passed, oldest first."""
+        bars, watermark, closed = self.bars, self.watermark, 0
+        while closed < len(bars) and bars[closed].ts_open + self._bar_ms <= watermark:
+            closed += 1
+        if not closed:
+            return []
+        taken, self.bars = bars[:closed], bars[closed:]
+        return taken
+
+    def _remember(self, tick: Tick) -> None:
+        key = _key(tick)
+        self._seen[key] = None
+        order = self._seen_order
+        order.append(key)
+        watermark = self.watermark
+        while order and (order[0][0] < watermark or len(order) > REMEMBERED_TICKS):
+            self._seen.pop(order.popleft(), None)
+
+    def fork(self) -> OpenBars:
+        """A copy that takes ticks from beyond the grace: no tick of before can be seen again."""
+        twin = OpenBars(bar_ms=self._bar_ms, grace_ms=self._grace_ms, revisions=self._revisions)
+        twin.newest_ts = self.newest_ts
+        twin.bars = [replace(bar) for bar in self.bars]
+        twin.revision = self.revision
+        twin._steps.extend(self._steps)
+        return twin
+
+    def state(self) -> dict[str, Any]:
+        """What a restart needs, as JSON values; see `restore`."""
+        return {
+            "newest_ts": self.newest_ts,
+            "open_bars": [[getattr(bar, name) for name in OpenBar.__slots__] for bar in self.bars],
+            "seen": [list(key) for key in self._seen_order],
+            "steps": [list(step) for step in self._steps],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over a `state`."""
+        self.newest_ts = state["newest_ts"]
+        self.bars = [
+            OpenBar(**dict(zip(OpenBar.__slots__, values, strict=True)))
+            for values in state["open_bars"]
+        ]
+        # A state that was written before ticks had an id has four values a key.
+        self._seen_order = deque((*key, None)[:5] for key in state["seen"])
+        self._seen = dict.fromkeys(self._seen_order)
+        # States that were written before there were steps have none.
+        self._steps = deque(map(tuple, state.get("steps", ())), maxlen=REMEMBERED_STEPS)
+        self.revision = next(self._revisions)
+
+
+def _key(tick: Tick) -> TickKey:
+    """What two reports of one trade share."""
+    return tick.ts, tick.price, tick.size, tick.source, tick.id
