@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 from stream_app.errors import ArtifactError
 from stream_app.messages.ticks import SYMBOL_PATTERN
-from stream_app.models.catalog import CATALOG
+from stream_app.models.catalog import CATALOG, import_loaders
 from stream_app.registry import manifest as manifest_module
 from stream_app.registry import store as registry_module
 from stream_app.registry.disk import write_new
@@ -188,6 +188,7 @@ def test_a_full_disk_leaves_the_champion_and_is_used_again_when_freed(
 
 def as_nobody(root: Path, trained: TrainedSet) -> tuple[str, str | None]:
     """Publish and serve as a user who is not the folder's owner."""
+    import_loaders()  # before: this user may not be allowed to read Python's own modules
     if os.getuid() == 0:
         os.setgroups([])
         os.setuid(NOBODY)
