@@ -61,7 +61,9 @@ class SymbolPipeline:
             grace_ms=settings.grace_ms,
         )
         self.kalman = KalmanFilter()
-        self.bias = BiasCorrection(horizon_ms=settings.horizon_ms)
+        self.bias = BiasCorrection(
+            horizon_ms=settings.horizon_ms, horizon_bars=settings.horizon_bars
+        )
         self.models: ModelSet = untrained(settings.horizon_bars)
         """The champions. Replaced whole by one assignment, from anywhere in the event loop; the
         next batch adopts them, and sees one set throughout."""

@@ -21,7 +21,11 @@ from stream_app.ops.watchdog import EXIT_CODE
 from stream_app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
+DOCUMENTS = sorted(
+    path
+    for glob in ("*", "docs/**/*", "benchmarks/*", "examples/*")
+    for path in ROOT.glob(f"{glob}.md")
+)
 ROOMS = sorted(
     f"{path.parent.relative_to(ROOT).as_posix()}/" for path in ROOT.glob("stream_app/*/__init__.py")
 )
@@ -296,3 +300,14 @@ def test_the_make_targets_that_are_named_exist_and_the_contributors_page_names_a
     for document in DOCUMENTS:
         named = re.findall(r"`make ([a-z]+)\b", document.read_text(encoding="utf-8"))
         assert set(named) <= targets, document.name
+
+
+def test_every_example_is_listed_and_says_what_it_shows_how_to_run_it_and_what_to_change() -> None:
+    examples = sorted(path.name for path in ROOT.glob("examples/*.py"))
+    listed = re.findall(r"^\| \[([\w.]+)\]\(\1\) \|", text("examples/README.md"), flags=re.M)
+    assert sorted(listed) == examples
+    for name in examples:
+        told = ast.get_docstring(ast.parse(text(f"examples/{name}"))) or ""
+        headings = re.findall(r"^(\w.*)$", told, flags=re.M)[1:]
+        assert headings == ["What it shows", "How to run it", "What to change"], name
+        assert f"python examples/{name}" in told
