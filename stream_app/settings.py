@@ -1,4 +1,4 @@
-"""Every setting of the system, frozen, validated once at start-up.
+"""Every setting of the system: frozen, and validated once when a command starts.
 
 This is the only module that reads the environment. A value comes from the first of these that
 has it: the environment, `.env` in the working directory, the TOML file named with `--config` (or
@@ -13,7 +13,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
@@ -38,13 +38,15 @@ from stream_app.errors import ConfigError
 from stream_app.models.catalog import CATALOG
 
 LEAST_ROWS = 120
-"""Bars that a training needs beside the first sequence: 48 that the first feature looks back on,
-and rows enough for the trees' leaves."""
+"""Bars that a training needs besides the first sequence: 48 that the first feature looks back on,
+and enough rows for the leaves of the trees."""
+MOST_WINDOW_BARS = 31_622_400
+"""A year of seconds: a window is held in memory, 80 bytes a bar."""
 _HIDDEN = "********"
 
 
 class Settings(BaseSettings):
-    """Settings of a worker; the field's name in capitals is the variable's name."""
+    """All settings. The variable for a field is its name in capitals."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="forbid", env_file=".env", env_file_encoding="utf-8"
@@ -55,7 +57,7 @@ class Settings(BaseSettings):
     retrain_interval_hours: Annotated[float, Field(gt=0, le=8760, allow_inf_nan=False)] = 1.0
     retrain_target_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 45.0
     retrain_deadline_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
-    """A job that runs longer than this is ended; the serving models go on."""
+    """A job that runs longer is ended, and the current models keep serving."""
     retrain_processes: Annotated[int, Field(ge=1, le=64)] = 2
     min_training_bars: Annotated[int, Field(ge=150)] = 500
     model_seed: Annotated[int, Field(ge=0, lt=2**31)] = 7
@@ -66,15 +68,17 @@ class Settings(BaseSettings):
     lstm_batch_size: Annotated[int, Field(ge=1)] = 64
     lstm_epochs: Annotated[int, Field(ge=1)] = 10
     lstm_warm_start: bool = False
-    """A retrain's LSTM goes on from the one that serves, and stops when that no longer helps."""
+    """Whether a retrain's LSTM starts from the weights of the LSTM that serves."""
     ensemble_weights: Weights = {name: spec.weight for name, spec in CATALOG.items()}
     model_max_age_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 720.0
-    """Event time; a model older than the data it learned from is left out of the ensemble."""
+    """Event time. A model whose training data ended longer ago is left out of the ensemble."""
 
     # Event time
     bar_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
     horizon_bars: Annotated[int, Field(ge=1, le=288)] = 1
-    training_window_days: Annotated[float, Field(gt=0, le=366)] = 30.0
+    horizon_by: Literal["time", "bars"] = "time"
+    """Whether the horizon is counted on the clock, or in bars that have ticks."""
+    training_window_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
     grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 5.0
     """How far behind the newest tick of its symbol a tick may be and still enter its bar."""
     max_future_seconds: Annotated[float, Field(ge=0)] = 300.0
@@ -91,14 +95,14 @@ class Settings(BaseSettings):
     kafka_ssl_keyfile: Path | None = None
     kafka_session_timeout_seconds: Annotated[float, Field(ge=1, le=300)] = 10.0
     kafka_idempotent_producer: bool = True
-    """Off for a broker without idempotent producers, such as the embedded one."""
+    """False for a broker without idempotent producers, such as the embedded one."""
     consumer_group: Annotated[str, Field(min_length=1, max_length=200)] = "stream-app"
     topics_file: Path = Path("topics.yaml")
     max_batch_ticks: Annotated[int, Field(ge=1, le=4096)] = 1024
 
     # The process
     watchdog_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 120.0
-    """The process ends with exit code 3 after so long without progress though there are ticks."""
+    """The process ends with exit code 3 after this long without progress while ticks wait."""
     data_dir: Path = Path("data")
     web_host: str = "127.0.0.1"
     web_port: WebPort = 6066
@@ -121,6 +125,12 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
+        if self.window_bars > MOST_WINDOW_BARS:
+            most = MOST_WINDOW_BARS * self.bar_seconds / 86_400
+            raise ValueError(
+                f"TRAINING_WINDOW_DAYS={self.training_window_days:g}: allowed is at most "
+                f"{MOST_WINDOW_BARS:,} bars, {most:,.0f} days of BAR_SECONDS={self.bar_seconds}"
+            )
         for key, bars in (
             ("lstm_sequence_length", self.lstm_sequence_length),
             ("min_training_bars", self.min_training_bars),
@@ -197,7 +207,7 @@ class Settings(BaseSettings):
 def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
     """Read and validate the settings.
 
-    Blocks on reading `.env` and the TOML file. Called once by each command.
+    Blocks while it reads `.env` and the TOML file. Each command calls it once.
 
     Raises:
         ConfigError: one line that names the key, the value and what is allowed.

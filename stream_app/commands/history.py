@@ -27,7 +27,7 @@ Examples:
 @config_option
 @json_option
 def history(last: int, config: Path | None, as_json: bool) -> None:
-    """Print the last retrain cycles of all workers, and which symbols wait for a training.
+    """Print the most recent retrain cycles of all workers, and which symbols wait for a training.
 
     Reads the retrain events topic.
     """
@@ -40,10 +40,12 @@ def history(last: int, config: Path | None, as_json: bool) -> None:
         print_json(events[-last:])
         return
     if not events:
-        click.echo("No retrain has ended yet: the first starts when a window has enough bars.")
+        click.echo(
+            "No retrain has finished yet. The first one starts when a window has enough bars."
+        )
         return
     console = Console()
-    # Without a terminal to fit into, nothing need be cut.
+    # Without a terminal there is no width to fit into.
     console = console if console.is_terminal else Console(width=160)
     console.print(history_table(events[-last:]))
     if waiting := waiting_line(standings(events).values(), datetime.now(UTC)):

@@ -18,7 +18,7 @@ from stream_app.terminal.logs import log_to_stderr
 from stream_app.training.standing import standings
 
 LOOK_BACK: Final = 2000
-"""Predictions of each partition in which the newest one of every symbol is looked for."""
+"""How many predictions of each partition are searched for the newest one of every symbol."""
 
 
 @click.command(
@@ -33,17 +33,17 @@ Examples:
     default=10.0,
     show_default=True,
     type=click.FloatRange(0.1),
-    help="Seconds within which a new prediction must come.",
+    help="Seconds to wait for a new prediction.",
 )
 @config_option
 @json_option
 def verify(wait: float, config: Path | None, as_json: bool) -> None:
-    """Check a running system: exit code 0 when all holds, 1 when something does not.
+    """Check a running system. Exit code 0 when every check passes, otherwise 1.
 
-    Every symbol had its initial training; the last hourly retrain included the LSTM and kept its
+    Every symbol had its initial training; the last hourly retrain included the LSTM and met its
     target; no symbol failed in its last training or waits for one for longer than an interval;
-    every model with a weight answers in the newest prediction of each symbol; predictions keep
-    coming.
+    every model with a weight answers in the newest prediction of each symbol; new
+    predictions arrive.
     """
     settings = load_settings(config)
     log_to_stderr("ERROR")
@@ -60,7 +60,7 @@ def verify(wait: float, config: Path | None, as_json: bool) -> None:
 
 
 async def run_checks(settings: Settings, wait_s: float) -> list[Check]:
-    """All checks, in the order in which a system comes to pass them."""
+    """All checks, in the order in which a starting system passes them. Waits for the broker."""
     from stream_app.kafka.history import read_history
 
     events = await read_history(settings)
@@ -74,7 +74,7 @@ async def run_checks(settings: Settings, wait_s: float) -> list[Check]:
 
 
 async def _predictions(settings: Settings, wait_s: float) -> tuple[dict[str, Answered], Check]:
-    """The newest prediction of each symbol, in the order of their time; whether more come."""
+    """The newest prediction of each symbol, sorted by time, and whether new ones arrive."""
     from stream_app.kafka.connection import client_settings
     from stream_app.kafka.reader import open_reader, read_last
     from stream_app.kafka.topic_check import load_topics
@@ -99,7 +99,7 @@ async def _predictions(settings: Settings, wait_s: float) -> tuple[dict[str, Ans
 
 
 def _answered(value: bytes | None, appended_ms: int) -> Answered | None:
-    """A record of the predictions topic; None for one that is no prediction."""
+    """A record of the predictions topic; None if it is not a prediction."""
     try:
         message = orjson.loads(value or b"")
         return Answered(

@@ -1,4 +1,4 @@
-"""The retrain cycles that have ended, read back from the retrain events topic."""
+"""Reads the finished retrain cycles from the retrain events topic."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ _MOST_EVENTS: Final = 100_000
 
 
 async def read_history(settings: Settings) -> list[RetrainEvent]:
-    """The ended cycles in the topic, oldest first.
+    """The finished cycles in the topic, oldest first. Waits for the broker.
+
+    An event that cannot be decoded is left out, with a warning in the log.
 
     Raises:
         BrokerError: no broker answers.
-        TopicError: the topics are not there.
+        TopicError: the topics are missing or differ from topics.yaml.
     """
     topics = load_topics(settings.topics_file)
     await wait_until_reachable(settings, _REACH_TIMEOUT_S)

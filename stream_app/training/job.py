@@ -94,13 +94,25 @@ def _targets(
     """The log return over the horizon of each bar, and the bars to learn from."""
     count = len(bars)
     target = np.full(count, np.nan, dtype=np.float32)
-    wanted = bars.ts_open + settings.horizon_bars * settings.bar_ms
-    at_horizon = np.searchsorted(bars.ts_open, wanted)
-    known = np.flatnonzero(at_horizon < count)
-    known = known[bars.ts_open[at_horizon[known]] == wanted[known]]
-    target[known] = bars.log_close[at_horizon[known]] - bars.log_close[known]
+    known, at_horizon = _horizons(bars.ts_open, settings)
+    target[known] = bars.log_close[at_horizon] - bars.log_close[known]
     first = LOOKBACK + settings.sequence_length - 1
     return target, known[known >= first]
+
+
+def _horizons(
+    ts_open: NDArray[np.int64], settings: ModelSettings
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The bars whose horizon is known, and for each of them the bar at its horizon."""
+    count, ahead = len(ts_open), settings.horizon_bars
+    if settings.horizon_by == "bars":
+        known = np.arange(max(0, count - ahead))
+        return known, known + ahead
+    wanted = ts_open + ahead * settings.bar_ms
+    at_horizon = np.searchsorted(ts_open, wanted)
+    known = np.flatnonzero(at_horizon < count)
+    known = known[ts_open[at_horizon[known]] == wanted[known]]
+    return known, at_horizon[known]
 
 
 def run_job(job: TrainingJob) -> TrainedModel:

@@ -61,10 +61,11 @@ def test_another_models_artifact_is_refused(trained: Trained, artifacts: dict[st
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("horizon_bars", 2), ("bar_ms", 300_000), ("sequence_length", 9)]
+    ("field", "value"),
+    [("horizon_bars", 2), ("horizon_by", "bars"), ("bar_ms", 300_000), ("sequence_length", 9)],
 )
 def test_an_artifact_of_other_settings_is_refused(
-    artifacts: dict[str, bytes], field: str, value: int
+    artifacts: dict[str, bytes], field: str, value: int | str
 ) -> None:
     changed: dict[str, Any] = {field: value}
     other = dataclasses.replace(SETTINGS, **changed)

@@ -41,6 +41,11 @@ def test_the_defaults_are_those_that_operators_know() -> None:
     assert settings.web_host == "127.0.0.1"
 
 
+def test_a_window_of_years_is_allowed_where_its_bars_are_few() -> None:
+    assert load_settings(training_window_days=7300, bar_seconds=86_400).window_bars == 7300
+    assert load_settings(training_window_days=3653, bar_seconds=3600).window_bars == 87_672
+
+
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
         load_settings().lstm_epochs = 3
@@ -72,6 +77,10 @@ BAD = [
     ({"ENSEMBLE_WEIGHTS": '{"kalman":1}'}, ["ENSEMBLE_WEIGHTS", "random_forest"]),
     ({"ENSEMBLE_WEIGHTS": "0.1,0.2"}, ["ENSEMBLE_WEIGHTS", "0.1,0.2", "write it as"]),
     ({"LSTM_SEQUENCE_LENGTH": "10000"}, ["LSTM_SEQUENCE_LENGTH=10000", "8640 bars"]),
+    ({"TRAINING_WINDOW_DAYS": "367", "BAR_SECONDS": "1"},
+     ["TRAINING_WINDOW_DAYS=367", "31,622,400 bars", "366 days of BAR_SECONDS=1"]),
+    ({"TRAINING_WINDOW_DAYS": "inf"}, ["TRAINING_WINDOW_DAYS=inf", "finite"]),
+    ({"HORIZON_BY": "ticks"}, ["HORIZON_BY=ticks", "'time' or 'bars'"]),
     ({"LSTM_LAYERS": "[32,0]"}, ["LSTM_LAYERS", "[32, 0]", "1 to 1024"]),
     ({"LSTM_LAYERS": "thirty"}, ["LSTM_LAYERS=thirty", "[32, 16]"]),
     ({"RETRAIN_INTERVAL_HOURS": "0"}, ["RETRAIN_INTERVAL_HOURS=0", "greater than 0"]),
@@ -291,6 +300,7 @@ def test_every_setting_is_known_with_the_prefix_too(
     values = {"kafka_security_protocol": "SSL", "kafka_idempotent_producer": "false",
               "lstm_warm_start": "true", "log_level": "ERROR", "lstm_layers": "[8]",
               "kafka_sasl_mechanism": "PLAIN", "horizon_bars": "2", "bar_seconds": "60",
+              "horizon_by": "bars",
               "ensemble_weights": '{"kalman":1,"random_forest":0,"lightgbm":0,"lstm":0}',
               "lstm_sequence_length": "9", "retrain_deadline_seconds": "70",
               "retrain_target_seconds": "30", "retrain_processes": "3"}  # fmt: skip

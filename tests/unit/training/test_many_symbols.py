@@ -188,6 +188,8 @@ async def test_a_process_that_starts_slowly_does_not_take_the_time_of_its_job(
         many(1), answer=lambda _: done.wait(), starts=ready.wait, retrain_deadline_seconds=100.0
     )
     made.retrainer.tick()
+    while not made.jobs:
+        await passes(0.0)
     await passes(60.0)
     ready.set()
     await passes(0.0)
