@@ -12,6 +12,7 @@ import asyncio
 import dataclasses
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -112,8 +113,8 @@ def main() -> None:
         with progress() as shown:
             task = shown.add_task("symbols retrained", total=count * 4 * chosen.rounds)
 
-            async def run_job(job: TrainingJob) -> TrainedModel:
-                trained = await pool.run(job)
+            async def run_job(job: TrainingJob, begun: Callable[[], None]) -> TrainedModel:
+                trained = await pool.run(job, begun)
                 shown.advance(task)
                 return trained
 

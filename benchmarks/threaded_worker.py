@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from stream_app.app import Worker, run_worker
 from stream_app.settings import load_settings
@@ -11,7 +12,8 @@ from stream_app.training.job import TrainedModel, TrainingJob, run_job
 from stream_app.training.process import import_trainers
 
 
-async def _in_thread(job: TrainingJob) -> TrainedModel:
+async def _in_thread(job: TrainingJob, begun: Callable[[], None]) -> TrainedModel:
+    begun()
     return await asyncio.to_thread(run_job, job)
 
 

@@ -121,7 +121,8 @@ class Retrainer:
         """Give the symbols their turns while there is time, and publish what happened.
 
         It begins no turn that would not be done within the target, but always one. A turn that
-        has begun has the whole deadline. So a cycle is over after target and deadline together.
+        has begun has the whole deadline, and as long again for a process to start. So a cycle is
+        over after the target and twice the deadline, and commonly within the target.
 
         Args:
             trigger: why it runs.
@@ -164,20 +165,20 @@ class Retrainer:
                 if not price_moves(bars, self._settings.models):
                     cycle.skipped[symbol] = Outcome(skipped=STILL)
                     continue
-                begun = asyncio.Event()
+                given = asyncio.Event()
                 cycle.turns[symbol] = group.create_task(
-                    self._turn(symbol, bars, pipeline.models, begun)
+                    self._turn(symbol, bars, pipeline.models, given)
                 )
-                await begun.wait()
+                await given.wait()
 
     async def _turn(
-        self, symbol: str, bars: BarColumns, models: ModelSet, begun: asyncio.Event
+        self, symbol: str, bars: BarColumns, models: ModelSet, given: asyncio.Event
     ) -> Outcome:
         began_s = self._clock.monotonic()
         try:
-            outcome = await self._trainer.turn(symbol, bars, models, begun)
+            outcome = await self._trainer.turn(symbol, bars, models, given)
         finally:
-            begun.set()  # also where the turn was over before its jobs began
+            given.set()  # also where the turn was over before it had jobs
         if outcome.version:
             self._budget.note(self._clock.monotonic() - began_s)
         return outcome

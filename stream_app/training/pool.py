@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from typing import Final, Self
 
@@ -25,6 +25,10 @@ def longest_first(jobs: Iterable[TrainingJob]) -> list[TrainingJob]:
     The LSTM takes as long as the other three together. It starts first and keeps a process busy.
     """
     return sorted(jobs, key=lambda job: CATALOG[job.model].training_rank)
+
+
+LOOK_EVERY_S: Final = 0.1
+"""How often to look whether a process has taken a job: pebble does not tell."""
 
 
 class TrainingPool:
@@ -53,18 +57,30 @@ class TrainingPool:
         """
         return [self._pool.schedule(os.getpid) for _ in range(self._processes)][-1]
 
-    async def run(self, job: TrainingJob) -> TrainedModel:
+    async def run(self, job: TrainingJob, begun: Callable[[], None] = lambda: None) -> TrainedModel:
         """Run one job. Does not block the event loop.
 
         When the waiting task is cancelled, for example by a deadline, the job's process is killed
         and replaced.
+
+        Args:
+            job: what to train.
+            begun: called when a process takes the job. A process that replaces another first
+                imports the trainers, which takes seconds, and minutes on a busy machine.
 
         Raises:
             TrainingError: no model can be trained on this data.
             ProcessExpired: the process was killed from outside or died.
         """
         future: ProcessFuture[TrainedModel] = self._pool.schedule(run_job, args=[job])
-        return await asyncio.wrap_future(future)
+        trained = asyncio.wrap_future(future)
+        try:
+            while not (future.running() or future.done()):
+                await asyncio.wait([trained], timeout=LOOK_EVERY_S)
+            begun()
+            return await trained
+        finally:
+            trained.cancel()
 
     def run_all(self, jobs: Sequence[TrainingJob]) -> Iterator[TrainedModel]:
         """Run jobs and yield each model when it is done. Blocks; for use without an event loop.

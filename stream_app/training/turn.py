@@ -24,10 +24,30 @@ from stream_app.training.settings import RetrainSettings
 
 logger = logging.getLogger(__name__)
 
-
-RunJob = Callable[[TrainingJob], Coroutine[Any, Any, TrainedModel]]
+RunJob = Callable[[TrainingJob, Callable[[], None]], Coroutine[Any, Any, TrainedModel]]
+"""Runs a job; calls its second argument when the job begins in a process."""
 Serve = Callable[[str, ModelSet], None]
 """Lets a symbol's new models serve. Returns at once."""
+
+
+class Deadline:
+    """The time that one symbol's jobs have. Made and used in one task."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._begun = False
+        self.limit = asyncio.timeout(seconds)
+
+    def job_begins(self) -> None:
+        """Count from now on, if this is the first job."""
+        if not self._begun and not self.limit.expired():
+            self._begun = True
+            self.limit.reschedule(asyncio.get_running_loop().time() + self._seconds)
+
+    def missed(self) -> str:
+        """What was not done in time."""
+        what = "not done" if self._begun else "no training process was ready"
+        return f"{what} in {self._seconds:g} s"
 
 
 class SymbolTrainer:
@@ -56,24 +76,26 @@ class SymbolTrainer:
             await asyncio.wait(self._jobs, return_when=asyncio.FIRST_COMPLETED)
 
     async def turn(
-        self, symbol: str, bars: BarColumns, models: ModelSet, begun: asyncio.Event
+        self, symbol: str, bars: BarColumns, models: ModelSet, given: asyncio.Event
     ) -> Outcome:
         """Train the four models and promote them, or say why not. Never raises.
 
-        The symbol's deadline begins now: call it when there is a free process.
+        The deadline counts from the moment when its first job begins in a process. Until then the
+        turn waits for a process for as long again: one that starts on a busy machine is slow, and
+        must not count as a job that hangs.
 
         Args:
             symbol: whose models.
             bars: its window.
             models: that serve it now.
-            begun: set once all its jobs are in the pool.
+            given: set once all its jobs are given to the pool.
         """
+        deadline = Deadline(self._settings.deadline_s)
         try:
-            async with asyncio.timeout(self._settings.deadline_s):
-                trained = await self._train(symbol, bars, models, begun)
+            async with deadline.limit:
+                trained = await self._train(symbol, bars, models, given, deadline)
         except TimeoutError:
-            late = f"{symbol}: not done in {self._settings.deadline_s:g} s"
-            return failed(late, bars, timed_out=True)
+            return failed(f"{symbol}: {deadline.missed()}", bars, timed_out=True)
         except Exception as error:  # noqa: BLE001 - whatever a job dies of, the champions serve on
             return failed(f"{symbol}: {_cause(error)}", bars)
         try:
@@ -83,7 +105,12 @@ class SymbolTrainer:
         return trained_outcome(trained, bars, version=version)
 
     async def _train(
-        self, symbol: str, bars: BarColumns, models: ModelSet, begun: asyncio.Event
+        self,
+        symbol: str,
+        bars: BarColumns,
+        models: ModelSet,
+        given: asyncio.Event,
+        deadline: Deadline,
     ) -> dict[str, TrainedModel]:
         """All four models, each in a job of its own. The first job that fails ends the others."""
         for spec in CATALOG.values():
@@ -94,18 +121,19 @@ class SymbolTrainer:
         ]
         async with asyncio.TaskGroup() as group:
             tasks = {
-                job.model: group.create_task(self._run(job, models)) for job in longest_first(jobs)
+                job.model: group.create_task(self._run(job, models, deadline))
+                for job in longest_first(jobs)
             }
             self._jobs.update(tasks.values())
             for task in tasks.values():
                 task.add_done_callback(self._jobs.discard)
-            begun.set()
+            given.set()
         return {name: tasks[name].result() for name in CATALOG}
 
-    async def _run(self, job: TrainingJob, models: ModelSet) -> TrainedModel:
+    async def _run(self, job: TrainingJob, models: ModelSet, deadline: Deadline) -> TrainedModel:
         if job.model == LSTM and self._settings.lstm_warm_start:
             job = replace(job, start=await self._weights(job.symbol, models))
-        return await self._run_job(job)
+        return await self._run_job(job, deadline.job_begins)
 
     async def _weights(self, symbol: str, models: ModelSet) -> Weights | None:
         """Of the LSTM that serves; None where there are none to start from."""

@@ -105,5 +105,24 @@ async def test_a_process_is_replaced_after_its_share_of_jobs(
     assert pids[-1] != pids[0]
 
 
+async def test_it_says_when_a_process_takes_a_job(
+    pool: TrainingPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(pool_module, "run_job", hang)
+    first = asyncio.create_task(pool.run(job(), lambda: begun.append("first")))
+    async with asyncio.timeout(120):
+        while not begun:
+            await asyncio.sleep(0.05)
+    monkeypatch.setattr(pool_module, "run_job", run_job)
+    second = asyncio.create_task(pool.run(job(), lambda: begun.append("second")))
+    await asyncio.sleep(0.5)
+    assert begun == ["first"]
+    first.cancel()  # its process is killed, another one starts
+    async with asyncio.timeout(120):
+        assert (await second).name == "kalman"
+    assert begun == ["first", "second"]
+
+
 def tell_pid(job: TrainingJob) -> TrainedModel:
     return TrainedModel(name=job.model, artifact=b"", seconds=0.0, rows=os.getpid())

@@ -63,7 +63,11 @@ Answer = Callable[[TrainingJob], Any]
 @pytest.fixture
 def bench(tmp_path: Path, trained_artifacts: TrainedArtifacts) -> Callable[..., Bench]:
     def make(
-        given: Mapping[str, SymbolPipeline], *, answer: Answer | None = None, **overrides: Any
+        given: Mapping[str, SymbolPipeline],
+        *,
+        answer: Answer | None = None,
+        starts: Any = None,
+        **overrides: Any,
     ) -> Bench:
         chosen = settings(**overrides)
         clock, events = FakeClock(), []
@@ -71,8 +75,11 @@ def bench(tmp_path: Path, trained_artifacts: TrainedArtifacts) -> Callable[..., 
         async def publish(event: RetrainEvent) -> None:
             events.append(event)
 
-        async def run_job(job: TrainingJob) -> TrainedModel:
+        async def run_job(job: TrainingJob, begun: Callable[[], None]) -> TrainedModel:
             made.jobs.append(job)
+            if starts is not None:
+                await starts()
+            begun()
             await asyncio.sleep(0)
             if answer is not None:
                 result = answer(job)

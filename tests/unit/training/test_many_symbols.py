@@ -168,6 +168,50 @@ async def test_a_deadline_begins_with_the_first_job_and_not_with_the_cycle(
     assert list(ended.versions) == ["S01"]
 
 
+@pytest.mark.parametrize(("runs_s", "state"), [(60.0, "succeeded"), (101.0, "timed_out")])
+async def test_a_process_that_starts_slowly_does_not_take_the_time_of_its_job(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch, runs_s: float, state: str
+) -> None:
+    """The event loop's own clock goes on when the test says so."""
+    loop, ahead = asyncio.get_running_loop(), 0.0
+    real = loop.time
+    monkeypatch.setattr(loop, "time", lambda: real() + ahead)
+
+    async def passes(seconds: float) -> None:
+        nonlocal ahead
+        ahead += seconds
+        for _ in range(10):
+            await asyncio.sleep(0.001)
+
+    ready, done = asyncio.Event(), asyncio.Event()
+    made = bench(
+        many(1), answer=lambda _: done.wait(), starts=ready.wait, retrain_deadline_seconds=100.0
+    )
+    made.retrainer.tick()
+    while not made.jobs:
+        await passes(0.0)
+    await passes(60.0)
+    ready.set()
+    await passes(0.0)
+    await passes(runs_s)
+    done.set()
+    await made.finish()
+    assert made.events[-1].state == state
+
+
+async def test_a_process_that_never_starts_does_not_hold_up_the_cycle(bench: MakeBench) -> None:
+    made = bench(
+        many(1),
+        starts=asyncio.Event().wait,
+        retrain_target_seconds=0.05,
+        retrain_deadline_seconds=0.05,
+    )
+    made.retrainer.tick()
+    await made.finish()
+    assert made.events[-1].state == "timed_out"
+    assert made.events[-1].reasons == ("S00: no training process was ready in 0.05 s",)
+
+
 async def test_a_turn_that_has_begun_is_finished_though_the_target_has_passed(
     bench: MakeBench,
 ) -> None:
@@ -187,6 +231,7 @@ async def test_a_symbol_that_always_hangs_does_not_keep_the_others_from_their_tu
     bench: MakeBench,
 ) -> None:
     async def hang(job: TrainingJob) -> None:
+        made.clock.seconds += 0.001
         if job.symbol == "S00":
             made.clock.seconds += 60.0  # so the target of this cycle is over
             await asyncio.Event().wait()
@@ -195,15 +240,16 @@ async def test_a_symbol_that_always_hangs_does_not_keep_the_others_from_their_tu
         many(3),
         answer=hang,
         retrain_processes=1,
-        retrain_target_seconds=0.05,
-        retrain_deadline_seconds=0.05,
+        retrain_target_seconds=1,
+        retrain_deadline_seconds=1,
     )
     await cycles(made, 1, apart_s=0)
     assert made.events[-1].state == "timed_out"
     assert list(made.events[-1].waiting_seconds) == ["S01", "S02"]
-    await cycles(made, 1, apart_s=3600)
-    assert made.events[-2].symbols == ("S01", "S02", "S00")
-    assert set(made.events[-1].versions) == {"S01", "S02"}
+    for _ in range(2):
+        await cycles(made, 1, apart_s=3600)
+        assert made.events[-2].symbols == ("S01", "S02", "S00")
+        assert set(made.events[-1].versions) == {"S01", "S02"}
 
 
 async def test_the_symbol_with_the_oldest_models_goes_first_and_before_it_one_without(
