@@ -26,6 +26,8 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError
 
 from stream_app.errors import ConfigError
+from stream_app.messages.tick_mapping import TickMapping, check_fields
+from stream_app.messages.times import TimeUnit
 from stream_app.models.catalog import CATALOG
 
 LEAST_ROWS = 120
@@ -53,6 +55,11 @@ def _weights(value: dict[str, float]) -> dict[str, float]:
 def _layers(value: tuple[int, ...]) -> tuple[int, ...]:
     if not value or any(not 1 <= units <= 1024 for units in value):
         raise ValueError("allowed is a list of one or more sizes from 1 to 1024, such as [32,16]")
+    return value
+
+
+def _tick_fields(value: dict[str, str]) -> dict[str, str]:
+    check_fields(value)
     return value
 
 
@@ -111,6 +118,12 @@ class Settings(BaseSettings):
     topics_file: Path = Path("topics.yaml")
     max_batch_ticks: Annotated[int, Field(ge=1, le=4096)] = 1024
 
+    # Ticks of feeds that do not follow the contract
+    tick_fields: Annotated[dict[str, str], AfterValidator(_tick_fields)] = {}
+    """From the contract's names to the feed's; dots lead into objects."""
+    tick_time_unit: TimeUnit = "ms"
+    tick_key: Literal["required", "ignored"] = "required"
+
     # The process
     watchdog_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 120.0
     """The process ends with exit code 3 after so long without progress though there are ticks."""
@@ -133,6 +146,15 @@ class Settings(BaseSettings):
     def horizon_s(self) -> int:
         """The horizon in seconds."""
         return self.horizon_bars * self.bar_seconds
+
+    @property
+    def tick_mapping(self) -> TickMapping:
+        """The form in which ticks come."""
+        return TickMapping(
+            fields=self.tick_fields,
+            time_unit=self.tick_time_unit,
+            key_required=self.tick_key == "required",
+        )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:

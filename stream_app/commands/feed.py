@@ -25,7 +25,8 @@ from stream_app.feed.synthetic import fit_to_clock, synthetic_ticks
 from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.topic_check import load_topics
 from stream_app.messages.schemas import Tick
-from stream_app.messages.ticks import EARLIEST_TS, LATEST_TS
+from stream_app.messages.tick_mapping import encoder_for
+from stream_app.messages.times import EARLIEST_TS, LATEST_TS
 from stream_app.settings import Settings, load_settings
 from stream_app.terminal.progress import ProgressView, utc
 
@@ -222,6 +223,7 @@ async def _send(made: _Feed, settings: Settings, topic: str, pace: Pace) -> Feed
                 pace=pace,
                 on_progress=view.update,
                 stop=stop,
+                encode=encoder_for(settings.tick_mapping),
             )
 
 

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from stream_app.errors import SourceError
 from stream_app.feed.bars import BadBarError, Rows, bars_to_ticks
 from stream_app.feed.columns import Columns, Kind, find_columns
-from stream_app.feed.symbols import SYMBOL_RULE, checked_symbol, symbol_of
+from stream_app.feed.symbols import checked_symbol, symbol_of
 from stream_app.feed.table import Table, open_table
 from stream_app.feed.times import BadTimeError, epoch_ms
 from stream_app.messages.schemas import Tick
-from stream_app.messages.ticks import MAX_PRICE, MIN_PRICE, SYMBOL_PATTERN
+from stream_app.messages.symbols import SYMBOL_RULE, is_symbol
+from stream_app.messages.ticks import MAX_PRICE, MIN_PRICE
 
 _OHLC: Final = ("open", "high", "low", "close")
 _CHUNK_ROWS: Final = 65_536
@@ -161,7 +162,7 @@ class _Reader:
             return (name,), np.zeros(rows, dtype=np.int64)
         names = self._columns["symbol"].cast(pa.string())
         codes, uniques = pd.factorize(names.to_pandas(), use_na_sentinel=True)
-        known = np.array([bool(SYMBOL_PATTERN.fullmatch(name)) for name in uniques] + [False])
+        known = np.array([is_symbol(name) for name in uniques] + [False])
         good = known[codes]  # the code of a missing symbol is -1, the last
         if not good.all():
             row = int(np.argmin(good))

@@ -9,7 +9,7 @@ import aiokafka
 from aiokafka.partitioner import DefaultPartitioner
 
 from stream_app.messages.schemas import Tick
-from stream_app.messages.ticks import encode_tick
+from stream_app.messages.tick_mapping import Encoder
 
 _ACK_TIMEOUT_S: Final = 60.0
 """An idempotent producer would try for ever."""
@@ -23,12 +23,17 @@ class Outbox:
     """
 
     def __init__(
-        self, producer: aiokafka.AIOKafkaProducer, topic: str, partitions: list[int]
+        self,
+        producer: aiokafka.AIOKafkaProducer,
+        topic: str,
+        partitions: list[int],
+        encode: Encoder,
     ) -> None:
         self.acknowledged = 0  # ticks that the broker has
         self._producer = producer
         self._topic = topic
         self._partitions = partitions
+        self._encode = encode
         self._partitioner = DefaultPartitioner()
         self._routes: dict[str, tuple[bytes, int]] = {}
         self._open: dict[int, Any] = {}
@@ -50,7 +55,7 @@ class Outbox:
                 self._partitioner(key, self._partitions, self._partitions),
             )
         key, partition = route
-        value = encode_tick(tick)
+        value = self._encode(tick)
         batch = self._open.get(partition)
         if batch is not None and batch.append(key=key, value=value, timestamp=None) is not None:
             return False

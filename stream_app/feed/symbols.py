@@ -6,9 +6,7 @@ import re
 from pathlib import Path
 
 from stream_app.errors import SourceError
-from stream_app.messages.ticks import SYMBOL_PATTERN
-
-SYMBOL_RULE = "1 to 64 of A-Z a-z 0-9 . _ : / - that begin with a letter or digit"
+from stream_app.messages.symbols import SYMBOL_RULE, is_symbol, symbol_problem
 
 
 def checked_symbol(name: str) -> str:
@@ -17,9 +15,11 @@ def checked_symbol(name: str) -> str:
     Raises:
         SourceError: it cannot.
     """
-    if not SYMBOL_PATTERN.fullmatch(name):
-        shown = repr(name)[:80]
-        raise SourceError(f"--symbol {shown}: looked for {SYMBOL_RULE}; give such a name")
+    if not is_symbol(name):
+        raise SourceError(
+            f"--symbol {name[:64]!a}: looked for {SYMBOL_RULE}; give such a name "
+            f"({symbol_problem(name)})"
+        )
     return name
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from stream_app.messages.records import DeadLetter, Record
 from stream_app.messages.schemas import Bar, Prediction, Rejection, Source, Tick
-from stream_app.messages.ticks import decode_tick
+from stream_app.messages.tick_mapping import decoder_for
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble
 from stream_app.prediction.settings import PredictionSettings
@@ -40,6 +40,7 @@ class PartitionPipeline:
 
     def __init__(self, settings: PredictionSettings) -> None:
         self._settings = settings
+        self._decoder = decoder_for(settings.tick_mapping)
         self._ensemble = Ensemble.of(settings)
         self.symbols: dict[str, SymbolPipeline] = {}
         self.position = 0
@@ -72,9 +73,7 @@ class PartitionPipeline:
         floor = self.floor()
         batches: dict[str, list[tuple[Tick, Source]]] = {}
         for record in records:
-            decoded = decode_tick(
-                record.value, record.key, record.timestamp, self._settings.max_future_ms
-            )
+            decoded = self._decode(record)
             if isinstance(decoded, Rejection):
                 answer.dead_letters.append(DeadLetter(record=record, rejection=decoded))
                 continue
@@ -97,6 +96,11 @@ class PartitionPipeline:
             self.position = records[-1].offset + 1
             answer.bars.extend(self._checkpoints(records[-1], floor))
         return answer
+
+    def _decode(self, record: Record) -> Tick | Rejection:
+        return self._decoder(
+            record.value, record.key, record.timestamp, self._settings.max_future_ms
+        )
 
     def _checkpoints(self, last: Record, floor: int) -> Iterator[Bar]:
         """New states of symbols that have long closed no bar: a restart begins at the floor."""
@@ -140,7 +144,7 @@ class PartitionPipeline:
         """
         kept = []
         for record in records:
-            key = record.key.decode(errors="replace") if record.key is not None else ""
-            if record.offset > covered.get(key, -1):
+            decoded = self._decode(record)  # the key need not be the symbol
+            if type(decoded) is Tick and record.offset > covered.get(decoded.symbol, -1):
                 kept.append(record)
         self.process(kept, adopt=False)

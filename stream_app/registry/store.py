@@ -24,12 +24,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 import orjson
 
 from stream_app.errors import ArtifactError
-from stream_app.messages.ticks import SYMBOL_PATTERN
+from stream_app.messages.symbols import is_symbol
 from stream_app.models.base import ModelSettings
 from stream_app.models.catalog import CATALOG, KALMAN
 from stream_app.models.kalman import KalmanMember
@@ -42,6 +41,7 @@ from stream_app.registry.disk import (
     sync_folder,
     write_new,
 )
+from stream_app.registry.folders import folder_name
 from stream_app.registry.manifest import (
     MANIFEST_MAX_BYTES,
     TrainedSet,
@@ -230,16 +230,10 @@ class Registry:
         return max(older or left, default=None)
 
     def _folder(self, symbol: str) -> Path:
-        """A symbol's own folder, directly below the root.
-
-        Quoting removes the slash. After a tilde, which no symbol has, a number says which letters
-        are lower-case. So `btc` and `BTC` have separate folders on a case-insensitive disk too.
-        """
-        if not SYMBOL_PATTERN.fullmatch(symbol):
+        """A symbol's own folder, directly below the root."""
+        if not is_symbol(symbol):
             raise ArtifactError(f"model registry {self._root}: {symbol[:80]!r} is not a symbol")
-        name = quote(symbol, safe="")
-        small = sum(1 << at for at, letter in enumerate(symbol) if letter.islower())
-        return self._root / (f"{name}~{small:x}" if small else name)
+        return self._root / folder_name(symbol)
 
     @staticmethod
     def _prune(folder: Path, *, keep: str) -> None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from stream_app.dead_letters.mended import mended_offsets
 from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import Topics
 from stream_app.messages.schemas import Bar
@@ -74,8 +75,19 @@ async def restore_partition(
             )
             pipeline.lose_history()
         covered = {symbol: closed[-1].source.offset for symbol, closed in bars.items()}
-        replayed = read_range(consumer, ticks, max(log.floor, first), committed)
-        await _replay_ticks(pipeline, replayed, covered, settings.max_batch_ticks, on_progress)
+        start = max(log.floor, first)
+        mended = await mended_offsets(
+            consumer, partition, start, committed, topics=topics, settings=settings
+        )
+        replayed = read_range(consumer, ticks, start, committed)
+        await _replay_ticks(
+            pipeline,
+            replayed,
+            covered=covered,
+            mended=mended,
+            chunk_size=settings.max_batch_ticks,
+            on_progress=on_progress,
+        )
     pipeline.position = committed
     logger.info(
         "partition %d: restored %d symbols, %d bars, at offset %d",
@@ -115,13 +127,17 @@ async def _restore_symbols(
 async def _replay_ticks(
     pipeline: PartitionPipeline,
     ticks: AsyncIterator[ConsumerRecord],
+    *,
     covered: Mapping[str, int],
+    mended: Collection[int],
     chunk_size: int,
     on_progress: Callable[[], None],
 ) -> None:
     """Go through answered ticks again, for their effect on the state alone."""
     chunk: list[ConsumerRecord] = []
     async for record in ticks:
+        if record.offset in mended:
+            continue  # it had no effect then
         chunk.append(record)
         if len(chunk) == chunk_size:
             pipeline.replay(chunk, covered)
