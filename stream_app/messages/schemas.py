@@ -94,6 +94,8 @@ class Bar:
     """The ensemble's log return forecast at the last tick, before the bias correction."""
     state: dict[str, Any]
     source: Source
+    horizon_s: int | None = None
+    """Of `forecast`; None in bars of versions that did not say it, and without a forecast."""
 
 
 @with_config(STRICT)

@@ -26,7 +26,7 @@ from stream_app.prediction.state import SymbolState
 
 LATE: Final = "late tick: behind the grace, the window is not changed"
 DUPLICATE: Final = "duplicate tick: the window is not changed again"
-HISTORY_LOST: Final = "history: retention has removed a part of it"
+HISTORY_LOST: Final = "history: a part of it is missing"
 _NOTHING: Final = np.zeros(CONTEXT)
 
 

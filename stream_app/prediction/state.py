@@ -25,6 +25,8 @@ class SymbolState:
     """How many more bars must close until no feature reaches back to lost history."""
     floor: int
     """Of the partition: the offset below which every tick is covered by some symbol's state."""
+    horizon_s: int | None = None
+    """Of the forecasts; None in states of versions that did not say it."""
 
     def to_json(self) -> dict[str, Any]:
         """As a bar carries it."""

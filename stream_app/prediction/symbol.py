@@ -133,6 +133,7 @@ class SymbolPipeline:
             since=self._since,
             lost_bars=self._lost_bars,
             floor=floor,
+            horizon_s=self._horizon_ms // 1000,
         )
 
     def _enter(self, tick: Tick, source: Source, models: ModelSet, floor: int) -> Observation:
@@ -243,6 +244,7 @@ class SymbolPipeline:
                 bar_s=self._bar_ms // 1000,
                 empty_before=empty,
                 forecast=forecast,
+                horizon_s=self._horizon_ms // 1000,
                 state=state,
                 source=item.source,
             )
@@ -264,12 +266,23 @@ class SymbolPipeline:
         self.window.restore(state.window)
         self.kalman = KalmanFilter.from_state(state.kalman)
         self.bias.restore(
-            ((bar.ts_open, math.log(bar.close), message.forecast) for message, bar in closed),
-            state.forecasts,
+            (
+                (
+                    bar.ts_open,
+                    math.log(bar.close),
+                    message.forecast if self._is_horizon(message.horizon_s) else None,
+                )
+                for message, bar in closed
+            ),
+            state.forecasts if self._is_horizon(state.horizon_s) else (),
         )
         if serving is not None:
             self._serving, self._since = serving, state.since
         self._lost_bars = state.lost_bars
+
+    def _is_horizon(self, horizon_s: int | None) -> bool:
+        """Whether forecasts look as far ahead as now; those of older versions are taken to."""
+        return horizon_s in (None, self._horizon_ms // 1000)
 
     def lose_history(self) -> None:
         """Say in the answers that a part of the history is gone, as long as features need it."""

@@ -61,10 +61,21 @@ async def restore_partition(
     """
     ticks = TopicPartition(topics.ticks.name, partition)
     async with open_reader(client_settings) as consumer:
-        log = BarLog(ticks.topic, committed)
+        log = BarLog(ticks.topic, committed, settings.bar_seconds)
         await _read_bars(consumer, TopicPartition(topics.bars.name, partition), log, on_progress)
         bars = log.bars(settings.window_bars)
         await _restore_symbols(pipeline, bars, load_models)
+        for symbol in log.with_gap():
+            pipeline.pipeline_of(symbol).lose_history()
+        for bar_s, count in log.left_out.items():
+            logger.warning(
+                "partition %d: left out %d bars of %d s, for BAR_SECONDS is %d: what only they "
+                "cover is not in the windows",
+                partition,
+                count,
+                bar_s,
+                settings.bar_seconds,
+            )
         first = (await consumer.beginning_offsets([ticks]))[ticks]
         if first > log.floor:
             logger.warning(
