@@ -6,8 +6,8 @@ import asyncio
 from typing import Any, Final
 
 import aiokafka
-from aiokafka.partitioner import DefaultPartitioner
 
+from stream_app.kafka.placement import partition_of
 from stream_app.messages.schemas import Tick
 from stream_app.messages.tick_mapping import Encoder
 
@@ -34,7 +34,6 @@ class Outbox:
         self._topic = topic
         self._partitions = partitions
         self._encode = encode
-        self._partitioner = DefaultPartitioner()
         self._routes: dict[str, tuple[bytes, int]] = {}
         self._open: dict[int, Any] = {}
         self._unacknowledged: set[asyncio.Future[Any]] = set()
@@ -50,10 +49,7 @@ class Outbox:
         route = self._routes.get(tick.symbol)
         if route is None:
             key = tick.symbol.encode()
-            route = self._routes[tick.symbol] = (
-                key,
-                self._partitioner(key, self._partitions, self._partitions),
-            )
+            route = self._routes[tick.symbol] = key, partition_of(key, self._partitions)
         key, partition = route
         value = self._encode(tick)
         batch = self._open.get(partition)

@@ -1,7 +1,8 @@
-"""Which texts are symbols, and what is wrong with one that is not. Pure."""
+"""Which texts are symbols, what is wrong with one that is not, and names of states. Pure."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
@@ -9,6 +10,8 @@ MAX_SYMBOL_CHARS: Final = 64
 SYMBOL_RULE: Final = (
     f"1 to {MAX_SYMBOL_CHARS} printable characters without white space, in the form NFC"
 )
+
+_STATE_NAME: Final = re.compile(r"(\S+) \(partition ([0-9]{1,9})\)")
 
 
 def is_symbol(text: str) -> bool:
@@ -51,6 +54,30 @@ def symbol_problem(text: str) -> str:
         f"character {number}, {_named(text[number - 1])}, is not in the form NFC: "
         f"send {ascii(composed)[:160]}"
     )
+
+
+def state_name(symbol: str, partition: int | None) -> str:
+    """What tells a symbol's window and models from all others of one topic.
+
+    Args:
+        symbol: whose.
+        partition: where its ticks come from; None for the partition of its key. No symbol has a
+            space, so the name of a state elsewhere is that of no symbol.
+
+    >>> state_name("BTC", None), state_name("BTC", 3)
+    ('BTC', 'BTC (partition 3)')
+    """
+    return symbol if partition is None else f"{symbol} (partition {partition})"
+
+
+def split_state_name(name: str) -> tuple[str, int | None]:
+    """The symbol and the partition, as `state_name` took them.
+
+    >>> split_state_name("BTC"), split_state_name("BTC (partition 3)")
+    (('BTC', None), ('BTC', 3))
+    """
+    elsewhere = _STATE_NAME.fullmatch(name)
+    return (elsewhere[1], int(elsewhere[2])) if elsewhere else (name, None)
 
 
 def _forbidden(character: str) -> str | None:

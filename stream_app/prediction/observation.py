@@ -26,6 +26,7 @@ from stream_app.prediction.state import SymbolState
 
 LATE: Final = "late tick: behind the grace, the window is not changed"
 DUPLICATE: Final = "duplicate tick: the window is not changed again"
+MISPLACED: Final = "partition: not the one of the key; set partitioner=murmur2_random"
 HISTORY_LOST: Final = "history: a part of it is missing"
 _NOTHING: Final = np.zeros(CONTEXT)
 

@@ -7,7 +7,7 @@ the records alone. An agent drives it from a topic, a test or a backtest from a 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -38,8 +38,24 @@ class Answer:
 class PartitionPipeline:
     """All symbols of one partition of the ticks topic."""
 
-    def __init__(self, settings: PredictionSettings) -> None:
+    def __init__(
+        self,
+        settings: PredictionSettings,
+        *,
+        partition: int = 0,
+        placement: Callable[[str], Sequence[int]] | None = None,
+    ) -> None:
+        """Make an empty one.
+
+        Args:
+            settings: of all symbols.
+            partition: its number.
+            placement: from a symbol to the partitions in which its ticks belong, that of the
+                symbol first; without it they belong here.
+        """
         self._settings = settings
+        self._partition = partition
+        self._placement = placement
         self._decoder = decoder_for(settings.tick_mapping)
         self._ensemble = Ensemble.of(settings)
         self.symbols: dict[str, SymbolPipeline] = {}
@@ -53,7 +69,14 @@ class PartitionPipeline:
         """The symbol's pipeline, made when it is first asked for."""
         pipeline = self.symbols.get(name)
         if pipeline is None:
-            pipeline = SymbolPipeline(name, self._settings)
+            here = self._partition
+            home, *others = self._placement(name) if self._placement else (here,)
+            pipeline = SymbolPipeline(
+                name,
+                self._settings,
+                elsewhere=None if home == here else here,
+                is_misplaced=here not in (home, *others),
+            )
             self.symbols[name] = pipeline
         return pipeline
 

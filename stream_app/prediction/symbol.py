@@ -14,12 +14,19 @@ from itertools import chain, groupby
 from stream_app.bars.message import bar_message, bar_of_message, empty_bar_message
 from stream_app.bars.window import OpenBar, Window
 from stream_app.messages.schemas import Bar, MemberOutput, Prediction, Source, Tick
+from stream_app.messages.symbols import state_name
 from stream_app.models.catalog import KALMAN
 from stream_app.models.kalman_filter import KalmanFilter
 from stream_app.models.model_set import ModelSet, untrained
 from stream_app.prediction.bias import BiasCorrection
 from stream_app.prediction.ensemble import BlendedTick
-from stream_app.prediction.observation import DUPLICATE, LATE, ContextCache, Observation
+from stream_app.prediction.observation import (
+    DUPLICATE,
+    LATE,
+    MISPLACED,
+    ContextCache,
+    Observation,
+)
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.state import SymbolState
 
@@ -49,10 +56,28 @@ class Entered:
 
 
 class SymbolPipeline:
-    """One symbol's window, Kalman filter, models and bias correction."""
+    """One symbol's window, Kalman filter, models and bias correction, in one partition."""
 
-    def __init__(self, symbol: str, settings: PredictionSettings) -> None:
+    def __init__(
+        self,
+        symbol: str,
+        settings: PredictionSettings,
+        *,
+        elsewhere: int | None = None,
+        is_misplaced: bool = False,
+    ) -> None:
+        """Make an empty one.
+
+        Args:
+            symbol: whose.
+            settings: of all symbols.
+            elsewhere: the partition, where that is not the one that the symbol has as a key.
+            is_misplaced: whether the answers say that the ticks do not belong there.
+        """
         self.symbol = symbol
+        self.name = state_name(symbol, elsewhere)
+        """Of this state: another partition may have one of the same symbol."""
+        self._placement = (MISPLACED,) if is_misplaced else ()
         self._bar_ms = settings.bar_ms
         self._horizon_ms = settings.horizon_ms
         self.window = Window(
@@ -227,7 +252,7 @@ class SymbolPipeline:
                         )
                         if not math.isnan(price)
                     },
-                    degraded=(*blend.degraded, *item.reasons),
+                    degraded=(*blend.degraded, *self._placement, *item.reasons),
                     source=item.source,
                 )
             )
@@ -279,6 +304,17 @@ class SymbolPipeline:
         if serving is not None:
             self._serving, self._since = serving, state.since
         self._lost_bars = state.lost_bars
+
+    @property
+    def has_news(self) -> bool:
+        """Whether a training now would learn from more than the last one.
+
+        A state that its symbol has left, as after partitions were added, has none for ever. For
+        symbols in their place silence is left to the schedule.
+        """
+        if self.name == self.symbol or not self.models.is_trained:
+            return True
+        return int(self.window.columns(1).ts_last[0]) > self.models.trained_to_ts
 
     def _is_horizon(self, horizon_s: int | None) -> bool:
         """Whether forecasts look as far ahead as now; those of older versions are taken to."""

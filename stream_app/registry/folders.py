@@ -9,14 +9,27 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import quote
 
+from stream_app.messages.symbols import split_state_name
+
 MAX_QUOTED_CHARS: Final = 200
 """Longer names are packed: most file systems allow 255 bytes, and a suffix may follow."""
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz-_+="
 _CODE_POINTS: Final = 0x110000
 
 
-def folder_name(symbol: str) -> str:
-    """The folder of a symbol, below the registry's root.
+def folder_name(name: str) -> str:
+    """The folder of a state's name, below the registry's root.
+
+    >>> folder_name("BTC-USD"), folder_name("BTC-USD (partition 3)")
+    ('BTC-USD', 'BTC-USD~p3')
+    """
+    symbol, partition = split_state_name(name)
+    folder = symbol_folder(symbol)
+    return folder if partition is None else f"{folder}~p{partition}"
+
+
+def symbol_folder(symbol: str) -> str:
+    """The folder of a symbol in the partition of its key.
 
     Quoting takes the slash and all that is not ASCII. What is in small letters is said once more
     after a tilde, bit by bit in hexadecimal: `btc` and `BTC` have folders of their own on a disk
@@ -26,7 +39,7 @@ def folder_name(symbol: str) -> str:
     Args:
         symbol: as `is_symbol` allows it.
 
-    >>> folder_name("BTC-USD"), folder_name("btc"), folder_name("^GSPC"), folder_name("..")
+    >>> symbol_folder("BTC-USD"), symbol_folder("btc"), symbol_folder("^GSPC"), symbol_folder("..")
     ('BTC-USD', 'btc~7', '%5EGSPC', '%2E.')
     """
     name = quote(symbol, safe="").replace("~", "%7E")

@@ -3,6 +3,9 @@
     DATA_DIR/models/SYMBOL/VERSION/manifest.json + one artifact per model
     DATA_DIR/models/SYMBOL/champion.json          the version that serves
 
+SYMBOL stands for a state's name: a symbol whose ticks come in two partitions has a folder for each,
+because each is written by the worker that has the partition.
+
 A version is written to a staging folder, loaded back, and renamed into place. One rename replaces
 the champion file. Several workers may write at the same time: each uses names of its own, and the
 last rename decides which version serves. Reading trusts nothing: symbols, versions and file names
@@ -28,7 +31,7 @@ from typing import Any, Final
 import orjson
 
 from stream_app.errors import ArtifactError
-from stream_app.messages.symbols import is_symbol
+from stream_app.messages.symbols import is_symbol, split_state_name
 from stream_app.models.base import ModelSettings
 from stream_app.models.catalog import CATALOG, KALMAN
 from stream_app.models.kalman import KalmanMember
@@ -229,11 +232,11 @@ class Registry:
         older = {name for name in left if name < named}
         return max(older or left, default=None)
 
-    def _folder(self, symbol: str) -> Path:
-        """A symbol's own folder, directly below the root."""
-        if not is_symbol(symbol):
-            raise ArtifactError(f"model registry {self._root}: {symbol[:80]!r} is not a symbol")
-        return self._root / folder_name(symbol)
+    def _folder(self, name: str) -> Path:
+        """The folder of a state's name, directly below the root."""
+        if not is_symbol(split_state_name(name)[0]):
+            raise ArtifactError(f"model registry {self._root}: {name[:80]!r} is not a symbol")
+        return self._root / folder_name(name)
 
     @staticmethod
     def _prune(folder: Path, *, keep: str) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client import Counter as Metric
 
 from stream_app.ops import metrics
+from stream_app.prediction.observation import MISPLACED
 from stream_app.prediction.pipeline import Answer
 
 _SHOWN: Final[dict[str, Metric]] = {
@@ -17,6 +18,7 @@ _SHOWN: Final[dict[str, Metric]] = {
     "bars": metrics.BARS,
     "late": metrics.LATE,
     "duplicates": metrics.DUPLICATES,
+    "misplaced": metrics.MISPLACED,
 }
 
 
@@ -28,6 +30,7 @@ def count_batch(records: int, answer: Answer) -> None:
     metrics.BARS.inc(len(answer.bars))
     metrics.LATE.inc(answer.late)
     metrics.DUPLICATES.inc(answer.duplicates)
+    metrics.MISPLACED.inc(sum(MISPLACED in item.degraded for item in answer.predictions))
     reasons = Counter(letter.rejection.reason for letter in answer.dead_letters)
     for reason, count in reasons.items():
         metrics.DEAD_LETTERS.labels(reason).inc(count)

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 PROGRESS_EVERY: Final = 1000
 
 LoadModels = Callable[[str, str], Awaitable[tuple[ModelSet | None, ModelSet | None]]]
-"""From a symbol and a version to the models of that version and the champions, where there are."""
+"""From a state's name and a version to that version's models and the champions, if any."""
 
 
 async def restore_partition(
@@ -125,7 +125,7 @@ async def _restore_symbols(
     """Give each symbol its bars, the state of the last one, and its models."""
     for symbol, closed in bars.items():
         version = str(closed[-1].state.get("version", UNTRAINED))
-        serving, champion = await load_models(symbol, version)
+        serving, champion = await load_models(pipeline.pipeline_of(symbol).name, version)
         try:
             pipeline.pipeline_of(symbol).restore(closed, serving)
         except (KeyError, TypeError, ValueError) as error:
