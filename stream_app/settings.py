@@ -31,10 +31,13 @@ from stream_app.environment.types import (
     LogLevel,
     SaslMechanism,
     SecurityProtocol,
+    TickFields,
     WebPort,
     Weights,
 )
 from stream_app.errors import ConfigError
+from stream_app.messages.tick_mapping import TickMapping
+from stream_app.messages.times import TimeUnit
 from stream_app.models.catalog import CATALOG
 
 LEAST_ROWS = 120
@@ -100,6 +103,12 @@ class Settings(BaseSettings):
     topics_file: Path = Path("topics.yaml")
     max_batch_ticks: Annotated[int, Field(ge=1, le=4096)] = 1024
 
+    # Ticks of feeds that do not follow the contract
+    tick_fields: TickFields = {}
+    """From the contract's names to the feed's; dots lead into objects."""
+    tick_time_unit: TimeUnit = "ms"
+    tick_key: Literal["required", "ignored"] = "required"
+
     # The process
     watchdog_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 120.0
     """The process ends with exit code 3 after this long without progress while ticks wait."""
@@ -122,6 +131,15 @@ class Settings(BaseSettings):
     def horizon_s(self) -> int:
         """The horizon in seconds."""
         return self.horizon_bars * self.bar_seconds
+
+    @property
+    def tick_mapping(self) -> TickMapping:
+        """The form in which ticks come."""
+        return TickMapping(
+            fields=self.tick_fields,
+            time_unit=self.tick_time_unit,
+            key_required=self.tick_key == "required",
+        )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:

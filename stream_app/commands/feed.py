@@ -32,7 +32,8 @@ from stream_app.kafka.connection import client_settings
 from stream_app.kafka.producer import COMPRESSION, Compression, connected_producer
 from stream_app.kafka.topic_check import load_topics
 from stream_app.messages.schemas import Tick
-from stream_app.messages.ticks import EARLIEST_TS, LATEST_TS
+from stream_app.messages.tick_mapping import encoder_for
+from stream_app.messages.times import EARLIEST_TS, LATEST_TS
 from stream_app.settings import Settings, load_settings
 from stream_app.terminal.progress import ProgressView, utc
 
@@ -277,6 +278,7 @@ async def _send(
                 pace=pace,
                 on_progress=view.update,
                 stop=stop,
+                encode=encoder_for(settings.tick_mapping),
             )
 
 

@@ -196,5 +196,12 @@ async def _cancel(*tasks: asyncio.Task[Any]) -> None:
 def demo_settings(
     settings: Settings, overrides: dict[str, Any], folder: Path, port: int
 ) -> Settings:
-    """The settings of a demo: with its broker's overrides, its own folder and a free port."""
-    return settings.model_copy(update={**overrides, "data_dir": folder / "data", "web_port": port})
+    """The settings of a demo: its broker's, its own folder, a free port, ticks of its own form."""
+    own = {
+        "data_dir": folder / "data",
+        "web_port": port,
+        "tick_fields": {},
+        "tick_time_unit": "ms",
+        "tick_key": "required",
+    }
+    return settings.model_copy(update={**overrides, **own})

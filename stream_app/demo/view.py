@@ -8,6 +8,7 @@ from typing import Final
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
@@ -81,7 +82,7 @@ def _prediction_table(story: Story) -> Table:
         else f"; p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms"
     )
     table = Table(
-        title=f"{message['symbol']} at {utc(message['ts'])}, forecast for "
+        title=f"{escape(message['symbol'])} at {utc(message['ts'])}, forecast for "
         f"{message['horizon_s'] // 60} minutes later{shown}",
         title_justify="left",
     )

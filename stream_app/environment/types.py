@@ -9,6 +9,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from stream_app.environment.variables import PREFIX
+from stream_app.messages.tick_mapping import check_fields
 from stream_app.models.catalog import CATALOG
 
 
@@ -30,6 +31,11 @@ def _weights(value: dict[str, float]) -> dict[str, float]:
 def _layers(value: tuple[int, ...]) -> tuple[int, ...]:
     if not value or any(not 1 <= units <= 1024 for units in value):
         raise ValueError("allowed is a list of one or more sizes from 1 to 1024, such as [32,16]")
+    return value
+
+
+def _tick_fields(value: dict[str, str]) -> dict[str, str]:
+    check_fields(value)
     return value
 
 
@@ -55,6 +61,7 @@ def _no_service_link(value: object) -> object:
 Weights = Annotated[dict[str, float], AfterValidator(_weights)]
 """One weight for each model of the catalog; they sum to 1."""
 Layers = Annotated[tuple[int, ...], AfterValidator(_layers)]
+TickFields = Annotated[dict[str, str], AfterValidator(_tick_fields)]
 _Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 _Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 _Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]

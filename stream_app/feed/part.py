@@ -17,11 +17,12 @@ from stream_app.feed.columns import OHLC, Columns, Kind, find_columns, shown_nam
 from stream_app.feed.layout import Layout
 from stream_app.feed.numbers import decimal_of, read_numbers, without_size
 from stream_app.feed.problems import BadRows
-from stream_app.feed.symbols import SYMBOL_RULE, checked_symbol, symbol_of
+from stream_app.feed.symbols import checked_symbol, symbol_of
 from stream_app.feed.table import Table, open_table
 from stream_app.feed.times import read_times
 from stream_app.feed.understood import FROM_NAME
-from stream_app.messages.ticks import ID_MAX_CHARS, MAX_PRICE, MIN_PRICE, SYMBOL_PATTERN
+from stream_app.messages.symbols import SYMBOL_RULE, is_symbol
+from stream_app.messages.ticks import ID_MAX_CHARS, MAX_PRICE, MIN_PRICE
 
 _DAY_MS: Final = 86_400_000
 _FEW_ROWS: Final = 3
@@ -230,7 +231,7 @@ class Part:
             return
         column = self._by_role["symbol"].cast(pa.string())
         codes, uniques = pd.factorize(column.to_pandas(), use_na_sentinel=True)
-        known = np.array([bool(SYMBOL_PATTERN.fullmatch(name)) for name in uniques] + [False])
+        known = np.array([is_symbol(name) for name in uniques] + [False])
         good = known[codes]  # the code of a missing symbol is -1, the last
         self.bad.note(
             "bad_symbol",
@@ -239,7 +240,7 @@ class Part:
             wanted=SYMBOL_RULE,
             remedy="name another column with --column symbol=NAME",
         )
-        self.symbols = tuple(name for name in uniques if SYMBOL_PATTERN.fullmatch(name))
+        self.symbols = tuple(name for name in uniques if is_symbol(name))
         place = {name: at for at, name in enumerate(self.symbols)}
         self.code = np.array([place.get(name, 0) for name in uniques] + [0], dtype=np.int64)[codes]
         self.symbol_from = f"the column {self.columns['symbol']}"

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from stream_app.errors import SourceError
-from stream_app.messages.ticks import SYMBOL_PATTERN
+from stream_app.messages.symbols import SYMBOL_RULE, is_symbol, symbol_problem
 
-SYMBOL_RULE = "1 to 64 of A-Z a-z 0-9 . _ : / - that begin with a letter or digit"
 _ENDINGS: Final = frozenset(
     (
         *("csv", "tsv", "txt", "tab", "dat", "data", "prn", "json", "jsonl", "ndjson"),
@@ -29,9 +28,11 @@ def checked_symbol(name: str) -> str:
     Raises:
         SourceError: it cannot.
     """
-    if not SYMBOL_PATTERN.fullmatch(name):
-        shown = repr(name)[:80]
-        raise SourceError(f"--symbol {shown}: looked for {SYMBOL_RULE}; give such a name")
+    if not is_symbol(name):
+        raise SourceError(
+            f"--symbol {name[:64]!a}: looked for {SYMBOL_RULE}; give such a name "
+            f"({symbol_problem(name)})"
+        )
     return name
 
 
@@ -48,7 +49,7 @@ def symbol_of(path: Path) -> str:
     while len(parts) > 1 and parts[-1].lower() in _ENDINGS:
         parts.pop()
     name = ".".join(parts).upper()
-    if not SYMBOL_PATTERN.fullmatch(name):
+    if not is_symbol(name):
         raise SourceError(
             f"{path}: no column of symbols, and none in the file's name; looked for {SYMBOL_RULE}; "
             "give one with --symbol NAME"

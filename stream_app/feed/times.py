@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from stream_app.feed.zones import to_utc, zone_of
-from stream_app.messages.ticks import EARLIEST_TS, LATEST_TS
+from stream_app.messages.times import EARLIEST_TS, LATEST_TS
 
 _UNIT_NS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _NS_IN_MS: Final = 1_000_000

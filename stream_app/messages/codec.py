@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import SchemaValidator
 
 from stream_app.messages.schemas import Bar, Prediction, RetrainEvent
-from stream_app.messages.ticks import SYMBOL_PATTERN
+from stream_app.messages.symbols import is_symbol
 
 
 def _validator(message_type: type[Bar | RetrainEvent]) -> SchemaValidator:
@@ -68,7 +68,7 @@ def decode_bar(value: bytes) -> Bar:
         raise ValueError(f"not a bar: {_first_problem(error)}") from None
     except orjson.JSONDecodeError as error:
         raise ValueError(f"not a bar: {error}") from None
-    if not SYMBOL_PATTERN.fullmatch(bar.symbol):
+    if not is_symbol(bar.symbol):
         raise ValueError(f"not a bar: symbol {bar.symbol[:80]!r}")
     return bar
 

@@ -96,6 +96,8 @@ class Bar:
     """The ensemble's forecast at the last tick: a log return, before the bias correction."""
     state: dict[str, Any]
     source: Source
+    horizon_s: int | None = None
+    """Of `forecast`; None in bars of versions that did not say it, and without a forecast."""
 
 
 @with_config(STRICT)

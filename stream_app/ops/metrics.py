@@ -50,6 +50,11 @@ JUMPS: Final = Counter(
     "Ticks whose price jumped beyond what is believed: the filter starts anew from it.",
     registry=REGISTRY,
 )
+MISPLACED: Final = Counter(
+    "stream_app_misplaced_ticks",
+    "Ticks in another partition than their key's: answered, from a window of their own.",
+    registry=REGISTRY,
+)
 BATCH_SECONDS: Final = Histogram(
     "stream_app_batch_seconds",
     "Seconds to compute one batch of records, without publishing.",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Self
 
+from stream_app.messages.tick_mapping import TickMapping
 from stream_app.settings import Settings
 
 
@@ -25,6 +26,8 @@ class PredictionSettings:
     """How far behind the newest tick of its symbol a tick may be and still enter its bar."""
     max_future_ms: float
     """How far after its record's Kafka timestamp a tick's event time may be."""
+    tick_mapping: TickMapping
+    """The form in which ticks come."""
     weights: Mapping[str, float]
     """Of the ensemble, by model; they sum to 1."""
     model_max_age_ms: float
@@ -46,6 +49,7 @@ class PredictionSettings:
             sequence_length=settings.lstm_sequence_length,
             grace_ms=int(settings.grace_seconds * 1000),
             max_future_ms=settings.max_future_seconds * 1000,
+            tick_mapping=settings.tick_mapping,
             weights=settings.ensemble_weights,
             model_max_age_ms=settings.model_max_age_hours * 3_600_000,
         )

@@ -3,6 +3,9 @@
     DATA_DIR/models/SYMBOL/VERSION/manifest.json + one artifact per model
     DATA_DIR/models/SYMBOL/champion.json          the version that serves
 
+SYMBOL stands for a state's name: a symbol whose ticks come in two partitions has a folder for each,
+because each is written by the worker that has the partition.
+
 A version is written to a staging folder, loaded back, and renamed into place. One rename replaces
 the champion file. Several workers may write at the same time: each uses names of its own, and the
 last rename decides which version serves. Reading trusts nothing: symbols, versions and file names
@@ -24,12 +27,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 import orjson
 
 from stream_app.errors import ArtifactError
-from stream_app.messages.ticks import SYMBOL_PATTERN
+from stream_app.messages.symbols import is_symbol, split_state_name
 from stream_app.models.base import ModelSettings
 from stream_app.models.catalog import CATALOG, KALMAN
 from stream_app.models.kalman import KalmanMember
@@ -43,6 +45,7 @@ from stream_app.registry.disk import (
     sync_folder,
     write_new,
 )
+from stream_app.registry.folders import folder_name
 from stream_app.registry.manifest import (
     MANIFEST_MAX_BYTES,
     TrainedSet,
@@ -229,17 +232,11 @@ class Registry:
         older = {name for name in left if name < named}
         return max(older or left, default=None)
 
-    def _folder(self, symbol: str) -> Path:
-        """A symbol's own folder, directly below the root.
-
-        Quoting removes the slash. After a tilde, which no symbol has, a number says which letters
-        are lower-case. So `btc` and `BTC` have separate folders on a case-insensitive disk too.
-        """
-        if not SYMBOL_PATTERN.fullmatch(symbol):
-            raise ArtifactError(f"model registry {self._root}: {symbol[:80]!r} is not a symbol")
-        name = quote(symbol, safe="")
-        small = sum(1 << at for at, letter in enumerate(symbol) if letter.islower())
-        return self._root / (f"{name}~{small:x}" if small else name)
+    def _folder(self, name: str) -> Path:
+        """The folder of a state's name, directly below the root."""
+        if not is_symbol(split_state_name(name)[0]):
+            raise ArtifactError(f"model registry {self._root}: {name[:80]!r} is not a symbol")
+        return self._root / folder_name(name)
 
     @staticmethod
     def _prune(folder: Path, *, keep: str) -> None:

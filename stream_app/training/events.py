@@ -71,7 +71,7 @@ def started_event(
     worker: str,
 ) -> RetrainEvent:
     """The event of a cycle that begins: which symbols are due, and on which data."""
-    windows = {item.symbol: item.window for item in pipelines}
+    windows = {item.name: item.window for item in pipelines}
     return RetrainEvent(
         cycle=uuid.uuid4().hex[:12],
         state="started",

@@ -66,7 +66,11 @@ class RetrainSchedule:
             here: the symbols of this worker. Others are forgotten: should one come back, another
                 worker may have trained it meanwhile.
         """
-        ready = {name: item for name, item in here.items() if len(item.window) >= self._min_bars}
+        ready = {
+            name: item
+            for name, item in here.items()
+            if len(item.window) >= self._min_bars and item.has_news
+        }
         self._turns = {name: turn for name, turn in self._turns.items() if name in here}
         self._waiting = {name: item for name, item in self._waiting.items() if name in ready}
         self._note_due(ready)
@@ -96,9 +100,9 @@ class RetrainSchedule:
 
     def _ordered(self, waiting: Sequence[SymbolPipeline]) -> list[SymbolPipeline]:
         def key(item: SymbolPipeline) -> tuple[datetime, float]:
-            turn = self._turns.get(item.symbol)
+            turn = self._turns.get(item.name)
             last = max(turn.at if turn else NEVER, made_at(item.models.version) or NEVER)
-            return last, self._waiting[item.symbol].since_s
+            return last, self._waiting[item.name].since_s
 
         return sorted(waiting, key=key)
 

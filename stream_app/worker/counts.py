@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client import Counter as Metric
 
 from stream_app.ops import metrics
+from stream_app.prediction.observation import MISPLACED
 from stream_app.prediction.pipeline import Answer
 
 _SHOWN: Final[dict[str, Metric]] = {
@@ -19,6 +20,7 @@ _SHOWN: Final[dict[str, Metric]] = {
     "duplicates": metrics.DUPLICATES,
     "ahead": metrics.AHEAD,
     "jumps": metrics.JUMPS,
+    "misplaced": metrics.MISPLACED,
 }
 
 
@@ -32,6 +34,7 @@ def count_batch(records: int, answer: Answer) -> None:
     metrics.DUPLICATES.inc(answer.duplicates)
     metrics.AHEAD.inc(answer.ahead)
     metrics.JUMPS.inc(answer.jumps)
+    metrics.MISPLACED.inc(sum(MISPLACED in item.degraded for item in answer.predictions))
     reasons = Counter(letter.rejection.reason for letter in answer.dead_letters)
     for reason, count in reasons.items():
         metrics.DEAD_LETTERS.labels(reason).inc(count)

@@ -13,8 +13,10 @@ from aiokafka.errors import KafkaError
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
 
 from stream_app.errors import ArtifactError
+from stream_app.kafka.placement import placement
 from stream_app.kafka.reader import open_reader
 from stream_app.kafka.topic_check import Topics
+from stream_app.messages.symbols import split_state_name
 from stream_app.models.model_set import UNTRAINED, ModelSet
 from stream_app.ops import metrics
 from stream_app.prediction.pipeline import PartitionPipeline
@@ -67,12 +69,12 @@ class Partitions:
         )
 
     def symbols(self) -> dict[str, SymbolPipeline]:
-        """Every symbol of this worker's restored partitions."""
+        """Every symbol of this worker's restored partitions, by the name of its state."""
         return {
-            name: pipeline
+            pipeline.name: pipeline
             for number, partition in self._partitions.items()
             if number not in self._restoring
-            for name, pipeline in partition.symbols.items()
+            for pipeline in partition.symbols.values()
         }
 
     def on_assigned(self, partitions: Iterable[int]) -> None:
@@ -115,7 +117,14 @@ class Partitions:
             return max(beginning, committed or 0)
 
     async def _restore(self, number: int, committed: int) -> None:
-        pipeline = PartitionPipeline(PredictionSettings.of(self._settings))
+        pipeline = PartitionPipeline(
+            PredictionSettings.of(self._settings),
+            partition=number,
+            placement=placement(
+                self._topics.ticks.partitions,
+                key_required=self._settings.tick_mapping.key_required,
+            ),
+        )
         await restore_partition(
             number,
             committed,
@@ -129,17 +138,22 @@ class Partitions:
         self._partitions[number] = pipeline
 
     async def _load_models(
-        self, symbol: str, version: str
+        self, name: str, version: str
     ) -> tuple[ModelSet | None, ModelSet | None]:
-        champion = await asyncio.to_thread(self._registry.champion, symbol)
+        """Of a state's name. One elsewhere that has no models yet takes those of its symbol."""
+        champion = await asyncio.to_thread(self._registry.champion, name)
+        owner, (symbol, _) = name, split_state_name(name)
+        if champion is None and symbol != name:
+            owner = symbol
+            champion = await asyncio.to_thread(self._registry.champion, symbol)
         if version == UNTRAINED:
             return None, champion
         if champion is not None and champion.version == version:
             return champion, champion
         try:
-            return await asyncio.to_thread(self._registry.load, symbol, version), champion
+            return await asyncio.to_thread(self._registry.load, owner, version), champion
         except ArtifactError as error:
-            logger.warning("%s: the version that served last is unavailable: %s", symbol, error)
+            logger.warning("%s: the version that served last is unavailable: %s", name, error)
             return None, champion
 
     async def pipeline(self, batch: Batch) -> PartitionPipeline | None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from stream_app.dead_letters.mended import mended_offsets
 from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import Topics
 from stream_app.messages.schemas import Bar
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 PROGRESS_EVERY: Final = 1000
 
 LoadModels = Callable[[str, str], Awaitable[tuple[ModelSet | None, ModelSet | None]]]
-"""From a symbol and a version to the models of that version and the champions, where there are."""
+"""From a state's name and a version to that version's models and the champions, if any."""
 
 
 async def restore_partition(
@@ -60,10 +61,21 @@ async def restore_partition(
     """
     ticks = TopicPartition(topics.ticks.name, partition)
     async with open_reader(client_settings) as consumer:
-        log = BarLog(ticks.topic, committed)
+        log = BarLog(ticks.topic, committed, settings.bar_seconds)
         await _read_bars(consumer, TopicPartition(topics.bars.name, partition), log, on_progress)
         bars = log.bars(settings.window_bars)
         await _restore_symbols(pipeline, bars, load_models)
+        for symbol in log.with_gap():
+            pipeline.pipeline_of(symbol).lose_history()
+        for bar_s, count in log.left_out.items():
+            logger.warning(
+                "partition %d: left out %d bars of %d s, for BAR_SECONDS is %d: what only they "
+                "cover is not in the windows",
+                partition,
+                count,
+                bar_s,
+                settings.bar_seconds,
+            )
         first = (await consumer.beginning_offsets([ticks]))[ticks]
         if first > log.floor:
             logger.warning(
@@ -74,8 +86,19 @@ async def restore_partition(
             )
             pipeline.lose_history()
         covered = {symbol: closed[-1].source.offset for symbol, closed in bars.items()}
-        replayed = read_range(consumer, ticks, max(log.floor, first), committed)
-        await _replay_ticks(pipeline, replayed, covered, settings.max_batch_ticks, on_progress)
+        start = max(log.floor, first)
+        mended = await mended_offsets(
+            consumer, partition, start, committed, topics=topics, settings=settings
+        )
+        replayed = read_range(consumer, ticks, start, committed)
+        await _replay_ticks(
+            pipeline,
+            replayed,
+            covered=covered,
+            mended=mended,
+            chunk_size=settings.max_batch_ticks,
+            on_progress=on_progress,
+        )
     pipeline.position = committed
     logger.info(
         "partition %d: restored %d symbols, %d bars, at offset %d",
@@ -102,7 +125,7 @@ async def _restore_symbols(
     """Give each symbol its bars, the state of the last one, and its models."""
     for symbol, closed in bars.items():
         version = str(closed[-1].state.get("version", UNTRAINED))
-        serving, champion = await load_models(symbol, version)
+        serving, champion = await load_models(pipeline.pipeline_of(symbol).name, version)
         try:
             pipeline.pipeline_of(symbol).restore(closed, serving)
         except (KeyError, TypeError, ValueError) as error:
@@ -115,13 +138,17 @@ async def _restore_symbols(
 async def _replay_ticks(
     pipeline: PartitionPipeline,
     ticks: AsyncIterator[ConsumerRecord],
+    *,
     covered: Mapping[str, int],
+    mended: Collection[int],
     chunk_size: int,
     on_progress: Callable[[], None],
 ) -> None:
     """Go through answered ticks again, for their effect on the state alone."""
     chunk: list[ConsumerRecord] = []
     async for record in ticks:
+        if record.offset in mended:
+            continue  # it had no effect then
         chunk.append(record)
         if len(chunk) == chunk_size:
             pipeline.replay(chunk, covered)

@@ -16,6 +16,7 @@ from stream_app.settings import Settings
 from stream_app.worker.counts import count_batch, shown_counts
 from stream_app.worker.lag import LagWatch
 from stream_app.worker.ledger import Batch
+from stream_app.worker.misplaced import MisplacedLog
 from stream_app.worker.notice_log import NoticeLog
 from stream_app.worker.partitions import Partitions
 from stream_app.worker.publisher import Publisher
@@ -55,6 +56,7 @@ class TickService:
         """Resolved with the error after which this process must not go on."""
         self._flood = FloodAlarm(time.monotonic)
         self._notices = NoticeLog()
+        self._misplaced = MisplacedLog(topics.ticks.partitions)
         metrics.DEAD_LETTER_ALARM.set_function(self._flood.level)
 
     @property
@@ -102,6 +104,7 @@ class TickService:
             batch.is_answered = True
             self._note_step()
             count_batch(len(batch.records), answer)
+            self._misplaced.note(answer, batch.tp.partition)
             self._flood.note(len(batch.records), len(answer.dead_letters))
             self._notices.note(answer.notices)
         except Exception as error:  # noqa: BLE001 - any other way out loses the batch in silence

@@ -13,10 +13,13 @@ import pytest
 from stream_app.errors import TrainingError
 from stream_app.models.catalog import CATALOG
 from stream_app.models.lstm_weights import read_weights
+from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.settings import PredictionSettings
+from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.store import Registry
 from stream_app.training.job import TrainingJob
 from stream_app.training.settings import model_settings
-from tests.builders import TrainedArtifacts
+from tests.builders import TrainedArtifacts, records, walk
 from tests.unit.training.conftest import SETTINGS, Answer, Bench, symbols
 
 
@@ -301,3 +304,47 @@ async def test_a_broker_that_is_away_does_not_hold_up_the_end(
     made.retrainer._publish = forever
     await made.retrainer.stop()
     assert [event.state for event in made.events] == ["started"]
+
+
+def in_two_partitions() -> dict[str, SymbolPipeline]:
+    """One symbol's states by name: in the partition of its key, and in another."""
+    states = {}
+    for number in (1, 3):
+        partition = PartitionPipeline(
+            PredictionSettings.of(SETTINGS), partition=number, placement=lambda _: (1,)
+        )
+        partition.process(records(walk(1008, symbol="A", seed=number)))
+        states[partition.symbols["A"].name] = partition.symbols["A"]
+    return states
+
+
+async def test_a_symbol_in_two_partitions_is_trained_in_each_and_neither_replaces_the_other(
+    bench: Callable[..., Bench], tmp_path: Path
+) -> None:
+    states = in_two_partitions()
+    made = bench(states)
+    made.retrainer.tick()
+    await made.finish()
+    versions = made.events[-1].versions
+    assert versions.keys() == {"A", "A (partition 3)"}
+    registry = Registry(tmp_path, model_settings(SETTINGS))
+    for name, state in states.items():
+        champion = registry.champion(name)
+        assert champion is not None
+        assert champion.version == state.models.version == versions[name]
+        assert champion.trained_to_ts == state.window.columns(1).ts_last[0]
+    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["A", "A~p3"]
+
+
+async def test_a_state_that_its_symbol_has_left_is_not_trained_again_and_again(
+    bench: Callable[..., Bench],
+) -> None:
+    states = in_two_partitions()
+    made = bench(states)
+    for _ in range(3):
+        made.retrainer.tick()
+        await made.finish()
+        made.clock.seconds += 3600
+    assert [event.symbols for event in made.events if event.state != "started"] == [
+        ("A", "A (partition 3)"), ("A",), ("A",),
+    ]  # fmt: skip

@@ -39,9 +39,10 @@ LEARNABLE = {
     "one price a hundred times too high": np.where(AT == COUNT // 2, 100 * WALK, WALK),
 }
 NOT_BY_KALMAN = {
-    "hardly any move": 100 * (1 + 1e-10 * (np.random.default_rng(2).integers(0, 2, COUNT))),
+    "hardly any move": 100
+    * (1 + 1e-10 * np.random.default_rng(2).integers(0, 2, COUNT).astype(np.float64)),
     "hardly any move at another price": 1e-3
-    * (1 + 1e-10 * (np.random.default_rng(3).integers(0, 2, COUNT))),
+    * (1 + 1e-10 * np.random.default_rng(3).integers(0, 2, COUNT).astype(np.float64)),
 }
 FLAT = {
     "flat": np.full(COUNT, 100.0),
