@@ -35,7 +35,7 @@ Decoder = Callable[[bytes | None, bytes | None, int, float], Tick | Rejection]
 Encoder = Callable[[Tick], bytes]
 
 REQUIRED: Final = ("symbol", "price", "ts")
-OPTIONAL: Final = ("size", "source")
+OPTIONAL: Final = ("size", "source", "id")
 _ABSENT: Final[Any] = object()
 _FIELD_OF: Final = {"bad_symbol": "symbol", "bad_price": "price", "bad_size": "size"}
 
@@ -90,7 +90,7 @@ def check_fields(fields: Mapping[str, str]) -> None:
             raise ValueError(
                 f"{one} is read from {'.'.join(places[one])!r} and {other} from "
                 f"{'.'.join(places[other])!r}; give each field a place of its own, or name "
-                'size or source "" where the feed has none'
+                'optional ones "" where the feed has none'
             )
 
 
@@ -131,13 +131,13 @@ def encoder_for(mapping: TickMapping) -> Encoder:
 
 def _compiled(mapping: TickMapping) -> Decoder:
     places = {name: mapping.place(name) for name in (*REQUIRED, *OPTIONAL)}
-    symbol_path, price_path, ts_path, size_path, source_path = (
+    symbol_path, price_path, ts_path, size_path, source_path, id_path = (
         tuple(place.split(".")) for place in places.values()
     )
     # Most feeds have all fields in one object: it is found once, and each field looked up in it.
     # The name of a field that is elsewhere is None: it takes a walk of its own.
     envelope = price_path[:-1]
-    symbol_name, price_name, ts_name, size_name, source_name = (
+    symbol_name, price_name, ts_name, size_name, source_name, id_name = (
         _name_inside(envelope, place) for place in places.values()
     )
     unit, key_required = mapping.time_unit, mapping.key_required
@@ -157,6 +157,7 @@ def _compiled(mapping: TickMapping) -> Decoder:
         given = get(ts_name, _ABSENT) if ts_name else _walk(message, ts_path)
         size = get(size_name) if size_name else _walk(message, size_path)
         source = get(source_name) if source_name else _walk(message, source_path)
+        id_ = get(id_name) if id_name else _walk(message, id_path)
         if symbol is _ABSENT or price is _ABSENT or given is _ABSENT:
             found = zip(REQUIRED, (symbol, price, given), strict=True)
             name = next(name for name, item in found if item is _ABSENT)
@@ -168,6 +169,8 @@ def _compiled(mapping: TickMapping) -> Decoder:
             size = json_number(size)
         elif size is _ABSENT:
             size = None
+        if type(id_) is int:
+            id_ = str(id_)  # many venues number their trades
         if type(given) is str:
             given = json_number(given)
         ts = to_ms(given, unit) if type(given) is int or type(given) is float else given
@@ -177,6 +180,7 @@ def _compiled(mapping: TickMapping) -> Decoder:
             ts,
             size,
             None if source is _ABSENT else source,
+            None if id_ is _ABSENT else id_,
             key,
             record_ts,
             max_future_ms,

@@ -1,6 +1,6 @@
-"""Bytes <-> ticks: the one place where a feed's input is checked.
+"""Bytes to ticks and back. This is the only place that checks a feed's input.
 
-Nothing is unpickled or evaluated; a record that is no valid tick becomes a `Rejection` with a
+Nothing is unpickled or evaluated. A record that is not a valid tick becomes a `Rejection` with a
 reason code.
 """
 
@@ -21,41 +21,54 @@ MAX_PRICE: Final = 1e15
 SOURCE_MAX_CHARS: Final = 64
 EXACT_FLOAT: Final = 2.0**53
 """Below it a float that is an integer is exactly that integer."""
+ID_MAX_CHARS: Final = 64
 
 REASONS: Final = {
     "too_large": "the value is larger than 64 KiB",
     "not_json": "the value is not JSON (NaN and Infinity are not JSON)",
     "not_object": "the value is JSON but not an object",
     "missing_field": "symbol, price or ts is absent",
-    "wrong_type": "a field has another type than the contract's",
+    "wrong_type": "the type of a field differs from the contract",
     "bad_symbol": "the symbol is empty, too long, not printable, not NFC or has white space",
-    "bad_price": "the price is zero, negative, infinite or beyond what a price can be",
+    "bad_price": "the price is zero, negative, infinite or outside 1e-12 to 1e15",
     "bad_size": "the size is negative or infinite",
     "bad_time": "the event time is outside 2000 to 2100: not epoch milliseconds",
-    "future_time": "the event time lies further after the record's timestamp than allowed",
+    "future_time": "the event time is too far after the record's timestamp",
     "key_mismatch": "the record's key is not the tick's symbol",
 }
 
 
 def encode_tick(tick: Tick) -> bytes:
-    """A tick as the JSON of its contract."""
+    """Encode a tick as the JSON of its contract. Optional fields that are not set are left out.
+
+    >>> encode_tick(Tick(symbol="BTC-USD", price=1.5, ts=1_640_995_200_000))
+    b'{"symbol":"BTC-USD","price":1.5,"ts":1640995200000}'
+    """
     return orjson.dumps(tick_fields(tick))
 
 
 def tick_fields(tick: Tick) -> dict[str, Any]:
-    """A tick's fields by name; absent optional fields are left out."""
+    """A tick's fields by name. Optional fields that are not set are left out."""
     message: dict[str, Any] = {"symbol": tick.symbol, "price": tick.price, "ts": tick.ts}
     if tick.size is not None:
         message["size"] = tick.size
     if tick.source is not None:
         message["source"] = tick.source
+    if tick.id is not None:
+        message["id"] = tick.id
     return message
 
 
 def decode_tick(
     value: bytes | None, key: bytes | None, record_ts: int, max_future_ms: float
 ) -> Tick | Rejection:
-    """A record's value as a valid tick, or why it is none. Never raises.
+    """Decode a record into a tick, or say why it is not a valid one. Never raises.
+
+    >>> value = b'{"symbol":"BTC-USD","price":1.5,"ts":1640995200000}'
+    >>> decode_tick(value, b"BTC-USD", 1_640_995_200_500, 0.0).price
+    1.5
+    >>> decode_tick(value, b"ETH-USD", 1_640_995_200_500, 0.0).reason
+    'key_mismatch'
 
     This is the contract's own form; `tick_mapping.py` reads the forms of other feeds.
 
@@ -63,11 +76,8 @@ def decode_tick(
         value: the record's bytes; None is a tombstone.
         key: the record's key, the symbol in UTF-8.
         record_ts: the record's Kafka timestamp, epoch ms. It, and not this machine's clock,
-            bounds the event time, so that a replay decides as the first run did.
-        max_future_ms: how far after `record_ts` the event time may lie.
-
-    >>> decode_tick(b'{"symbol":"A","price":2,"ts":1640995200000}', b"A", 1640995200000, 0.0)
-    Tick(symbol='A', price=2.0, ts=1640995200000, size=None, source=None)
+            limits the event time, so that a replay decides as the first run did.
+        max_future_ms: how far after `record_ts` the event time may be.
     """
     message = json_object(value)
     if type(message) is Rejection:
@@ -81,6 +91,7 @@ def decode_tick(
         message["ts"],
         message.get("size"),
         message.get("source"),
+        message.get("id"),
         key,
         record_ts,
         max_future_ms,
@@ -108,6 +119,7 @@ def checked_tick(  # noqa: PLR0911, PLR0912, PLR0917 - flat and by position: eac
     ts: Any,
     size: Any,
     source: Any,
+    id_: Any,
     key: bytes | None,
     record_ts: int,
     max_future_ms: float,
@@ -128,6 +140,8 @@ def checked_tick(  # noqa: PLR0911, PLR0912, PLR0917 - flat and by position: eac
         return _wrong_type("size", size, "a number")
     if source is not None and (type(source) is not str or len(source) > SOURCE_MAX_CHARS):
         return _wrong_type("source", source, f"a string of at most {SOURCE_MAX_CHARS} characters")
+    if id_ is not None and (type(id_) is not str or len(id_) > ID_MAX_CHARS):
+        return _wrong_type("id", id_, f"a string of at most {ID_MAX_CHARS} characters")
     if not is_symbol(symbol):
         return Rejection(
             reason="bad_symbol", detail=f"{ascii(symbol[:80])[:160]}: {symbol_problem(symbol)}"
@@ -150,6 +164,7 @@ def checked_tick(  # noqa: PLR0911, PLR0912, PLR0917 - flat and by position: eac
         ts=ts,
         size=None if size is None else float(size),
         source=source,
+        id=id_,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -26,7 +26,9 @@ class BiasCorrection:
 
     Definition. Let f(i) be the ensemble's log return forecast, before correction, at the last
     tick of bar i, c(i) the bar's log close and h the horizon in bars. When bar i + h closes,
-    the forecast error is e(i) = c(i + h) - c(i) - f(i); a horizon bar without ticks gives none.
+    the forecast error is e(i) = c(i + h) - c(i) - f(i). By time, bar i + h is the one that begins
+    h bar lengths later, and if it has no ticks there is no error; by bars, it is the h-th one with
+    ticks after bar i. Training takes its targets the same way (`training/job.py`).
     The correction is the mean m of the last n = max(288, 24 h) errors, less what of it may be
     chance: m max(0, 1 - (3 / t)^2), where t is the mean's t with Bartlett's weights up to lag 2 h
     (errors of overlapping horizons are alike). It is 0 while n < max(48, 8 h), and bounded to
@@ -35,15 +37,25 @@ class BiasCorrection:
     of a constant error that is six standard errors large three quarters are taken out.
     `prediction = ensemble + last_price * value`. Errors made before a retrain count too: the
     correction belongs to the ensemble as it answered, not to one set of models.
+
+    Args:
+        horizon_ms: the horizon on the clock.
+        horizon_bars: the same in bars.
+        horizon_by: which of the two says where a horizon ends.
     """
 
-    def __init__(self, *, horizon_ms: int, horizon_bars: int) -> None:
+    def __init__(
+        self, *, horizon_ms: int, horizon_bars: int, horizon_by: Literal["time", "bars"] = "time"
+    ) -> None:
         self._horizon_ms = horizon_ms
+        self._horizon_bars = horizon_bars
+        self._by_bars = horizon_by == "bars"
         self._lag = 2 * horizon_bars
         self._min_errors = max(BIAS_MIN_ERRORS, 8 * horizon_bars)
         self._errors: deque[float] = deque(maxlen=max(BIAS_ERRORS, 24 * horizon_bars))
         self._forecasts: dict[int, float] = {}
-        self._pending: dict[int, tuple[float, float]] = {}
+        self._closed: deque[tuple[int, float, float | None]] = deque()
+        """Opening time, log close and forecast of the bars whose horizon is still to come."""
         self.value = 0.0
         """Relative to the last price."""
 
@@ -57,16 +69,24 @@ class BiasCorrection:
         Returns:
             The forecast made at the closed bar's last tick, if one was.
         """
-        earlier = self._pending.pop(ts_open - self._horizon_ms, None)
-        if earlier is not None:
-            self._errors.append(log_close - earlier[0] - earlier[1])
+        earlier = self._one_horizon_before(ts_open)
+        if earlier is not None and earlier[2] is not None:
+            self._errors.append(log_close - earlier[1] - earlier[2])
             self._update()
-        for missed in [ts for ts in self._pending if ts < ts_open - self._horizon_ms]:
-            del self._pending[missed]
         forecast = self._forecasts.pop(ts_open, None)
-        if forecast is not None:
-            self._pending[ts_open] = (log_close, forecast)
+        self._closed.append((ts_open, log_close, forecast))
         return forecast
+
+    def _one_horizon_before(self, ts_open: int) -> tuple[int, float, float | None] | None:
+        """Take out the bar whose horizon this one is; bars that have missed theirs go too."""
+        closed = self._closed
+        if self._by_bars:
+            return closed.popleft() if len(closed) == self._horizon_bars else None
+        while closed and closed[0][0] < ts_open - self._horizon_ms:
+            closed.popleft()
+        if closed and closed[0][0] == ts_open - self._horizon_ms:
+            return closed.popleft()
+        return None
 
     def _update(self) -> None:
         if len(self._errors) < self._min_errors:

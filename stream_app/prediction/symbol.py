@@ -87,7 +87,9 @@ class SymbolPipeline:
         )
         self.kalman = KalmanFilter()
         self.bias = BiasCorrection(
-            horizon_ms=settings.horizon_ms, horizon_bars=settings.horizon_bars
+            horizon_ms=settings.horizon_ms,
+            horizon_bars=settings.horizon_bars,
+            horizon_by=settings.horizon_by,
         )
         self.models: ModelSet = untrained(settings.horizon_bars)
         """The champions. Replaced whole by one assignment, from anywhere in the event loop; the

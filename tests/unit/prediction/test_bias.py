@@ -115,3 +115,42 @@ def test_it_comes_back_from_the_closed_bars_and_its_state() -> None:
         assert again.close(90 * BAR, 0.1) == 1e-5
         again.close(91 * BAR, 0.3)
     assert copy.value == bias.value
+
+
+def by_bars(horizon: int = 1) -> BiasCorrection:
+    return BiasCorrection(horizon_ms=horizon * BAR, horizon_bars=horizon, horizon_by="bars")
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+@pytest.mark.parametrize("gaps", [{}, {10: 500}, {5: 7, 20: 2, 21: 3}])
+def test_by_bars_a_gap_costs_no_error(horizon: int, gaps: dict[int, int]) -> None:
+    """Each forecast meets the close of the bar `horizon` bars with ticks later."""
+    bias = by_bars(horizon)
+    ts = 0
+    for number in range(100):
+        ts += BAR * (1 + gaps.get(number, 0))
+        bias.note(ts, -2e-4)
+        bias.close(ts, 0.0)
+    assert bias.value == pytest.approx(2e-4)
+    assert len(bias._errors) == 100 - horizon
+
+
+def test_by_bars_a_bar_without_a_forecast_keeps_its_place() -> None:
+    bias = by_bars(2)
+    for number in range(40):
+        if number % 2:
+            bias.note(number * BAR, -number * 1e-6)
+        bias.close(number * BAR, 0.0)
+    assert list(bias._errors) == pytest.approx([n * 1e-6 for n in range(1, 38, 2)])
+
+
+def test_by_bars_it_comes_back_from_the_closed_bars() -> None:
+    bias = by_bars(3)
+    closed = [((number + 50 * (number // 20)) * BAR, number * 1e-5, -1e-4) for number in range(70)]
+    for ts_open, log_close, forecast in closed:
+        bias.note(ts_open, forecast)
+        bias.close(ts_open, log_close)
+    copy = by_bars(3)
+    copy.restore(closed, orjson.loads(orjson.dumps(bias.state())))
+    assert copy.value == bias.value != 0.0
+    assert list(copy._closed) == list(bias._closed)
