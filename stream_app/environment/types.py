@@ -60,6 +60,7 @@ def _no_service_link(value: object) -> object:
 
 Weights = Annotated[dict[str, float], AfterValidator(_weights)]
 """One weight for each model of the catalog; they sum to 1."""
+TickFields = Annotated[dict[str, str], AfterValidator(_tick_fields)]
 Layers = Annotated[tuple[int, ...], AfterValidator(_layers)]
 TickFields = Annotated[dict[str, str], AfterValidator(_tick_fields)]
 _Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]

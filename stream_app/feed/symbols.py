@@ -51,8 +51,8 @@ def symbol_of(path: Path) -> str:
     name = ".".join(parts).upper()
     if not is_symbol(name):
         raise SourceError(
-            f"{path}: no column of symbols, and none in the file's name; looked for {SYMBOL_RULE}; "
-            "give one with --symbol NAME"
+            f"{path}: no column of symbols, and none in the file's name ({symbol_problem(name)}); "
+            f"looked for {SYMBOL_RULE}; give one with --symbol NAME"
         )
     return name
 

@@ -14,7 +14,7 @@ from stream_app.messages.times import EARLIEST_TS, LATEST_TS, UNITS, TimeUnit, t
 
 REGISTRY_PREFIX_BYTES: Final = 5
 """A zero byte and the four bytes of a schema's number; no JSON begins with a zero byte."""
-_FIELDS: Final = ("symbol", "price", "ts", "size", "source")
+_FIELDS: Final = ("symbol", "price", "ts", "size", "source", "id")
 _MAX_DEPTH: Final = 4
 _MAX_OBJECTS: Final = 64
 """How much of a large object is searched for an envelope."""

@@ -11,8 +11,10 @@ UNITS: Final[dict[TimeUnit, str]] = {
     "us": "microseconds",
     "ns": "nanoseconds",
 }
-EARLIEST_TS: Final = 946_684_800_000  # 2000-01-01: before it, a clock was not set
-LATEST_TS: Final = 4_102_444_800_000  # 2100-01-01: after it, the unit is not milliseconds
+EARLIEST_TS: Final = 946_684_800_000
+"""2000-01-01. An earlier time means that a clock was not set."""
+LATEST_TS: Final = 4_102_444_800_000
+"""2100-01-01. A later time means that the unit is not milliseconds."""
 _PER_MS: Final[dict[TimeUnit, int]] = {"ms": 1, "us": 1_000, "ns": 1_000_000}
 _TOO_LARGE: Final = 2.0**63
 

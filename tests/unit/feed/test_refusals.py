@@ -60,7 +60,7 @@ BAR = "time,open,high,low,close\n2022-01-01,5,6,4,5\n"
         ("a.csv", "ts,px,pair\n2022-01-01,5,a b\n", " line 2: symbol 'a b'", "mend or remove"),
         ("a.csv", "ts,px,pair\n2022-01-01,5,\n", " line 2: symbol is missing", "mend or remove"),
         ("a.csv", b"pair,ts,px\n\xff,2022-01-01,5\n", ": not CSV (", "export it as CSV in UTF-8"),
-        ("(!).csv", TICK, ": no column of symbols, and none in the file's name", "--symbol NAME"),
+        ("a b.csv", TICK, ": no column of symbols, and none in the file's name", "--symbol NAME"),
         ("a.csv", "time,open,high,low\n1,2,3,4\n", ": a file of bars without close", "--column"),
         ("a.csv", BAR, " line 2: the only bar of its symbol", "give a file with more bars"),
         ("a.csv", BAR + "2022-01-01,5,6,4,5\n", " line 3: a second bar of its symbol", "symbol="),

@@ -229,6 +229,12 @@ def test_an_optional_field_can_be_left_out_where_it_means_something_else() -> No
     assert read(value[:-1] + b',"":3}', left_out, b"A").size is None
 
 
+def test_a_trades_number_is_its_id() -> None:
+    value = b'{"s":"A","p":"1","T":1640995200000,"t":12345}'
+    mapping = TickMapping(fields=dict(BINANCE.fields) | {"id": "t"})
+    assert read(value, mapping, b"A").id == "12345"
+
+
 def test_a_refusal_by_a_mapping_speaks_of_the_feeds_own_names_and_units() -> None:
     assert refused(b'{"s":"A","p":"x","T":1640995200000}', BINANCE, b"A").detail == (
         "price is str, wanted a number (price, read from 'p')"
@@ -263,7 +269,7 @@ def test_what_follows_a_prefix_but_is_no_json_is_told() -> None:
         ({"price": "p", "size": "p"}, "give each field a place of its own"),
         ({"price": "p", "ts": "p.ts"}, "ts is read from 'p.ts' and price from 'p'"),
         ({"price": "ts"}, "price is read from 'ts' and ts from 'ts'"),
-        ({"price": "size"}, 'name size or source "" where the feed has none'),
+        ({"price": "size"}, 'name optional ones "" where the feed has none'),
     ],
 )
 def test_a_mapping_that_cannot_be_right_is_refused_at_the_start(
@@ -281,7 +287,9 @@ def test_a_mapping_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("TICK_FIELDS", '{"symbol":"s","price":"p","ts":"T","size":"q"}')
     loaded = load_settings()
     assert loaded.tick_mapping == BINANCE
-    monkeypatch.setenv("TICK_FIELDS", loaded.as_environment()["TICK_FIELDS"])
+    monkeypatch.delenv("TICK_FIELDS")
+    for name, value in loaded.as_environment().items():
+        monkeypatch.setenv(name, value)
     assert load_settings().tick_mapping == BINANCE
 
 
@@ -295,6 +303,7 @@ MAPPINGS = st.builds(
             "ts": st.sampled_from(["T", "a.T", "a.b.T"]),
             "size": st.sampled_from(["", "q", "a.q"]),
             "source": st.sampled_from(["", "x", "a.x"]),
+            "id": st.sampled_from(["", "t", "a.t"]),
         },
     ),
     time_unit=st.sampled_from(["s", "ms", "us", "ns"]),
@@ -307,6 +316,7 @@ TICKS = st.builds(
     ts=st.integers(EARLIEST_TS, LATEST_TS),
     size=st.none() | st.floats(0, MAX_PRICE),
     source=st.none() | st.text(max_size=64),
+    id=st.none() | st.text(max_size=64),
 )
 
 
@@ -317,7 +327,7 @@ def test_a_tick_goes_through_every_mapping_and_back(mapping: TickMapping, tick: 
     assert isinstance(decoded, Tick), decoded
     for name in ("symbol", "price", "ts"):
         assert getattr(decoded, name) == getattr(tick, name)
-    for name in ("size", "source"):
+    for name in ("size", "source", "id"):
         wanted = getattr(tick, name) if mapping.place(name) else None
         assert getattr(decoded, name) == wanted
     if not mapping.is_strict:
