@@ -62,7 +62,6 @@ Weights = Annotated[dict[str, float], AfterValidator(_weights)]
 """One weight for each model of the catalog; they sum to 1."""
 TickFields = Annotated[dict[str, str], AfterValidator(_tick_fields)]
 Layers = Annotated[tuple[int, ...], AfterValidator(_layers)]
-TickFields = Annotated[dict[str, str], AfterValidator(_tick_fields)]
 _Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 _Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 _Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]

@@ -169,8 +169,6 @@ def _compiled(mapping: TickMapping) -> Decoder:
             size = json_number(size)
         elif size is _ABSENT:
             size = None
-        if type(id_) is int:
-            id_ = str(id_)  # many venues number their trades
         if type(given) is str:
             given = json_number(given)
         ts = to_ms(given, unit) if type(given) is int or type(given) is float else given

@@ -140,10 +140,12 @@ def checked_tick(  # noqa: PLR0911, PLR0912, PLR0917 - flat and by position: eac
         return _wrong_type("size", size, "a number")
     if source is not None and (type(source) is not str or len(source) > SOURCE_MAX_CHARS):
         return _wrong_type("source", source, f"a string of at most {SOURCE_MAX_CHARS} characters")
-    if type(id_) is int:
+    if type(id_) is int:  # many venues number their trades
         id_ = str(id_)
     if id_ is not None and (type(id_) is not str or len(id_) > ID_MAX_CHARS):
-        return _wrong_type("id", id_, f"a string of at most {ID_MAX_CHARS} characters")
+        return _wrong_type(
+            "id", id_, f"a string of at most {ID_MAX_CHARS} characters, or an integer"
+        )
     if not is_symbol(symbol):
         return Rejection(
             reason="bad_symbol", detail=f"{ascii(symbol[:80])[:160]}: {symbol_problem(symbol)}"

@@ -24,7 +24,12 @@ def test_an_id_goes_there_and_back_and_is_left_out_where_there_is_none() -> None
     assert decode_tick(encode_tick(without), b"BTC", START_MS, 0) == without
 
 
-@pytest.mark.parametrize("wrong", [7, "x" * (ID_MAX_CHARS + 1), ["t-1"], True])
+def test_an_id_that_is_an_integer_is_its_digits() -> None:
+    value = orjson.dumps(orjson.loads(encode_tick(TRADE)) | {"id": 7})
+    assert decode_tick(value, b"BTC", START_MS, 0) == dataclasses.replace(TRADE, id="7")
+
+
+@pytest.mark.parametrize("wrong", [7.5, "x" * (ID_MAX_CHARS + 1), ["t-1"], True])
 def test_an_id_that_is_none_is_refused(wrong: object) -> None:
     value = orjson.dumps(orjson.loads(encode_tick(TRADE)) | {"id": wrong})
 
