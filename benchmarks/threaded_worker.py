@@ -1,4 +1,4 @@
-"""A worker that retrains in threads of its own process: what the pool is compared with."""
+"""A worker that retrains in threads of its own process, for comparison with the pool."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def main() -> None:
 
     def with_threads(self: Worker, *args: object, **kwargs: object) -> None:
         made(self, *args, **kwargs)  # type: ignore[arg-type]
-        self.retrainer._run_job = _in_thread
+        self.retrainer._trainer._run_job = _in_thread
 
     Worker.__init__ = with_threads  # type: ignore[method-assign]
     asyncio.run(run_worker(settings))

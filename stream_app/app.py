@@ -23,11 +23,13 @@ from stream_app.clock import SystemClock
 from stream_app.errors import ConfigError, WorkerFault
 from stream_app.kafka.connection import client_settings, faust_credentials, wait_until_reachable
 from stream_app.kafka.topic_check import Topics, load_topics, require_topics
+from stream_app.models.catalog import import_loaders
 from stream_app.ops.watchdog import Watchdog
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings
-from stream_app.training.cycle import Retrainer, model_settings
+from stream_app.training.cycle import Retrainer
 from stream_app.training.pool import TrainingPool
+from stream_app.training.settings import RetrainSettings, model_settings
 from stream_app.web.server import WebServer
 from stream_app.worker.publisher import Publisher
 from stream_app.worker.service import TickService
@@ -94,6 +96,7 @@ class Worker:
         self._publisher = Publisher(
             self._topics, connection, idempotent=settings.kafka_idempotent_producer
         )
+        import_loaders()
         registry = Registry(settings.data_dir, model_settings(settings))
         self.service = TickService(
             settings=settings,
@@ -105,7 +108,7 @@ class Worker:
         )
         self._pool = TrainingPool(settings.retrain_processes)
         self.retrainer = Retrainer(
-            settings=settings,
+            settings=RetrainSettings.of(settings),
             registry=registry,
             run_job=self._pool.run,
             symbols=self.service.partitions.symbols,
@@ -139,7 +142,11 @@ class Worker:
     def status(self) -> dict[str, Any]:
         """What `/status` shows."""
         history = self.retrainer.training_history
-        return {**self.service.status(), "last_retrain": history[-1] if history else None}
+        return {
+            **self.service.status(),
+            "waiting_seconds": self.retrainer.waiting_seconds(),
+            "last_retrain": history[-1] if history else None,
+        }
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then end in order: nothing taken stays unanswered.

@@ -26,8 +26,8 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError
 
 from stream_app.errors import ConfigError
+from stream_app.models.catalog import CATALOG
 
-MODEL_NAMES = ("kalman", "random_forest", "lightgbm", "lstm")
 LEAST_ROWS = 120
 """Bars that a training needs beside the first sequence: 48 that the first feature looks back on,
 and rows enough for the trees' leaves."""
@@ -36,13 +36,13 @@ _HIDDEN = "********"
 
 
 def _weights(value: dict[str, float]) -> dict[str, float]:
-    allowed = ", ".join(MODEL_NAMES)
-    if unknown := sorted(set(value) - set(MODEL_NAMES)):
+    allowed = ", ".join(CATALOG)
+    if unknown := sorted(set(value) - set(CATALOG)):
         raise ValueError(f"unknown model {unknown[0]!r}; allowed are {allowed}")
     for name, weight in value.items():
         if not (math.isfinite(weight) and weight >= 0):
             raise ValueError(f"the weight of {name} is {weight}; allowed are numbers from 0 to 1")
-    if missing := [name for name in MODEL_NAMES if name not in value]:
+    if missing := [name for name in CATALOG if name not in value]:
         raise ValueError(f"no weight for {missing[0]}; give one for each of {allowed}")
     total = math.fsum(value.values())
     if abs(total - 1.0) > 1e-9:
@@ -81,10 +81,7 @@ class Settings(BaseSettings):
     lstm_warm_start: bool = False
     """A retrain's LSTM goes on from the one that serves, and stops when that no longer helps."""
     ensemble_weights: Annotated[dict[str, float], AfterValidator(_weights)] = {
-        "kalman": 0.10,
-        "random_forest": 0.30,
-        "lightgbm": 0.35,
-        "lstm": 0.25,
+        name: spec.weight for name, spec in CATALOG.items()
     }
     model_max_age_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 720.0
     """Event time; a model older than the data it learned from is left out of the ensemble."""

@@ -128,7 +128,7 @@ def corpus() -> list[bytes]:
 
 def fuzz(runs: int, seed: int, atheris: ModuleType) -> None:
     """Run; ends the process."""
-    for decoder in (ticks.decode_tick, codec.decode_bar, codec.decode_retrain_event, codec._typed):
+    for decoder in (ticks.decode_tick, codec.decode_bar, codec.decode_retrain_event):
         atheris.instrument_func(decoder)
     with tempfile.TemporaryDirectory(prefix="fuzz-codec-") as folder:
         for number, item in enumerate(corpus()):

@@ -48,7 +48,7 @@ def lstm(file: Path | None, config: Path | None, as_json: bool) -> None:
     """
     from stream_app.demo.ticks import history
     from stream_app.offline import lstm_bench
-    from stream_app.training.cycle import model_settings
+    from stream_app.training.settings import model_settings
 
     settings = load_settings(config)
     log_to_stderr("WARNING")

@@ -12,8 +12,9 @@ from rich.table import Table
 
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.errors import SourceError
+from stream_app.models.catalog import CATALOG
 from stream_app.offline.window import counting, window_after
-from stream_app.settings import MODEL_NAMES, load_settings
+from stream_app.settings import load_settings
 from stream_app.terminal.logs import log_to_stderr
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ def train(
     """
     from stream_app.feed.columns import parse_mapping
     from stream_app.feed.files import read_ticks
-    from stream_app.training.cycle import model_settings
     from stream_app.training.holdout import evaluate
     from stream_app.training.pool import TrainingPool
+    from stream_app.training.settings import model_settings
 
     settings = load_settings(config)
     log_to_stderr("WARNING")
@@ -61,7 +62,7 @@ def train(
     with counting(console) as progress, TrainingPool(settings.retrain_processes) as pool:
         pool.warm_up().result()
         bars = window_after(read.ticks, read.count, wanted, settings, progress)
-        task = progress.add_task("training", total=len(MODEL_NAMES))
+        task = progress.add_task("training", total=len(CATALOG))
         found = evaluate(
             bars,
             model_settings(settings),

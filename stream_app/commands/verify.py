@@ -13,7 +13,8 @@ import orjson
 
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.messages.schemas import RetrainEvent
-from stream_app.settings import MODEL_NAMES, Settings, load_settings
+from stream_app.models.catalog import CATALOG
+from stream_app.settings import Settings, load_settings
 from stream_app.terminal.logs import log_to_stderr
 
 
@@ -105,7 +106,7 @@ def _members(newest: dict[str, Any] | None) -> Check:
     name = "all four models"
     if newest is None:
         return Check(name, False, "there is no prediction yet")
-    weights = {model: newest["members"].get(model, {}).get("weight", 0) for model in MODEL_NAMES}
+    weights = {model: newest["members"].get(model, {}).get("weight", 0) for model in CATALOG}
     shown = ", ".join(f"{model} {weight:.2f}" for model, weight in weights.items())
     why = f" ({'; '.join(newest['degraded'])})" if newest["degraded"] else ""
     return Check(name, all(weights.values()), f"weights in {newest['id']}: {shown}{why}")

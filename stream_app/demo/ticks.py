@@ -1,4 +1,4 @@
-"""The ticks of a demo: a month of history, and live ones that go on from it."""
+"""The ticks of a demo: a month of history, and live ticks that continue it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class History:
     ticks: Iterable[Tick]
     count: int
     last: Tick
-    """The live ticks go on from its price and time."""
+    """The live ticks continue from its price and time."""
 
 
 def history(file: Path | None) -> History:
-    """A file's ticks, or a synthetic month that ends now. Blocks on reading.
+    """A file's ticks, or a synthetic month that ends now. Blocks while it reads.
 
     Raises:
-        SourceError: the file cannot be understood, or has several symbols.
+        SourceError: the file cannot be read as ticks or bars, or has several symbols.
     """
     if file is None:
         start = int(time.time() * 1000) - DAYS * DAY_MS
@@ -51,7 +51,7 @@ def history(file: Path | None) -> History:
 
 
 def live(last: Tick, per_second: float) -> Iterator[Tick]:
-    """Ticks without end that go on where the history ended, in real time once they are paced."""
+    """Endless ticks that continue the history, `1 / per_second` seconds of event time apart."""
     interval = 1000 / per_second
     walk = synthetic_ticks(
         symbols=[last.symbol], seed=SEED + 1, start_ms=last.ts + 1, interval_ms=interval

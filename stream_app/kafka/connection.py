@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import ssl
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.conn import collect_hosts
-from aiokafka.errors import KafkaError
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 from aiokafka.helpers import create_ssl_context
+from aiokafka.protocol.metadata import MetadataRequest
 
 from stream_app.errors import BrokerError, ConfigError
 from stream_app.settings import Settings
@@ -28,13 +31,15 @@ record, however long this is; the embedded broker lets a lone tick wait for it w
 partitions are fetched at once."""
 _RETRY_S: Final = 0.2
 _REFUSALS: Final = (
-    "SaslAuthenticationFailed",
-    "UnsupportedSaslMechanism",
-    "certificate verify failed",
-    "Hostname mismatch",
+    AuthenticationFailedError,
+    IllegalSaslStateError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+    ssl.SSLCertVerificationError,
 )
-"""In what aiokafka logs of a broker that answers, and says no; asking again changes nothing, and
-with a wrong password it may lock the user out."""
+"""Errors that asking again cannot change. Asking again with a wrong password may even lock the
+user out."""
+_SECURITY_SETTINGS: Final = "KAFKA_SECURITY_PROTOCOL and the KAFKA_SASL_ and KAFKA_SSL_ settings"
 _FETCH_TIMEOUT_MS: Final = 2000
 
 
@@ -82,45 +87,74 @@ def faust_credentials(settings: Settings) -> SASLCredentials | SSLCredentials | 
 
 
 async def wait_until_reachable(settings: Settings, timeout_s: float) -> None:
-    """Return once a broker answers; try again until then. Called before any other client starts.
-
-    aiokafka's own log lines are kept back meanwhile; the last goes into the error.
+    """Return once a broker answers; retry until then. Every client calls it before it starts.
 
     Raises:
-        BrokerError: none answers within `timeout_s`, or one refuses the user or has a certificate
-            that is not trusted: that at once.
+        BrokerError: no broker answers within `timeout_s`. At once when a broker refuses the user,
+            or when this client does not trust the broker's certificate.
         ConfigError: as `client_settings`.
     """
     arguments = client_settings(settings)
+    hosts = collect_hosts(arguments.pop("bootstrap_servers"))
+    servers = settings.kafka_bootstrap_servers
     clock = asyncio.get_running_loop().time
     deadline = clock() + timeout_s
-    with _last_word("aiokafka") as last_word:
-        while True:
-            admin = AIOKafkaAdminClient(**arguments)
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await admin.start()
-                return
-            except KafkaError as error:
-                reason = last_word() or str(error)
-            except TimeoutError:
-                reason = last_word() or "it does not answer what it is asked"
-            finally:
-                await admin.close()
-            if any(word in reason for word in _REFUSALS):
-                raise BrokerError(
-                    f"the broker at {settings.kafka_bootstrap_servers} and this client do not "
-                    f"accept each other ({reason}); check the KAFKA_SASL_ and KAFKA_SSL_ settings"
-                )
-            if clock() + _RETRY_S > deadline:
-                secured = settings.kafka_security_protocol != "PLAINTEXT"
-                also = ", and check the KAFKA_SASL_ and KAFKA_SSL_ settings" if secured else ""
-                raise BrokerError(
-                    f"no broker answers at {settings.kafka_bootstrap_servers} within "
-                    f"{timeout_s:g} s ({reason}); start one with `docker compose up -d kafka` or "
-                    f"set KAFKA_BOOTSTRAP_SERVERS{also}"
-                )
-            await asyncio.sleep(_RETRY_S)
+    while True:
+        error = await _first_answer(hosts, arguments, deadline)
+        if error is None:
+            return
+        if isinstance(error, _REFUSALS):
+            raise BrokerError(
+                f"the broker at {servers} and this client do not accept each other "
+                f"({_reason(error)}); check {_SECURITY_SETTINGS}"
+            ) from None
+        if clock() + _RETRY_S > deadline:
+            raise BrokerError(
+                f"no broker answers at {servers} within {timeout_s:g} s ({_reason(error)}); "
+                f"{_remedy(settings, error)}"
+            ) from None
+        await asyncio.sleep(_RETRY_S)
+
+
+async def _first_answer(
+    hosts: Sequence[tuple[str, int, Any]], arguments: Mapping[str, Any], deadline: float
+) -> Exception | None:
+    """Ask each host in turn. None once one answers, otherwise the error of the last host."""
+    clock = asyncio.get_running_loop().time
+    error: Exception | None = None
+    for asked, (host, port, _) in enumerate(hosts):
+        share_s = (deadline - clock()) / (len(hosts) - asked)
+        try:
+            async with asyncio.timeout(share_s):
+                connection = await create_conn(host, port, **arguments)
+                try:
+                    await connection.send(MetadataRequest([]))
+                finally:
+                    connection.close()
+            return None
+        except (OSError, KafkaError) as failed:  # a TimeoutError is an OSError
+            error = failed
+    return error
+
+
+def _reason(error: Exception) -> str:
+    """One line; aiokafka's errors hide what closed the connection in their cause."""
+    if isinstance(error, TimeoutError):
+        return "it accepts the connection but does not answer, or its host cannot be reached"
+    cause = error.__cause__
+    if isinstance(cause, EOFError) or isinstance(error, ConnectionResetError):
+        return "the other side closes the connection"
+    return " ".join(str(cause or error).split()) or type(error).__name__
+
+
+def _remedy(settings: Settings, error: Exception) -> str:
+    closed = isinstance(error, KafkaError | ConnectionResetError)
+    if closed or settings.kafka_security_protocol != "PLAINTEXT":
+        return (
+            f"set KAFKA_BOOTSTRAP_SERVERS to a broker's port and check {_SECURITY_SETTINGS}: the "
+            f"port must speak KAFKA_SECURITY_PROTOCOL={settings.kafka_security_protocol}"
+        )
+    return "start one with `docker compose up -d kafka` or set KAFKA_BOOTSTRAP_SERVERS"
 
 
 async def end_offset(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int:
@@ -185,19 +219,3 @@ def _ssl_context(settings: Settings) -> ssl.SSLContext:
             "a password and of the certificate"
         ) from None
     return context
-
-
-@contextlib.contextmanager
-def _last_word(name: str) -> Iterator[Callable[[], str]]:
-    """Keep a logger's messages from all handlers; gives a function that tells the last one."""
-    messages: deque[str] = deque(maxlen=1)
-    handler = logging.Handler()
-    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger(name)
-    propagated, logger.propagate = logger.propagate, False
-    logger.addHandler(handler)
-    try:
-        yield lambda: " ".join(messages)
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagated

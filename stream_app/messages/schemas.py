@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from pydantic import ConfigDict, with_config
+
+STRICT: Final = ConfigDict(strict=True, extra="forbid")
+"""For messages that are read: no field too many, none of another type."""
 RetrainState = Literal["started", "succeeded", "failed", "timed_out"]
 RetrainTrigger = Literal["initial", "growth", "scheduled"]
 
@@ -21,6 +25,7 @@ class Tick:
     source: str | None = None
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """The Kafka record that a message answers or was made from."""
@@ -60,6 +65,7 @@ class Prediction:
     source: Source
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
     """A closed bar, with what a restart needs to go on from it.
@@ -90,6 +96,7 @@ class Bar:
     source: Source
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainEvent:
     """What a retrain cycle did, for operators."""
@@ -113,9 +120,14 @@ class RetrainEvent:
     versions: dict[str, str] = field(default_factory=dict)
     """The new version of each symbol whose models were replaced."""
     symbols: tuple[str, ...] = ()
+    """In `started` those that are due; in the other event those that had their turn."""
     worker: str
     reasons: tuple[str, ...] = ()
     """Why a cycle failed or timed out, one line a symbol; empty when it succeeded."""
+    waiting_seconds: dict[str, float] = field(default_factory=dict)
+    """By symbol for which the cycle had no time, how long it has been due; the longest first."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """By symbol that had its turn but was not trained, why that is no failure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from stream_app.compiled import DOUBLES, compiled, types
 from stream_app.models.base import Rows
+from stream_app.models.catalog import KALMAN
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.spans import spans
@@ -99,7 +100,7 @@ class Ensemble:
     def __init__(self, *, weights: Mapping[str, float], max_age_ms: float) -> None:
         self._weights = dict(weights)
         self._shares = np.array([*self._weights.values()])
-        self._spare = [*self._weights].index("kalman")
+        self._spare = [*self._weights].index(KALMAN)
         self._max_age_ms = max_age_ms
 
     @classmethod

@@ -14,6 +14,7 @@ from itertools import chain, groupby
 from stream_app.bars.message import bar_message, bar_of_message, empty_bar_message
 from stream_app.bars.window import OpenBar, Window
 from stream_app.messages.schemas import Bar, MemberOutput, Prediction, Source, Tick
+from stream_app.models.catalog import KALMAN
 from stream_app.models.kalman_filter import KalmanFilter
 from stream_app.models.model_set import ModelSet, untrained
 from stream_app.prediction.bias import BiasCorrection
@@ -215,7 +216,7 @@ class SymbolPipeline:
                         name: MemberOutput(
                             prediction=price,
                             weight=weight,
-                            version=kalman_version if name == "kalman" else models.version,
+                            version=kalman_version if name == KALMAN else models.version,
                             age_s=age_s,
                         )
                         for name, price, weight in zip(

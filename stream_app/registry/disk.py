@@ -1,4 +1,4 @@
-"""Writing and reading that trusts nothing on the disk: no links, whole files or none."""
+"""Reading and writing that trust nothing on the disk: whole files or none, and no links."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Write a file that must not exist yet, down to the disk."""
+    """Write a file that must not exist yet, and flush it to disk."""
     with path.open("xb") as file:
         file.write(content)
         file.flush()
@@ -20,7 +20,7 @@ def write_new(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the renames in a folder last through a power cut."""
+    """Make renames in a folder survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -29,7 +29,11 @@ def sync_folder(folder: Path) -> None:
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """A regular file's content; waits for nothing and follows no link."""
+    """The content of a regular file. It follows no link and does not wait on a pipe.
+
+    Raises:
+        OSError: the file is missing, not a regular file, or larger than `most` bytes.
+    """
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(handle, "rb") as file:
         found = os.fstat(handle)
@@ -41,7 +45,11 @@ def read_regular(path: Path, most: int) -> bytes:
 
 
 def require_folder(folder: Path) -> None:
-    """Refuse a symbolic link: it would lead reading and writing out of DATA_DIR."""
+    """Refuse a symbolic link, which could lead out of DATA_DIR.
+
+    Raises:
+        OSError: it is a symbolic link, not a folder, or missing.
+    """
     mode = folder.lstat().st_mode
     if stat.S_ISLNK(mode):
         raise OSError(errno.ELOOP, "a symbolic link, which is not followed")
@@ -50,22 +58,22 @@ def require_folder(folder: Path) -> None:
 
 
 def discard(place: Path) -> None:
-    """Remove a version whole: a reader finds all of it or nothing."""
+    """Remove a version at once: a reader finds all of it or nothing."""
     aside = place.with_name(f".staging-{uuid.uuid4().hex}")
-    with contextlib.suppress(OSError):  # another worker was quicker, or it cannot be removed
+    with contextlib.suppress(OSError):  # another worker was faster, or it cannot be removed
         place.rename(aside)
     shutil.rmtree(aside, ignore_errors=True)
     remove_file(aside)
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file if it is there and can be removed."""
+    """Remove a file, if it exists and can be removed."""
     with contextlib.suppress(OSError):
         path.unlink()
 
 
 def reason(error: OSError) -> str:
-    """Why the disk refused, for a message."""
+    """Why an operation on the disk failed, for a message."""
     if error.errno == errno.ELOOP:
         return "a symbolic link, which is not followed"
     return error.strerror or str(error)

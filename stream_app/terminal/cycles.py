@@ -1,4 +1,4 @@
-"""How retrain cycles look in a terminal."""
+"""Retrain cycles as a table for the terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from stream_app.messages.schemas import RetrainEvent
-from stream_app.settings import MODEL_NAMES
+from stream_app.models.catalog import CATALOG
 
 
 def history_table(events: list[RetrainEvent]) -> Table:
@@ -16,7 +16,7 @@ def history_table(events: list[RetrainEvent]) -> Table:
     table.add_column("trigger", no_wrap=True)
     table.add_column("state", min_width=9)
     table.add_column("took", justify="right")
-    for name in MODEL_NAMES:
+    for name in CATALOG:
         table.add_column(name, justify="right")
     table.add_column("rows", justify="right")
     table.add_column("symbols")
@@ -27,7 +27,7 @@ def history_table(events: list[RetrainEvent]) -> Table:
             event.trigger,
             escape(event.state if not event.reasons else f"{event.state}: {event.reasons[0]}"),
             f"[red]{took}[/]" if event.exceeded else took,
-            *(f"{event.model_seconds.get(name, 0.0):.1f} s" for name in MODEL_NAMES),
+            *(f"{event.model_seconds.get(name, 0.0):.1f} s" for name in CATALOG),
             str(event.rows),
             escape(", ".join(event.symbols[:3]) + (" ..." if len(event.symbols) > 3 else "")),
         )

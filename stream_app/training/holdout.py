@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stream_app.bars.features import FEATURES, BarColumns
 from stream_app.errors import TrainingError
 from stream_app.models.base import ModelSettings, TrainingData
-from stream_app.models.catalog import FORECASTERS, LOADERS
+from stream_app.models.catalog import CATALOG, LSTM
 from stream_app.scoring.point import Score, price_score
 from stream_app.training.job import TrainedModel, TrainingJob, prepare, run_job, serve
 
@@ -102,7 +102,7 @@ def evaluate(
     cut = hold_out(bars, settings, holdout)
     data, test = cut.data, cut.rows
     jobs = [
-        TrainingJob(symbol="", model=name, bars=cut.seen, settings=settings) for name in FORECASTERS
+        TrainingJob(symbol="", model=name, bars=cut.seen, settings=settings) for name in CATALOG
     ]
     started = time.perf_counter()
     trained: dict[str, TrainedModel] = {}
@@ -112,8 +112,8 @@ def evaluate(
     total_seconds = time.perf_counter() - started
 
     answers = {
-        name: serve(LOADERS[name](trained[name].artifact, settings), data, test, settings)
-        for name in FORECASTERS
+        name: serve(spec.load(trained[name].artifact, settings), data, test, settings)
+        for name, spec in CATALOG.items()
     }
     together = np.sum([weights[name] * answer for name, answer in answers.items()], axis=0)
     return Evaluation(
@@ -125,7 +125,7 @@ def evaluate(
         ensemble=score(data, test, together),
         last_price=score(data, test, np.zeros(len(test))),
         bars=len(bars),
-        rows=trained["lstm"].rows,
+        rows=trained[LSTM].rows,
         test_rows=len(test),
         features=FEATURES,
         total_seconds=total_seconds,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from stream_app.bars.features import FEATURES, LOOKBACK, BarColumns, bar_vectors
 from stream_app.errors import TrainingError
 from stream_app.models.base import History, Member, ModelSettings, Rows, TrainingData
-from stream_app.models.catalog import FORECASTERS, LOADERS
+from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember, filtered
 from stream_app.models.kalman_filter import KalmanNoise
 from stream_app.models.lstm import LSTMForecaster
@@ -35,7 +35,7 @@ class TrainingJob:
 
     symbol: str
     model: str
-    """A key of `FORECASTERS`."""
+    """A name of the catalog."""
     bars: BarColumns
     settings: ModelSettings
     start: Weights | None = None
@@ -69,9 +69,26 @@ def prepare(bars: BarColumns, settings: ModelSettings) -> TrainingData:
         if len(wrong):
             at = int(bars.ts_open[wrong[0]])
             raise TrainingError(f"the bar at {at} has a {name} that is not finite")
-    count = len(bars)
-    features = np.full((count, FEATURES), np.nan, dtype=np.float32)
+    features = np.full((len(bars), FEATURES), np.nan, dtype=np.float32)
     features[LOOKBACK:] = bar_vectors(bars)
+    target, rows = _targets(bars, settings)
+    return TrainingData(bars=bars, features=features, target=target, rows=rows)
+
+
+def price_moves(bars: BarColumns, settings: ModelSettings) -> bool:
+    """Whether any return that a model would learn from differs from 0; True without returns.
+
+    Takes a fraction of a millisecond: the worker asks before it gives a symbol to the pool.
+    """
+    target, rows = _targets(bars, settings)
+    return not len(rows) or bool(target[rows].any())
+
+
+def _targets(
+    bars: BarColumns, settings: ModelSettings
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The log return over the horizon of each bar, and the bars to learn from."""
+    count = len(bars)
     target = np.full(count, np.nan, dtype=np.float32)
     wanted = bars.ts_open + settings.horizon_bars * settings.bar_ms
     at_horizon = np.searchsorted(bars.ts_open, wanted)
@@ -79,7 +96,7 @@ def prepare(bars: BarColumns, settings: ModelSettings) -> TrainingData:
     known = known[bars.ts_open[at_horizon[known]] == wanted[known]]
     target[known] = bars.log_close[at_horizon[known]] - bars.log_close[known]
     first = LOOKBACK + settings.sequence_length - 1
-    return TrainingData(bars=bars, features=features, target=target, rows=known[known >= first])
+    return target, known[known >= first]
 
 
 def run_job(job: TrainingJob) -> TrainedModel:
@@ -91,13 +108,14 @@ def run_job(job: TrainingJob) -> TrainedModel:
     """
     started = time.perf_counter()
     data = prepare(job.bars, job.settings)
-    forecaster = FORECASTERS[job.model]() if job.start is None else LSTMForecaster(job.start)
+    spec = CATALOG[job.model]
+    forecaster = spec.new_forecaster() if job.start is None else LSTMForecaster(job.start)
     forecaster.fit(data, job.settings)
     trained = forecaster.predict(data, data.rows)
     if not np.isfinite(trained).all():
         raise TrainingError(f"{job.symbol}: {job.model} gives answers that are not finite")
     artifact = forecaster.export()
-    member = LOADERS[job.model](artifact, job.settings)
+    member = spec.load(artifact, job.settings)
     answers = serve(member, data, data.rows[-CHECKED_ROWS:], job.settings)
     difference = float(np.max(np.abs(answers - trained[-CHECKED_ROWS:])))
     if not difference <= EXPORT_TOLERANCE:

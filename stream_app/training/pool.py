@@ -11,18 +11,20 @@ from typing import Final, Self
 
 from pebble import ProcessFuture, ProcessPool
 
+from stream_app.models.catalog import CATALOG
 from stream_app.training.job import TrainedModel, TrainingJob, run_job
 from stream_app.training.process import start_process
 
 JOBS_PER_PROCESS: Final = 24
 """Then the process is replaced: LightGBM keeps its memory (LightGBM#4239)."""
-LONGEST_FIRST: Final = ("lstm", "random_forest", "lightgbm", "kalman")
-"""The LSTM takes as long as the other three: it starts first and has a process to itself."""
 
 
 def longest_first(jobs: Iterable[TrainingJob]) -> list[TrainingJob]:
-    """The order in which two processes are done the soonest."""
-    return sorted(jobs, key=lambda job: LONGEST_FIRST.index(job.model))
+    """The order in which two processes finish soonest.
+
+    The LSTM takes as long as the other three together. It starts first and keeps a process busy.
+    """
+    return sorted(jobs, key=lambda job: CATALOG[job.model].training_rank)
 
 
 class TrainingPool:

@@ -12,18 +12,11 @@ import threading
 from pathlib import Path
 from typing import Final
 
+from stream_app.models.catalog import CATALOG, import_loaders
 from stream_app.models.random_forest import forest_class
 
 NICENESS: Final = 10
 """The worker that serves has the cores first."""
-TRAINERS: Final = (
-    "filterpy.kalman",
-    "lightgbm",
-    "onnxmltools",
-    "scipy.optimize",
-    "skl2onnx",
-    "torch.onnx",
-)
 
 
 def initialise_process() -> None:
@@ -70,8 +63,10 @@ def _end_with(sentinel: int) -> None:
 
 def import_trainers() -> None:
     """Import what training needs, so that the first job does not wait for it: some seconds."""
-    for name in TRAINERS:
-        importlib.import_module(name)
+    import_loaders()
+    for spec in CATALOG.values():
+        for name in spec.trainers:
+            importlib.import_module(name)
     forest_class()
 
 

@@ -18,9 +18,9 @@ from stream_app.errors import TrainingError
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.training import pool as pool_module
-from stream_app.training.cycle import model_settings
 from stream_app.training.job import TrainedModel, TrainingJob, run_job
 from stream_app.training.pool import TrainingPool
+from stream_app.training.settings import model_settings
 from tests.builders import records, settings, walk
 
 pytestmark = pytest.mark.timeout(300)

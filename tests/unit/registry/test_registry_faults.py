@@ -27,13 +27,13 @@ from hypothesis import strategies as st
 
 from stream_app.errors import ArtifactError
 from stream_app.messages.ticks import SYMBOL_PATTERN
-from stream_app.models.catalog import FORECASTERS
+from stream_app.models.catalog import CATALOG
 from stream_app.registry import manifest as manifest_module
 from stream_app.registry import store as registry_module
 from stream_app.registry.disk import write_new
 from stream_app.registry.manifest import TrainedSet
 from stream_app.registry.store import STALE_S, Registry
-from stream_app.training.cycle import model_settings
+from stream_app.training.settings import model_settings
 from tests.builders import TrainedArtifacts, settings
 
 ROOT = Path(__file__).parents[3]
@@ -50,7 +50,7 @@ def trained(trained_artifacts: TrainedArtifacts) -> TrainedSet:
     return TrainedSet(
         symbol="BTC",
         artifacts=trained_artifacts,
-        seconds=dict.fromkeys(FORECASTERS, 1.0),
+        seconds=dict.fromkeys(CATALOG, 1.0),
         rows=100,
         data_from=1,
         data_to=2,
@@ -121,7 +121,7 @@ def test_a_file_that_the_system_does_not_let_grow_leaves_the_champion(
 ) -> None:
     first = Registry(tmp_path, MODELS).publish(trained, now=NOON).version
     said = in_child(publish_with_limit, tmp_path, trained, 2048)
-    assert "File too large; free or unlock the disk, the serving models go on" in said
+    assert "File too large; free space or fix the permissions; the old models keep serving" in said
     assert serving(tmp_path) == first
     assert litter(tmp_path / "models" / "BTC") == []
 
@@ -180,7 +180,7 @@ def test_a_full_disk_leaves_the_champion_and_is_used_again_when_freed(
     assert ended.returncode == 0, ended.stderr
     full, refused, still_first, left, published = json.loads(ended.stdout.splitlines()[-1])
     assert full == "No space left on device"
-    assert "No space left on device; free or unlock the disk" in refused
+    assert "No space left on device; free space or fix the permissions" in refused
     assert still_first
     assert left == []
     assert published
@@ -205,7 +205,7 @@ def test_a_folder_that_may_only_be_read_serves_and_refuses_a_new_version(
     first = Registry(open_folder, MODELS).publish(trained, now=NOON).version
     (open_folder / "models" / "BTC").chmod(0o555)
     said, served = in_child(as_nobody, open_folder, trained)
-    assert "models/BTC: Permission denied; free or unlock the disk" in said
+    assert "models/BTC: Permission denied; free space or fix the permissions" in said
     assert served == first
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from stream_app.bars.features import FEATURES, LOOKBACK, BarColumns, bar_vectors
 from stream_app.errors import TrainingError
+from stream_app.models import gradient_boosting
 from stream_app.models.base import Member, ModelSettings, Rows, TrainingData
-from stream_app.models.catalog import LOADERS
 from stream_app.models.kalman import KalmanForecaster
 from stream_app.training.holdout import evaluate, one_by_one
 from stream_app.training.job import TrainedModel, TrainingJob, prepare, run_job
@@ -117,12 +117,12 @@ def test_an_artifact_that_answers_otherwise_never_gets_out(
         def predict(self, rows: Rows) -> NDArray[np.float64]:
             return self._member.predict(rows) + 2e-5
 
-    right = LOADERS["lightgbm"]
+    right = gradient_boosting.load_lightgbm
 
     def load(artifact: bytes, settings: ModelSettings) -> Member:
         return Off(right(artifact, settings))
 
-    monkeypatch.setitem(LOADERS, "lightgbm", load)
+    monkeypatch.setattr(gradient_boosting, "load_lightgbm", load)
     with pytest.raises(
         TrainingError, match=r"BTC: the exported lightgbm differs .* by 2(\.\d+)?e-05$"
     ):
