@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "verify": "Check a running system: passed or failed, exit code 0 or 1.",
     "history": "Print the last retrain cycles.",
     "topics": "Create the topics of topics.yaml, or compare them with the broker.",
+    "group": "Let the workers answer the whole ticks topic again.",
     "dlq": "List and show the records that were no valid ticks, and re-feed them.",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from stream_app.messages.schemas import RetrainEvent
 from stream_app.models.catalog import CATALOG
 from stream_app.settings import Settings, load_settings
 from stream_app.terminal.logs import log_to_stderr
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ def verify(wait: float, config: Path | None, as_json: bool) -> None:
     """Check a running system: exit code 0 when all holds, 1 when something does not.
 
     The initial training completed; the last hourly retrain included the LSTM and kept its
-    target; all four models have a weight in the newest prediction; predictions keep coming.
+    target; all four models have a weight in the newest prediction; predictions keep coming;
+    workers read all partitions, and the group's commits belong to this topic.
     """
     settings = load_settings(config)
     log_to_stderr("ERROR")
@@ -69,7 +73,13 @@ async def run_checks(settings: Settings, wait_s: float) -> list[Check]:
 
     events = await read_history(settings)
     newest, coming = await _predictions(settings, wait_s)
-    return [*_training_checks(events, settings.retrain_target_seconds), _members(newest), coming]
+    read = await _reading(settings)
+    return [
+        *_training_checks(events, settings.retrain_target_seconds),
+        _members(newest),
+        coming,
+        read,
+    ]
 
 
 def _training_checks(events: list[RetrainEvent], target_s: float) -> list[Check]:
@@ -130,6 +140,24 @@ async def _predictions(settings: Settings, wait_s: float) -> tuple[dict[str, Any
     took = f"{loop.time() - started:.1f} s"
     detail = f"{more} new within {took}" if more else f"none within {wait_s:g} s"
     return newest, Check("predictions keep coming", more > 0, detail)
+
+
+async def _reading(settings: Settings) -> Check:
+    from stream_app.kafka.connection import client_settings
+    from stream_app.kafka.group import reading_problems
+    from stream_app.kafka.retries import until_answered
+    from stream_app.kafka.topic_check import load_topics
+
+    topic = load_topics(settings.topics_file).ticks.name
+    problems = await until_answered(
+        lambda: reading_problems(
+            client_settings(settings), group=settings.consumer_group, topic=topic
+        ),
+        what="the group cannot be looked at",
+        logger=logger,
+    )
+    detail = "; ".join(problems) or f"all of {topic}, from where the group stands"
+    return Check("all partitions are read", not problems, detail)
 
 
 def _ends(records: list[Any]) -> list[int]:

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from stream_app.kafka.connection import FETCH_MAX_WAIT_MS, end_offset
-from stream_app.kafka.topic_check import TopicSpec
+from stream_app.kafka.topics import TopicSpec
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from stream_app.messages.schemas import Bar, Prediction, Rejection, Source, Tick
 from stream_app.messages.ticks import decode_tick
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble
+from stream_app.prediction.origin import Origin
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 
@@ -44,6 +45,8 @@ class PartitionPipeline:
         self.symbols: dict[str, SymbolPipeline] = {}
         self.position = 0
         """The offset after the last one processed; a restore sets where it begins."""
+        self.origin = Origin()
+        """A restore sets it before the first symbol."""
         self._uncovered: list[tuple[int, str]] = []
         """A heap of the offsets from which on symbols have no published state, with the symbol;
         of some it no longer holds. No batch may cost more because many symbols are silent."""
@@ -52,7 +55,7 @@ class PartitionPipeline:
         """The symbol's pipeline, made when it is first asked for."""
         pipeline = self.symbols.get(name)
         if pipeline is None:
-            pipeline = SymbolPipeline(name, self._settings)
+            pipeline = SymbolPipeline(name, self._settings, self.origin)
             self.symbols[name] = pipeline
         return pipeline
 

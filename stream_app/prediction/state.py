@@ -25,6 +25,10 @@ class SymbolState:
     """How many more bars must close until no feature reaches back to lost history."""
     floor: int
     """Of the partition: the offset below which every tick is covered by some symbol's state."""
+    topic_id: str = ""
+    """Of the ticks topic; see `Origin`. Empty in bars of before it was noted."""
+    is_anew: bool = False
+    """As in `Origin`."""
 
     def to_json(self) -> dict[str, Any]:
         """As a bar carries it."""

@@ -20,6 +20,7 @@ from stream_app.models.model_set import ModelSet, untrained
 from stream_app.prediction.bias import BiasCorrection
 from stream_app.prediction.ensemble import BlendedTick
 from stream_app.prediction.observation import DUPLICATE, LATE, ContextCache, Observation
+from stream_app.prediction.origin import Origin
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.state import SymbolState
 
@@ -51,8 +52,12 @@ class Entered:
 class SymbolPipeline:
     """One symbol's window, Kalman filter, models and bias correction."""
 
-    def __init__(self, symbol: str, settings: PredictionSettings) -> None:
+    def __init__(
+        self, symbol: str, settings: PredictionSettings, origin: Origin | None = None
+    ) -> None:
         self.symbol = symbol
+        self._origin = origin or Origin()
+        self._suffix = self._origin.suffix
         self._bar_ms = settings.bar_ms
         self._horizon_ms = settings.horizon_ms
         self.window = Window(
@@ -131,6 +136,8 @@ class SymbolPipeline:
             since=self._since,
             lost_bars=self._lost_bars,
             floor=floor,
+            topic_id=self._origin.topic_id,
+            is_anew=self._origin.is_anew,
         )
 
     def _enter(self, tick: Tick, source: Source, models: ModelSet, floor: int) -> Observation:
@@ -204,7 +211,7 @@ class SymbolPipeline:
             age_s = max(0, tick.ts - models.trained_to_ts) / 1000 if models.is_trained else 0.0
             answer.predictions.append(
                 Prediction(
-                    id=f"{item.source.topic}-{item.source.partition}-{item.source.offset}",
+                    id=f"{item.source.topic}{self._suffix}-{item.source.partition}-{item.source.offset}",
                     symbol=tick.symbol,
                     ts=tick.ts,
                     target_ts=tick.ts + self._horizon_ms,

@@ -36,6 +36,7 @@ async def restore_partition(
     partition: int,
     committed: int,
     *,
+    topic_id: str,
     pipeline: PartitionPipeline,
     settings: Settings,
     topics: Topics,
@@ -51,6 +52,7 @@ async def restore_partition(
     Args:
         partition: of the ticks topic, and so of the bars topic.
         committed: the offset of the first tick that is not answered yet.
+        topic_id: of the ticks topic; bars of another topic are left out.
         pipeline: an empty one.
         settings: the worker's.
         topics: the names.
@@ -60,8 +62,9 @@ async def restore_partition(
     """
     ticks = TopicPartition(topics.ticks.name, partition)
     async with open_reader(client_settings) as consumer:
-        log = BarLog(ticks.topic, committed)
-        await _read_bars(consumer, TopicPartition(topics.bars.name, partition), log, on_progress)
+        log = BarLog(ticks.topic, committed, topic_id)
+        await read_bars(consumer, TopicPartition(topics.bars.name, partition), log, on_progress)
+        pipeline.origin = log.origin
         bars = log.bars(settings.window_bars)
         await _restore_symbols(pipeline, bars, load_models)
         first = (await consumer.beginning_offsets([ticks]))[ticks]
@@ -86,7 +89,7 @@ async def restore_partition(
     )
 
 
-async def _read_bars(
+async def read_bars(
     consumer: AIOKafkaConsumer, tp: TopicPartition, log: BarLog, on_progress: Callable[[], None]
 ) -> None:
     """Go through the partition's bars once."""

@@ -36,7 +36,8 @@ class Standing(Partitions):
             registry=registry,
             on_progress=lambda: None,
             read_again=self.read_again_from.append,
-            fail=pytest.fail,
+            commit=self._note_commit,
+            fail=lambda error: pytest.fail(str(error)),
         )
         self._assigned = {0}
         self.committed = committed
@@ -47,6 +48,9 @@ class Standing(Partitions):
         pipeline = PartitionPipeline(PredictionSettings.of(self._settings))
         pipeline.position = position
         return pipeline
+
+    async def _note_commit(self, number: int, offset: int) -> None:
+        self.committed = offset
 
     async def _committed(self, number: int) -> int:
         return self.committed
