@@ -20,6 +20,7 @@ _T = TypeVar("_T")
 
 RETRY_S: Final = 1.0
 _PASSING: Final = (
+    TimeoutError,
     KafkaTimeoutError,
     KafkaUnavailableError,
     BrokerNotAvailableError,
@@ -51,6 +52,9 @@ async def until_answered(
     """
     said = ""
 
+    async def attempt() -> _T:  # tenacity would take a lambda for a function that does not wait
+        return await ask()
+
     def tell(state: RetryCallState) -> None:
         nonlocal said
         assert state.outcome is not None  # noqa: S101 - tenacity calls this after a failure only
@@ -66,4 +70,4 @@ async def until_answered(
         before_sleep=tell,
         reraise=True,
     )
-    return await retrying(ask)
+    return await retrying(attempt)

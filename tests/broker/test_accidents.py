@@ -302,7 +302,7 @@ async def test_partitions_without_their_twins_end_the_worker_and_the_remedy_work
         messages = await read_until(worker, topics.predictions, len(everything))
         assert worker.terminate() == 0, worker.text()
     assert len(ids(messages)) == len(everything)
-    assert {message["source"]["partition"] for message in messages} > set(range(ticks.partitions))
+    assert max(message["source"]["partition"] for message in messages) >= ticks.partitions
 
 
 def wipe(broker: KafkaBroker, home: Path) -> None:
