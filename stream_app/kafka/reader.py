@@ -23,6 +23,8 @@ async def open_reader(client_settings: dict[str, Any]) -> AsyncIterator[AIOKafka
     consumer = AIOKafkaConsumer(
         **client_settings,
         enable_auto_commit=False,
+        # Where retention removes what is about to be read; the client's default is the log's end.
+        auto_offset_reset="earliest",
         max_poll_records=2000,
         fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
     )
