@@ -10,7 +10,6 @@ import signal
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, cast
 
 import faust
@@ -20,12 +19,13 @@ from yarl import URL
 from stream_app.agents.retrain import add_retrain_timer
 from stream_app.agents.ticks import add_ticks_agent
 from stream_app.clock import SystemClock
-from stream_app.errors import ConfigError, WorkerFault
+from stream_app.errors import WorkerFault
 from stream_app.kafka.connection import client_settings, faust_credentials, wait_until_reachable
 from stream_app.kafka.topic_check import Topics, load_topics, require_topics
 from stream_app.models.catalog import import_loaders
 from stream_app.ops.ending import ForcedEnd, Part, stop_in_order
 from stream_app.ops.watchdog import Watchdog
+from stream_app.registry.disk import require_writable
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings
 from stream_app.training.cycle import Retrainer
@@ -185,7 +185,7 @@ class Worker:
             StreamAppError: it cannot start.
             WorkerFault: a fault after which it must not go on.
         """
-        _make_folder(self._settings.data_dir / "faust")
+        require_writable(self._settings.data_dir)
         await wait_until_reachable(self._settings, REACH_TIMEOUT_S)
         await require_topics(self._topics, client_settings(self._settings))
         await self._web.start()
@@ -251,15 +251,6 @@ class Worker:
         if self._lag is not None:
             self._lag.cancel()
             await asyncio.wait([self._lag])
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"DATA_DIR: cannot make {path}: {error.strerror}; name a writable folder"
-        ) from None
 
 
 async def run_worker(settings: Settings) -> None:

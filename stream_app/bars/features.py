@@ -84,7 +84,13 @@ class BarColumns:
 
     def head(self, count: int) -> BarColumns:
         """The oldest bars, as views."""
-        return BarColumns(**{each.name: getattr(self, each.name)[:count] for each in fields(self)})
+        return self.slice(0, count)
+
+    def slice(self, first: int, end: int) -> BarColumns:
+        """The bars from `first` up to `end`, as views."""
+        return BarColumns(
+            **{each.name: getattr(self, each.name)[first:end] for each in fields(self)}
+        )
 
 
 class Moment(NamedTuple):

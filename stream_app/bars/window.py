@@ -33,7 +33,7 @@ _COLUMNS: Final = (
     "kalman_innovation",
 )
 
-TickKey = tuple[int, float, float | None, str | None]
+TickKey = tuple[int, float, float | None, str | None, str | None]
 
 
 @dataclass(slots=True)
@@ -102,8 +102,8 @@ class Window:
         return self.newest_ts >= 0 and tick.ts < self.watermark
 
     def is_duplicate(self, tick: Tick) -> bool:
-        """Whether the same tick (time, price, size, source) was entered within the grace."""
-        return (tick.ts, tick.price, tick.size, tick.source) in self._seen
+        """Whether the same tick (time, price, size, source, id) was entered within the grace."""
+        return _key(tick) in self._seen
 
     def add(self, tick: Tick) -> tuple[OpenBar, bool]:
         """Enter a tick that is neither late nor a duplicate.
@@ -175,7 +175,7 @@ class Window:
         self._start, self._end = 0, kept
 
     def _remember(self, tick: Tick) -> None:
-        key = (tick.ts, tick.price, tick.size, tick.source)
+        key = _key(tick)
         self._seen[key] = None
         order = self._seen_order
         order.append(key)
@@ -234,6 +234,12 @@ class Window:
             OpenBar(**dict(zip(OpenBar.__slots__, values, strict=True)))
             for values in state["open_bars"]
         ]
-        self._seen_order = deque(tuple(key) for key in state["seen"])
+        # A state that was written before ticks had an id has four values a key.
+        self._seen_order = deque((*key, None)[:5] for key in state["seen"])
         self._seen = dict.fromkeys(self._seen_order)
         self.revision += 1
+
+
+def _key(tick: Tick) -> TickKey:
+    """What two reports of one trade share."""
+    return tick.ts, tick.price, tick.size, tick.source, tick.id

@@ -6,11 +6,10 @@ import itertools
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from stream_app.errors import SourceError
-from stream_app.feed.files import read_ticks
+from stream_app.feed.files import TickFile
 from stream_app.feed.synthetic import synthetic_ticks
 from stream_app.messages.schemas import Tick
 
@@ -31,11 +30,11 @@ class History:
     """The live ticks continue from its price and time."""
 
 
-def history(file: Path | None) -> History:
-    """A file's ticks, or a synthetic month that ends now. Blocks while it reads.
+def history(file: TickFile | None) -> History:
+    """A file's ticks, or a synthetic month that ends now.
 
     Raises:
-        SourceError: the file cannot be read as ticks or bars, or has several symbols.
+        SourceError: the file has several symbols.
     """
     if file is None:
         start = int(time.time() * 1000) - DAYS * DAY_MS
@@ -43,10 +42,9 @@ def history(file: Path | None) -> History:
         endless = synthetic_ticks(symbols=[SYMBOL], seed=SEED, start_ms=start, interval_ms=interval)
         ticks = list(itertools.islice(endless, DAYS * TICKS_A_DAY))
         return History(ticks, len(ticks), ticks[-1])
-    read = read_ticks(file)
-    if len(read.symbols) > 1:
-        raise SourceError(f"{file}: {len(read.symbols)} symbols; give a file of one")
-    ticks = list(read.ticks)
+    if len(file.symbols) > 1:
+        raise SourceError(f"{file.paths[0]}: {len(file.symbols)} symbols; give a file of one")
+    ticks = list(file.ticks)
     return History(ticks, len(ticks), ticks[-1])
 
 

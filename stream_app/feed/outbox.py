@@ -12,7 +12,7 @@ from stream_app.messages.schemas import Tick
 from stream_app.messages.ticks import encode_tick
 
 _ACK_TIMEOUT_S: Final = 60.0
-"""An idempotent producer would try for ever."""
+"""An idempotent producer itself retries without end."""
 
 
 class Outbox:

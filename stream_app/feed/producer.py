@@ -78,7 +78,7 @@ async def produce(
         BrokerError: the broker refused a tick, or did not acknowledge in time.
     """
     stopped = stop or asyncio.Event()
-    outbox = Outbox(producer, topic, await _partitions(producer, topic))
+    outbox = Outbox(producer, topic, await topic_partitions(producer, topic))
     first_ts = last_ts = None
     began = pace.clock()
     try:
@@ -115,7 +115,13 @@ async def produce(
     return report
 
 
-async def _partitions(producer: aiokafka.AIOKafkaProducer, topic: str) -> list[int]:
+async def topic_partitions(producer: aiokafka.AIOKafkaProducer, topic: str) -> list[int]:
+    """The numbers of a topic's partitions. Waits on the broker.
+
+    Raises:
+        TopicError: the broker has no such topic.
+        BrokerError: it does not answer.
+    """
     # To ask for this topic by name would make a broker that creates topics create it.
     try:
         metadata = await producer.client.fetch_all_metadata()

@@ -1,4 +1,4 @@
-"""How to connect to Kafka: the one place that knows of protocols, certificates and passwords."""
+"""How to connect to Kafka. Only this module handles protocols, certificates and passwords."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from faust.auth import SASLCredentials, SSLCredentials
 
 FETCH_MAX_WAIT_MS: Final = 25
-"""How long a broker may hold back an empty answer to a fetch. Kafka answers as soon as there is a
-record, however long this is; the embedded broker lets a lone tick wait for it when several
-partitions are fetched at once."""
+"""How long a broker may delay an empty answer to a fetch. Kafka answers as soon as there is a
+record. The embedded broker makes a single tick wait this long when several partitions are fetched
+at once."""
 _RETRY_S: Final = 0.2
 _REFUSALS: Final = (
     AuthenticationFailedError,
@@ -44,12 +44,12 @@ _FETCH_TIMEOUT_MS: Final = 2000
 
 
 def client_settings(settings: Settings) -> dict[str, Any]:
-    """The keyword arguments of any aiokafka client. Holds the password: never log it.
+    """The keyword arguments for any aiokafka client. They contain the password: never log them.
 
-    Blocks on reading certificates. Called by whatever makes a client.
+    Blocks while it reads certificates. Every code that creates a client calls it.
 
     Raises:
-        ConfigError: a certificate or key cannot be used; one line that names it.
+        ConfigError: a certificate or key is unusable; one line that names it.
     """
     arguments: dict[str, Any] = {
         "bootstrap_servers": _servers(settings),
@@ -65,12 +65,12 @@ def client_settings(settings: Settings) -> dict[str, Any]:
 
 
 def faust_credentials(settings: Settings) -> SASLCredentials | SSLCredentials | None:
-    """What Faust wants as `broker_credentials`; None for PLAINTEXT.
+    """Faust's `broker_credentials`; None for PLAINTEXT.
 
-    Blocks on reading certificates. Called by the composition root.
+    Blocks while it reads certificates. The composition root calls it.
 
     Raises:
-        ConfigError: a certificate or key cannot be used; one line that names it.
+        ConfigError: a certificate or key is unusable; one line that names it.
     """
     from faust.auth import SASLCredentials, SSLCredentials
 
@@ -158,13 +158,13 @@ def _remedy(settings: Settings, error: Exception) -> str:
 
 
 async def end_offset(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int:
-    """The offset after the last record of a partition, now.
+    """The offset after the last record of a partition. Waits for the broker.
 
-    Unlike `consumer.end_offsets`, which on the embedded broker falls short by all but the first
-    record of the last batch, it goes by the high watermark that comes with a fetch.
+    It uses the high watermark that comes with a fetch. `consumer.end_offsets` is too low on the
+    embedded broker: it misses all but the first record of the last batch.
 
     Args:
-        consumer: started and assigned `tp` by hand; its position is moved.
+        consumer: started, with `tp` assigned manually. Its position changes.
         tp: the partition.
     """
     first = (await consumer.beginning_offsets([tp]))[tp]
@@ -184,7 +184,7 @@ def _servers(settings: Settings) -> str:
         well_formed = False
     if not well_formed:
         raise ConfigError(
-            f"KAFKA_BOOTSTRAP_SERVERS={given}: allowed is host:port, several with commas between"
+            f"KAFKA_BOOTSTRAP_SERVERS={given}: allowed is host:port, or several separated by commas"
         )
     return given
 
@@ -207,15 +207,15 @@ def _ssl_context(settings: Settings) -> ssl.SSLContext:
     if keyfile is not None and certfile is None:
         raise ConfigError(f"KAFKA_SSL_KEYFILE={keyfile}: set KAFKA_SSL_CERTFILE too")
     try:
-        # An encrypted key is refused with the empty password; with none OpenSSL would ask for
-        # one at the terminal.
+        # With an empty password OpenSSL refuses an encrypted key. Without a password it would
+        # ask for one at the terminal.
         context: ssl.SSLContext = create_ssl_context(
             cafile=cafile, certfile=certfile, keyfile=keyfile, password=""
         )
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         named = ", ".join(f"{key}={path}" for key, path in files.items() if path is not None)
         raise ConfigError(
-            f"{named}: cannot be used ({error}); allowed are files in PEM format, the key without "
-            "a password and of the certificate"
+            f"{named}: cannot be used ({error}); allowed are files in PEM format, and a key "
+            "without a password that belongs to the certificate"
         ) from None
     return context

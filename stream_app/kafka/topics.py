@@ -1,4 +1,4 @@
-"""The shape of topics.yaml, and what makes it acceptable."""
+"""Reads topics.yaml, the only place that names topics, and checks it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from stream_app.errors import TopicError
 Role = Literal["ticks", "bars", "predictions", "dead_letters", "retrain_events"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 CO_PARTITIONED: Final[tuple[Role, ...]] = ("ticks", "bars", "predictions", "dead_letters")
-"""What follows from partition p of the ticks is written to partition p of these."""
+"""Results of ticks in partition p are written to partition p of these topics."""
 _NO_OTHER_KEYS: Final = ConfigDict(extra="forbid")
 _NAME_KEY: Final = "(name)"
 
@@ -109,10 +109,10 @@ class Topics:
 
 
 def load_topics(path: Path) -> Topics:
-    """Read and validate topics.yaml. Blocks on the file. Called once by each command.
+    """Read and validate topics.yaml. Blocks while it reads. Each command calls it once.
 
-    A relative path is looked for in the working directory, then in the checkout that this code
-    runs from, so that the command works from any directory.
+    A relative path is searched in the working directory and then in the checkout that contains
+    this code, so that commands work in any directory.
 
     Raises:
         TopicError: one line that names the file, the key, the value and what is allowed.
@@ -124,7 +124,7 @@ def load_topics(path: Path) -> Topics:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise TopicError(
-            f"topics file {path}: {error.strerror or error}; looked for it from {Path.cwd()}; set "
+            f"topics file {path}: {error.strerror or error}; searched from {Path.cwd()}; set "
             "TOPICS_FILE to the repository's topics.yaml"
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -138,20 +138,20 @@ def load_topics(path: Path) -> Topics:
         if spec.role in by_role:
             raise TopicError(
                 f"topics file {path}: topics > {spec.name} > role={spec.role}: "
-                f"{by_role[spec.role].name} has it already; allowed is one topic for each role"
+                f"{by_role[spec.role].name} already has it; allowed is one topic for each role"
             )
         by_role[spec.role] = spec
     if missing := [role for role in ROLES if role not in by_role]:
         raise TopicError(
-            f"topics file {path}: topics: none has role={missing[0]}; each role needs one"
+            f"topics file {path}: topics: no topic has role={missing[0]}; each role needs one"
         )
     ticks = by_role["ticks"]
     for other in (by_role[role] for role in CO_PARTITIONED):
         if other.partitions != ticks.partitions:
             raise TopicError(
                 f"topics file {path}: topics > {other.name} > partitions={other.partitions}: "
-                f"allowed is {ticks.partitions}, as {ticks.name} has, for what follows from a tick "
-                "is written to the partition with the same number"
+                f"allowed is {ticks.partitions}, as {ticks.name} has, because the results of a "
+                "tick are written to the partition with the same number"
             )
     for service, uses in given.services.items():
         for name in (*uses.produces, *uses.consumes):

@@ -1,4 +1,4 @@
-"""Bytes <-> predictions, bars and retrain events; `ticks.py` does the same for ticks."""
+"""Predictions, bars and retrain events to bytes and back. `ticks.py` does the same for ticks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stream_app.messages.ticks import SYMBOL_PATTERN
 
 
 def _validator(message_type: type[Bar | RetrainEvent]) -> SchemaValidator:
-    """Checks what orjson has read against the annotations of schemas.py, at every depth."""
+    """Check what orjson has read against the annotations of schemas.py, at every depth."""
     schema = TypeAdapter(message_type).core_schema
     _accept_json(schema)
     return SchemaValidator(schema)
@@ -42,17 +42,22 @@ _EVENT_FIELDS: Final = frozenset(item.name for item in fields(RetrainEvent))
 
 
 def encode_prediction(prediction: Prediction) -> bytes:
-    """A prediction as the JSON of its contract."""
+    """Encode a prediction as the JSON of its contract."""
     return orjson.dumps(prediction)
 
 
 def encode_bar(bar: Bar) -> bytes:
-    """A bar as the JSON of its contract."""
+    """Encode a bar as the JSON of its contract."""
     return orjson.dumps(bar, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def decode_bar(value: bytes) -> Bar:
-    """A bar from the bars topic.
+    """Decode a bar from the bars topic.
+
+    >>> decode_bar(b'{"symbol":"BTC-USD"}')
+    Traceback (most recent call last):
+        ...
+    ValueError: not a bar: ts_open: Field required
 
     Raises:
         ValueError: the value is not a bar of this version.
@@ -69,12 +74,12 @@ def decode_bar(value: bytes) -> Bar:
 
 
 def encode_retrain_event(event: RetrainEvent) -> bytes:
-    """A retrain event as the JSON of its contract."""
+    """Encode a retrain event as the JSON of its contract."""
     return orjson.dumps(event)
 
 
 def decode_retrain_event(value: bytes) -> RetrainEvent:
-    """A retrain event from the ops topic. Unknown fields of a newer version are dropped.
+    """Decode a retrain event. Unknown fields, which a newer version may write, are dropped.
 
     Raises:
         ValueError: the value is not a retrain event.

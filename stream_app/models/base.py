@@ -1,16 +1,16 @@
 """The contract that every member of the ensemble keeps.
 
 A `Forecaster` learns in the process pool and exports bytes. The worker loads a `Member` from these
-bytes, which serves. Both forecast the log return over the horizon. Adding a model means
-one module with both, an entry in `models/catalog.py` and a weight; `tests/contract/` then holds
-it to the same checks as the others.
+bytes, which serves. Both forecast the log return over the horizon. Adding a model means one module
+with both and a row in `models/catalog.py`. `tests/contract/` then holds it to the same checks as
+the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ class ModelSettings:
 
     bar_ms: int
     horizon_bars: int
+    horizon_by: Literal["time", "bars"] = "time"
+    """Whether the horizon is `horizon_bars` lengths on the clock, or as many bars with ticks."""
     sequence_length: int
     lstm_layers: tuple[int, ...]
     lstm_batch_size: int

@@ -66,11 +66,17 @@ class ModelSpec:
     def load(self, artifact: bytes, settings: ModelSettings) -> Member:
         """Load a member from its artifact, as `MemberLoader` says.
 
+        Where the model could not be trained, the artifact is that of a `LastPriceMember`.
+
         Blocks for milliseconds; the first call imports the member's module (`import_loaders`).
 
         Raises:
             ArtifactError: the bytes are no such artifact, or one for other settings.
         """
+        from stream_app.models.last_price import is_last_price, load_last_price
+
+        if is_last_price(artifact):
+            return load_last_price(self.name, artifact, settings)
         loader: MemberLoader = pkgutil.resolve_name(self.loader)
         return loader(artifact, settings)
 

@@ -37,6 +37,7 @@ def facts_of(settings: ModelSettings) -> dict[str, str]:
     return {
         "bar_ms": str(settings.bar_ms),
         "horizon_bars": str(settings.horizon_bars),
+        "horizon_by": settings.horizon_by,
         "features": ",".join(FEATURE_NAMES),
     }
 

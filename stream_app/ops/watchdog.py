@@ -1,9 +1,8 @@
-"""Ends the process when it makes no progress, so that its supervisor starts a new one.
+"""Ends the process when it is stuck, so that its supervisor starts a new one.
 
-Faust can keep running after an agent has died, and a step that hangs blocks the event loop and
-everything that watches from within it. So a thread watches from outside. When there is something
-to do and no sign of life for too long, it prints where each thread is stuck and ends the process
-with exit code 3.
+Faust can stay alive after an agent has died. And a step that hangs blocks the event loop, together
+with everything that could notice. So a thread checks from outside. If there is work but no sign of
+life for too long, it prints where each thread is stuck and ends the process with exit code 3.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ logger = logging.getLogger(__name__)
 EXIT_CODE: Final = 3
 LOOK_EVERY_S: Final = 0.5
 REPORT_S: Final = 5.0
-"""How long saying where the process is stuck may take."""
+"""How long the report of where the process is stuck may take."""
 
 
 class Stall:
@@ -86,11 +85,11 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._ended.wait(LOOK_EVERY_S):
             if self._stall.is_stuck(time.monotonic(), signs=self._signs(), busy=self._busy()):
-                # A thread of its own: what is stuck may hold the lock of the log.
+                # In a thread of its own, because what is stuck may hold the log's lock.
                 report = threading.Thread(target=self._report, name="watchdog-report", daemon=True)
                 report.start()
                 report.join(REPORT_S)
-                # Not sys.exit: whatever is stuck would hold the process.
+                # sys.exit would wait for whatever is stuck.
                 os._exit(EXIT_CODE)
 
     def _report(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 from stream_app.settings import Settings
 
@@ -16,6 +16,7 @@ class PredictionSettings:
     bar_ms: int
     """Length of a bar."""
     horizon_bars: int
+    horizon_by: Literal["time", "bars"]
     window_bars: int
     """How many closed bars a symbol's window holds."""
     sequence_length: int
@@ -31,7 +32,7 @@ class PredictionSettings:
 
     @property
     def horizon_ms(self) -> int:
-        """How far ahead a prediction looks."""
+        """How far ahead a prediction looks, where no bar is without ticks."""
         return self.horizon_bars * self.bar_ms
 
     @classmethod
@@ -40,6 +41,7 @@ class PredictionSettings:
         return cls(
             bar_ms=settings.bar_ms,
             horizon_bars=settings.horizon_bars,
+            horizon_by=settings.horizon_by,
             window_bars=settings.window_bars,
             sequence_length=settings.lstm_sequence_length,
             grace_ms=int(settings.grace_seconds * 1000),

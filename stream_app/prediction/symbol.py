@@ -66,7 +66,11 @@ class SymbolPipeline:
             grace_ms=settings.grace_ms,
         )
         self.kalman = KalmanFilter()
-        self.bias = BiasCorrection(horizon_ms=settings.horizon_ms)
+        self.bias = BiasCorrection(
+            horizon_ms=settings.horizon_ms,
+            horizon_bars=settings.horizon_bars,
+            horizon_by=settings.horizon_by,
+        )
         self.models: ModelSet = untrained(settings.horizon_bars)
         """The champions. Replaced whole by one assignment, from anywhere in the event loop; the
         next batch adopts them, and sees one set throughout."""

@@ -8,7 +8,10 @@ import os
 import shutil
 import stat
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+
+from stream_app.errors import ConfigError
 
 
 def write_new(path: Path, content: bytes) -> None:
@@ -17,6 +20,37 @@ def write_new(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def require_writable(data_dir: Path) -> None:
+    """Make DATA_DIR and the folders in it, and refuse it where a file cannot be written.
+
+    It writes a file in each folder and removes it: permissions do not bind root, and a mount may be
+    read-only or full. Blocks on the disk. Called by the worker before it starts.
+
+    Raises:
+        ConfigError: one line that names the folder, the reason and the remedy.
+    """
+    faust, models = data_dir / "faust", data_dir / "models"
+    folder = data_dir
+    try:
+        for folder in (data_dir, faust, models):
+            folder.mkdir(parents=True, exist_ok=True)
+            _probe(folder, write_new)
+        for folder in (*faust.rglob("*"), *models.iterdir()):
+            if folder.is_dir() and not folder.is_symlink():
+                _probe(folder, Path.write_bytes)  # down to the disk would take too long
+    except OSError as error:
+        raise ConfigError(
+            f"DATA_DIR={data_dir}: cannot write in {folder}: {reason(error)}; name a folder that "
+            "this user can write in"
+        ) from None
+
+
+def _probe(folder: Path, write: Callable[[Path, bytes], object]) -> None:
+    file = folder / f".probe-{uuid.uuid4().hex}"
+    write(file, b"x")
+    file.unlink()
 
 
 def sync_folder(folder: Path) -> None:

@@ -33,6 +33,7 @@ from stream_app.messages.ticks import SYMBOL_PATTERN
 from stream_app.models.base import ModelSettings
 from stream_app.models.catalog import CATALOG, KALMAN
 from stream_app.models.kalman import KalmanMember
+from stream_app.models.kalman_filter import KalmanNoise
 from stream_app.models.model_set import ModelSet
 from stream_app.registry.disk import (
     discard,
@@ -182,12 +183,11 @@ class Registry:
             artifact = read_artifact(folder, name, manifest["files"])
             members[name] = spec.load(artifact, self._settings)
         kalman = members[KALMAN]
-        assert isinstance(kalman, KalmanMember)  # noqa: S101 - the catalog's own type
         return ModelSet(
             version=version,
             trained_to_ts=int(manifest["data"]["to"]),
             members=members,
-            noise=kalman.noise,
+            noise=kalman.noise if isinstance(kalman, KalmanMember) else KalmanNoise(),
         )
 
     def _move_in(self, staging: Path, folder: Path, symbol: str, models: ModelSet) -> ModelSet:

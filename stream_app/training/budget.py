@@ -6,25 +6,25 @@ from collections import deque
 from typing import Final
 
 REMEMBERED: Final = 8
-"""Trainings that say how long the next one takes. A few, because the machine's load changes."""
+"""How many of the last trainings count. A few, because the load of the machine changes."""
 
 
 class Budget:
-    """Learns from cycle to cycle how long a symbol takes."""
+    """Knows how long a symbol took in the last trainings, of earlier cycles too."""
 
     def __init__(self, target_s: float) -> None:
         self._target_s = target_s
         self._seconds: deque[float] = deque(maxlen=REMEMBERED)
 
     def note(self, seconds: float) -> None:
-        """Note how long a symbol took, from its first job's begin until its models served."""
+        """Note how long a symbol took, from the start of its first job until its models served."""
         self._seconds.append(seconds)
 
     def has_room(self, elapsed_s: float) -> bool:
-        """Whether a symbol that begins now is done within the target, as far as can be told.
+        """Whether a symbol that begins now is expected to be done within the target.
 
-        The longest of the last trainings decides. Before the first one is done there is room
-        until the target.
+        It is expected to take as long as the longest of the last trainings. Before the first one
+        is done, nothing is known and there is room until the target.
 
         >>> budget = Budget(target_s=45.0)
         >>> budget.note(4.0)
@@ -32,6 +32,6 @@ class Budget:
         (True, False)
 
         Args:
-            elapsed_s: since the cycle's begin.
+            elapsed_s: since the cycle began.
         """
         return elapsed_s + max(self._seconds, default=0.0) <= self._target_s

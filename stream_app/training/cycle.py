@@ -27,10 +27,11 @@ from stream_app.ops.metrics import RETRAIN_SECONDS, RETRAINS
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.store import Registry
 from stream_app.training.budget import Budget
-from stream_app.training.events import STOPPED, Outcome, ended_event, started_event
+from stream_app.training.events import Outcome, ended_event, started_event
 from stream_app.training.job import price_moves
 from stream_app.training.schedule import RetrainSchedule
 from stream_app.training.settings import RetrainSettings
+from stream_app.training.standing import STOPPED
 from stream_app.training.turn import RunJob, SymbolTrainer
 
 logger = logging.getLogger(__name__)
@@ -219,6 +220,8 @@ class Retrainer:
             logger.error("Retraining failed, the serving models go on: %s", failure)
         for symbol, reason in ended.skipped.items():
             logger.warning("%s is not retrained: %s", symbol, reason)
+        for symbol, models in ended.last_price.items():
+            logger.warning("%s: could not be trained, answers the last price: %s", symbol, models)
         if not ended.reasons:
             logger.info("Retraining completed in %.1fs (all 4 models)", ended.duration_seconds)
         if ended.waiting_seconds:

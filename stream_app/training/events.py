@@ -6,15 +6,12 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
 
 from stream_app.bars.features import BarColumns
 from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
 from stream_app.models.catalog import CATALOG, LSTM
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.training.job import TrainedModel
-
-STOPPED: Final = "the worker was stopped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +29,8 @@ class Outcome:
     timed_out: bool = False
     skipped: str | None = None
     """Why it was not trained, where that is no failure."""
+    last_price: str = ""
+    """Which of its models could not be trained and answer the last price, and why."""
 
 
 def failed(failure: str, bars: BarColumns, *, timed_out: bool = False) -> Outcome:
@@ -53,6 +52,9 @@ def trained_outcome(
         data=_span(bars),
         version=version,
         failure=failure,
+        last_price="; ".join(
+            f"{name}: {model.last_price}" for name, model in trained.items() if model.last_price
+        ),
     )
 
 
@@ -129,4 +131,9 @@ def ended_event(
         reasons=tuple(dict.fromkeys(item.failure for item in failures if item.failure)),
         waiting_seconds=dict(waiting_s),
         skipped={symbol: item.skipped for symbol, item in outcomes.items() if item.skipped},
+        last_price={
+            symbol: item.last_price
+            for symbol, item in outcomes.items()
+            if item.version and item.last_price
+        },
     )

@@ -1,4 +1,4 @@
-"""What the models are worth on bars that they have not seen: `stream-app train FILE`."""
+"""How good the models are on bars that they have not seen: `stream-app train FILE`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stream_app.scoring.point import Score, price_score
 from stream_app.training.job import TrainedModel, TrainingJob, prepare, run_job, serve
 
 TrainAll = Callable[[Sequence[TrainingJob]], Iterable[TrainedModel]]
-"""Trains all jobs, one after the other or in a pool, and yields each model when it is done."""
+"""Runs all jobs, one after the other or in a pool, and yields each model when it is done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,8 @@ class ModelScore(Score):
     """One model's errors, and what it cost."""
 
     seconds: float
+    last_price: str | None
+    """Why the model could not be trained, so that it answers the last price."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,20 +47,25 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holdout:
-    """Bars, cut into those that a model may see and the rows that it is measured on."""
+    """Bars, split into those that a model may see and the rows that it is measured on."""
 
     data: TrainingData
     """Of all bars."""
     seen: BarColumns
     rows: NDArray[np.int64]
-    """Of `data`, the held out ones."""
+    """The held out rows of `data`."""
 
 
 def hold_out(bars: BarColumns, settings: ModelSettings, share: float = 0.2) -> Holdout:
-    """Hold out this share of the rows, the last ones.
+    """Hold out the last rows.
 
-    The bars are cut, not the rows: no training target reaches past the cut, which leaves the
-    horizon's bars before it out of the training.
+    It is the bars that are cut. So no training target reaches past the cut: the last rows before
+    it, as many as the horizon has bars, are left out of the training.
+
+    Args:
+        bars: oldest first.
+        settings: for all models.
+        share: of the rows, how many to hold out.
 
     Raises:
         TrainingError: the bars are too few or not usable.
@@ -86,7 +93,7 @@ def evaluate(
 ) -> Evaluation:
     """Train on the first bars, forecast the last ones. Blocks for the training.
 
-    The members loaded from the artifacts forecast, as in the worker.
+    As in the worker, members that are loaded from the artifacts make the forecasts.
 
     Args:
         bars: oldest first.
@@ -118,7 +125,12 @@ def evaluate(
     together = np.sum([weights[name] * answer for name, answer in answers.items()], axis=0)
     return Evaluation(
         models={
-            name: ModelScore(mae=errors.mae, mape=errors.mape, seconds=trained[name].seconds)
+            name: ModelScore(
+                mae=errors.mae,
+                mape=errors.mape,
+                seconds=trained[name].seconds,
+                last_price=trained[name].last_price,
+            )
             for name, answer in answers.items()
             for errors in [score(data, test, answer)]
         },
@@ -133,7 +145,7 @@ def evaluate(
 
 
 def score(data: TrainingData, rows: NDArray[np.int64], answers: NDArray[np.float64]) -> Score:
-    """Compare the prices that log returns foretell with the realised ones."""
+    """Compare the prices that these log returns predict with the realised ones."""
     price = np.exp(data.bars.log_close[rows])
     return price_score(
         price * np.exp(answers), price * np.exp(data.target[rows].astype(np.float64))

@@ -16,7 +16,7 @@ from stream_app.training.job import TrainedModel, TrainingJob, run_job
 from stream_app.training.process import start_process
 
 JOBS_PER_PROCESS: Final = 24
-"""Then the process is replaced: LightGBM keeps its memory (LightGBM#4239)."""
+"""After so many jobs a process is replaced, because LightGBM keeps its memory (LightGBM#4239)."""
 
 
 def longest_first(jobs: Iterable[TrainingJob]) -> list[TrainingJob]:
@@ -49,25 +49,25 @@ class TrainingPool:
     def warm_up(self) -> Future[int]:
         """Start the processes and their imports now instead of in the first retrain.
 
-        Returns at once; the future is done when a process is ready.
+        Returns at once. The future is done when a process is ready.
         """
         return [self._pool.schedule(os.getpid) for _ in range(self._processes)][-1]
 
     async def run(self, job: TrainingJob) -> TrainedModel:
-        """Run one job; other tasks go on.
+        """Run one job. Does not block the event loop.
 
-        When the waiting task is cancelled, as by a deadline, the job's process is killed and
-        replaced.
+        When the waiting task is cancelled, for example by a deadline, the job's process is killed
+        and replaced.
 
         Raises:
-            TrainingError: the model cannot be trained on this data.
+            TrainingError: no model can be trained on this data.
             ProcessExpired: the process was killed from outside or died.
         """
         future: ProcessFuture[TrainedModel] = self._pool.schedule(run_job, args=[job])
         return await asyncio.wrap_future(future)
 
     def run_all(self, jobs: Sequence[TrainingJob]) -> Iterator[TrainedModel]:
-        """Run jobs and give each model as it is done. Blocks; for use without an event loop.
+        """Run jobs and yield each model when it is done. Blocks; for use without an event loop.
 
         Raises:
             TrainingError: as `run`.
@@ -76,7 +76,19 @@ class TrainingPool:
         for future in as_completed(waiting):
             yield future.result()
 
+    def run_numbered(self, jobs: Sequence[TrainingJob]) -> Iterator[tuple[int, TrainedModel]]:
+        """Run jobs and give each model with its job's position, as it is done. Blocks.
+
+        Raises:
+            TrainingError: as `run`.
+        """
+        waiting: dict[Future[TrainedModel], int] = {
+            self._pool.schedule(run_job, args=[job]): number for number, job in enumerate(jobs)
+        }
+        for future in as_completed(waiting):
+            yield waiting[future], future.result()
+
     def close(self) -> None:
-        """End the pool and its processes at once, whatever they are doing. Blocks briefly."""
+        """End the pool and its processes at once, whatever they do. Blocks for a moment."""
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()

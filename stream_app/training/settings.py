@@ -14,6 +14,7 @@ def model_settings(settings: Settings) -> ModelSettings:
     return ModelSettings(
         bar_ms=settings.bar_ms,
         horizon_bars=settings.horizon_bars,
+        horizon_by=settings.horizon_by,
         sequence_length=settings.lstm_sequence_length,
         lstm_layers=settings.lstm_layers,
         lstm_batch_size=settings.lstm_batch_size,

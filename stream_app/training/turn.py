@@ -12,6 +12,7 @@ from stream_app.bars.features import BarColumns
 from stream_app.clock import Clock
 from stream_app.errors import ArtifactError
 from stream_app.models.catalog import CATALOG, LSTM
+from stream_app.models.lstm import LSTMMember
 from stream_app.models.lstm_weights import Weights, read_weights
 from stream_app.models.model_set import ModelSet
 from stream_app.registry.manifest import TrainedSet
@@ -108,7 +109,7 @@ class SymbolTrainer:
 
     async def _weights(self, symbol: str, models: ModelSet) -> Weights | None:
         """Of the LSTM that serves; None where there are none to start from."""
-        if not models.is_trained:
+        if not isinstance(models.members.get(LSTM), LSTMMember):
             logger.info("%s: no LSTM serves yet; it is trained from scratch", symbol)
             return None
         try:

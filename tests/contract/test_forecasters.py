@@ -33,6 +33,7 @@ every_model = pytest.mark.parametrize("name", MODELS)
 
 
 def test_the_catalog_has_every_model_of_the_settings_in_their_order() -> None:
+    assert MODELS == ("kalman", "random_forest", "lightgbm", "lstm")
     assert tuple(CATALOG) == tuple(Settings().ensemble_weights) == MODELS
     assert all(CATALOG[name].name == name for name in MODELS)
 

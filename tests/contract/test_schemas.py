@@ -29,7 +29,7 @@ from tests.fakes import model_set
 
 CONTRACTS = Path(__file__).parents[2] / "docs" / "contracts"
 MESSAGES = {"tick": Tick, "bar": Bar, "prediction": Prediction, "retrain-event": RetrainEvent}
-ADDED = {"retrain-event": ["waiting_seconds", "skipped"]}
+ADDED = {"retrain-event": ["waiting_seconds", "skipped", "last_price"]}
 """Fields that came later: a reader must not expect them of every message on the topic."""
 EVENT = RetrainEvent(
     cycle="c",
@@ -143,7 +143,7 @@ def test_a_bar_without_ticks_fits_and_one_with_ticks_has_prices() -> None:
     [
         EVENT,
         replace(EVENT, data_from=START_MS, symbols=("A",), versions={"A": "v"}),
-        replace(EVENT, waiting_seconds={"B": 1.5}, skipped={"C": "why"}),
+        replace(EVENT, waiting_seconds={"B": 1.5}, skipped={"C": "why"}, last_price={"A": "why"}),
     ],
 )
 def test_retrain_events_fit(event: RetrainEvent) -> None:

@@ -21,7 +21,11 @@ from stream_app.ops.watchdog import EXIT_CODE
 from stream_app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
+DOCUMENTS = sorted(
+    path
+    for glob in ("*", "docs/**/*", "benchmarks/*", "examples/*")
+    for path in ROOT.glob(f"{glob}.md")
+)
 ROOMS = sorted(
     f"{path.parent.relative_to(ROOT).as_posix()}/" for path in ROOT.glob("stream_app/*/__init__.py")
 )
@@ -185,6 +189,51 @@ def test_every_reason_is_told() -> None:
         assert f"`{reason}`" in text("README.md")
 
 
+FEWEST_CHARACTERS = 12
+"""That a log format and what is told of it must share beside the placeholders."""
+
+
+def log_texts() -> list[str]:
+    """The constants of the code with a space in them: messages, or their formats."""
+    return sorted(
+        {
+            node.value
+            for module in ROOT.glob("stream_app/**/*.py")
+            for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value
+        }
+    )
+
+
+def begins_like(told: str, written: str) -> bool:
+    """Whether some beginning of a log format, with its placeholders filled in, is this text."""
+    parts = re.split(r"%[-+.0-9]*[a-z]", written)
+    for at in range(1, len(parts)):
+        for cut in range(len(parts[at]) + 1):
+            literals = [*parts[:at], parts[at][:cut]]
+            if len("".join(literals)) >= FEWEST_CHARACTERS and re.fullmatch(
+                r"\S.*?".join(map(re.escape, literals)), told
+            ):
+                return True
+    return False
+
+
+def test_every_log_line_that_is_told_is_in_the_code() -> None:
+    lines = [
+        line
+        for line in section("docs/operations.md", "The log").splitlines()
+        if line.startswith("| `")
+    ]
+    told = [text for line in lines for text in re.findall(r"`([^`]+)`", line.split(" | ")[0])]
+    assert len(told) > 15
+    written = log_texts()
+    assert [
+        line
+        for line in told
+        if not any(line in text or begins_like(line, text) for text in written)
+    ] == []
+
+
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_command_is_in_the_readme(command: str) -> None:
     assert any(row[0].startswith(f"`stream-app {command}") for row in rows("README.md"))
@@ -209,6 +258,19 @@ def test_every_decision_is_short_complete_and_listed() -> None:
         assert len(content.splitlines()) <= 40, page.name
         headings = re.findall(r"^## (\w+)", content, flags=re.M)
         assert headings == ["Context", "Decision", "Consequences", "Alternatives"], page.name
+
+
+@pytest.mark.parametrize("words", ["to be had", "whence", "gets on", "so tried", "gives way"])
+def test_the_usual_word_is_used(words: str) -> None:
+    code = [
+        path for folder in ("stream_app", "benchmarks") for path in ROOT.glob(f"{folder}/**/*.py")
+    ]
+    found = [
+        path.relative_to(ROOT).as_posix()
+        for path in (*DOCUMENTS, *code)
+        if re.search(rf"\b{words}\b", path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=ids(DOCUMENTS))
@@ -296,3 +358,14 @@ def test_the_make_targets_that_are_named_exist_and_the_contributors_page_names_a
     for document in DOCUMENTS:
         named = re.findall(r"`make ([a-z]+)\b", document.read_text(encoding="utf-8"))
         assert set(named) <= targets, document.name
+
+
+def test_every_example_is_listed_and_says_what_it_shows_how_to_run_it_and_what_to_change() -> None:
+    examples = sorted(path.name for path in ROOT.glob("examples/*.py"))
+    listed = re.findall(r"^\| \[([\w.]+)\]\(\1\) \|", text("examples/README.md"), flags=re.M)
+    assert sorted(listed) == examples
+    for name in examples:
+        told = ast.get_docstring(ast.parse(text(f"examples/{name}"))) or ""
+        headings = re.findall(r"^(\w.*)$", told, flags=re.M)[1:]
+        assert headings == ["What it shows", "How to run it", "What to change"], name
+        assert f"python examples/{name}" in told

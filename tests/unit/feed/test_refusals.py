@@ -25,7 +25,7 @@ BAR = "time,open,high,low,close\n2022-01-01,5,6,4,5\n"
         ("a.csv", "time,price\n\n\n", ": a header and no rows", "give a file with rows"),
         ("a.csv", "just a text\n", ": one column in the first line, 'just a text'", "right file"),
         ("a.csv", b"\x89PNG\r\n\x1a\n", ": not text in UTF-8", "export it as CSV"),
-        ("a.csv", b"PK\x03\x04,", ": not text in UTF-8", "export it as CSV"),
+        ("a.csv", b"PK\x03\x04,", ": damaged zip", "copy the file again"),
         (
             "a.csv",
             "1640995200,5.5\n",

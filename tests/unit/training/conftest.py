@@ -78,6 +78,8 @@ def bench(tmp_path: Path, trained_artifacts: TrainedArtifacts) -> Callable[..., 
                 result = answer(job)
                 if asyncio.iscoroutine(result):
                     await result
+                if isinstance(result, TrainedModel):
+                    return result
             return TrainedModel(
                 name=job.model, artifact=trained_artifacts[job.model], seconds=1.0, rows=100
             )

@@ -184,3 +184,24 @@ def test_bars_of_another_length_are_another_horizon() -> None:
     data = prepare(random_walk(120), dataclasses.replace(SETTINGS, bar_ms=2 * BAR_MS))
     expected = data.bars.log_close[2:] - data.bars.log_close[:-2]
     np.testing.assert_allclose(data.target[:-2], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_by_bars_a_target_reaches_over_a_weekend(horizon: int) -> None:
+    bars = random_walk(300)
+    ts_open = bars.ts_open.copy()
+    ts_open[150:] += 2 * 86_400_000
+    bars = dataclasses.replace(bars, ts_open=ts_open)
+
+    by_time = prepare(bars, dataclasses.replace(SETTINGS, horizon_bars=horizon))
+    by_bars = prepare(bars, dataclasses.replace(SETTINGS, horizon_bars=horizon, horizon_by="bars"))
+
+    assert np.flatnonzero(np.isnan(by_bars.target)).tolist() == [*range(300 - horizon, 300)]
+    assert np.isnan(by_time.target[150 - horizon : 150]).all()
+    friday = 149
+    assert by_bars.target[friday] == pytest.approx(
+        bars.log_close[friday + horizon] - bars.log_close[friday], rel=1e-5
+    )
+    same = np.isfinite(by_time.target)
+    assert (by_bars.target[same] == by_time.target[same]).all()
+    assert set(by_time.rows) < set(by_bars.rows)
