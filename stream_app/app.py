@@ -199,7 +199,8 @@ class Worker:
             self._lag = asyncio.create_task(self.service.lag_watch.run())
             logger.info("Worker started on %s", self._settings.kafka_bootstrap_servers)
             await self._until(stop, self._lag)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the end must be in order
+        except (Exception, asyncio.CancelledError) as error:
+            # Whatever it is, the end must be in order.
             self.service.fail(error)
         finally:
             await self._end()
@@ -214,6 +215,7 @@ class Worker:
             await asyncio.wait(waits, timeout=LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
             if lag.done():
                 lag.result()
+                raise RuntimeError("the look at the lag has ended")
         stopped.cancel()
         if self._app.crash_reason is not None:
             self.service.fail(self._app.crash_reason)

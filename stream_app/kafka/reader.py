@@ -32,7 +32,13 @@ async def open_reader(client_settings: dict[str, Any]) -> AsyncIterator[AIOKafka
     try:
         yield consumer
     finally:
-        await consumer.stop()
+        try:
+            await consumer.stop()
+        except asyncio.CancelledError:
+            # The client's own cancelled fetch comes through where a broker has just gone.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
 
 
 async def read_range(
