@@ -199,8 +199,7 @@ class Worker:
             self._lag = asyncio.create_task(self.service.lag_watch.run())
             logger.info("Worker started on %s", self._settings.kafka_bootstrap_servers)
             await self._until(stop, self._lag)
-        except (Exception, asyncio.CancelledError) as error:
-            # Whatever it is, the end must be in order.
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the end is in order
             self.service.fail(error)
         finally:
             await self._end()

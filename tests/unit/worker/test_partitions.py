@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from faust.types import TP
 
+from stream_app.kafka.group import Place
 from stream_app.kafka.topic_check import load_topics
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
+from stream_app.worker import partitions as partitions_module
 from stream_app.worker.ledger import Batch
 from stream_app.worker.partitions import Partitions
 from tests.builders import settings
@@ -133,3 +135,63 @@ async def test_a_batch_of_a_partition_that_went_elsewhere_is_left_to_the_other_w
     partitions._assigned = set()
     assert await partitions.pipeline(batch(0, read_from=0)) is None
     assert partitions.read_again_from == partitions.restored_at == []
+
+
+def place(**changes: Any) -> Place:
+    given: dict[str, Any] = {
+        "topic": TICKS.topic,
+        "group": "stream-app",
+        "partition": 0,
+        "topic_id": "ONE",
+        "first": 0,
+        "end": 100,
+        "committed": None,
+        "committed_topic_id": "",
+    }
+    return Place(**{**given, **changes})
+
+
+def bars_cover(monkeypatch: pytest.MonkeyPatch, offset: int) -> None:
+    async def covered(*_: Any) -> int:
+        return offset
+
+    monkeypatch.setattr(partitions_module, "read_coverage", covered)
+
+
+async def test_without_a_commit_it_goes_on_from_what_the_bars_cover_and_commits_that(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bars_cover(monkeypatch, 60)
+    partitions = Standing(position=None)
+    with caplog.at_level(logging.WARNING):
+        assert await partitions._start(place()) == 60
+    assert partitions.committed == 60
+    assert partitions.read_again_from == [0]
+    assert "the group stream-app has committed no offset, but bars cover" in caplog.text
+
+
+@pytest.mark.parametrize("covered", [0, 20], ids=["no bars", "bars of what retention removed"])
+async def test_without_a_commit_and_with_nothing_covered_it_begins_at_the_beginning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, covered: int
+) -> None:
+    bars_cover(monkeypatch, covered)
+    partitions = Standing(position=None, committed=-1)
+    with caplog.at_level(logging.WARNING):
+        assert await partitions._start(place(first=30)) == 30
+    assert partitions.committed == -1
+    assert partitions.read_again_from == []
+    assert not caplog.records
+
+
+async def test_a_commit_is_believed_whatever_the_bars_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    bars_cover(monkeypatch, 60)
+    partitions = Standing(position=None)
+    assert await partitions._start(place(committed=10)) == 10
+    assert partitions.read_again_from == []
+
+
+async def test_a_batch_that_became_void_while_it_waited_is_not_answered() -> None:
+    partitions = Standing(position=40, committed=40)
+    waiting = batch(40, read_from=40)
+    waiting.is_void = True
+    assert await partitions.pipeline(waiting) is None
