@@ -328,7 +328,7 @@ def wipe(broker: KafkaBroker, home: Path) -> None:
 
 
 async def test_a_broker_that_was_wiped_stops_the_worker_and_the_next_one_answers_all(
-    kafka_home: Path, tmp_path: Path
+    kafka_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with KafkaBroker(kafka_home) as broker:
         settings = load_settings(
@@ -351,6 +351,7 @@ async def test_a_broker_that_was_wiped_stops_the_worker_and_the_next_one_answers
             await feed(settings, NEW)
             assert await ended(worker) == 1, worker.text()
             assert "it was made anew (its id was" in worker.text()
+            await at_the_shell(settings, monkeypatch, "group", "reset", "--yes")
             worker.start()
             messages = await read_until(worker, topics.predictions, len(NEW))
             assert worker.terminate() == 0, worker.text()
