@@ -34,6 +34,10 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
     The worker's own code restores them, as on an assignment.
     """
     failures: list[BaseException] = []
+
+    async def commit(_partition: int, _offset: int) -> None:
+        raise AssertionError("the benchmarks' group has committed")
+
     partitions = Partitions(
         settings=settings,
         topics=topics,
@@ -41,6 +45,7 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
         registry=Registry(settings.data_dir, model_settings(settings)),
         on_progress=lambda: None,
         read_again=lambda _: None,
+        commit=commit,
         fail=failures.append,
     )
     partitions.on_assigned(range(topics.ticks.partitions))

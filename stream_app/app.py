@@ -23,6 +23,7 @@ from stream_app.errors import WorkerFault
 from stream_app.kafka.connection import client_settings, faust_credentials, wait_until_reachable
 from stream_app.kafka.topic_check import Topics, load_topics, require_topics
 from stream_app.models.catalog import import_loaders
+from stream_app.ops.ending import ForcedEnd, Part, stop_in_order
 from stream_app.ops.watchdog import Watchdog
 from stream_app.registry.disk import require_writable
 from stream_app.registry.store import Registry
@@ -39,7 +40,12 @@ logger = logging.getLogger(__name__)
 
 REACH_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 8.0
+FORCED_AFTER_S = 10.0
+"""After the end has begun; what holds the process by then is left behind."""
+LOOK_EVERY_S = 0.5
 COMMIT_INTERVAL_S = 1.0
+METADATA_MAX_AGE_MS = 30_000
+"""New partitions are given to a worker after so long at most."""
 COLLECT_AFTER = 50_000
 """Objects more than there were, when garbage is looked for: above what a full batch and those that
 wait behind it hold, none of it garbage. Python's own 700 took a tenth of the time."""
@@ -55,7 +61,11 @@ def collect_garbage_rarely() -> None:
 
 
 def build_faust_app(
-    settings: Settings, topics: Topics, *, on_assigned: Callable[[set[TP]], None]
+    settings: Settings,
+    topics: Topics,
+    *,
+    on_assigned: Callable[[set[TP]], None],
+    topic_id: Callable[[], str],
 ) -> faust.App:
     """The Faust app: no tables, no topics of its own, no web server of its own."""
     servers = [
@@ -70,6 +80,7 @@ def build_faust_app(
         broker_commit_interval=COMMIT_INTERVAL_S,
         broker_max_poll_records=settings.max_batch_ticks * topics.ticks.partitions,
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,
@@ -81,7 +92,11 @@ def build_faust_app(
         loop=asyncio.get_running_loop(),
     )
     app.transport = Transport(
-        servers, app, on_assigned=on_assigned, max_batch=settings.max_batch_ticks
+        servers,
+        app,
+        on_assigned=on_assigned,
+        topic_id=topic_id,
+        max_batch=settings.max_batch_ticks,
     )
     return app
 
@@ -105,6 +120,7 @@ class Worker:
             registry=registry,
             publisher=self._publisher,
             read_again=self._read_again,
+            commit=self._commit,
         )
         self._pool = TrainingPool(settings.retrain_processes)
         self.retrainer = Retrainer(
@@ -119,7 +135,7 @@ class Worker:
         self._web = WebServer(
             settings.web_host,
             settings.web_port,
-            is_ready=lambda: self.service.partitions.is_ready,
+            is_ready=lambda: self.service.is_ready,
             status=self.status,
         )
         self._watchdog = Watchdog(
@@ -127,7 +143,17 @@ class Worker:
             signs=lambda: self.service.signs_of_life,
             busy=lambda: self.service.is_busy,
         )
-        self._app = build_faust_app(settings, self._topics, on_assigned=self._on_assigned)
+        self._lag: asyncio.Task[None] | None = None
+        self._forced_end = ForcedEnd(
+            FORCED_AFTER_S,
+            exit_code=lambda: WorkerFault.exit_code if self.service.failed.done() else 0,
+        )
+        self._app = build_faust_app(
+            settings,
+            self._topics,
+            on_assigned=self._on_assigned,
+            topic_id=lambda: self.service.partitions.topic_id,
+        )
         add_ticks_agent(self._app, self._topics, self.service)
         add_retrain_timer(self._app, self.retrainer)
 
@@ -138,6 +164,10 @@ class Worker:
     def _read_again(self, partition: int) -> None:
         consumer = cast(BatchConsumer, self._app.consumer)
         consumer.read_again(TP(self._topics.ticks.name, partition))
+
+    async def _commit(self, partition: int, offset: int) -> None:
+        consumer = cast(BatchConsumer, self._app.consumer)
+        await consumer.commit_at(TP(self._topics.ticks.name, partition), offset)
 
     def status(self) -> dict[str, Any]:
         """What `/status` shows."""
@@ -166,46 +196,62 @@ class Worker:
             await self._app.start()
             self._watchdog.start()
             collect_garbage_rarely()
-            lag = asyncio.create_task(self.service.lag_watch.run())
+            self._lag = asyncio.create_task(self.service.lag_watch.run())
             logger.info("Worker started on %s", self._settings.kafka_bootstrap_servers)
-            await self._until(stop)
-            lag.cancel()
-            await asyncio.gather(lag, return_exceptions=True)
+            await self._until(stop, self._lag)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the end is in order
+            self.service.fail(error)
         finally:
             await self._end()
         if self.service.failed.done():
             raise WorkerFault(f"the worker ended: {self.service.failed.result()}")
 
-    async def _until(self, stop: asyncio.Event) -> None:
-        waits: list[asyncio.Future[Any]] = [
-            asyncio.ensure_future(stop.wait()),
-            asyncio.ensure_future(self._app.wait_until_stopped()),
-        ]
-        await asyncio.wait([*waits, self.service.failed], return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
+    async def _until(self, stop: asyncio.Event, lag: asyncio.Task[None]) -> None:
+        stopped = asyncio.ensure_future(stop.wait())
+        waits: set[asyncio.Future[Any]] = {stopped, self.service.failed, lag}
+        # Faust's consumer tells of its end from a thread, which does not wake this loop.
+        while not (self._app.should_stop or stopped.done() or self.service.failed.done()):
+            await asyncio.wait(waits, timeout=LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
+            if lag.done():
+                lag.result()
+                raise RuntimeError("the look at the lag has ended")
+        stopped.cancel()
         if self._app.crash_reason is not None:
             self.service.fail(self._app.crash_reason)
 
     async def _end(self) -> None:
         logger.info("Worker is stopping")
+        self._forced_end.arm()
         self._watchdog.stop()
-        # Before the pool, or the end of its processes would be told as a failed retrain.
-        await self.retrainer.stop()
-        self._pool.close()
-        try:
-            async with asyncio.timeout(STOP_TIMEOUT_S):
-                if not self.service.failed.done():
-                    # The flow goes on until then: stopped, the consumer would seek back to its last
-                    # commit and forget what has been answered since.
-                    await self.service.close()
-                    await cast(BatchConsumer, self._app.consumer).commit_answered()
-                await self._app.stop()
-                await self._publisher.stop()
-        except TimeoutError:
-            logger.warning("stopping took more than %g s; ending all the same", STOP_TIMEOUT_S)
-        await self._web.stop()
+        parts = [
+            # Before the pool, or the end of its processes would be told as a failed retrain.
+            Part(name="the retrain cycle", stop=self.retrainer.stop),
+            Part(name="the training pool", stop=self._close_pool),
+            Part(name="the batch in hand", stop=self._finish),
+            Part(name="the restores", stop=self.service.partitions.close),
+            Part(name="the look at the lag", stop=self._stop_lag),
+            Part(name="the consumer", stop=self._app.stop),
+            Part(name="the producer", stop=self._publisher.stop),
+            Part(name="the web server", stop=self._web.stop),
+        ]
+        await stop_in_order(parts, within_s=STOP_TIMEOUT_S)
         logger.info("Worker stopped")
+
+    async def _close_pool(self) -> None:
+        self._pool.close()
+
+    async def _finish(self) -> None:
+        """Answer and commit what is in hand; not after a fault, for the state may be wrong."""
+        if not self.service.failed.done():
+            # The flow goes on until then: stopped, the consumer would seek back to its last
+            # commit and forget what has been answered since.
+            await self.service.close()
+            await cast(BatchConsumer, self._app.consumer).commit_answered()
+
+    async def _stop_lag(self) -> None:
+        if self._lag is not None:
+            self._lag.cancel()
+            await asyncio.wait([self._lag])
 
 
 async def run_worker(settings: Settings) -> None:

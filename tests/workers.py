@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,14 +15,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import aiohttp
 import orjson
 from aiokafka import TopicPartition
 
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import produce
 from stream_app.kafka.connection import client_settings
+from stream_app.kafka.group import reset_group
 from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.reader import open_reader, read_range
+from stream_app.kafka.retries import until_answered
 from stream_app.kafka.topic_check import TopicSpec, load_topics
 from stream_app.messages.records import Record
 from stream_app.messages.schemas import Tick
@@ -160,4 +165,34 @@ async def read_until(worker: WorkerProcess, topic: TopicSpec, count: int) -> lis
     """`read_while` there are fewer than `count` different ids."""
     return await read_while(
         worker, topic, lambda messages: len({message["id"] for message in messages}) < count
+    )
+
+
+async def ready(worker: WorkerProcess) -> int:
+    """The status of /health/ready; 0 before the port is open."""
+    found = re.search(r"http://([\d.]+:\d+)/status", worker.text())
+    if found is None:
+        return 0
+    try:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://{found[1]}/health/ready") as response,
+        ):
+            return response.status
+    except aiohttp.ClientError:
+        return 0
+
+
+async def begin_anew(settings: Settings) -> None:
+    """Let a group answer all of the ticks topic, also what bars say another one has answered."""
+    topic = load_topics(settings.topics_file).ticks.name
+    await until_answered(
+        lambda: reset_group(
+            client_settings(settings),
+            group=settings.consumer_group,
+            topic=topic,
+            forgotten_within_s=DEADLINE_S,
+        ),
+        what="the group cannot be reset",
+        logger=logging.getLogger(__name__),
     )

@@ -29,6 +29,7 @@ TESTS = (
     "tests/broker/test_lost_history.py",
     "tests/broker/test_fuzz.py",
     "tests/broker/test_endings.py",
+    "tests/broker/test_widened.py",
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,8 @@ from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.settings import Settings, load_settings
 from stream_app.terminal.logs import log_to_stderr
 from stream_app.training.standing import standings
+
+logger = logging.getLogger(__name__)
 
 LOOK_BACK: Final = 2000
 """How many predictions of each partition are searched for the newest one of every symbol."""
@@ -43,7 +46,7 @@ def verify(wait: float, config: Path | None, as_json: bool) -> None:
     Every symbol had its initial training; the last hourly retrain included the LSTM and met its
     target; no symbol failed in its last training or waits for one for longer than an interval;
     every model with a weight answers in the newest prediction of each symbol; new
-    predictions arrive.
+    predictions arrive; workers read all partitions, and the group's commits belong to the topic.
     """
     settings = load_settings(config)
     log_to_stderr("ERROR")
@@ -65,11 +68,13 @@ async def run_checks(settings: Settings, wait_s: float) -> list[Check]:
 
     events = await read_history(settings)
     newest, coming = await _predictions(settings, wait_s)
+    reading = await _reading(settings)
     interval = timedelta(hours=settings.retrain_interval_hours)
     return [
         *training_checks(events, interval, settings.retrain_target_seconds, datetime.now(UTC)),
         members_check(newest, standings(events), settings.ensemble_weights),
         coming,
+        reading,
     ]
 
 
@@ -96,6 +101,24 @@ async def _predictions(settings: Settings, wait_s: float) -> tuple[dict[str, Ans
                 newest[answered.symbol] = answered
     detail = f"{more} new within {took}" if more else f"none within {wait_s:g} s"
     return newest, Check("predictions keep coming", more > 0, detail)
+
+
+async def _reading(settings: Settings) -> Check:
+    from stream_app.kafka.connection import client_settings
+    from stream_app.kafka.group import reading_problems
+    from stream_app.kafka.retries import until_answered
+    from stream_app.kafka.topic_check import load_topics
+
+    topic = load_topics(settings.topics_file).ticks.name
+    problems = await until_answered(
+        lambda: reading_problems(
+            client_settings(settings), group=settings.consumer_group, topic=topic
+        ),
+        what="the group cannot be looked at",
+        logger=logger,
+    )
+    detail = "; ".join(problems) or f"all of {topic}, from where the group stands"
+    return Check("all partitions are read", not problems, detail)
 
 
 def _answered(value: bytes | None, appended_ms: int) -> Answered | None:

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from stream_app.kafka.connection import FETCH_MAX_WAIT_MS, end_offset
-from stream_app.kafka.topic_check import TopicSpec
+from stream_app.kafka.topics import TopicSpec
 
 
 @asynccontextmanager
@@ -23,6 +23,8 @@ async def open_reader(client_settings: dict[str, Any]) -> AsyncIterator[AIOKafka
     consumer = AIOKafkaConsumer(
         **client_settings,
         enable_auto_commit=False,
+        # Where retention removes what is about to be read; the client's default is the log's end.
+        auto_offset_reset="earliest",
         max_poll_records=2000,
         fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
     )
@@ -30,7 +32,13 @@ async def open_reader(client_settings: dict[str, Any]) -> AsyncIterator[AIOKafka
     try:
         yield consumer
     finally:
-        await consumer.stop()
+        try:
+            await consumer.stop()
+        except asyncio.CancelledError:
+            # The client's own cancelled fetch comes through where a broker has just gone.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
 
 
 async def read_range(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 from aiokafka.errors import KafkaError
@@ -12,6 +13,7 @@ from aiokafka.errors import KafkaError
 from stream_app.errors import TopicError
 from stream_app.kafka.topic_admin import ActualTopic, RefusedError, TopicAdmin, connected
 from stream_app.kafka.topics import Service, Topics, TopicSpec, load_topics
+from stream_app.kafka.twins import twins, widen
 
 __all__ = [
     "ApplyReport",
@@ -85,10 +87,18 @@ async def check_topics(topics: Topics, client: Mapping[str, Any]) -> CheckReport
                 continue
             message = (
                 f"{spec.name}: {topics.file.name} says {item.wanted}, the broker has {item.there}; "
-                f"run `stream-app topics apply` or change {topics.file.name}"
+                + _remedy(topics, spec, found.get(spec.name))
             )
             mismatches.append(Mismatch(spec.name, item.key, message))
     return CheckReport(tuple(mismatches), tuple(skipped))
+
+
+def _remedy(topics: Topics, spec: TopicSpec, actual: ActualTopic | None) -> str:
+    if actual is not None and actual.partitions > spec.partitions:  # Kafka cannot lower it
+        if spec in twins(topics):
+            return widen(topics, actual.partitions)
+        return f"set `partitions: {actual.partitions}` for it in {topics.file.name}"
+    return f"run `stream-app topics apply` or change {topics.file.name}"
 
 
 async def require_topics(topics: Topics, client: Mapping[str, Any]) -> None:
@@ -120,21 +130,22 @@ async def apply_topics(topics: Topics, client: Mapping[str, Any]) -> ApplyReport
         TopicError: the broker refuses to create a topic, with its reason.
         BrokerError: the broker does not answer.
     """
-    changes: list[str] = []
+    changes: dict[str, list[str]] = {spec.name: [] for spec in topics.specs}
     refusals: list[str] = []
     async with connected(client) as admin:
         found = await admin.describe(spec.name for spec in topics.specs)
-        for spec in topics.specs:
+        # The ticks last: a worker must not be given a partition whose answers have no place yet.
+        for spec in sorted(topics.specs, key=lambda spec: spec is topics.ticks):
             actual = found.get(spec.name)
             if actual is None:
                 await admin.create(spec)
-                changes.append(f"{spec.name}: created, {_partitions(spec)}")
+                changes[spec.name].append(f"{spec.name}: created, {_partitions(spec)}")
                 continue
             for item in _differences(spec, actual):
                 if item.there is None:
                     continue
                 try:
-                    changes.append(await _change(admin, spec, actual, item.key))
+                    changes[spec.name].append(await _change(admin, spec, actual, item.key))
                 except (KafkaError, RefusedError) as error:
                     refusals.append(
                         f"{spec.name}: {topics.file.name} says {item.wanted}, the broker keeps "
@@ -142,7 +153,7 @@ async def apply_topics(topics: Topics, client: Mapping[str, Any]) -> ApplyReport
                         "and apply again"
                     )
         await _until_listed(admin, topics)
-    return ApplyReport(tuple(changes), tuple(refusals))
+    return ApplyReport(tuple(chain.from_iterable(changes.values())), tuple(refusals))
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,12 @@ SYMBOLS_TRAINED: Final = Gauge(
 )
 LAG: Final = Gauge(
     "stream_app_lag_ticks",
-    "Records of this worker's partitions that were not answered at the last check.",
+    "Records not answered at the last check: of this worker's partitions and of unread ones.",
+    registry=REGISTRY,
+)
+UNREAD_PARTITIONS: Final = Gauge(
+    "stream_app_unread_partitions",
+    "Partitions of the ticks topic that no worker of the group reads.",
     registry=REGISTRY,
 )
 PARTITIONS: Final = Gauge(

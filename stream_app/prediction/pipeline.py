@@ -18,6 +18,7 @@ from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble
 from stream_app.prediction.notice import Notice
 from stream_app.prediction.observation import Arrival
+from stream_app.prediction.origin import Origin
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 
@@ -68,6 +69,8 @@ class PartitionPipeline:
         self.symbols: dict[str, SymbolPipeline] = {}
         self.position = 0
         """The offset after the last one processed; a restore sets where it begins."""
+        self.origin = Origin()
+        """A restore sets it before the first symbol."""
         self._uncovered: list[tuple[int, str]] = []
         """A heap of the offsets from which on symbols have no published state, with the symbol;
         of some it no longer holds. No batch may cost more because many symbols are silent."""
@@ -83,6 +86,7 @@ class PartitionPipeline:
                 self._settings,
                 elsewhere=None if home == here else here,
                 is_misplaced=here not in (home, *others),
+                origin=self.origin,
             )
             self.symbols[name] = pipeline
         return pipeline

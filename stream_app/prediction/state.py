@@ -29,6 +29,10 @@ class SymbolState:
     """Of the filter that took the ticks ahead, while the window holds any."""
     horizon_s: int | None = None
     """Of the forecasts; None in states of versions that did not say it."""
+    topic_id: str = ""
+    """Of the ticks topic; see `Origin`. Empty in bars of before it was noted."""
+    is_anew: bool = False
+    """As in `Origin`."""
 
     def to_json(self) -> dict[str, Any]:
         """As a bar carries it."""

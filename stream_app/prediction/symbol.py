@@ -33,6 +33,7 @@ from stream_app.prediction.observation import (
     ContextCache,
     Observation,
 )
+from stream_app.prediction.origin import Origin
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.state import SymbolState
 
@@ -76,6 +77,7 @@ class SymbolPipeline:
         *,
         elsewhere: int | None = None,
         is_misplaced: bool = False,
+        origin: Origin | None = None,
     ) -> None:
         """Make an empty one.
 
@@ -84,11 +86,14 @@ class SymbolPipeline:
             settings: of all symbols.
             elsewhere: the partition, where that is not the one that the symbol has as a key.
             is_misplaced: whether the answers say that the ticks do not belong there.
+            origin: the topic that the ticks come from.
         """
         self.symbol = symbol
         self.name = state_name(symbol, elsewhere)
         """Of this state: another partition may have one of the same symbol."""
         self._placement = (MISPLACED,) if is_misplaced else ()
+        self._origin = origin or Origin()
+        self._suffix = self._origin.suffix
         self._bar_ms = settings.bar_ms
         self._grace_ms = settings.grace_ms
         self._horizon_ms = settings.horizon_ms
@@ -177,6 +182,8 @@ class SymbolPipeline:
             lost_bars=self._lost_bars,
             floor=floor,
             horizon_s=self._horizon_ms // 1000,
+            topic_id=self._origin.topic_id,
+            is_anew=self._origin.is_anew,
         )
 
     def _enter(self, arrival: Arrival, models: ModelSet, floor: int) -> Observation:
@@ -333,7 +340,7 @@ class SymbolPipeline:
             age_s = max(0, tick.ts - models.trained_to_ts) / 1000 if models.is_trained else 0.0
             answer.predictions.append(
                 Prediction(
-                    id=f"{item.source.topic}-{item.source.partition}-{item.source.offset}",
+                    id=f"{item.source.topic}{self._suffix}-{item.source.partition}-{item.source.offset}",
                     symbol=tick.symbol,
                     ts=tick.ts,
                     target_ts=tick.ts + self._horizon_ms,

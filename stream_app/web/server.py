@@ -71,7 +71,7 @@ class WebServer:
     async def _ready(self, _request: web.Request) -> web.Response:
         if self._is_ready():
             return web.Response(text="ready\n")
-        return web.Response(status=503, text="restoring partitions\n")
+        return web.Response(status=503, text="not ready\n")
 
     async def _show_status(self, _request: web.Request) -> web.Response:
         body = orjson.dumps(self._status(), option=orjson.OPT_INDENT_2)

@@ -10,6 +10,7 @@ from aiokafka.structs import ConsumerRecord
 
 from stream_app.messages.codec import decode_bar
 from stream_app.messages.schemas import Bar
+from stream_app.prediction.origin import Origin
 
 logger = logging.getLogger(__name__)
 
@@ -22,14 +23,21 @@ class BarLog:
     length are left out, for a window has bars of one length.
     """
 
-    def __init__(self, ticks: str, committed: int, bar_s: int) -> None:
+    def __init__(
+        self, ticks: str, committed: int, *, topic_id: str, bar_s: int | None = None
+    ) -> None:
         self._ticks = ticks
         self._committed = committed
         self._bar_s = bar_s
+        self._topic_id = topic_id
+        self.newest_offset = -1
+        """Of the tick that the newest bar was made from; -1 where there is no bar."""
+        self.other_topic_id = ""
+        """Of a topic that had the name before: its bars are left out."""
+        self._is_anew = False
         self._bars: dict[str, dict[int, Bar]] = {}
         self._newest_ts: dict[str, int] = {}
         """By symbol, the opening time of the bar whose state is kept."""
-        self._floor_at = -1
         self.floor = 0
         """The offset below which every tick is covered by some bar's state."""
         self.left_out: Counter[int] = Counter()
@@ -47,11 +55,14 @@ class BarLog:
             logger.warning("%s: %s", place, error)
             return
         source = bar.source
-        if source.topic != self._ticks or source.offset >= self._committed:
+        if source.topic != self._ticks or self._is_of_another_topic(bar):
             return
-        if source.offset >= self._floor_at:
-            self.floor, self._floor_at = floor, source.offset
-        if bar.bar_s != self._bar_s:
+        self._is_anew |= bool(bar.state.get("is_anew"))
+        if source.offset >= self._committed:
+            return
+        if source.offset >= self.newest_offset:
+            self.floor, self.newest_offset = floor, source.offset
+        if self._bar_s not in (None, bar.bar_s):
             self.left_out[bar.bar_s] += 1
             self._left_out_at[bar.symbol] = source.offset
             return
@@ -65,6 +76,19 @@ class BarLog:
         else:
             bar = replace(bar, state={})
         bars[bar.ts_open] = bar
+
+    def _is_of_another_topic(self, bar: Bar) -> bool:
+        made_in = str(bar.state.get("topic_id", ""))
+        if "" in (made_in, self._topic_id) or made_in == self._topic_id:
+            return False
+        self.other_topic_id = made_in
+        return True
+
+    @property
+    def origin(self) -> Origin:
+        """The topic that the ticks come from."""
+        is_anew = self._is_anew or bool(self.other_topic_id)
+        return Origin(topic_id=self._topic_id, is_anew=is_anew)
 
     def bars(self, last: int) -> dict[str, list[Bar]]:
         """The last bars of each symbol, oldest first."""

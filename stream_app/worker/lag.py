@@ -1,57 +1,159 @@
-"""How many records wait, and whether the broker answers: looked at every two seconds."""
+"""How many ticks wait, and whether the topic is still the one that is read: every two seconds."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import BrokerResponseError, KafkaError
 
-from stream_app.kafka.reader import open_reader
+from stream_app.errors import TopicError
+from stream_app.kafka.group import RESET, GroupView, made_anew, open_group
 from stream_app.ops import metrics
 
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S: Final = 2.0
 ANSWER_TIMEOUT_S: Final = 5.0
+UNREAD_SAID_AFTER_S: Final = 60.0
+"""New partitions are given to a worker within half a minute; a restart takes as long."""
 
 
 class LagWatch:
-    """Compares the ends of the ticks' partitions with what this worker has answered."""
+    """Compares the ticks topic with what this worker and its group have answered.
+
+    Args:
+        client_settings: how to connect.
+        group: the consumer group.
+        topic: of the ticks.
+        positions: by partition of this worker, the offset after the last one answered; None while
+            the partition is restored.
+    """
 
     def __init__(
         self,
         client_settings: dict[str, Any],
+        *,
+        group: str,
         topic: str,
-        positions: Callable[[], Mapping[int, int]],
+        positions: Callable[[], Mapping[int, int | None]],
     ) -> None:
         self._client_settings = client_settings
+        self._group = group
         self._topic = topic
         self._positions = positions
-        self.lag = 0
-        """Records that wait, as of the last look that the broker answered."""
+        self.own = 0
+        """Ticks that wait for this worker, as of the last look that the broker answered."""
+        self.unread = 0
+        """Ticks that wait in partitions that no worker of the group has."""
+        self.unread_partitions: list[int] = []
         self.is_broker_away = False
+        self._topic_id = ""
+        self._beyond: set[int] = set()
+        """Partitions that ended before the worker's position at the last look."""
+        self._unread_since: float | None = None
+        self._is_unread_said = False
+        self._said = ""
+
+    @property
+    def lag(self) -> int:
+        """Ticks that wait for this worker or for nobody."""
+        return self.own + self.unread
 
     async def run(self) -> None:
-        """Look again and again, by a connection of its own, until cancelled."""
-        async with open_reader(self._client_settings) as consumer:
-            while True:
-                positions = {
-                    TopicPartition(self._topic, number): position
-                    for number, position in self._positions().items()
-                }
-                try:
-                    async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                        ends = await consumer.end_offsets(list(positions)) if positions else {}
-                    self.lag = sum(max(0, ends[tp] - at) for tp, at in positions.items())
-                    self._note_broker(away=False)
-                except (KafkaError, TimeoutError):
-                    self._note_broker(away=True)
-                metrics.LAG.set(self.lag)
-                await asyncio.sleep(LOOK_EVERY_S)
+        """Look again and again, by connections of its own, until cancelled.
+
+        Raises:
+            TopicError: the topic is not the one that was read until now.
+        """
+        while True:
+            # Anew after each error: a connection may wait for a broker that has gone.
+            try:
+                async with open_group(
+                    self._client_settings, group=self._group, topic=self._topic
+                ) as view:
+                    while True:
+                        await self._look_in_time(view)
+                        await asyncio.sleep(LOOK_EVERY_S)
+            except (KafkaError, TimeoutError) as error:
+                self._note_error(error)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _look_in_time(self, view: GroupView) -> None:
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            await self.look(view)
+        self._note_broker(away=False)
+        self._said = ""
+
+    async def look(self, view: GroupView) -> None:
+        """Look once. Waits on the broker.
+
+        Raises:
+            TopicError: the topic is not the one that was read until now.
+            KafkaError: the broker does not answer, or the topic is gone.
+        """
+        topic = await view.known_topic()
+        self._topic_id = self._topic_id or topic.topic_id
+        if topic.topic_id != self._topic_id:
+            raise TopicError(made_anew(self._topic, self._topic_id, topic.topic_id))
+        positions = self._positions()
+        owned = await view.owned()
+        unread = set() if owned is None else set(range(topic.partitions)) - owned - set(positions)
+        places = await view.places(topic, {*positions, *unread})
+        own = 0
+        beyond = set()
+        for number, position in positions.items():
+            place = places[number]
+            if position is None:
+                own += place.waiting
+                continue
+            own += max(0, place.end - position)
+            if position > place.end and position > await view.end(number):
+                beyond.add(number)
+        if twice := sorted(beyond & self._beyond):
+            number = twice[0]
+            raise TopicError(
+                f"{self._topic} partition {number}: this worker has answered up to offset "
+                f"{positions[number]}, but the log ends at {places[number].end}: the topic was "
+                f"made anew, or the broker has lost records; {RESET}"
+            )
+        self._beyond = beyond
+        self.own = own
+        self._note_unread({number: places[number].waiting for number in unread})
+        metrics.LAG.set(self.lag)
+
+    def _note_unread(self, waiting: Mapping[int, int]) -> None:
+        self.unread = sum(waiting.values())
+        self.unread_partitions = sorted(waiting)
+        metrics.UNREAD_PARTITIONS.set(len(waiting))
+        now = time.monotonic()
+        if not waiting:
+            if self._is_unread_said:
+                logger.info("all partitions of %s are read again", self._topic)
+            self._unread_since, self._is_unread_said = None, False
+        elif self._unread_since is None:
+            self._unread_since = now
+        elif not self._is_unread_said and now - self._unread_since > UNREAD_SAID_AFTER_S:
+            self._is_unread_said = True
+            logger.warning(
+                "no worker of the group %s reads %s partition %s: %d ticks wait; see "
+                "docs/accidents.md",
+                self._group,
+                self._topic,
+                ", ".join(map(str, self.unread_partitions)),
+                self.unread,
+            )
+
+    def _note_error(self, error: BaseException) -> None:
+        answered = isinstance(error, BrokerResponseError)
+        self._note_broker(away=not answered)
+        text = f"{type(error).__name__}: {error}"
+        if answered and text != self._said:
+            logger.warning("cannot look at the lag of %s (%s)", self._topic, text)
+            self._said = text
 
     def _note_broker(self, *, away: bool) -> None:
         if away and not self.is_broker_away:

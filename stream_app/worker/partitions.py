@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
 
-from stream_app.errors import ArtifactError
+from stream_app.errors import ArtifactError, TopicError
+from stream_app.kafka.group import Place, made_anew, open_group
 from stream_app.kafka.placement import placement
 from stream_app.kafka.reader import open_reader
+from stream_app.kafka.retries import until_answered
 from stream_app.kafka.topic_check import Topics
+from stream_app.kafka.twins import require_twins
 from stream_app.messages.symbols import split_state_name
 from stream_app.models.model_set import UNTRAINED, ModelSet
 from stream_app.ops import metrics
@@ -24,12 +25,14 @@ from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings
+from stream_app.worker.coverage import read_coverage
 from stream_app.worker.ledger import Batch
 from stream_app.worker.restore import restore_partition
 
 logger = logging.getLogger(__name__)
 
-RETRY_S: Final = 1.0
+_T = TypeVar("_T")
+
 GAP_OFFSETS: Final = 100
 """A jump by more than a transaction's control records is looked into."""
 
@@ -46,6 +49,7 @@ class Partitions:
         registry: Registry,
         on_progress: Callable[[], None],
         read_again: Callable[[int], None],
+        commit: Callable[[int, int], Awaitable[None]],
         fail: Callable[[BaseException], None],
     ) -> None:
         self._settings = settings
@@ -54,10 +58,13 @@ class Partitions:
         self._registry = registry
         self._on_progress = on_progress
         self._read_again = read_again
+        self._commit = commit
         self._fail = fail
         self._partitions: dict[int, PartitionPipeline] = {}
         self._restoring: dict[int, asyncio.Task[None]] = {}
         self._assigned: set[int] | None = None
+        self.topic_id = ""
+        """Of the ticks topic; empty until the first assignment, and where no broker tells it."""
 
     @property
     def is_ready(self) -> bool:
@@ -67,6 +74,17 @@ class Partitions:
             and not self._restoring
             and self._assigned <= self._partitions.keys()
         )
+
+    @property
+    def is_restoring(self) -> bool:
+        """Whether the state of a partition is on its way back."""
+        return bool(self._restoring)
+
+    async def close(self) -> None:
+        """Give up what is being restored. Called at the worker's end."""
+        for task in self._restoring.values():
+            task.cancel()
+        await asyncio.gather(*self._restoring.values(), return_exceptions=True)
 
     def symbols(self) -> dict[str, SymbolPipeline]:
         """Every symbol of this worker's restored partitions, by the name of its state."""
@@ -97,24 +115,63 @@ class Partitions:
             self._fail(error)
 
     async def _check(self, number: int) -> None:
-        """Make sure that the partition's state is that of its committed offset."""
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(KafkaError), wait=wait_fixed(RETRY_S)
-        ):
-            with attempt:
-                committed = await self._committed(number)
-                kept = self._partitions.get(number)
-                if kept is None or kept.position != committed:
-                    await self._restore(number, committed)
+        """Make sure that the partition's state is that of the first tick not answered yet."""
+        place = await self._ask(number, partial(self._place, number))
+        start = await self._ask(number, partial(self._start, place))
+        kept = self._partitions.get(number)
+        if kept is None or kept.position != start:
+            await self._ask(number, partial(self._restore, number, start))
+
+    async def _ask(self, number: int, request: Callable[[], Awaitable[_T]]) -> _T:
+        """Ask the broker about a partition; waits through an outage."""
+        return await until_answered(
+            request, what=f"partition {number}: cannot restore", logger=logger
+        )
+
+    async def _place(self, number: int) -> Place:
+        """Where the group stands in the partition.
+
+        Raises:
+            TopicError: the commit belongs to another topic, or answers have no place to go to.
+            KafkaError: the broker does not answer.
+        """
+        name, group = self._topics.ticks.name, self._settings.consumer_group
+        async with open_group(self._client_settings, group=group, topic=name) as view:
+            await require_twins(self._topics, view, number)
+            topic = await view.known_topic()
+            place = (await view.places(topic, [number]))[number]
+        if place.problem is not None:
+            raise TopicError(place.problem)
+        if self.topic_id and place.topic_id != self.topic_id:
+            raise TopicError(made_anew(name, self.topic_id, place.topic_id))
+        self.topic_id = place.topic_id
+        return place
+
+    async def _start(self, place: Place) -> int:
+        """The offset to go on from: the commit, or what the bars cover where there is none.
+
+        Raises:
+            TopicError: the bars belong to another topic.
+            KafkaError: the broker does not answer.
+        """
+        if place.committed is not None:
+            return place.start
+        covered = await read_coverage(self._client_settings, self._topics, place, self._on_progress)
+        if covered <= place.start:
+            return place.start
+        logger.warning(
+            "partition %d: the group %s has committed no offset, but bars cover the ticks before "
+            "offset %d; going on from there (`stream-app group reset` has all answered again)",
+            place.partition,
+            place.group,
+            covered,
+        )
+        await self._commit(place.partition, covered)
+        self._read_again(place.partition)
+        return covered
 
     async def _committed(self, number: int) -> int:
-        tp = TopicPartition(self._topics.ticks.name, number)
-        in_group = {**self._client_settings, "group_id": self._settings.consumer_group}
-        async with open_reader(in_group) as consumer:
-            consumer.assign([tp])
-            beginning: int = (await consumer.beginning_offsets([tp]))[tp]
-            committed: int | None = await consumer.committed(tp)
-            return max(beginning, committed or 0)
+        return (await self._place(number)).start
 
     async def _restore(self, number: int, committed: int) -> None:
         pipeline = PartitionPipeline(
@@ -128,6 +185,7 @@ class Partitions:
         await restore_partition(
             number,
             committed,
+            topic_id=self.topic_id,
             pipeline=pipeline,
             settings=self._settings,
             topics=self._topics,
@@ -141,6 +199,7 @@ class Partitions:
         self, name: str, version: str
     ) -> tuple[ModelSet | None, ModelSet | None]:
         """Of a state's name. One elsewhere that has no models yet takes those of its symbol."""
+        self._on_progress()
         champion = await asyncio.to_thread(self._registry.champion, name)
         owner, (symbol, _) = name, split_state_name(name)
         if champion is None and symbol != name:
@@ -165,11 +224,11 @@ class Partitions:
         number = batch.tp.partition
         while number in self._restoring:
             await asyncio.wait([self._restoring[number]])
-        if number not in (self._assigned or ()):
-            return None  # it went to another worker while the batch waited, which answers it
+        if batch.is_void or number not in (self._assigned or ()):
+            return None  # it is read again, or went to another worker while the batch waited
         pipeline = self._partitions.get(number)
         if pipeline is not None and batch.read_from > pipeline.position:
-            if batch.read_from > await self._committed(number):
+            if batch.read_from > await self._ask(number, partial(self._committed, number)):
                 logger.warning(
                     "partition %d: a batch begins at offset %d, but the ticks from %d on are not "
                     "answered; reading them again",
@@ -181,10 +240,10 @@ class Partitions:
                 return None
             pipeline = None  # what lies between is answered: the state must catch up
         if pipeline is not None and batch.first_offset > pipeline.position + GAP_OFFSETS:
-            await self._look_for_loss(pipeline, batch)
+            await self._ask(number, partial(self._look_for_loss, pipeline, batch))
         if pipeline is None or batch.first_offset < pipeline.position:
             # Read again from an earlier commit: the state must go back with it.
-            await self._restore(number, batch.first_offset)
+            await self._ask(number, partial(self._restore, number, batch.first_offset))
             pipeline = self._partitions[number]
         return pipeline
 
@@ -202,9 +261,14 @@ class Partitions:
             )
             pipeline.lose_history()
 
-    def positions(self) -> dict[int, int]:
-        """By partition, the offset after the last one processed."""
-        return {number: partition.position for number, partition in self._partitions.items()}
+    def positions(self) -> dict[int, int | None]:
+        """By partition, the offset after the last one processed; None while it is restored."""
+        return {
+            number: self._partitions[number].position
+            if number in self._partitions and number not in self._restoring
+            else None
+            for number in self._assigned or ()
+        }
 
     def status(self) -> dict[str, Any]:
         """What `/status` shows of the partitions."""

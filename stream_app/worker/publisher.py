@@ -9,11 +9,12 @@ from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from tenacity import AsyncRetrying, retry_if_exception, wait_exponential
 
 from stream_app.dead_letters.letter import letter_of
 from stream_app.kafka.producer import COMPRESSION
+from stream_app.kafka.retries import may_pass
 from stream_app.kafka.topic_check import Topics
 from stream_app.messages.codec import encode_bar, encode_prediction, encode_retrain_event
 from stream_app.messages.records import Message
@@ -92,7 +93,7 @@ class Publisher:
         try:
             await self._attempt(topic, partition, messages)
         except KafkaError as error:
-            if not _may_pass(error):
+            if not may_pass(error):
                 raise
             logger.warning(
                 "the broker does not acknowledge (%s); trying again until it does", error
@@ -104,7 +105,7 @@ class Publisher:
         # Not for the first attempt too: tenacity's objects refer to each other in circles, thirty
         # of them for each batch, and only a garbage collection of 25 ms would free them.
         retrying = AsyncRetrying(
-            retry=retry_if_exception(_may_pass),
+            retry=retry_if_exception(may_pass),
             wait=wait_exponential(multiplier=0.1, max=RETRY_MAX_S),
             reraise=True,
         )
@@ -112,11 +113,19 @@ class Publisher:
 
     async def _attempt(self, topic: str, partition: int, messages: Sequence[Message]) -> None:
         self.attempts += 1
+        await self._know_partition(topic, partition)
         acknowledged = [
             await self._producer.send_batch(batch, topic, partition=partition)
             for batch in self._pack(messages)
         ]
         await asyncio.gather(*acknowledged)
+
+    async def _know_partition(self, topic: str, partition: int) -> None:
+        """Ask the broker once more where the producer has not heard of a new partition yet."""
+        if partition not in await self._producer.partitions_for(topic):
+            await self._producer.client.force_metadata_update()
+            if partition not in await self._producer.partitions_for(topic):
+                raise UnknownTopicOrPartitionError(f"{topic} has no partition {partition} yet")
 
     def _pack(self, messages: Iterable[Message]) -> list[Any]:
         batches = [self._producer.create_batch()]
@@ -132,10 +141,3 @@ class Publisher:
                 if batches[-1].append(**fields) is None:
                     raise ValueError(f"a message of {len(value or b'')} bytes fits no batch")
         return batches
-
-
-def _may_pass(error: BaseException) -> bool:
-    """Whether the same bytes may be acknowledged later; all else must not go on."""
-    return isinstance(error, KafkaTimeoutError) or (
-        isinstance(error, KafkaError) and bool(error.retriable)
-    )

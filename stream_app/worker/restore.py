@@ -37,6 +37,7 @@ async def restore_partition(
     partition: int,
     committed: int,
     *,
+    topic_id: str,
     pipeline: PartitionPipeline,
     settings: Settings,
     topics: Topics,
@@ -52,6 +53,7 @@ async def restore_partition(
     Args:
         partition: of the ticks topic, and so of the bars topic.
         committed: the offset of the first tick that is not answered yet.
+        topic_id: of the ticks topic; bars of another topic are left out.
         pipeline: an empty one.
         settings: the worker's.
         topics: the names.
@@ -61,8 +63,9 @@ async def restore_partition(
     """
     ticks = TopicPartition(topics.ticks.name, partition)
     async with open_reader(client_settings) as consumer:
-        log = BarLog(ticks.topic, committed, settings.bar_seconds)
-        await _read_bars(consumer, TopicPartition(topics.bars.name, partition), log, on_progress)
+        log = BarLog(ticks.topic, committed, topic_id=topic_id, bar_s=settings.bar_seconds)
+        await read_bars(consumer, TopicPartition(topics.bars.name, partition), log, on_progress)
+        pipeline.origin = log.origin
         bars = log.bars(settings.window_bars)
         await _restore_symbols(pipeline, bars, load_models)
         for symbol in log.with_gap():
@@ -109,7 +112,7 @@ async def restore_partition(
     )
 
 
-async def _read_bars(
+async def read_bars(
     consumer: AIOKafkaConsumer, tp: TopicPartition, log: BarLog, on_progress: Callable[[], None]
 ) -> None:
     """Go through the partition's bars once."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from stream_app.dead_letters.flood import FloodAlarm
+from stream_app.errors import StreamAppError
 from stream_app.kafka.topic_check import Topics
 from stream_app.ops import metrics
 from stream_app.registry.store import Registry
@@ -36,6 +37,7 @@ class TickService:
         registry: Registry,
         publisher: Publisher,
         read_again: Callable[[int], None],
+        commit: Callable[[int, int], Awaitable[None]],
     ) -> None:
         self._publisher = publisher
         self.partitions = Partitions(
@@ -45,9 +47,15 @@ class TickService:
             registry=registry,
             on_progress=self._note_step,
             read_again=read_again,
+            commit=commit,
             fail=self.fail,
         )
-        self.lag_watch = LagWatch(client_settings, topics.ticks.name, self.partitions.positions)
+        self.lag_watch = LagWatch(
+            client_settings,
+            group=settings.consumer_group,
+            topic=topics.ticks.name,
+            positions=self.partitions.positions,
+        )
         self._steps = 0
         self._is_closing = False
         self._idle = asyncio.Event()
@@ -68,12 +76,17 @@ class TickService:
     def is_busy(self) -> bool:
         """Whether there is something to do.
 
-        A batch is in hand, or ticks were waiting at the last look; but not while the broker was
-        away at that look: then waiting is all there is to do.
+        A batch is in hand, a partition is being restored, or ticks were waiting at the last look;
+        but not while the broker was away at that look: then waiting is all there is to do.
         """
         return not self.lag_watch.is_broker_away and (
-            not self._idle.is_set() or self.lag_watch.lag > 0
+            not self._idle.is_set() or self.partitions.is_restoring or self.lag_watch.own > 0
         )
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all partitions are restored, and the worker neither failed nor is ending."""
+        return self.partitions.is_ready and not self._is_closing and not self.failed.done()
 
     def _note_step(self) -> None:
         self._steps += 1
@@ -81,7 +94,9 @@ class TickService:
     def fail(self, error: BaseException) -> None:
         """End the process by `failed`: going on would answer from a state that lacks ticks."""
         if not self.failed.done():
-            logger.error("the worker ends: %s: %s", type(error).__name__, error, exc_info=error)
+            # What a user can mend is said in one line; anything else needs its place in the code.
+            trace = None if isinstance(error, StreamAppError) else error
+            logger.error("the worker ends: %s: %s", type(error).__name__, error, exc_info=trace)
             self.failed.set_result(error)
 
     async def answer(self, batch: Batch) -> None:
@@ -95,7 +110,7 @@ class TickService:
         self._idle.clear()
         try:
             pipeline = await self.partitions.pipeline(batch)
-            if pipeline is None:
+            if pipeline is None or self.failed.done():
                 return
             started = time.perf_counter()
             answer = pipeline.process(batch.records)
@@ -129,6 +144,7 @@ class TickService:
         return {
             **shown_counts(),
             "lag": self.lag_watch.lag,
+            "unread_partitions": self.lag_watch.unread_partitions,
             **self.partitions.status(),
             "symbols": {
                 name: {"bars": len(item.window), "version": item.models.version}

@@ -17,7 +17,13 @@ from contextlib import suppress
 from typing import Any, Final, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    RebalanceInProgressError,
+)
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
@@ -37,6 +43,25 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         # Faust fixes 1,500 ms.
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001 - Faust passes no other way
         return consumer
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit, with the topic's id beside each offset: it tells of what topic the offset is."""
+        topic_id = cast(Transport, self.transport).topic_id()
+        here = self.assignment()
+        noted = {
+            TopicPartition(*tp): OffsetAndMetadata(offset, topic_id)
+            for tp, offset in offsets.items()
+            if tp in here
+        }
+        try:
+            await self._ensure_consumer().commit(noted)
+        except CommitFailedError as error:
+            logger.info("cannot commit (%s); what is not committed is answered again", error)
+            return False
+        except Exception as error:  # noqa: BLE001 - as Faust's own
+            await self.crash(error)
+            return False
+        return True
 
     async def seek_each(self, wanted: Mapping[TP, int | None]) -> dict[TP, int]:
         """Seek each partition to an offset; None is its commit, or the log's beginning.
@@ -102,6 +127,9 @@ class BatchConsumer(driver.Consumer):
                 for tp, fetched in [*left.items()]:
                     if not self._may_hand_out(tp, active):
                         return
+                    if self._is_another_log(tp, fetched[0].offset):
+                        await asyncio.sleep(_LOOK_AGAIN_S)
+                        return
                     chunk = tuple(fetched.popleft() for _ in range(min(size, len(fetched))))
                     if not fetched:
                         del left[tp]
@@ -117,6 +145,16 @@ class BatchConsumer(driver.Consumer):
         """Whether records of the partition that were just fetched follow in its log."""
         is_active = active is None or tp in active or tp in self._buffered_partitions
         return self.flow_active and is_active and self.ledger.is_placed(tp)
+
+    def _is_another_log(self, tp: TP, offset: int) -> bool:
+        """Whether records come from before the place that the partition is read from.
+
+        The client starts again at the beginning of a log that ends before its position. Such
+        records are dropped: they have the offsets of answered ones, so answers to them would
+        have the ids of others. The lag watch finds out what happened and ends the worker.
+        """
+        wanted = self.ledger.next_offset(tp)
+        return wanted is not None and offset < wanted
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 - faust's signature
         """Give each partition a place, then fetch."""
@@ -168,6 +206,15 @@ class BatchConsumer(driver.Consumer):
         self.ledger.forget(tps)
         self._agent_is_done.set()
 
+    async def commit_at(self, tp: TP, offset: int) -> None:
+        """Commit an offset that nothing was handed out for. Waits on the broker.
+
+        Raises:
+            RebalanceInProgressError: the group is changing; it can be tried again.
+        """
+        if not await self._thread.commit({tp: offset}):
+            raise RebalanceInProgressError
+
     async def commit_answered(self) -> None:
         """Commit all that is answered by now; `commit` does nothing while another is under way.
 
@@ -212,11 +259,14 @@ class Transport(driver.Transport):
         self,
         *args: Any,
         on_assigned: Callable[[set[TP]], None],
+        topic_id: Callable[[], str],
         max_batch: int,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.on_assigned = on_assigned
         """Called in the event loop with each new assignment; must not block."""
+        self.topic_id = topic_id
+        """The ticks topic's id as far as it is known. Called in the consumer's thread."""
         self.max_batch = max_batch
         """Records that a batch may have."""

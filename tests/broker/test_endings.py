@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import signal
 import subprocess
 import sys
 import textwrap
@@ -15,10 +17,12 @@ import pytest
 
 from stream_app.kafka.topic_check import Topics
 from stream_app.ops.watchdog import EXIT_CODE
+from stream_app.settings import Settings
 from tests.builders import walk
 from tests.conftest import SettingsFor
+from tests.endings import FAULT_AT
 from tests.figures import note
-from tests.workers import WorkerProcess, environment, feed, read_all
+from tests.workers import WorkerProcess, environment, feed, read_all, ready
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -105,3 +109,88 @@ async def test_a_stuck_step_ends_the_process_with_its_own_exit_code(
 
         messages = await read_until(worker, topics_on_broker.predictions, 1000)
     assert len({message["id"] for message in messages}) == 1000
+
+
+def faulty(settings: Settings, log: Path, fault: str) -> WorkerProcess:
+    variables = {
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "STREAM_APP_FAULT": fault,
+    }
+    return WorkerProcess(settings, log, module="tests.endings", variables=variables)
+
+
+async def ended(worker: WorkerProcess) -> int:
+    """The exit code, once the process has ended by itself."""
+    return await asyncio.to_thread(worker.process.wait, 120)
+
+
+async def test_a_fault_of_the_consumers_thread_ends_the_process(
+    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path
+) -> None:
+    settings = settings_for(bar_seconds=60)
+    with faulty(settings, tmp_path / "worker.log", "consumer's thread") as worker:
+        await worker.until("Worker started")
+        await feed(settings, list(walk(FAULT_AT + 100, symbol="A")), per_second=200)
+        assert await ended(worker) == 1, worker.text()
+    text = worker.text()
+    assert "Libraries for zstd compression codec not found" in text
+    assert "the worker ends: UnsupportedCodecError" in text
+    assert text.count("the worker ends:") == 1
+
+
+async def test_it_is_not_ready_as_soon_as_it_has_failed_and_while_it_ends(
+    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path
+) -> None:
+    settings = settings_for(bar_seconds=60)
+    with faulty(settings, tmp_path / "worker.log", "task stays") as worker:
+        await worker.until("restored")
+        async with asyncio.timeout(60):
+            while await ready(worker) != 200:
+                await asyncio.sleep(0.05)
+        worker.process.send_signal(signal.SIGTERM)
+        await worker.until("now it stays")
+        assert await ready(worker) == 503
+        assert await ended(worker) == 0, worker.text()
+
+
+@pytest.mark.parametrize("fault", ["task stays", "loop is blocked"])
+async def test_sigterm_ends_a_process_that_does_not_stop(
+    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path, fault: str
+) -> None:
+    settings = settings_for(bar_seconds=60)
+    with faulty(settings, tmp_path / "worker.log", fault) as worker:
+        await worker.until("restored")
+        assert worker.terminate() == 0, worker.text()
+    assert "ending it with exit code 0" in worker.text()
+
+
+async def test_nothing_lives_on_after_the_end_where_a_restore_hangs(
+    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path
+) -> None:
+    settings = settings_for(bar_seconds=60)
+    with faulty(settings, tmp_path / "worker.log", "restore hangs") as worker:
+        await worker.until("now it stays")
+        await worker.until("Worker started")
+        children = psutil.Process(worker.process.pid).children(recursive=True)
+        assert await ready(worker) == 503
+        assert worker.terminate() == 0, worker.text()
+    assert "stopping the restores takes too long; ending without it" in worker.text()
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert not alive
+
+
+async def test_a_restore_that_hangs_is_something_to_do_for_the_watchdog(
+    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path
+) -> None:
+    settings = settings_for(bar_seconds=60, watchdog_seconds=2)
+    with faulty(settings, tmp_path / "worker.log", "restore hangs") as worker:
+        assert await ended(worker) == EXIT_CODE, worker.text()
+
+
+async def test_a_restore_that_can_never_succeed_ends_the_worker_at_once(
+    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path
+) -> None:
+    settings = settings_for(bar_seconds=60)
+    with faulty(settings, tmp_path / "worker.log", "restore is refused") as worker:
+        assert await ended(worker) == 1, worker.text()
+    assert "the worker ends: TopicAuthorizationFailedError" in worker.text()

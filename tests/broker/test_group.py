@@ -16,7 +16,7 @@ from stream_app.kafka.topic_check import Topics, load_topics
 from stream_app.settings import Settings
 from tests.builders import START_MS
 from tests.conftest import SettingsFor
-from tests.workers import WorkerProcess, read_all, read_until, read_while
+from tests.workers import WorkerProcess, begin_anew, read_all, read_until, read_while
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -97,6 +97,7 @@ async def same_as_undisturbed(
     }
     again = settings_for(**overrides, data_dir=folder / "again")
     before = len(await read_all(settings, topics.predictions))
+    await begin_anew(again)
     with WorkerProcess(again, folder / "again.log") as worker:
         messages = await read_while(
             worker, topics.predictions, lambda messages: len(messages) < before + len(by_id)

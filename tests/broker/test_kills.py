@@ -19,7 +19,7 @@ from stream_app.settings import Settings
 from tests.builders import START_MS
 from tests.conftest import SettingsFor
 from tests.figures import LONG, note
-from tests.workers import WorkerProcess, feed, read_until, read_while
+from tests.workers import WorkerProcess, begin_anew, feed, read_until, read_while
 
 pytestmark = pytest.mark.timeout(1800 if LONG else 600)
 
@@ -117,6 +117,7 @@ async def test_with_the_models_held_fixed_the_union_is_that_of_an_undisturbed_ru
 
     # The same ticks once more in peace, by another group: every message must be like its twin.
     again = settings_for(**small, data_dir=tmp_path / "again")
+    await begin_anew(again)
     with WorkerProcess(again, tmp_path / "again.log") as worker:
         together = len(messages) + size.ticks
         both = await read_while(

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -20,7 +19,7 @@ from stream_app.settings import Settings
 from tests.builders import START_MS
 from tests.conftest import SettingsFor, needs_kafka
 from tests.figures import LONG, note
-from tests.workers import DEADLINE_S, WorkerProcess, feed, read_all, read_until
+from tests.workers import DEADLINE_S, WorkerProcess, feed, read_all, read_until, ready
 
 pytestmark = [
     pytest.mark.timeout(1200),
@@ -29,21 +28,6 @@ pytestmark = [
 
 SYMBOLS = 20 if LONG else 4
 BARS = 8640 if LONG else 200
-
-
-async def ready(worker: WorkerProcess) -> int:
-    """The status of /health/ready; 0 before the port is open."""
-    found = re.search(r"http://([\d.]+:\d+)/status", worker.text())
-    if found is None:
-        return 0
-    try:
-        async with (
-            aiohttp.ClientSession() as session,
-            session.get(f"http://{found[1]}/health/ready") as response,
-        ):
-            return response.status
-    except aiohttp.ClientError:
-        return 0
 
 
 async def warm(worker: WorkerProcess) -> tuple[float, set[int]]:

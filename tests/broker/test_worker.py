@@ -172,6 +172,7 @@ async def test_verify_passes_on_a_running_system_and_fails_on_an_empty_one(
             "every symbol",
             "all four models",
             "predictions keep coming",
+            "all partitions are read",
         ),
         False,
     )

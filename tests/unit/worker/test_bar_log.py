@@ -32,7 +32,7 @@ def bars_of(
 
 
 def log_of(bars: list[Bar], bar_s: int) -> BarLog:
-    log = BarLog(TOPIC, ALL, bar_s)
+    log = BarLog(TOPIC, ALL, topic_id="", bar_s=bar_s)
     for offset, bar in enumerate(bars):
         value = encode_bar(bar)
         log.take(

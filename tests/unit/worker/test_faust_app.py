@@ -14,6 +14,7 @@ from faust.types import TP
 from stream_app.agents.ticks import add_ticks_agent
 from stream_app.app import build_faust_app
 from stream_app.kafka.topic_check import load_topics
+from stream_app.worker import transport
 from stream_app.worker.ledger import Ledger
 from stream_app.worker.transport import BatchConsumer, Transport
 from tests.builders import settings
@@ -30,7 +31,12 @@ async def app(monkeypatch: pytest.MonkeyPatch) -> faust.App:
     }.items():
         monkeypatch.setenv(name, value)
     chosen = settings(web_port=6066)
-    return build_faust_app(chosen, load_topics(chosen.topics_file), on_assigned=lambda _: None)
+    return build_faust_app(
+        chosen,
+        load_topics(chosen.topics_file),
+        on_assigned=lambda _: None,
+        topic_id=str,
+    )
 
 
 async def test_it_has_no_tables_no_leader_topic_no_web_server_and_declares_nothing(
@@ -179,3 +185,22 @@ async def test_a_fetch_is_cut_into_batches_of_the_set_size_the_partitions_in_tur
         (other, 0, 2),
         (TICKS, 4, 5),
     ]
+
+
+async def test_records_from_before_the_place_are_of_another_log_and_are_not_handed_out(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client starts at the beginning where the log ends before its position."""
+    consumer.ledger.place(TICKS, 500)
+
+    async def fetch(self: Any, timeout: float) -> tuple[dict[TP, list[Any]], None]:
+        return {TICKS: [SimpleNamespace(offset=number) for number in range(6)]}, None
+
+    monkeypatch.setattr(transport, "_LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(BatchConsumer, "_wait_next_records", fetch)
+    monkeypatch.setattr(BatchConsumer, "should_stop", False)
+    consumer.app = SimpleNamespace(consumer_generation_id=1)
+    consumer.flow_active, consumer._buffered_partitions = True, set()
+    assert [message async for _, message in consumer.getmany(1.0)] == []
+    assert not consumer.ledger.is_placed(TICKS)
+    assert consumer.ledger.next_offset(TICKS) == 500

@@ -1,0 +1,73 @@
+"""Which of the client's errors pass by themselves, and how to wait until they have."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from aiokafka.errors import (
+    BrokerNotAvailableError,
+    KafkaError,
+    KafkaTimeoutError,
+    KafkaUnavailableError,
+    RebalanceInProgressError,
+    ReplicaNotAvailableError,
+)
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_fixed
+
+_T = TypeVar("_T")
+
+RETRY_S: Final = 1.0
+_PASSING: Final = (
+    TimeoutError,
+    KafkaTimeoutError,
+    KafkaUnavailableError,
+    BrokerNotAvailableError,
+    RebalanceInProgressError,
+    ReplicaNotAvailableError,
+)
+"""Errors of a broker that is away or busy, which the client does not mark as retriable."""
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same request may succeed later; after any other error it never will."""
+    return isinstance(error, _PASSING) or (isinstance(error, KafkaError) and bool(error.retriable))
+
+
+async def until_answered(
+    ask: Callable[[], Awaitable[_T]], *, what: str, logger: logging.Logger
+) -> _T:
+    """Ask a broker, and again each second while the error may pass.
+
+    Waits on the broker, without end. Logs the first error, and each later one that differs.
+
+    Args:
+        ask: the request.
+        what: names it in the log, such as "partition 3: cannot restore".
+        logger: of the caller.
+
+    Raises:
+        KafkaError: one that does not pass.
+    """
+    said = ""
+
+    async def attempt() -> _T:  # tenacity would take a lambda for a function that does not wait
+        return await ask()
+
+    def tell(state: RetryCallState) -> None:
+        nonlocal said
+        assert state.outcome is not None  # noqa: S101 - tenacity calls this after a failure only
+        error = state.outcome.exception()
+        text = f"{type(error).__name__}: {error}"
+        if text != said:
+            logger.warning("%s yet (%s); trying again each second", what, text)
+        said = text
+
+    retrying = AsyncRetrying(
+        retry=retry_if_exception(may_pass),
+        wait=wait_fixed(RETRY_S),
+        before_sleep=tell,
+        reraise=True,
+    )
+    return await retrying(attempt)

@@ -1,0 +1,47 @@
+"""How far a partition is answered, by its bars: asked where the group's commit is gone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from stream_app.errors import TopicError
+from stream_app.kafka.group import RESET, Place, made_anew
+from stream_app.kafka.reader import open_reader
+from stream_app.kafka.topic_check import Topics
+from stream_app.worker.bar_log import BarLog
+from stream_app.worker.restore import read_bars
+
+
+async def read_coverage(
+    client_settings: dict[str, Any], topics: Topics, place: Place, on_progress: Callable[[], None]
+) -> int:
+    """Read a partition's bars for the offset before which every tick is certainly answered.
+
+    That is the floor of the newest bar. A bar is published together with the predictions of its
+    batch, and its floor lies no later than where the batch began; earlier batches are complete.
+    Waits on the broker. Called at an assignment.
+
+    Returns:
+        The offset; 0 where there are no bars.
+
+    Raises:
+        TopicError: the bars were made from another topic of this name.
+        KafkaError: the broker does not answer.
+    """
+    log = BarLog(place.topic, sys.maxsize, topic_id=place.topic_id)
+    async with open_reader(client_settings) as reader:
+        tp = TopicPartition(topics.bars.name, place.partition)
+        await read_bars(reader, tp, log, on_progress)
+    if log.newest_offset < 0 and log.other_topic_id:
+        raise TopicError(made_anew(place.topic, log.other_topic_id, place.topic_id))
+    if log.newest_offset >= place.end:
+        raise TopicError(
+            f"{place.topic} partition {place.partition}: its bars reach to offset "
+            f"{log.newest_offset}, but the log ends at {place.end}: the topic was made anew, or "
+            f"the broker has lost records; {RESET}"
+        )
+    return log.floor

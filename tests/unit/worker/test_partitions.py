@@ -1,0 +1,197 @@
+"""No batch is answered by a state that has not seen what lies before it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from stream_app.kafka.group import Place
+from stream_app.kafka.topic_check import load_topics
+from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.settings import PredictionSettings
+from stream_app.worker import partitions as partitions_module
+from stream_app.worker.ledger import Batch
+from stream_app.worker.partitions import Partitions
+from tests.builders import settings
+
+TICKS = TP("market.ticks.v1", 0)
+
+
+class Standing(Partitions):
+    """The real decisions; the broker's answers are given."""
+
+    def __init__(self, *, position: int | None, committed: int = 0) -> None:
+        chosen = settings()
+        self.read_again_from: list[int] = []
+        self.restored_at: list[int] = []
+        self.looked_for_loss: list[int] = []
+        registry: Any = None
+        super().__init__(
+            settings=chosen,
+            topics=load_topics(Path(chosen.topics_file)),
+            client_settings={},
+            registry=registry,
+            on_progress=lambda: None,
+            read_again=self.read_again_from.append,
+            commit=self._note_commit,
+            fail=lambda error: pytest.fail(str(error)),
+        )
+        self._assigned = {0}
+        self.committed = committed
+        if position is not None:
+            self._partitions[0] = self.standing_at(position)
+
+    def standing_at(self, position: int) -> PartitionPipeline:
+        pipeline = PartitionPipeline(PredictionSettings.of(self._settings))
+        pipeline.position = position
+        return pipeline
+
+    async def _note_commit(self, number: int, offset: int) -> None:
+        self.committed = offset
+
+    async def _committed(self, number: int) -> int:
+        return self.committed
+
+    async def _restore(self, number: int, committed: int) -> None:
+        self.restored_at.append(committed)
+        self._partitions[number] = self.standing_at(committed)
+
+    async def _look_for_loss(self, pipeline: PartitionPipeline, batch: Batch) -> None:
+        self.looked_for_loss.append(batch.first_offset)
+
+
+def batch(first: int, *, read_from: int, last: int | None = None) -> Batch:
+    offsets = range(first, (first if last is None else last) + 1)
+    records: Any = tuple(SimpleNamespace(offset=offset) for offset in offsets)
+    return Batch(TICKS, records, read_from=read_from)
+
+
+async def test_the_batch_that_follows_is_answered() -> None:
+    partitions = Standing(position=40, committed=40)
+    assert await partitions.pipeline(batch(40, read_from=40)) is partitions._partitions[0]
+    assert partitions.read_again_from == partitions.restored_at == []
+
+
+@pytest.mark.parametrize("committed", [0, 40], ids=["no commit", "commit at the position"])
+async def test_a_batch_from_beyond_the_position_is_refused_and_read_again(
+    committed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    partitions = Standing(position=40, committed=committed)
+    with caplog.at_level(logging.WARNING):
+        assert await partitions.pipeline(batch(60, read_from=60)) is None
+    assert partitions.read_again_from == [0]
+    assert partitions.restored_at == []
+    assert "begins at offset 60, but the ticks from 40 on are not answered" in caplog.text
+
+
+@pytest.mark.parametrize("committed", [0, 40], ids=["no commit", "commit at the position"])
+async def test_a_gap_that_was_read_and_holds_no_record_is_answered(committed: int) -> None:
+    """Compaction and control records leave offsets that no consumer is given."""
+    partitions = Standing(position=40, committed=committed)
+    assert await partitions.pipeline(batch(60, read_from=40)) is partitions._partitions[0]
+    assert partitions.read_again_from == partitions.restored_at == []
+
+
+async def test_a_gap_of_which_only_the_end_was_read_is_refused() -> None:
+    partitions = Standing(position=40)
+    assert await partitions.pipeline(batch(60, read_from=41)) is None
+    assert partitions.read_again_from == [0]
+
+
+async def test_a_long_gap_is_looked_into_for_ticks_that_retention_has_removed() -> None:
+    partitions = Standing(position=40, committed=40)
+    assert await partitions.pipeline(batch(900, read_from=40)) is partitions._partitions[0]
+    assert partitions.looked_for_loss == [900]
+
+
+async def test_where_all_before_the_batch_is_committed_the_state_catches_up() -> None:
+    partitions = Standing(position=40, committed=60)
+    answering = await partitions.pipeline(batch(60, read_from=60))
+    assert partitions.read_again_from == []
+    assert partitions.restored_at == [60]
+    assert answering is partitions._partitions[0]
+
+
+async def test_where_a_part_before_the_batch_is_committed_it_is_refused() -> None:
+    partitions = Standing(position=40, committed=59)
+    assert await partitions.pipeline(batch(60, read_from=60)) is None
+    assert partitions.read_again_from == [0]
+
+
+async def test_a_batch_from_before_the_position_takes_the_state_back() -> None:
+    partitions = Standing(position=40, committed=20)
+    answering = await partitions.pipeline(batch(20, read_from=20))
+    assert partitions.restored_at == [20]
+    assert answering is partitions._partitions[0]
+
+
+async def test_a_batch_of_a_partition_that_went_elsewhere_is_left_to_the_other_worker() -> None:
+    partitions = Standing(position=None)
+    partitions._assigned = set()
+    assert await partitions.pipeline(batch(0, read_from=0)) is None
+    assert partitions.read_again_from == partitions.restored_at == []
+
+
+def place(**changes: Any) -> Place:
+    given: dict[str, Any] = {
+        "topic": TICKS.topic,
+        "group": "stream-app",
+        "partition": 0,
+        "topic_id": "ONE",
+        "first": 0,
+        "end": 100,
+        "committed": None,
+        "committed_topic_id": "",
+    }
+    return Place(**{**given, **changes})
+
+
+def bars_cover(monkeypatch: pytest.MonkeyPatch, offset: int) -> None:
+    async def covered(*_: Any) -> int:
+        return offset
+
+    monkeypatch.setattr(partitions_module, "read_coverage", covered)
+
+
+async def test_without_a_commit_it_goes_on_from_what_the_bars_cover_and_commits_that(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bars_cover(monkeypatch, 60)
+    partitions = Standing(position=None)
+    with caplog.at_level(logging.WARNING):
+        assert await partitions._start(place()) == 60
+    assert partitions.committed == 60
+    assert partitions.read_again_from == [0]
+    assert "the group stream-app has committed no offset, but bars cover" in caplog.text
+
+
+@pytest.mark.parametrize("covered", [0, 20], ids=["no bars", "bars of what retention removed"])
+async def test_without_a_commit_and_with_nothing_covered_it_begins_at_the_beginning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, covered: int
+) -> None:
+    bars_cover(monkeypatch, covered)
+    partitions = Standing(position=None, committed=-1)
+    with caplog.at_level(logging.WARNING):
+        assert await partitions._start(place(first=30)) == 30
+    assert partitions.committed == -1
+    assert partitions.read_again_from == []
+    assert not caplog.records
+
+
+async def test_a_commit_is_believed_whatever_the_bars_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    bars_cover(monkeypatch, 60)
+    partitions = Standing(position=None)
+    assert await partitions._start(place(committed=10)) == 10
+    assert partitions.read_again_from == []
+
+
+async def test_a_batch_that_became_void_while_it_waited_is_not_answered() -> None:
+    partitions = Standing(position=40, committed=40)
+    waiting = batch(40, read_from=40)
+    waiting.is_void = True
+    assert await partitions.pipeline(waiting) is None
