@@ -90,7 +90,7 @@ def check_fields(fields: Mapping[str, str]) -> None:
             raise ValueError(
                 f"{one} is read from {'.'.join(places[one])!r} and {other} from "
                 f"{'.'.join(places[other])!r}; give each field a place of its own, or name "
-                'size, source or id "" where the feed has none'
+                'optional ones "" where the feed has none'
             )
 
 

@@ -12,6 +12,7 @@ from stream_app.messages.schemas import Source, Tick
 from stream_app.messages.ticks import decode_tick, encode_tick
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble
+from stream_app.prediction.observation import Arrival
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from tests.builders import settings
@@ -81,7 +82,9 @@ def volumes(ticks: list[Tick]) -> list[float]:
     pipeline = SymbolPipeline("X", chosen)
     source = Source(topic="", partition=0, offset=0)
     sent = [decode_tick(encode_tick(tick), b"X", tick.ts, 0) for tick in ticks]
-    answer = answer_ticks([(pipeline, [(tick, source) for tick in sent])], Ensemble.of(chosen))[0]  # type: ignore[misc]
+    answer = answer_ticks(
+        [(pipeline, [Arrival(tick, source) for tick in sent])], Ensemble.of(chosen)
+    )[0]  # type: ignore[arg-type]
     return [bar.volume for bar in answer.bars]
 
 
