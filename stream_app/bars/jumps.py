@@ -35,13 +35,6 @@ MOST_LIMIT: Final = 1.0
 
 
 @compiled(types.float64(DOUBLES))
-def _median_of_moves(moves: NDArray[np.float64]) -> float:
-    ordered = np.sort(moves[moves > 0.0])
-    count = len(ordered)
-    median: float = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2.0
-    return median
-
-
 def usual_move(moves: NDArray[np.float64]) -> float:
     """The usual move of one bar.
 
@@ -55,13 +48,16 @@ def usual_move(moves: NDArray[np.float64]) -> float:
     >>> usual_move(np.array([1e-3, 2e-3, 3e-3] * 5 + [4.6]))
     0.002
     """
-    moves = moves[-SCALE_BARS:]
-    if np.count_nonzero(moves) < LEAST_MOVES:
-        return math.nan
-    recent = moves[-RECENT_BARS:]
-    usual = _median_of_moves(moves)
-    if np.count_nonzero(recent) > RECENT_BARS // 2:
-        usual = max(usual, _median_of_moves(recent))
+    usual = 0.0
+    for bars, least in ((SCALE_BARS, LEAST_MOVES), (RECENT_BARS, RECENT_BARS // 2 + 1)):
+        kept = moves[max(0, len(moves) - bars) :]
+        ordered = np.sort(kept[kept > 0.0])
+        count = len(ordered)
+        if count >= least:
+            median = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2.0
+            usual = max(usual, median)
+        elif usual == 0.0:
+            return math.nan
     return usual
 
 

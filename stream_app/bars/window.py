@@ -40,7 +40,7 @@ _COLUMNS: Final = (
 
 _GIVEN: Final = _COLUMNS[:-2]
 """The columns that a bar itself has."""
-_HIGH, _LOW, _CLOSE = map(_COLUMNS.index, ("high", "low", "close"))
+_HIGH, _LOW = map(_COLUMNS.index, ("high", "low"))
 _JUMP, _MOVE = len(_COLUMNS) - 2, len(_COLUMNS) - 1
 
 
@@ -70,6 +70,8 @@ class Window:
         self._values = np.full((len(_COLUMNS), rows), np.nan)
         self._ticks = np.zeros(rows, dtype=np.int32)
         self._usual_move = math.nan
+        self._last: tuple[int, float] | None = None
+        """Opening time and close of the newest closed bar."""
         self._start = 0
         self._end = 0
 
@@ -115,6 +117,9 @@ class Window:
             ts: event time, epoch ms.
             appended_ms: when its record was appended to the log; None where there is no log.
         """
+        step = ts - self.main.newest_ts
+        if self.ahead is None and 0 <= step <= self.grace_ms:
+            return Place.MAIN  # as nearly all are
         if self.main.is_late(ts):
             return Place.LATE
         if self.ahead is not None and ts >= self.ahead.first_ts:
@@ -184,22 +189,22 @@ class Window:
         row = self._end
         self._times[:, row] = (bar.ts_open, bar.ts_last)
         self._ticks[row] = bar.ticks
-        if row > self._start:
-            before = int(self._times[0, row - 1])
-            empty = (bar.ts_open - before) // self.bar_ms - 1
-            values = self._row(bar, before, float(self._values[_CLOSE, row - 1]))
+        if self._last is not None:
+            empty = (bar.ts_open - self._last[0]) // self.bar_ms - 1
+            values = self._row(bar, *self._last)
             jumped = values[_JUMP] != 0.0
         else:
             values = [*(getattr(bar, name) for name in _GIVEN), 0.0, 0.0]
         self._values[:, row] = values
         self._end += 1
+        self._last = bar.ts_open, bar.close
         self._start = max(self._start, self._end - self.capacity)
         self._usual_move = usual_move(self._values[_MOVE, self._start : self._end])
         return ClosedBar(bar, empty, jumped)
 
     def _row(self, bar: OpenBar, ts_before: int, close_before: float) -> list[float]:
         """A bar's values, after a bar that opened and closed so, in the order of _COLUMNS."""
-        bars = (bar.ts_open - ts_before) // self.bar_ms
+        bars = max(1, (bar.ts_open - ts_before) // self.bar_ms)
         step = math.log(bar.close / close_before)
         limit = limit_of(self._usual_move, bars)
         values = [getattr(bar, name) for name in _GIVEN]
@@ -219,10 +224,7 @@ class Window:
         if len(open_bars.bars) > 1:
             bar = open_bars.bars[-2]
             return bar.ts_open, bar.close
-        if not len(self):
-            return None
-        row = self._end - 1
-        return int(self._times[0, row]), float(self._values[_CLOSE, row])
+        return self._last
 
     @property
     def usual_move(self) -> float:
@@ -259,7 +261,7 @@ class Window:
         times = self._times[:, first : self._end]
         if pending:
             rows = []
-            before = (int(times[0, -1]), float(values[_CLOSE, -1])) if times.shape[1] else None
+            before = self._last
             for bar in pending:
                 given = [getattr(bar, name) for name in _GIVEN]
                 rows.append([*given, 0.0, 0.0] if before is None else self._row(bar, *before))

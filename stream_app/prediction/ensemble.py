@@ -56,10 +56,14 @@ class Blend:
 _Table: Final = types.float64[:, ::1]
 
 
-@compiled(types.Tuple((_Table, _Table, DOUBLES))(_Table, DOUBLES, DOUBLES, DOUBLES, types.int64))
+@compiled(
+    types.Tuple((_Table, _Table, DOUBLES, types.boolean))(
+        _Table, DOUBLES, DOUBLES, DOUBLES, types.int64
+    )
+)
 def _mixed(
     returns: FloatArray, last_price: FloatArray, far: FloatArray, shares: FloatArray, spare: int
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+) -> tuple[FloatArray, FloatArray, FloatArray, bool]:
     """The arithmetic of `Ensemble.blend`, for B ticks.
 
     Args:
@@ -71,13 +75,15 @@ def _mixed(
             says is then cut to what is believed.
 
     Returns:
-        The members' prices and weights, shape (members, B), and the weighted price, shape (B,).
+        The members' prices and weights, shape (members, B); the weighted price, shape (B,);
+        whether all members answered and are believed.
     """
     prices, weights, price = (
         np.empty_like(returns),
         np.zeros_like(returns),
         np.zeros_like(last_price),
     )
+    complete = True
     for b in range(len(last_price)):
         total = 0.0
         for m in range(len(shares)):
@@ -86,6 +92,8 @@ def _mixed(
             if math.isfinite(prices[m, b]):
                 weights[m, b] = shares[m]
                 total += shares[m]
+            else:
+                complete = False
         if total <= 0.0:
             weights[spare, b] = total = 1.0
             cut = min(max(returns[spare, b], -far[b]), far[b])
@@ -97,7 +105,7 @@ def _mixed(
                 price[b] += weights[m, b] * prices[m, b]
                 low, high = min(low, prices[m, b]), max(high, prices[m, b])
         price[b] = min(max(price[b], low), high)  # the sum's rounding may lie outside
-    return prices, weights, price
+    return prices, weights, price, complete
 
 
 class Ensemble:
@@ -159,11 +167,12 @@ class Ensemble:
                         reasons[-1][name] = f"answers the last price: {member.reason}"
                     if any_too_old and member.needs_features:
                         returns[row, part][too_old[part]] = np.nan
-        prices, weights, price = _mixed(returns, last_price, far, self._shares, self._spare)
-        answered = np.isfinite(prices) & (np.abs(returns) <= far)
-        is_full = bool(answered.all()) and not any(reasons)
+        prices, weights, price, complete = _mixed(
+            returns, last_price, far, self._shares, self._spare
+        )
         degraded: tuple[tuple[str, ...], ...] = ((),) * len(ts)
-        if not is_full:
+        if not complete or any(reasons):
+            answered = np.isfinite(prices) & (np.abs(returns) <= far)
             with np.errstate(over="ignore"):
                 finite = np.isfinite(np.exp(returns))
             asked = [rows for _, rows in parts]

@@ -120,9 +120,12 @@ class Observation:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why the answer is less than one to a fresh tick with the whole history."""
-        lost = (HISTORY_LOST,) if self.history_lost else ()
-        jump = (JUMP,) if self.bar_jumped or self.jump else ()
-        return (*lost, *jump) if self.left_out is None else (*lost, *jump, self.left_out)
+        found = [HISTORY_LOST] if self.history_lost else []
+        if self.bar_jumped or self.jump:
+            found.append(JUMP)
+        if self.left_out is not None:
+            found.append(self.left_out)
+        return tuple(found)
 
 
 def rows_of(runs: Sequence[Sequence[Observation]]) -> list[Rows]:

@@ -123,6 +123,7 @@ class SymbolPipeline:
         self.first_uncovered: int | None = None
         """Offset of the first tick after the last published state; None when there is none."""
         self._contexts = ContextCache(settings.sequence_length)
+        self._note_usual_move()
 
     def enter(self, ticks: Sequence[Arrival], *, floor: int, adopt: bool) -> Entered:
         """Take in ticks, in the order of their offsets; `finish` must follow.
@@ -192,8 +193,8 @@ class SymbolPipeline:
         latest: OpenBar | None = None
         left_out = None
         place = window.place(tick.ts, appended_ms)
-        dropped = window.drop_ahead(tick.ts, place)
-        if dropped:
+        dropped = 0
+        if window.ahead is not None and (dropped := window.drop_ahead(tick.ts, place)):
             self._kalman_ahead = None
         closed: list[ClosedBar] = []
         jump = 0.0
@@ -203,7 +204,7 @@ class SymbolPipeline:
             open_bars, kalman, left_out, jump = self._enter_ahead(arrival, models, closed)
         else:
             open_bars, kalman = window.main, self.kalman
-            if window.is_duplicate(tick):
+            if open_bars.is_duplicate(tick):
                 left_out = DUPLICATE
             else:
                 latest, jump = self._add(arrival, open_bars, kalman, models)
@@ -218,7 +219,7 @@ class SymbolPipeline:
         before = window.last_close(open_bars)
         if before is not None:
             bars = (newest.ts_open - before[0]) // self._bar_ms
-            limit = limit_of(window.usual_move, bars)
+            limit = self._limit if bars == 1 else limit_of(window.usual_move, bars)
             bar_jumped = abs(log_price - math.log(before[1])) > limit
         return Observation(
             tick=tick,
@@ -233,7 +234,7 @@ class SymbolPipeline:
             velocity=kalman.velocity,
             innovation=kalman.innovation,
             limit=limit,
-            far=limit_of(window.usual_move, self._horizon_bars, FAR),
+            far=self._far,
             jump=jump,
             bar_jumped=bar_jumped,
             context=self._contexts.context_of(window, open_bars) if models.is_trained else None,
@@ -253,8 +254,8 @@ class SymbolPipeline:
         """
         tick = arrival.tick
         log_price, level = math.log(tick.price), kalman.level
-        bars = max(1.0, (tick.ts - kalman.last_ts) / self._bar_ms)
-        limit = limit_of(self.window.usual_move, bars)
+        bars = (tick.ts - kalman.last_ts) / self._bar_ms
+        limit = self._limit if bars <= 1.0 else limit_of(self.window.usual_move, bars)
         jumped = kalman.update(log_price, tick.ts, models.noise, self._bar_ms, limit)
         bar, is_latest = open_bars.add(tick, arrival.appended_ms)
         if is_latest:
@@ -263,9 +264,18 @@ class SymbolPipeline:
 
     def _close(self) -> list[ClosedBar]:
         """Move the bars that the watermark has passed into the window."""
-        closed = [self.window.append(bar) for bar in self.window.main.take_closed()]
+        taken = self.window.main.take_closed()
+        if not taken:
+            return []
+        closed = [self.window.append(bar) for bar in taken]
         self._lost_bars = max(0, self._lost_bars - len(closed))
+        self._note_usual_move()
         return closed
+
+    def _note_usual_move(self) -> None:
+        """What is believed from now on, until another bar closes."""
+        self._limit = limit_of(self.window.usual_move, 1)
+        self._far = limit_of(self.window.usual_move, self._horizon_bars, FAR)
 
     def _enter_ahead(
         self, arrival: Arrival, models: ModelSet, closed: list[ClosedBar]
@@ -316,14 +326,15 @@ class SymbolPipeline:
             blended: the ensemble's answer to each tick.
         """
         seen = list(chain.from_iterable(entered.runs))
+        odd = [item for item in seen if item.left_out or item.dropped_ahead or item.jump]
         answer = SymbolAnswer(
             predictions=[],
             bars=entered.checkpoint,
-            late=sum(item.left_out is LATE for item in seen),
-            duplicates=sum(item.left_out is DUPLICATE for item in seen),
-            ahead=sum(item.dropped_ahead for item in seen),
-            jumps=sum(item.jump != 0.0 for item in seen),
-            notices=self._notices(seen),
+            late=sum(item.left_out is LATE for item in odd),
+            duplicates=sum(item.left_out is DUPLICATE for item in odd),
+            ahead=sum(item.dropped_ahead for item in odd),
+            jumps=sum(item.jump != 0.0 for item in odd),
+            notices=self._notices(odd) if odd else [],
         )
         models = entered.models
         # The filter's state, and so its answer, also depends on when it took over its noise.
@@ -366,17 +377,17 @@ class SymbolPipeline:
             )
         return answer
 
-    def _notices(self, seen: Sequence[Observation]) -> list[Notice]:
+    def _notices(self, odd: Sequence[Observation]) -> list[Notice]:
         """One of each kind, of the first tick that it concerns."""
         notices = []
-        late = [item for item in seen if item.left_out is LATE]
+        late = [item for item in odd if item.left_out is LATE]
         if late:
             detail = "a tick came later than GRACE_SECONDS behind the newest and entered no bar"
             notices.append(Notice(symbol=self.symbol, kind="late", count=len(late), detail=detail))
-        if ahead := sum(item.dropped_ahead for item in seen):
+        if ahead := sum(item.dropped_ahead for item in odd):
             detail = "a tick's time ran ahead of the ticks after it, and the tick was left out"
             notices.append(Notice(symbol=self.symbol, kind="ahead", count=ahead, detail=detail))
-        if jumps := [item for item in seen if item.jump]:
+        if jumps := [item for item in odd if item.jump]:
             detail = (
                 f"a price of {jumps[0].tick.price:g} is {math.exp(jumps[0].jump):.3g} times the "
                 "expected one: a jump, from which no model learns"
@@ -421,6 +432,7 @@ class SymbolPipeline:
         self.kalman = KalmanFilter.from_state(state.kalman)
         if state.kalman_ahead is not None:
             self._kalman_ahead = KalmanFilter.from_state(state.kalman_ahead)
+        self._note_usual_move()
         self.bias.restore(closed, state.forecasts if self._is_horizon(state.horizon_s) else ())
         if serving is not None:
             self._serving, self._since = serving, state.since

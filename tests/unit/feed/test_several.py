@@ -82,9 +82,9 @@ def volumes(ticks: list[Tick]) -> list[float]:
     pipeline = SymbolPipeline("X", chosen)
     source = Source(topic="", partition=0, offset=0)
     sent = [decode_tick(encode_tick(tick), b"X", tick.ts, 0) for tick in ticks]
-    answer = answer_ticks(
-        [(pipeline, [Arrival(tick, source) for tick in sent])], Ensemble.of(chosen)
-    )[0]  # type: ignore[arg-type]
+    arrivals = [Arrival(tick, source) for tick in sent if isinstance(tick, Tick)]
+    assert len(arrivals) == len(sent)
+    answer = answer_ticks([(pipeline, arrivals)], Ensemble.of(chosen))[0]
     return [bar.volume for bar in answer.bars]
 
 
