@@ -21,7 +21,8 @@ RUN pip install --no-cache-dir --root-user-action ignore --no-deps --no-build-is
 USER app
 ENV DATA_DIR=/data PYTHONUNBUFFERED=1
 # Compiles the models' loops into the user's cache; on another kind of processor the first start does.
-RUN python -c 'import stream_app.prediction.answering'
+RUN python -c 'import stream_app.prediction.answering' && \
+    python -c 'from stream_app.models.catalog import import_loaders; import_loaders()'
 VOLUME /data
 EXPOSE 6066
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \

@@ -1,9 +1,9 @@
-"""Good ticks a second alone, and with bad messages between them, up to as many: the ratios.
+"""Good ticks a second, alone and with up to one bad message per good tick.
 
-In process: the partition's pipeline with all four models, and the encoding of what it gave, by
-this process's processor time, which no neighbour disturbs. On Kafka: a worker over a backlog, by
-the broker's own times of appending the predictions, as throughput.py has it. All sides answer the
-same good ticks, in turn, in one run.
+In process: the partition's pipeline with all four models, plus encoding, measured in processor
+time, which other processes do not disturb. On Kafka: a worker over a backlog, by the broker's
+append times of the predictions, as in throughput.py. All sides answer the same good ticks, in turn,
+in one run.
 """
 
 from __future__ import annotations
@@ -58,18 +58,18 @@ from stream_app.kafka.topic_check import TopicSpec
 from stream_app.messages.codec import encode_prediction
 from stream_app.messages.schemas import Tick
 from stream_app.messages.ticks import encode_tick
-from stream_app.models.catalog import LOADERS
+from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
-from stream_app.settings import MODEL_NAMES, Settings
-from stream_app.training.cycle import model_settings
+from stream_app.settings import Settings
 from stream_app.training.job import TrainedModel
+from stream_app.training.settings import model_settings
 
 ALONE: Final = "good ticks alone"
-FLOODS: Final = {"a bad one to four": 4, "a bad one to two": 2, "as many bad ones": 1}
-"""After how many good ticks a bad message comes."""
+FLOODS: Final = {"one bad per four good": 4, "one bad per two good": 2, "one bad per good": 1}
+"""How many good ticks per bad message."""
 SIDES: Final[Mapping[str, int | None]] = {ALONE: None, **FLOODS}
 TARGET: Final = 0.8
 FUTURE_MS: Final = 3_000_000_000_000
@@ -79,7 +79,7 @@ Trained = Mapping[str, TrainedModel]
 
 @dataclass(slots=True)
 class Record:
-    """As the pipeline wants it."""
+    """A record as the pipeline needs it."""
 
     offset: int
     key: bytes | None
@@ -96,7 +96,7 @@ def good(ticks: Sequence[Tick]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def flooded(ticks: Sequence[Tick], every: int | None) -> Iterator[tuple[bytes, bytes]]:
-    """After so many ticks a bad one, of each kind in turn; none without a number."""
+    """The ticks with a bad message after every `every`, of each kind in turn; None adds none."""
     for number, (key, value) in enumerate(good(ticks)):
         yield key, value
         if every is None or number % every:
@@ -113,10 +113,10 @@ def flooded(ticks: Sequence[Tick], every: int | None) -> Iterator[tuple[bytes, b
 def in_process(
     chosen: Options, settings: Settings, trained: Trained, bars: BarColumns, count: int
 ) -> dict[str, list[float]]:
-    """Good ticks a second of the processor's time, in batches of the worker's size."""
+    """Good ticks per second of processor time, in batches of the worker's size."""
     loaders = {
-        name: LOADERS[name](trained[name].artifact, model_settings(settings))
-        for name in MODEL_NAMES
+        name: CATALOG[name].load(trained[name].artifact, model_settings(settings))
+        for name in CATALOG
     }
     kalman = loaders["kalman"]
     assert isinstance(kalman, KalmanMember)
@@ -182,7 +182,7 @@ async def send_flooded(
 async def through_kafka(
     chosen: Options, broker: Broker, root: Path, *, trained: Trained, bars: BarColumns, count: int
 ) -> dict[str, list[float]]:
-    """Good ticks a second through a worker, both sides in turn."""
+    """Good ticks a second through a worker, all sides in turn."""
     symbols = symbol_names(1)
     history = history_ticks(chosen.data, symbols)
     ticks = live_ticks(

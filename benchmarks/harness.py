@@ -1,4 +1,4 @@
-"""What the benchmarks share: options, interleaved runs, statistics, the table and the JSON."""
+"""What the benchmarks share: options, interleaved runs, statistics, tables and JSON."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ console: Final = Console(stderr=True)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What every script takes."""
+    """The options of every script."""
 
     quick: bool
     rounds: int
@@ -104,7 +104,7 @@ def progress() -> Iterator[Progress]:
 
 
 def interleaved(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Run every side once a round, each round in another order, so that a slow minute hits all."""
+    """Run every side once per round, in changing order, so that a slow minute hits all sides."""
     names = list(sides)
     measured: dict[str, list[float]] = {name: [] for name in names}
     with progress() as shown:
@@ -119,7 +119,7 @@ def interleaved(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[s
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Seconds that a call takes."""
+    """How many seconds a call takes."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
@@ -144,7 +144,7 @@ def quantiles(values: Sequence[float] | np.ndarray[Any, Any]) -> dict[str, float
 
 
 def spread_table(title: str, unit: str, rows: Mapping[str, Spread], *, digits: int = 2) -> Table:
-    """One row a side."""
+    """A table with one row per side."""
     table = Table(title=f"{title} [{unit}]", title_justify="left")
     table.add_column("")
     for name in ("minimum", "median", "maximum", "runs"):
@@ -174,7 +174,7 @@ def save(chosen: Options, result: Mapping[str, Any]) -> None:
 
 
 def environment() -> dict[str, Any]:
-    """Where the figures are from."""
+    """The machine and the versions that the figures are from."""
     return {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
@@ -188,7 +188,7 @@ def environment() -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """JSON values, numbers to five significant digits."""
+    """JSON values, with numbers to five significant digits."""
     if isinstance(value, Spread):
         return _plain(asdict(value))
     if isinstance(value, Mapping):

@@ -1,11 +1,11 @@
 """Tick to prediction while the models are retrained: Kafka, a worker, a month of history.
 
-A worker goes through a month of history; then ticks come at a steady rate while all four models
-are retrained on the whole month again and again; the first forty seconds do not count. Latency is
-from the call that sends a tick to the receipt of its prediction, in this process, by one clock.
-Beside it, in the same run, an echo that gives each tick back as it is: what Kafka, the clients and
-the machine take without a worker.
-`--threads` measures the same with the retrain in threads of the worker instead of the pool.
+A worker answers a month of history. Then ticks come at a steady rate while all four models are
+retrained on the whole month again and again; the first forty seconds do not count. Latency is from
+the call that sends a tick to the receipt of its prediction, in this process, by one clock. In the
+same run, an echo returns each tick unchanged: what Kafka, the clients and the machine take without
+a worker. `--threads` measures the same with the retrain in the worker's threads instead of the
+pool.
 """
 
 from __future__ import annotations
@@ -58,33 +58,33 @@ TARGET_S: Final = 45.0
 PIECE_S: Final = 0.5
 SETTLE_S: Final = 1.0
 LEAD_IN_S: Final = 40.0
-"""Ticks at the highest rate before any is measured: only then has the broker's Java compiled what
-it runs often."""
+"""Warm-up at the highest rate before anything is measured, so that the broker's Java has compiled
+its hot code."""
 BURST_S: Final = 0.001
 THREADED: Final = (str(HERE / "threaded_worker.py"),)
 ECHO: Final = (str(HERE / "sides.py"), "echo")
 
 
 def half_of_throughput() -> float:
-    """Half of the ticks a second that throughput.py measured with one symbol, in five hundreds."""
+    """Half of the ticks a second that throughput.py measured with one symbol, rounded to 500."""
     measured = orjson.loads((RESULTS / "throughput.json").read_bytes())
     median = measured["symbols"]["1"]["ticks_per_second"]["stream-app worker"]["median"]
     return 500.0 * round(float(median) / 2 / 500)
 
 
 class Ear:
-    """Receives predictions and retrain events and notes when."""
+    """Receives predictions and retrain events, and notes when they arrive."""
 
     def __init__(self) -> None:
         self.events: list[tuple[float, RetrainEvent]] = []
         self.expect(())
 
     def expect(self, ticks: Sequence[Tick]) -> None:
-        """Make room for the answers: what grew meanwhile would stop this process for 0.1 s."""
+        """Allocate space for the answers: growing an array would stop this process for 0.1 s."""
         self.events.clear()
         self._index = {tick.ts: at for at, tick in enumerate(ticks)}
         self.received = np.full(len(ticks), np.nan)
-        """When each tick's answer came."""
+        """When each tick's answer arrived."""
         self.by_four = np.zeros(len(ticks), dtype=bool)
         """Whether all four models answered."""
 
@@ -122,10 +122,10 @@ class Ear:
 async def talk(
     settings: Settings, topic: str, partition: int, ticks: Sequence[Tick], per_second: float
 ) -> FloatArray:
-    """Send each tick when it is due, whatever comes back; gives when each was sent.
+    """Send each tick when it is due, whatever comes back. Returns when each was sent.
 
-    Ticks that are due together go in one batch: one by one, a high rate would take the cores from
-    what is measured.
+    Ticks that are due together go in one batch. One by one, a high rate would take the cores from
+    the worker that is measured.
     """
     sent = np.full(len(ticks), np.nan)
     producer = AIOKafkaProducer(**client_settings(settings), acks=1, max_batch_size=2**20)
@@ -151,7 +151,7 @@ async def talk(
                 futures.append(await producer.send_batch(batch, topic, partition=partition))
                 number = end
                 shown.update(task, completed=number)
-        await asyncio.sleep(SETTLE_S)  # gathering so many would hold up the last answers
+        await asyncio.sleep(SETTLE_S)  # gathering so many would delay the last answers
         await asyncio.gather(*futures)
     finally:
         await producer.stop()
@@ -159,7 +159,7 @@ async def talk(
 
 
 def spans(events: Sequence[tuple[float, RetrainEvent]]) -> list[tuple[float, float, RetrainEvent]]:
-    """When each cycle that has ended began and ended, by this process's clock."""
+    """When each finished cycle began and ended, by this process's clock."""
     return [
         (at - event.duration_seconds, at, event) for at, event in events if event.state != "started"
     ]
@@ -203,7 +203,7 @@ def series(
     latency_ms: FloatArray,
     cycles: Sequence[tuple[float, float, RetrainEvent]],
 ) -> dict[str, Any]:
-    """Latency in pieces of half a second from the first tick on, and when retrains went on."""
+    """Latency for each half second from the first tick on, and when retrains ran."""
     pieces = ((sent - sent[0]) / PIECE_S).astype(np.int64)
     answered = ~np.isnan(latency_ms)
     found = [
@@ -229,9 +229,9 @@ async def measure(
     seconds: float,
     every_s: float,
 ) -> dict[str, Any]:
-    """One worker: history, then each rate in turn while retrains go on."""
+    """One worker: history, then each rate in turn while retrains run."""
     file = topics_file(folder, {}, f"{folder.name}.")
-    # Retraining begins once the history is through: before, it would only slow that down.
+    # Retraining starts after the history, because it would only slow the history down.
     settings = settings_for(
         broker,
         folder,
@@ -258,16 +258,16 @@ async def measure(
                 ticks = live_ticks(
                     [SYMBOL],
                     start_ms=at,
-                    interval_ms=max(1.0, 1000 / rate),  # event times are unique
+                    interval_ms=max(1.0, 1000 / rate),  # event times must be unique
                     count=int(rate * lasting_s),
                     price=history[-1].price,
                 )
                 at = ticks[-1].ts + 1000
                 ear.expect(ticks)
                 gc.collect()
-                gc.disable()  # a collection here would be counted as the worker's
+                gc.disable()  # a collection here would count as the worker's
                 sent = await talk(settings, topics.ticks.name, partition, ticks, rate)
-                # A cycle that goes on at the end of the ticks is waited for.
+                # Wait for a cycle that still runs when the ticks end.
                 await asyncio.sleep(SETTLE_S)
                 async with open_reader(client_settings(settings)) as reader:
                     while await length(reader, topics.retrain_events) % 2:
@@ -293,7 +293,7 @@ async def _until_trained(settings: Settings, worker: Process) -> None:
 
 
 async def _partition(settings: Settings, topics: Topics) -> int:
-    """Which partition has the symbol."""
+    """The partition of the symbol."""
     async with open_reader(client_settings(settings)) as reader:
         tps = [TopicPartition(topics.ticks.name, n) for n in range(topics.ticks.partitions)]
         ends = await reader.end_offsets(tps)
@@ -301,7 +301,7 @@ async def _partition(settings: Settings, topics: Topics) -> int:
 
 
 def tables(results: dict[str, dict[str, Any]]) -> list[Table]:
-    """One of latencies, one of retrains."""
+    """A table of latencies and one of retrains."""
     latency = Table(title="Tick to prediction [ms]", title_justify="left")
     for name in ("retrain in", "ticks/s", "answered", "while", "ticks", "p50", "p99", "max"):
         latency.add_column(name, justify="right")
@@ -345,7 +345,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rates", type=float, nargs="+", help="ticks a second, in turn")
     parser.add_argument("--seconds", type=float, help="of each rate")
     parser.add_argument("--every", type=float, default=20.0, help="seconds between retrains")
-    parser.add_argument("--threads", action="store_true", help="and with the retrain in threads")
+    parser.add_argument("--threads", action="store_true", help="also with the retrain in threads")
 
 
 async def run(chosen: Options, given: argparse.Namespace) -> None:
@@ -363,7 +363,7 @@ async def run(chosen: Options, given: argparse.Namespace) -> None:
                 broker,
                 folder,
                 command=command,
-                # In threads, the backlog of the high rate would outlast everything.
+                # With threads, the backlog of the high rate would outlast the run.
                 rates=[rate for rate in rates if command is not THREADED or rate < high],
                 seconds=seconds,
                 every_s=given.every,

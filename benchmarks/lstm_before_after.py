@@ -1,7 +1,7 @@
 """The LSTM's training before and after: [64,32,16] x 60 steps x 100 epochs, [32,16] x 30 x 10.
 
-Both in this code and in plain torch, on one thread. Two epochs of the settings before are timed
-and scaled to a hundred.
+Both in this code and in plain torch, on one thread. With the old settings two epochs are timed and
+scaled to a hundred.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from world import month_bars, plain_settings
 
 from stream_app.models.base import ModelSettings, TrainingData
 from stream_app.models.lstm import LSTMForecaster
-from stream_app.training.cycle import model_settings
 from stream_app.training.job import prepare
+from stream_app.training.settings import model_settings
 
 TARGET: Final = 60.0
 TIMED_EPOCHS: Final = 2
@@ -42,7 +42,7 @@ def main() -> None:
         LSTMForecaster().fit(data, models)
 
     def plainly(data: TrainingData, models: ModelSettings) -> None:
-        torch.set_num_threads(1)  # as ours: two are slower, by much where others use the cores
+        torch.set_num_threads(1)  # as in our code: two are slower, much slower on busy cores
         lstm(
             data,
             data.rows,

@@ -1,4 +1,5 @@
-"""The plain way: scikit-learn, LightGBM and torch with their usual settings, one by one."""
+"""The plain way: scikit-learn, LightGBM and torch with their usual settings, one after the
+other."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ EPOCHS: Final = 10
 
 
 class PlainLSTM(nn.Module):
-    """Two or three batch-first layers under a linear head."""
+    """Batch-first LSTM layers under a linear head."""
 
     def __init__(self, features: int, layers: tuple[int, ...]) -> None:
         super().__init__()
@@ -70,7 +71,7 @@ def lstm(
     batch: int = BATCH,
     epochs: int = EPOCHS,
 ) -> Fitted:
-    """Batch first, Adam, mean squared error, a DataLoader; inputs and target standardised."""
+    """Batch first, Adam, mean squared error, a DataLoader, standardised inputs and target."""
     torch.manual_seed(seed)
     mean = data.features[rows].mean(axis=0)
     deviation = data.features[rows].std(axis=0) + 1e-8

@@ -1,7 +1,7 @@
 """A prediction by all four models for one symbol, in process: alone, and in batches of 256.
 
-Beside it the same models asked through their own `predict`: scikit-learn, LightGBM, torch on the
-whole sequence, filterpy for a tick of the Kalman filter.
+For comparison, the same models by the libraries' own `predict`: scikit-learn, LightGBM, torch on
+the whole sequence, and filterpy for one tick of the Kalman filter.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from world import live_ticks, month_pipeline, plain_settings, with_sources
 
 from stream_app.messages.codec import encode_prediction
-from stream_app.models.catalog import FORECASTERS, LOADERS
+from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.kalman_filter import KalmanNoise
 from stream_app.models.kalman_reference import reference_filter, reference_step
@@ -27,8 +27,8 @@ from stream_app.prediction.ensemble import Ensemble
 from stream_app.prediction.observation import Arrival
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolAnswer, SymbolPipeline
-from stream_app.training.cycle import model_settings
 from stream_app.training.job import prepare
+from stream_app.training.settings import model_settings
 
 BATCH: Final = 256
 TARGETS: Final = {"alone": 120.0, "batch": 30.0}
@@ -45,10 +45,10 @@ def main() -> None:
     own: dict[str, Callable[[NDArray[np.int64]], object]] = {}
     members = {}
     with progress() as shown:
-        for name in shown.track(FORECASTERS, description="training"):
-            forecaster = FORECASTERS[name]()
+        for name in shown.track(CATALOG, description="training"):
+            forecaster = CATALOG[name].new_forecaster()
             forecaster.fit(data, models)
-            members[name] = LOADERS[name](forecaster.export(), models)
+            members[name] = CATALOG[name].load(forecaster.export(), models)
             own[name] = lambda rows, made=forecaster: made.predict(data, rows)  # type: ignore[misc]
     kalman = members["kalman"]
     assert isinstance(kalman, KalmanMember)
@@ -122,7 +122,7 @@ def main() -> None:
     }
     show(
         spread_table("p50 of a prediction by all four models", "us", spreads, digits=1),
-        f"ours: from a tick to its prediction, the window, the filter and the features included; "
+        f"ours: from a tick to its prediction, including window, filter and features; "
         f"targets {TARGETS['alone']:g} us alone, {TARGETS['batch']:g} us in batches: {met}",
     )
     save(chosen, {"targets_us": TARGETS, "met": met, "p50_us": spreads})

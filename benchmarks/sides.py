@@ -1,12 +1,12 @@
-"""What people choose instead of the worker, each calling the same pipeline functions.
+"""The alternatives to the worker, each calling the same pipeline functions.
 
     python benchmarks/sides.py faust|quix|aiokafka|echo
 
-A plain Faust agent takes one tick an event and sends with `topic.send`; a Quix Streams app maps
-its dataframe; a hand-written loop awaits aiokafka's `getmany` and sends each prediction. All
-restore their partitions as the worker does, with the same models, and go on from the group's
-committed offsets with the clients' default settings. Bars are computed but not published, and a
-tick that is none is dropped: less work than the worker does. `echo` gives each tick back as it is.
+A plain Faust agent takes one tick per event and sends with `topic.send`. A Quix Streams app maps
+its dataframe. A hand-written loop awaits aiokafka's `getmany` and sends each prediction. All
+restore their partitions as the worker does, with the same models, and start at the group's
+committed offsets with the clients' default settings. They compute bars but do not publish them, and
+drop invalid ticks, so they do less work than the worker. `echo` returns each tick unchanged.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from stream_app.messages.codec import encode_prediction
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings, load_settings
-from stream_app.training.cycle import model_settings
+from stream_app.training.settings import model_settings
 from stream_app.worker.partitions import Partitions
 
 
 async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPipeline]:
     """Every partition's pipeline with its models, at the group's committed offset.
 
-    By the worker's own code: whatever it does on an assignment is done here.
+    The worker's own code restores them, as on an assignment.
     """
     failures: list[BaseException] = []
     partitions = Partitions(
@@ -40,6 +40,7 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
         client_settings=client_settings(settings),
         registry=Registry(settings.data_dir, model_settings(settings)),
         on_progress=lambda: None,
+        read_again=lambda _: None,
         fail=failures.append,
     )
     partitions.on_assigned(range(topics.ticks.partitions))
@@ -51,7 +52,7 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
 
 
 def faust_agent(settings: Settings, topics: Topics) -> None:
-    """One tick an event, `topic.send`."""
+    """One tick per event, `topic.send`."""
     import faust
 
     pipelines = asyncio.run(restored(settings, topics))
@@ -64,7 +65,7 @@ def faust_agent(settings: Settings, topics: Topics) -> None:
         web_enabled=False,
         autodiscover=False,
         datadir=settings.data_dir / "faust",
-        env={},  # our own WEB_PORT would be taken for its own
+        env={},  # Faust would take our WEB_PORT for its own
     )
     raw: dict[str, Any] = {"value_serializer": "raw", "key_serializer": "raw"}
     ticks = app.topic(topics.ticks.name, **raw)
@@ -83,7 +84,7 @@ def faust_agent(settings: Settings, topics: Topics) -> None:
 
 
 class _Record:
-    """A Faust message as the pipeline wants it."""
+    """A Faust message as the pipeline needs it."""
 
     __slots__ = ("headers", "key", "offset", "partition", "timestamp", "topic", "value")
 
@@ -153,7 +154,7 @@ def aiokafka_loop(settings: Settings, topics: Topics) -> None:
 
 
 def echo(settings: Settings, topics: Topics) -> None:
-    """Each tick's own bytes: what Kafka, the machine and the clients take without any work."""
+    """Returns each tick's bytes: what Kafka, the machine and the clients take without any work."""
     asyncio.run(_loop(settings, topics, lambda _, records: [(r.key, r.value) for r in records]))
 
 

@@ -1,9 +1,8 @@
 """Resident memory of a worker and of its training pool over a long run.
 
 A worker with a month of bars answers ticks at a steady rate and retrains all models again and
-again. Event time passes faster than the clock: bars close and windows roll as they would in days.
-Memory is compared at rest: the median of the seconds after the third retrain, and of those after
-the last.
+again. Event time passes faster than the clock, so bars close and windows roll as they would in
+days. Memory is compared at rest: the median after the third retrain and the median after the last.
 """
 
 from __future__ import annotations
@@ -53,16 +52,16 @@ from stream_app.messages.schemas import Tick
 from stream_app.settings import Settings
 
 SPEED_UP: Final = 250
-"""Seconds of event time in a second."""
+"""Seconds of event time per second."""
 BASELINE_CYCLE: Final = 3
 REST_S: Final = (5.0, 15.0)
-"""After the end of a retrain: from when until when memory is looked at."""
+"""Seconds after the end of a retrain: memory is measured from the first to the second."""
 LIMIT: Final = 0.05
 
 
 @dataclass(slots=True)
 class Memory:
-    """What was seen, once a second."""
+    """The measurements, once a second."""
 
     second: list[float] = field(default_factory=list)
     worker_mib: list[float] = field(default_factory=list)
@@ -71,7 +70,7 @@ class Memory:
     """Of each retrain: when it began and ended, and its state."""
 
     def at_rest(self) -> list[dict[str, float]]:
-        """After each retrain: medians of the seconds of rest, MiB."""
+        """After each retrain: medians at rest, MiB."""
         return [
             {
                 "worker": statistics.median(self.worker_mib[at] for at in seen),
@@ -86,7 +85,7 @@ class Memory:
 
 
 async def watch(worker: Process, settings: Settings, memory: Memory) -> None:
-    """Look once a second, until cancelled."""
+    """Measure once a second, until cancelled."""
     process = psutil.Process(worker.pid)
     began = time.perf_counter()
     last = None
@@ -125,7 +124,7 @@ def endless(symbols: Sequence[str], start_ms: int, price: float, per_second: int
 
 
 async def soak(chosen: Options, given: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """History, then the steady rate; gives the figures and the curve."""
+    """History, then the steady rate. Returns the figures and the curve."""
     with broker_of_choice() as broker:
         settings = settings_for(
             broker,
@@ -224,7 +223,7 @@ async def run(chosen: Options, given: argparse.Namespace) -> None:
     show(
         table(result),
         f"{result['answered']:,} of {result['sent']:,} ticks answered; "
-        f"{len(result['retrains'])} retrains; at most {LIMIT:.0%} more was asked",
+        f"{len(result['retrains'])} retrains; target: at most {LIMIT:.0%} more",
     )
     save(chosen, {"limit": LIMIT, **result})
 

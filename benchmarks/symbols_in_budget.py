@@ -1,19 +1,24 @@
 """How many symbols are fully retrained inside the target of 45 s, the LSTM included.
 
-The worker's own cycle (retraining.py) over many symbols with a month of bars each, in its pool of
-two processes, with the registry's writing and loading: when each symbol's new models serve.
+The worker's own cycle (training/cycle.py) runs over many symbols with a month of bars each, in its
+pool of two processes, including the registry's writing and loading. It measures when each symbol's
+new models serve.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, cast
 
+import numpy as np
 from harness import console, options, progress, save, show, spread, spread_table
+from numpy.typing import NDArray
 from world import month_bars, plain_settings, symbol_names, warm_pool
 
 from stream_app.bars.features import BarColumns
@@ -23,15 +28,16 @@ from stream_app.models.model_set import ModelSet, untrained
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings
-from stream_app.training.cycle import Retrainer, model_settings
+from stream_app.training.cycle import Retrainer
 from stream_app.training.job import TrainedModel, TrainingJob
+from stream_app.training.settings import RetrainSettings, model_settings
 
 BUDGET_S: Final = 45.0
 TARGET: Final = 12
 
 
 class Retrained:
-    """As much of a symbol as a cycle sees; notes when it was given new models."""
+    """The part of a symbol that a cycle sees. It notes when it gets new models."""
 
     def __init__(self, symbol: str, bars: BarColumns, untrained_set: ModelSet) -> None:
         self.symbol = symbol
@@ -43,8 +49,13 @@ class Retrained:
     def __len__(self) -> int:
         return len(self._bars)
 
-    def columns(self) -> BarColumns:
-        return self._bars
+    @property
+    def ts_open(self) -> NDArray[np.int64]:
+        return self._bars.ts_open
+
+    def columns(self, last: int = 0) -> BarColumns:
+        fields = dataclasses.fields(self._bars)
+        return BarColumns(**{f.name: getattr(self._bars, f.name)[-last:] for f in fields})
 
     @property
     def models(self) -> ModelSet:
@@ -57,7 +68,7 @@ class Retrained:
 
 
 async def cycle(settings: Settings, bars: BarColumns, count: int, run_job: Any) -> list[float]:
-    """Seconds after which each symbol was served by new models."""
+    """After how many seconds new models served each symbol."""
     symbols = [
         Retrained(name, bars, untrained(settings.horizon_bars)) for name in symbol_names(count)
     ]
@@ -67,7 +78,7 @@ async def cycle(settings: Settings, bars: BarColumns, count: int, run_job: Any) 
         events.append(event)
 
     retrainer = Retrainer(
-        settings=settings,
+        settings=RetrainSettings.of(settings),
         registry=Registry(settings.data_dir, model_settings(settings)),
         run_job=run_job,
         symbols=lambda: {item.symbol: cast(SymbolPipeline, item) for item in symbols},
@@ -83,7 +94,7 @@ async def cycle(settings: Settings, bars: BarColumns, count: int, run_job: Any) 
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--symbols", type=int, help="in a cycle; more than fit the budget")
+    parser.add_argument("--symbols", type=int, help="symbols in a cycle; more than fit the budget")
 
 
 def main() -> None:
@@ -92,14 +103,18 @@ def main() -> None:
     runs: list[list[float]] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as root, warm_pool() as pool:
         settings = plain_settings(
-            data_dir=Path(root), retrain_deadline_seconds=600.0, min_training_bars=500
+            data_dir=Path(root),
+            min_training_bars=500,
+            # One cycle takes on all symbols, so that the rate is known beyond the budget too.
+            retrain_target_seconds=600.0,
+            retrain_deadline_seconds=600.0,
         )
         bars = month_bars(chosen.data, settings)
         with progress() as shown:
             task = shown.add_task("symbols retrained", total=count * 4 * chosen.rounds)
 
-            async def run_job(job: TrainingJob) -> TrainedModel:
-                trained = await pool.run(job)
+            async def run_job(job: TrainingJob, begun: Callable[[], None]) -> TrainedModel:
+                trained = await pool.run(job, begun)
                 shown.advance(task)
                 return trained
 
@@ -112,7 +127,7 @@ def main() -> None:
         console.print(f"all {count} symbols fit: take more with --symbols, or see the rate")
     by_rate = [BUDGET_S / value for value in each]
     spreads = {
-        f"symbols served anew within {BUDGET_S:g} s (of {count})": spread(inside),
+        f"symbols retrained within {BUDGET_S:g} s (of {count})": spread(inside),
         "seconds a symbol": spread(each),
         f"{BUDGET_S:g} s / seconds a symbol": spread(by_rate),
     }

@@ -1,8 +1,9 @@
-"""A worker that retrains in threads of its own process: what the pool is compared with."""
+"""A worker that retrains in threads of its own process, for comparison with the pool."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from stream_app.app import Worker, run_worker
 from stream_app.settings import load_settings
@@ -11,7 +12,8 @@ from stream_app.training.job import TrainedModel, TrainingJob, run_job
 from stream_app.training.process import import_trainers
 
 
-async def _in_thread(job: TrainingJob) -> TrainedModel:
+async def _in_thread(job: TrainingJob, begun: Callable[[], None]) -> TrainedModel:
+    begun()
     return await asyncio.to_thread(run_job, job)
 
 
@@ -23,7 +25,7 @@ def main() -> None:
 
     def with_threads(self: Worker, *args: object, **kwargs: object) -> None:
         made(self, *args, **kwargs)  # type: ignore[arg-type]
-        self.retrainer._run_job = _in_thread
+        self.retrainer._trainer._run_job = _in_thread
 
     Worker.__init__ = with_threads  # type: ignore[method-assign]
     asyncio.run(run_worker(settings))

@@ -2,9 +2,9 @@
 
 Our worker, a plain Faust agent, a Quix Streams app and a hand-written aiokafka loop (sides.py)
 answer the same backlog of ticks, of one symbol and of 100, one process at a time on the same
-broker. The rate is that of the broker's own times of appending the predictions, from the first
-tenth of them on. Each symbol has a hundred bars of history; one set of models, trained on the
-month, serves them all. Every prediction that is counted has all four members.
+broker. The rate comes from the broker's append times of the predictions, without the first tenth.
+Each symbol has a hundred bars of history. One model set, trained on the month, serves them all.
+Every counted prediction has all four members.
 """
 
 from __future__ import annotations
@@ -65,17 +65,17 @@ TICKS_A_BAR: Final = 4
 SKIPPED: Final = 0.1
 """Share of a run's predictions that are warm-up."""
 FAST_S: Final = 12.0
-"""A side that is slower than this over the backlog is stopped and counted as far as it came."""
+"""A side that takes longer for the backlog is stopped; what it has answered counts."""
 
 
 def history_ticks(data: Path, symbols: Sequence[str]) -> list[Tick]:
-    """The month's first hundred bars of five minutes, four ticks a bar, for every symbol."""
+    """The month's first hundred five-minute bars, four ticks each, for every symbol."""
     picked = month_ticks(data)[: HISTORY_BARS * 20 : 20 // TICKS_A_BAR]
     return [replace(tick, symbol=symbol) for tick in picked for symbol in symbols]
 
 
 async def rate(settings: Settings, topic: TopicSpec) -> tuple[float, int]:
-    """Predictions a second by the broker's times, and how many lack a member."""
+    """Predictions a second by the broker's append times, and how many lack a member."""
     stamps: list[int] = []
     lacking = 0
     async with open_reader(client_settings(settings)) as reader:
@@ -100,13 +100,13 @@ async def one_run(
     ends: Mapping[int, int],
     backlog: int,
 ) -> float:
-    """One process over the backlog, into a predictions topic of its own."""
+    """One process answers the backlog, into its own predictions topic."""
     roles = {"predictions": f"{prefix}{number}.", "retrain_events": f"{prefix}{number}."}
     settings = settings_for(
         broker,
         folder,
         topics_file(folder, roles, prefix),
-        # More bars than any symbol has: no retrain meanwhile.
+        # More bars than any symbol has, so that no retrain starts.
         min_training_bars=8000,
         model_max_age_hours=1e6,
     )
@@ -150,7 +150,7 @@ async def one_case(
     sides: Mapping[str, Sequence[str]],
     trained: Any,
 ) -> dict[str, list[float]]:
-    """All sides over the same backlog of `count` symbols, interleaved."""
+    """All sides answer the same backlog of `count` symbols, interleaved."""
     symbols = symbol_names(count)
     prefix = f"s{count}."
     folder = root / prefix

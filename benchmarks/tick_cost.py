@@ -1,8 +1,7 @@
-"""What a tick costs with 1 to 1,000 symbols, and what each further symbol takes of memory.
+"""The time of a tick with 1 to 1,000 symbols, and the memory of each further symbol.
 
-Cost: `PartitionPipeline.process`, from records to predictions by all four models, each symbol
-with a month of bars. Memory: of the window with its month alone, and with four models of the
-symbol's own.
+Time: `PartitionPipeline.process`, from records to predictions by all four models, each symbol with
+a month of bars. Memory: the window with its month alone, and with the symbol's own four models.
 """
 
 from __future__ import annotations
@@ -29,15 +28,15 @@ from world import (
 from stream_app.app import collect_garbage_rarely
 from stream_app.bars.open_bars import OpenBar
 from stream_app.messages.ticks import encode_tick
-from stream_app.models.catalog import LOADERS
+from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings
-from stream_app.training.cycle import model_settings
 from stream_app.training.job import TrainedModel
+from stream_app.training.settings import model_settings
 
 COUNTS: Final = (1, 10, 100, 1000)
 FLAT: Final = 1.2
@@ -58,7 +57,7 @@ class TickRecord:
 
 
 def copy_window(source: SymbolPipeline, target: SymbolPipeline) -> None:
-    """Give a symbol the closed bars and the filter of another."""
+    """Copy the closed bars and the filter of another symbol."""
     window = source.window
     columns = {name: window.column(name).tolist() for name in ("open", "high", "low", "close")}
     bars = window.columns()
@@ -80,9 +79,9 @@ def copy_window(source: SymbolPipeline, target: SymbolPipeline) -> None:
 
 
 def loaded(trained: dict[str, TrainedModel], settings: Settings, to_ts: int) -> ModelSet:
-    """Four models of a symbol's own."""
+    """A symbol's own four models."""
     models = model_settings(settings)
-    members = {name: LOADERS[name](trained[name].artifact, models) for name in LOADERS}
+    members = {name: CATALOG[name].load(trained[name].artifact, models) for name in CATALOG}
     kalman = members["kalman"]
     assert isinstance(kalman, KalmanMember)
     return ModelSet(version="benchmark", trained_to_ts=to_ts, members=members, noise=kalman.noise)
@@ -178,13 +177,13 @@ def cost(
     *,
     size: int | None,
 ) -> dict[int, Any]:
-    """Microseconds a tick by number of symbols, the numbers in turn in each round.
+    """Microseconds per tick by number of symbols, the numbers in turn in each round.
 
     Args:
         chosen: rounds and quick.
         partitions: by number of symbols.
         start_ms: event time of the first tick.
-        price: of the first tick.
+        price: price of the first tick.
         size: records in a batch; None for 16 of each symbol, of at most 64 symbols.
     """
     measured: dict[int, list[float]] = {count: [] for count in partitions}
@@ -198,7 +197,7 @@ def cost(
         if chosen.quick:
             runs = max(2, runs // 4)
         each[count] = (batch, runs)
-        # The first round takes every symbol's first tick, with its context; it is not counted.
+        # The first round has every symbol's first tick and builds its context. It does not count.
         warm = -(-len(used) // batch)
         total = batch * (runs * chosen.rounds + max(warm, 2))
         streams[count] = records(used, start_ms, price, total)

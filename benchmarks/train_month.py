@@ -1,8 +1,8 @@
-"""All four models on one month: in the worker's pool, and the plain way one after the other.
+"""Trains all four models on one month: in the worker's pool, and the plain way, one by one.
 
-Time is that of the whole month. Errors are those of the last fifth of the month after learning
-from the rest, with a seed of its own each round, as the mean absolute error of the price. The
-plain side trains no Kalman noise: it has one model less to train.
+The time is for the whole month. Errors are mean absolute errors of the price on the last fifth of
+the month after learning from the rest, with another seed in each round. The plain side fits no
+Kalman noise, so it trains one model less.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from rich.table import Table
 from world import jobs_for, month_bars, plain_settings, warm_pool
 
 from stream_app.models.base import TrainingData
-from stream_app.training.cycle import model_settings
 from stream_app.training.holdout import evaluate
 from stream_app.training.job import prepare
+from stream_app.training.settings import model_settings
 
 TARGET_S = 5.0
 
@@ -35,7 +35,7 @@ def price_error(data: TrainingData, rows: NDArray[np.int64], answers: NDArray[np
 def plain_errors(
     data: TrainingData, test: NDArray[np.int64], horizon: int, seed: int
 ) -> dict[str, float]:
-    """Each plain model's error on `test` after learning from what is known before it."""
+    """Each plain model's error on `test` after learning from what was known before it."""
     rows = data.rows[data.rows < test[0] - horizon]
     errors, answers = {}, {}
     for name, fit in PLAIN.items():

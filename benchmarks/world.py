@@ -1,4 +1,4 @@
-"""A month of prices, models trained on it, brokers with history and processes that answer it."""
+"""A month of prices, models trained on it, brokers with history, and processes that answer it."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import Topics, TopicSpec, apply_topics, load_topics
 from stream_app.messages.schemas import Source, Tick
+from stream_app.models.catalog import CATALOG
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble
 from stream_app.prediction.observation import Arrival
@@ -44,10 +45,10 @@ from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.manifest import TrainedSet
 from stream_app.registry.store import Registry
-from stream_app.settings import MODEL_NAMES, Settings, load_settings
-from stream_app.training.cycle import model_settings
+from stream_app.settings import Settings, load_settings
 from stream_app.training.job import TrainedModel, TrainingJob
 from stream_app.training.pool import TrainingPool
+from stream_app.training.settings import model_settings
 from stream_app.worker.publisher import Publisher
 
 TOPICS_YAML: Final = HERE.parent / "topics.yaml"
@@ -60,7 +61,7 @@ BROKER_JVM: Final = (
     "-Xms1g -Xmx1g -XX:TieredStopAtLevel=4 -XX:-UseSerialGC -XX:+UseG1GC -XX:MaxGCPauseMillis=20"
     " -XX:InitiatingHeapOccupancyPercent=35"
 )
-"""As the Apache distribution's own scripts start a broker; tests start it small."""
+"""The options of the Apache distribution's own scripts. The tests use smaller ones."""
 SETTLE_S: Final = 0.2
 
 
@@ -102,16 +103,16 @@ def month_bars(data: Path, settings: Settings) -> BarColumns:
 
 
 def jobs_for(bars: BarColumns, settings: Settings, symbol: str = SYMBOL) -> list[TrainingJob]:
-    """The four trainings of one symbol."""
+    """The four training jobs of one symbol."""
     return [
         TrainingJob(symbol=symbol, model=name, bars=bars, settings=model_settings(settings))
-        for name in MODEL_NAMES
+        for name in CATALOG
     ]
 
 
 @contextlib.contextmanager
 def warm_pool(processes: int = 2) -> Iterator[TrainingPool]:
-    """The worker's pool, its processes started and their imports done."""
+    """The worker's pool, with its processes started and their imports done."""
     with TrainingPool(processes) as pool:
         pool.warm_up().result()
         time.sleep(1.0)  # the other process
@@ -125,7 +126,7 @@ def train(bars: BarColumns, settings: Settings) -> dict[str, TrainedModel]:
 
 
 def trained_set(symbol: str, trained: Mapping[str, TrainedModel], bars: BarColumns) -> TrainedSet:
-    """What a retrain would hand over to the registry."""
+    """What a retrain hands over to the registry."""
     return TrainedSet(
         symbol=symbol,
         artifacts={name: model.artifact for name, model in trained.items()},
@@ -145,7 +146,7 @@ def live_ticks(
     price: float = 40_000.0,
     seed: int = 1,
 ) -> list[Tick]:
-    """A random walk of each symbol, the symbols in turn: `count` ticks in all.
+    """A random walk of each symbol, the symbols in turn, `count` ticks in all.
 
     Args:
         symbols: each gets a tick every `interval_ms` of event time.
@@ -170,7 +171,7 @@ def live_ticks(
 
 
 def symbol_names(count: int) -> list[str]:
-    """One symbol keeps its name, many are numbered."""
+    """A single symbol keeps its name; several are numbered."""
     return [SYMBOL] if count == 1 else [f"SYM{number:04d}" for number in range(count)]
 
 
@@ -178,7 +179,7 @@ def symbol_names(count: int) -> list[str]:
 
 
 def broker_of_choice() -> Broker:
-    """Apache Kafka where KAFKA_HOME is set, else the embedded broker, which is said."""
+    """Apache Kafka if KAFKA_HOME is set. Otherwise the embedded broker, with a note."""
     home = os.environ.get("KAFKA_HOME")
     if home:
         os.environ.setdefault("KAFKA_OPTS", BROKER_JVM)
@@ -188,7 +189,7 @@ def broker_of_choice() -> Broker:
 
 
 def topics_file(folder: Path, prefixes: Mapping[str, str], default: str) -> Path:
-    """topics.yaml with a prefix before each name, so that runs are kept apart.
+    """topics.yaml with a prefix before each name, so that runs do not share topics.
 
     Args:
         folder: where to write it.
@@ -225,7 +226,7 @@ def settings_for(broker: Broker, folder: Path, file: Path, **overrides: Any) -> 
 
 
 async def send(settings: Settings, ticks: Sequence[Tick], description: str) -> None:
-    """Send ticks as `stream-app feed` does, as fast as it goes."""
+    """Send ticks as `stream-app feed` does, as fast as possible."""
     with progress() as shown:
         task = shown.add_task(description, total=len(ticks))
         async with connected_producer(settings) as producer:
@@ -239,10 +240,10 @@ async def send(settings: Settings, ticks: Sequence[Tick], description: str) -> N
 
 
 async def digest(settings: Settings) -> dict[int, int]:
-    """Go through the ticks that are on the broker and publish their bars, as a worker would.
+    """Read the ticks on the broker and publish their bars, as a worker would.
 
     Returns:
-        The end of each partition: a group that is committed there goes on from the bars.
+        The end of each partition. A group that is committed there continues from the bars.
     """
     topics = load_topics(settings.topics_file)
     connection = client_settings(settings)
@@ -269,7 +270,7 @@ async def digest(settings: Settings) -> dict[int, int]:
 
 
 async def commit(settings: Settings, offsets: Mapping[int, int]) -> None:
-    """Make the settings' group go on from these offsets."""
+    """Commit these offsets for the settings' group."""
     name = load_topics(settings.topics_file).ticks.name
     consumer = AIOKafkaConsumer(
         **client_settings(settings), group_id=settings.consumer_group, enable_auto_commit=False
@@ -298,7 +299,7 @@ async def length(reader: AIOKafkaConsumer, topic: TopicSpec) -> int:
 
 @contextlib.asynccontextmanager
 async def topics_of(settings: Settings) -> AsyncIterator[Topics]:
-    """The settings' topics, created."""
+    """Create the settings' topics."""
     topics = load_topics(settings.topics_file)
     await apply_topics(topics, client_settings(settings))
     yield topics
@@ -318,7 +319,7 @@ def publish_models(
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """The settings as a process's environment."""
+    """The environment of a process with these settings."""
     out = dict(os.environ)
     for name in Settings.model_fields:
         value = getattr(settings, name)
@@ -332,7 +333,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
 
 
 class Process:
-    """A process that answers ticks; its log goes to a file and is shown where it fails."""
+    """A process that answers ticks. Its log goes to a file, and is shown if it fails."""
 
     def __init__(self, command: Sequence[str], settings: Settings, log: Path) -> None:
         self.log = log
@@ -354,12 +355,12 @@ class Process:
         return self.log.read_text(errors="replace")
 
     def check(self) -> None:
-        """Fail where the process has ended."""
+        """Fail if the process has ended."""
         if self._process.poll() is not None:
             raise RuntimeError(f"exit code {self._process.returncode}:\n{self.text()[-4000:]}")
 
     async def until(self, words: str) -> None:
-        """Wait for words in the log."""
+        """Wait until the log has these words."""
         async with asyncio.timeout(DEADLINE_S):
             while words not in self.text():
                 self.check()
@@ -381,7 +382,7 @@ WORKER: Final = ("-m", "stream_app", "worker")
 
 @contextlib.contextmanager
 def running(command: Sequence[str], settings: Settings, log: Path) -> Iterator[Process]:
-    """A process, ended at the end."""
+    """A process that ends with the context."""
     process = Process(command, settings, log)
     try:
         yield process
@@ -390,13 +391,13 @@ def running(command: Sequence[str], settings: Settings, log: Path) -> Iterator[P
 
 
 async def last_retrain(session: aiohttp.ClientSession, settings: Settings) -> Any:
-    """The worker's last retrain event, as its /status tells it; None before the first."""
+    """The worker's last retrain event from /status; None before the first."""
     async with session.get(f"http://{settings.web_host}:{settings.web_port}/status") as response:
         return (await response.json())["last_retrain"]
 
 
 async def until_answered(settings: Settings, topics: Topics, count: int, worker: Process) -> None:
-    """Wait for so many predictions."""
+    """Wait until there are `count` predictions."""
     with progress() as shown:
         task = shown.add_task("the worker answers", total=count)
         async with open_reader(client_settings(settings)) as reader:

@@ -10,7 +10,6 @@ import signal
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, cast
 
 import faust
@@ -20,14 +19,17 @@ from yarl import URL
 from stream_app.agents.retrain import add_retrain_timer
 from stream_app.agents.ticks import add_ticks_agent
 from stream_app.clock import SystemClock
-from stream_app.errors import ConfigError, WorkerFault
+from stream_app.errors import WorkerFault
 from stream_app.kafka.connection import client_settings, faust_credentials, wait_until_reachable
 from stream_app.kafka.topic_check import Topics, load_topics, require_topics
+from stream_app.models.catalog import import_loaders
 from stream_app.ops.watchdog import Watchdog
+from stream_app.registry.disk import require_writable
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings
-from stream_app.training.cycle import Retrainer, model_settings
+from stream_app.training.cycle import Retrainer
 from stream_app.training.pool import TrainingPool
+from stream_app.training.settings import RetrainSettings, model_settings
 from stream_app.web.server import WebServer
 from stream_app.worker.publisher import Publisher
 from stream_app.worker.service import TickService
@@ -94,6 +96,7 @@ class Worker:
         self._publisher = Publisher(
             self._topics, connection, idempotent=settings.kafka_idempotent_producer
         )
+        import_loaders()
         registry = Registry(settings.data_dir, model_settings(settings))
         self.service = TickService(
             settings=settings,
@@ -101,10 +104,11 @@ class Worker:
             client_settings=connection,
             registry=registry,
             publisher=self._publisher,
+            read_again=self._read_again,
         )
         self._pool = TrainingPool(settings.retrain_processes)
         self.retrainer = Retrainer(
-            settings=settings,
+            settings=RetrainSettings.of(settings),
             registry=registry,
             run_job=self._pool.run,
             symbols=self.service.partitions.symbols,
@@ -131,10 +135,18 @@ class Worker:
         name = self._topics.ticks.name
         self.service.partitions.on_assigned(tp.partition for tp in assigned if tp.topic == name)
 
+    def _read_again(self, partition: int) -> None:
+        consumer = cast(BatchConsumer, self._app.consumer)
+        consumer.read_again(TP(self._topics.ticks.name, partition))
+
     def status(self) -> dict[str, Any]:
         """What `/status` shows."""
         history = self.retrainer.training_history
-        return {**self.service.status(), "last_retrain": history[-1] if history else None}
+        return {
+            **self.service.status(),
+            "waiting_seconds": self.retrainer.waiting_seconds(),
+            "last_retrain": history[-1] if history else None,
+        }
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then end in order: nothing taken stays unanswered.
@@ -143,7 +155,7 @@ class Worker:
             StreamAppError: it cannot start.
             WorkerFault: a fault after which it must not go on.
         """
-        _make_folder(self._settings.data_dir / "faust")
+        require_writable(self._settings.data_dir)
         await wait_until_reachable(self._settings, REACH_TIMEOUT_S)
         await require_topics(self._topics, client_settings(self._settings))
         await self._web.start()
@@ -154,7 +166,7 @@ class Worker:
             await self._app.start()
             self._watchdog.start()
             collect_garbage_rarely()
-            lag = asyncio.create_task(self.service.watch_lag())
+            lag = asyncio.create_task(self.service.lag_watch.run())
             logger.info("Worker started on %s", self._settings.kafka_bootstrap_servers)
             await self._until(stop)
             lag.cancel()
@@ -194,15 +206,6 @@ class Worker:
             logger.warning("stopping took more than %g s; ending all the same", STOP_TIMEOUT_S)
         await self._web.stop()
         logger.info("Worker stopped")
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"DATA_DIR: cannot make {path}: {error.strerror}; name a writable folder"
-        ) from None
 
 
 async def run_worker(settings: Settings) -> None:

@@ -11,20 +11,20 @@ import click
 from stream_app.errors import StreamAppError
 
 COMMANDS: Final = {
-    "demo": "Run everything on a broker of its own, with a live view. The place to start.",
+    "demo": "Run everything on its own broker, with a live view. Start here.",
     "worker": "Consume ticks, publish predictions, retrain every hour.",
     "feed": "Produce ticks from a file of ticks or bars, or synthetic ones.",
-    "train": "Train the four models once, offline, and print their times and errors.",
-    "bench": "Measure what the LSTM's settings cost and give, on your own prices.",
-    "verify": "Check a running system: passed or failed, exit code 0 or 1.",
-    "history": "Print the last retrain cycles.",
+    "train": "Train the four models once, offline, and print training times and errors.",
+    "bench": "Compare LSTM settings on your own prices: time against error.",
+    "verify": "Check whether a running system works; exit code 0 or 1.",
+    "history": "Print the most recent retrain cycles.",
     "topics": "Create the topics of topics.yaml, or compare them with the broker.",
-    "dlq": "List and show the records that were no valid ticks, and re-feed them.",
+    "dlq": "List, show and resend records that were not valid ticks.",
 }
 
 
 class _LazyGroup(click.Group):
-    """Imports a sub-command when it is called: `--help` needs no torch and no Faust."""
+    """Imports a sub-command when it is called, so that `--help` loads no torch and no Faust."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -49,19 +49,22 @@ Examples:
   stream-app demo                                 everything, on an embedded broker
   stream-app topics apply && stream-app worker    on your own Kafka
   stream-app feed prices.csv.gz --symbol BTC-USD  a file of ticks or bars
-  stream-app verify                               is all well?
+  stream-app verify                               check that it works
 """,
 )
 @click.version_option(package_name="stream-app", prog_name="stream-app")
 def cli() -> None:
-    """Price ticks in, four-model predictions out, everything retrained every hour.
+    """Turn price ticks into predictions by four models that are retrained every hour.
 
     Settings come from the environment, `.env` or a TOML file; docs/settings.md lists them.
     """
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the command line; an error that a user can mend is one line and exit code 2."""
+    """Run the command line. An error that a user can fix is one line and exit code 2.
+
+    Blocks until the command ends. Ends the process with the command's exit code on failure.
+    """
     try:
         cli(args=args, standalone_mode=False)
     except StreamAppError as error:

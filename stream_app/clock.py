@@ -1,4 +1,4 @@
-"""Time, injected where it matters: the protocol, and the machine's own clock."""
+"""The clock that code receives instead of asking the machine, so that tests can set the time."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What may be asked of a clock."""
+    """What a clock provides."""
 
     def now(self) -> datetime:
-        """The time of day, UTC."""
+        """The current time, in UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """Seconds from an arbitrary start; they never decrease."""
         ...
 
 
@@ -23,9 +23,9 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
-        """The time of day, UTC."""
+        """The current time, in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """Seconds from an arbitrary start; they never decrease."""
         return time.monotonic()

@@ -1,20 +1,26 @@
-"""Errors that a user can mend. Each message is one line: what, where, and the remedy."""
+"""Errors that a user can fix. Each message is one line: what is wrong, where, and the remedy.
+
+>>> raise ConfigError("WEB_PORT=70000: allowed is 0 to 65535")
+Traceback (most recent call last):
+    ...
+stream_app.errors.ConfigError: WEB_PORT=70000: allowed is 0 to 65535
+"""
 
 
 class StreamAppError(Exception):
-    """Base of every error shown to a user as one line and without a traceback."""
+    """Base of every error that a user sees as one line, without a traceback."""
 
     exit_code = 2
 
 
-class WorkerFault(StreamAppError):  # noqa: N818 - it is no mistake of the user's
-    """The worker must not go on; started again, it goes on from what was committed."""
+class WorkerFault(StreamAppError):  # noqa: N818 - the user made no mistake
+    """The worker must stop. After a restart it continues from the last commit."""
 
     exit_code = 1
 
 
 class ConfigError(StreamAppError):
-    """A setting or a settings file is refused at start-up."""
+    """A setting or a settings file is wrong."""
 
 
 class TopicError(StreamAppError):
@@ -34,4 +40,4 @@ class ArtifactError(StreamAppError):
 
 
 class TrainingError(StreamAppError):
-    """A training job cannot give a usable model (too few rows, values that are not finite)."""
+    """A training job cannot produce a usable model: too few rows, or values that are not finite."""

@@ -1,63 +1,55 @@
-"""Every setting of the system, frozen, validated once at start-up.
+"""Every setting of the system: frozen, and validated once when a command starts.
 
-This is the only module that reads the environment. A value comes from, in this order: the
-environment, `.env` in the working directory, the TOML file named with `--config` (or by
-`STREAM_APP_CONFIG`), the default.
+This is the only module that reads the environment. A value comes from the first of these that
+has it: the environment, `.env` in the working directory, the TOML file named with `--config` (or
+by `STREAM_APP_CONFIG`), the default. An empty value counts as none.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-import math
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 from pydantic_settings.exceptions import SettingsError
 
+from stream_app.environment import variables as environment
+from stream_app.environment.types import (
+    Layers,
+    LogLevel,
+    SaslMechanism,
+    SecurityProtocol,
+    TickFields,
+    WebPort,
+    Weights,
+)
 from stream_app.errors import ConfigError
+from stream_app.messages.tick_mapping import TickMapping
+from stream_app.messages.times import TimeUnit
+from stream_app.models.catalog import CATALOG
 
-MODEL_NAMES = ("kalman", "random_forest", "lightgbm", "lstm")
 LEAST_ROWS = 120
-"""Bars that a training needs beside the first sequence: 48 that the first feature looks back on,
-and rows enough for the trees' leaves."""
-CONFIG_ENV = "STREAM_APP_CONFIG"
+"""Bars that a training needs besides the first sequence: 48 that the first feature looks back on,
+and enough rows for the leaves of the trees."""
+MOST_WINDOW_BARS = 31_622_400
+"""A year of seconds: a window is held in memory, 80 bytes a bar."""
 _HIDDEN = "********"
 
 
-def _weights(value: dict[str, float]) -> dict[str, float]:
-    allowed = ", ".join(MODEL_NAMES)
-    if unknown := sorted(set(value) - set(MODEL_NAMES)):
-        raise ValueError(f"unknown model {unknown[0]!r}; allowed are {allowed}")
-    for name, weight in value.items():
-        if not (math.isfinite(weight) and weight >= 0):
-            raise ValueError(f"the weight of {name} is {weight}; allowed are numbers from 0 to 1")
-    if missing := [name for name in MODEL_NAMES if name not in value]:
-        raise ValueError(f"no weight for {missing[0]}; give one for each of {allowed}")
-    total = math.fsum(value.values())
-    if abs(total - 1.0) > 1e-9:
-        raise ValueError(f"the weights sum to {total:g}; they must sum to 1")
-    return value
-
-
-def _layers(value: tuple[int, ...]) -> tuple[int, ...]:
-    if not value or any(not 1 <= units <= 1024 for units in value):
-        raise ValueError("allowed is a list of one or more sizes from 1 to 1024, such as [32,16]")
-    return value
-
-
 class Settings(BaseSettings):
-    """Settings of a worker; the field's name in capitals is the variable's name."""
+    """All settings. The variable for a field is its name in capitals."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="forbid", env_file=".env", env_file_encoding="utf-8"
@@ -68,31 +60,28 @@ class Settings(BaseSettings):
     retrain_interval_hours: Annotated[float, Field(gt=0, le=8760, allow_inf_nan=False)] = 1.0
     retrain_target_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 45.0
     retrain_deadline_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
-    """A job that runs longer than this is ended; the serving models go on."""
+    """A job that runs longer is ended, and the current models keep serving."""
     retrain_processes: Annotated[int, Field(ge=1, le=64)] = 2
     min_training_bars: Annotated[int, Field(ge=150)] = 500
     model_seed: Annotated[int, Field(ge=0, lt=2**31)] = 7
 
     # The models
-    lstm_layers: Annotated[tuple[int, ...], AfterValidator(_layers)] = (32, 16)
+    lstm_layers: Layers = (32, 16)
     lstm_sequence_length: Annotated[int, Field(ge=2)] = 30
     lstm_batch_size: Annotated[int, Field(ge=1)] = 64
     lstm_epochs: Annotated[int, Field(ge=1)] = 10
     lstm_warm_start: bool = False
-    """A retrain's LSTM goes on from the one that serves, and stops when that no longer helps."""
-    ensemble_weights: Annotated[dict[str, float], AfterValidator(_weights)] = {
-        "kalman": 0.10,
-        "random_forest": 0.30,
-        "lightgbm": 0.35,
-        "lstm": 0.25,
-    }
+    """Whether a retrain's LSTM starts from the weights of the LSTM that serves."""
+    ensemble_weights: Weights = {name: spec.weight for name, spec in CATALOG.items()}
     model_max_age_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 720.0
-    """Event time; a model older than the data it learned from is left out of the ensemble."""
+    """Event time. A model whose training data ended longer ago is left out of the ensemble."""
 
     # Event time
     bar_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
     horizon_bars: Annotated[int, Field(ge=1, le=288)] = 1
-    training_window_days: Annotated[float, Field(gt=0, le=366)] = 30.0
+    horizon_by: Literal["time", "bars"] = "time"
+    """Whether the horizon is counted on the clock, or in bars that have ticks."""
+    training_window_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
     grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 5.0
     """How far behind the newest tick of its symbol a tick may be and still enter its bar."""
     max_future_seconds: Annotated[float, Field(ge=0)] = 300.0
@@ -100,8 +89,8 @@ class Settings(BaseSettings):
 
     # Kafka
     kafka_bootstrap_servers: Annotated[str, Field(min_length=1)] = "localhost:9092"
-    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    kafka_security_protocol: SecurityProtocol = "PLAINTEXT"
+    kafka_sasl_mechanism: SaslMechanism = "SCRAM-SHA-512"
     kafka_sasl_username: str | None = None
     kafka_sasl_password: SecretStr | None = None
     kafka_ssl_cafile: Path | None = None
@@ -109,18 +98,24 @@ class Settings(BaseSettings):
     kafka_ssl_keyfile: Path | None = None
     kafka_session_timeout_seconds: Annotated[float, Field(ge=1, le=300)] = 10.0
     kafka_idempotent_producer: bool = True
-    """Off for a broker without idempotent producers, such as the embedded one."""
+    """False for a broker without idempotent producers, such as the embedded one."""
     consumer_group: Annotated[str, Field(min_length=1, max_length=200)] = "stream-app"
     topics_file: Path = Path("topics.yaml")
     max_batch_ticks: Annotated[int, Field(ge=1, le=4096)] = 1024
 
+    # Ticks of feeds that do not follow the contract
+    tick_fields: TickFields = {}
+    """From the contract's names to the feed's; dots lead into objects."""
+    tick_time_unit: TimeUnit = "ms"
+    tick_key: Literal["required", "ignored"] = "required"
+
     # The process
     watchdog_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 120.0
-    """The process ends with exit code 3 after so long without progress though there are ticks."""
+    """The process ends with exit code 3 after this long without progress while ticks wait."""
     data_dir: Path = Path("data")
     web_host: str = "127.0.0.1"
-    web_port: Annotated[int, Field(ge=0, le=65_535)] = 6066
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    web_port: WebPort = 6066
+    log_level: LogLevel = "INFO"
 
     @property
     def bar_ms(self) -> int:
@@ -137,8 +132,23 @@ class Settings(BaseSettings):
         """The horizon in seconds."""
         return self.horizon_bars * self.bar_seconds
 
+    @property
+    def tick_mapping(self) -> TickMapping:
+        """The form in which ticks come."""
+        return TickMapping(
+            fields=self.tick_fields,
+            time_unit=self.tick_time_unit,
+            key_required=self.tick_key == "required",
+        )
+
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
+        if self.window_bars > MOST_WINDOW_BARS:
+            most = MOST_WINDOW_BARS * self.bar_seconds / 86_400
+            raise ValueError(
+                f"TRAINING_WINDOW_DAYS={self.training_window_days:g}: allowed is at most "
+                f"{MOST_WINDOW_BARS:,} bars, {most:,.0f} days of BAR_SECONDS={self.bar_seconds}"
+            )
         for key, bars in (
             ("lstm_sequence_length", self.lstm_sequence_length),
             ("min_training_bars", self.min_training_bars),
@@ -170,7 +180,10 @@ class Settings(BaseSettings):
         return self
 
     def as_environment(self) -> dict[str, str]:
-        """All settings as variables for a worker in another process, secrets included."""
+        """All settings as variables for a worker in another process, secrets included.
+
+        With the prefix, so that they go before whatever the process inherits.
+        """
         out = {}
         for name in type(self).model_fields:
             value = getattr(self, name)
@@ -178,7 +191,9 @@ class Settings(BaseSettings):
                 value = value.get_secret_value()
             if value is not None:
                 structured = isinstance(value, dict | tuple)
-                out[name.upper()] = json.dumps(value) if structured else str(value)
+                out[environment.PREFIX + name.upper()] = (
+                    json.dumps(value) if structured else str(value)
+                )
         return out
 
     @classmethod
@@ -191,21 +206,33 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Rank the sources: arguments, environment, `.env`, TOML file."""
+        known = settings_cls.model_fields
+        for source in (env_settings, dotenv_settings):
+            assert isinstance(source, EnvSettingsSource)  # noqa: S101 - pydantic's own types
+            variables = source.env_vars
+            if source is env_settings:
+                environment.require_known(variables, known)
+                variables = _unquoted(variables, known)
+            source.env_vars = environment.given(variables, known)
         sources = (init_settings, env_settings, dotenv_settings)
         if cls._toml is None:
             return sources
-        return (*sources, TomlConfigSettingsSource(settings_cls, cls._toml))
+        toml = TomlConfigSettingsSource(settings_cls, cls._toml)
+        toml.init_kwargs = {name: value for name, value in toml.init_kwargs.items() if value != ""}
+        return (*sources, toml)
 
 
 def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
     """Read and validate the settings.
 
-    Blocks on reading `.env` and the TOML file. Called once by each command.
+    Blocks while it reads `.env` and the TOML file. Each command calls it once.
 
     Raises:
         ConfigError: one line that names the key, the value and what is allowed.
     """
-    path = config or (Path(os.environ[CONFIG_ENV]) if CONFIG_ENV in os.environ else None)
+    variable = environment.CONFIG_VARIABLE
+    named = environment.unquoted(variable, os.environ.get(variable, ""))
+    path = config or (Path(named) if named else None)
     if path is not None and not path.is_file():
         raise ConfigError(f"settings file {path}: no such file; give --config an existing one")
 
@@ -222,7 +249,7 @@ def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
         name = str(error).split('"')[1]
         given = error.__cause__.doc if isinstance(error.__cause__, json.JSONDecodeError) else "?"
         raise ConfigError(
-            f"{name.upper()}={given}: not JSON; write it as {_example(name)}"
+            f"{_variable(name)}={given}: not JSON; write it as {_example(name)}"
         ) from None
     values = {name: getattr(loaded, name) for name in Settings.model_fields}
     return Settings.model_construct(**values)
@@ -247,7 +274,25 @@ def _one_line(error: ValidationError) -> str:
     if not path:
         return message
     value = _HIDDEN if "password" in path else problem["input"]
-    return f"{path.upper()}={value}: {message}"
+    return f"{_variable(path)}={value}: {message}"
+
+
+def _variable(name: str) -> str:
+    """The setting as it was given: with the prefix where the environment has that."""
+    prefixed = environment.PREFIX + name.upper()
+    return prefixed if os.environ.get(prefixed) else name.upper()
+
+
+def _unquoted(
+    variables: Mapping[str, str | None], known: Mapping[str, Any]
+) -> dict[str, str | None]:
+    """The settings among the variables without the quotes that an env file leaves around them."""
+    names = {item: item.removeprefix(environment.PREFIX.lower()) for item in variables}
+    return {
+        name: environment.unquoted(name, value)
+        for name, value in variables.items()
+        if value is not None and names[name] in known
+    }
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str | None:

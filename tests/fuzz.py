@@ -11,6 +11,7 @@ import gzip
 import itertools
 import pickle
 import random
+import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,10 +19,11 @@ from typing import Final
 
 import orjson
 
-from stream_app.messages.ticks import EARLIEST_TS, LATEST_TS, MAX_TICK_BYTES, REASONS
+from stream_app.messages.ticks import MAX_TICK_BYTES, REASONS
+from stream_app.messages.times import EARLIEST_TS, LATEST_TS
 from tests.builders import START_MS
 
-SYMBOLS: Final = ("A", "BTC-USD", "x/y:z.1_2", "0" * 64)
+SYMBOLS: Final = ("A", "BTC-USD", "x/y:z.1_2", "0" * 64, "^GSPC", "M&M.NS", "\u5e73\u5b89", "..")
 DEPTH_LIMIT: Final = 1024
 """How deeply orjson follows nested values."""
 
@@ -91,12 +93,13 @@ TOKENS: Final[dict[bytes, dict[str, Sequence[bytes]]]] = {
     },
     b"ts": {
         "wrong_type": (
-            *NOT_NUMBERS, b"null", b"1640995200000.0", b"1640995200000.5", b"1.6409952e12", b"-0.0",
-            b"1e3", b"1E12", b'"2022-01-01T00:00:00Z"',
+            *NOT_NUMBERS, b"null", b"1640995200000.5", b"1640995200.5", b"-0.5",
+            b'"2022-01-01T00:00:00Z"',
         ),
         "not_json": NOT_JSON,
         "bad_time": (
-            b"0", b"-0", b"1", b"-1", b"1640995200", b"1640995200000000", b"1640995200000000000",
+            b"0", b"-0", b"1", b"-1", b"-0.0", b"1e3", b"1E11", b"1640995200.0",
+            b"1640995200", b"1640995200000000", b"1640995200000000000",
             str(EARLIEST_TS - 1).encode(), str(LATEST_TS + 1).encode(), b"-1640995200000",
             b"9007199254740993", b"9223372036854775807", b"9223372036854775808",
             b"-9223372036854775808", b"18446744073709551615", b"18446744073709551616",
@@ -114,11 +117,10 @@ TOKENS: Final[dict[bytes, dict[str, Sequence[bytes]]]] = {
     },
 }  # fmt: skip
 BAD_SYMBOLS: Final = (
-    "", " ", "A B", " A", "A ", ".A", "..", "../x", "/etc/passwd", "-A", "_A", ":", "A\\B", "A;B",
-    "A%2fB", "A\x00", "A\n", "\nA", "A\r", "A\t", "A\x1b[2J", "A\x7f", "A\x85", "A'B", 'A"B', "A$B",
-    "\uff22\uff34\uff23", "\u0410", "BTC\u202e", "BTC\u200b", "\ufeffBTC", "A\u0301", "\u00e9",
-    "\u0661", "\U0001f4a9", "A\u2028", "A" * 65, "A" * 5000, "<A>", "A,B", "A=B", "A?B", "A#B",
-    "A@B", "A+B", "A~", "A|B", "*", "\u0130",
+    "", " ", "A B", " A", "A ", "A\x00", "A\n", "\nA", "A\r", "A\t", "A\x1b[2J", "A\x7f", "A\x85",
+    "BTC\u202e", "BTC\u200b", "\ufeffBTC", "A\u2028", "\u00a0", "\u5e73\u3000\u5b89", "A\u00ad",
+    "\ue000", "\u0378", "\U000e0001", "\U0001f468\u200d\U0001f469", "A\u0301", "\u212b",
+    "\u1100\u1161", "A" * 65, "A" * 5000, "\u5e73" * 65,
 )  # fmt: skip
 OTHER_NAMES: Final = {
     b"symbol": (
@@ -358,6 +360,11 @@ def _often(_chance: random.Random, text: bytes) -> bytes:
     return b"{" + b"".join(b'"%s":[],' % name for name in names) + text.lstrip()[1:]
 
 
+def _with_point(_chance: random.Random, text: bytes) -> bytes:
+    """An integer is one with a zero fraction too, as JSON Schema counts."""
+    return re.sub(rb'("ts"\s*:\s*\d+)', rb"\1.0", text)
+
+
 ODDITIES: Final[tuple[tuple[str, Callable[[random.Random, bytes], bytes]], ...]] = (
     ("plain", lambda _r, t: t),
     ("blanks around it", lambda _r, t: b"\r\n\t " + t + b" \n"),
@@ -365,6 +372,7 @@ ODDITIES: Final[tuple[tuple[str, Callable[[random.Random, bytes], bytes]], ...]]
     ("as large as allowed", lambda _r, t: _padded(t, MAX_TICK_BYTES, b" ")),
     ("as deep as allowed", lambda _r, t: _inside(t, _deep(b"[", b"]", DEPTH_LIMIT - 1))),
     ("every field twice", _often),
+    ("a time with a point", _with_point),
     ("escaped names", lambda _r, t: t.replace(b'"price"', b'"\\u0070ric\\u0065"')),
     (
         "control characters in a field of no matter",

@@ -13,12 +13,16 @@ import importlib
 import math
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 from stream_app.messages import codec, ticks
 from stream_app.messages.schemas import Bar, Rejection, RetrainEvent, Source, Tick
+from stream_app.messages.symbols import is_symbol
+from stream_app.messages.tick_mapping import TickMapping, decoder_for, encoder_for
+from stream_app.messages.times import EARLIEST_TS, LATEST_TS
 from tests.builders import START_MS
 from tests.fuzz import malformed, unusual
 
@@ -27,6 +31,15 @@ SEED: Final = 7
 MAX_INPUT_BYTES: Final = 4096
 NOW: Final = START_MS + 30 * 86_400_000
 NO_KEY: Final = 255
+MAPPINGS: Final = (
+    TickMapping(),
+    TickMapping(fields={"price": "price"}),
+    TickMapping(time_unit="us", key_required=False),
+    TickMapping(
+        fields={"symbol": "payload.symbol", "price": "payload.price", "ts": "ts", "size": ""},
+        time_unit="s",
+    ),
+)
 
 BAR: Final = Bar(
     symbol="A",
@@ -71,18 +84,27 @@ def check_tick(data: bytes) -> None:
     length = data[0]
     key = None if length == NO_KEY else data[1 : 1 + length]
     value = data[1:] if length == NO_KEY else data[1 + length :]
-    decoded = ticks.decode_tick(value, key, NOW, 300_000)
+    for mapping in MAPPINGS:
+        check_decoded(mapping, value, key)
+
+
+def check_decoded(mapping: TickMapping, value: bytes, key: bytes | None) -> None:
+    """A tick within its bounds that goes through bytes and back, or a known reason."""
+    decode, encode = decoder_for(mapping), encoder_for(mapping)
+    decoded = decode(value, key, NOW, 300_000)
     if isinstance(decoded, Rejection):
         assert decoded.reason in ticks.REASONS, decoded
         assert decoded.detail.isprintable(), decoded
+        assert 0 < len(decoded.detail) < 600, decoded
         return
     assert type(decoded.price) is float
     assert ticks.MIN_PRICE <= decoded.price <= ticks.MAX_PRICE
     assert type(decoded.ts) is int
-    assert ticks.EARLIEST_TS <= decoded.ts <= ticks.LATEST_TS
+    assert EARLIEST_TS <= decoded.ts <= LATEST_TS
     assert decoded.size is None or (decoded.size >= 0 and math.isfinite(decoded.size))
-    assert decoded.symbol.encode() == key
-    again = ticks.decode_tick(ticks.encode_tick(decoded), key, NOW, 300_000)
+    assert is_symbol(decoded.symbol)
+    assert not mapping.key_required or decoded.symbol.encode() == key
+    again = decode(encode(decoded), key, NOW, 300_000)
     assert again == decoded
     assert isinstance(again, Tick)
 
@@ -123,12 +145,18 @@ def corpus() -> list[bytes]:
             inputs.append(bytes([NO_KEY]) + value)
         elif len(key) < NO_KEY:
             inputs.append(bytes([len(key)]) + key + value)
+    for mapping in MAPPINGS:
+        other = encoder_for(mapping)(Tick(symbol="A", price=1.5, ts=START_MS, size=2.0))
+        quoted = other.replace(b"1.5", b'"1.5"')
+        inputs += [b"\x01A" + other, b"\x01A" + quoted, b"\x01A\x00\x00\x00\x00\x07" + quoted]
     return [item for item in inputs if len(item) <= MAX_INPUT_BYTES]
 
 
 def fuzz(runs: int, seed: int, atheris: ModuleType) -> None:
     """Run; ends the process."""
-    for decoder in (ticks.decode_tick, codec.decode_bar, codec.decode_retrain_event, codec._typed):
+    decoders: list[Callable[..., Any]] = [decoder_for(mapping) for mapping in MAPPINGS]
+    decoders += [ticks.checked_tick, codec.decode_bar, codec.decode_retrain_event]
+    for decoder in decoders:
         atheris.instrument_func(decoder)
     with tempfile.TemporaryDirectory(prefix="fuzz-codec-") as folder:
         for number, item in enumerate(corpus()):

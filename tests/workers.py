@@ -32,7 +32,10 @@ DEADLINE_S = 120.0
 def environment(settings: Settings) -> dict[str, str]:
     """The settings as a worker's environment; nothing of this process's own leaks in."""
     machine = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
-    return machine | settings.as_environment()
+    own = settings.as_environment()
+    # The examples are programs of others: they read the plain names.
+    plain = {name.removeprefix("STREAM_APP_"): value for name, value in own.items()}
+    return machine | plain | own
 
 
 class WorkerProcess:

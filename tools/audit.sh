@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Looks up what requirements.lock pins in the PyPI advisory database: exit code 1 on a known
-# vulnerability, 0 on none. Where the database cannot be reached it says so in one line, exit 0.
+# Looks up the packages of requirements.lock in the PyPI advisory database. Exit code 1 on a known
+# vulnerability, else 0. If the database cannot be reached, it says so in one line and exits with 0.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 audit=.venv/bin/pip-audit
@@ -10,7 +10,7 @@ if [ ! -x "$audit" ]; then
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# It exits with 1 on findings and on errors alike; the report tells which it was.
+# pip-audit exits with 1 on findings and on errors; only the report tells them apart.
 "$audit" --requirement requirements.lock --no-deps --disable-pip --progress-spinner off \
   --timeout 15 --format json --output "$work/report.json" 2>"$work/errors" || true
 if [ ! -s "$work/report.json" ]; then
@@ -26,7 +26,7 @@ with open(sys.argv[1]) as report:
     dependencies = json.load(report)["dependencies"]
 skipped = [item["name"] for item in dependencies if "skip_reason" in item]
 if len(skipped) == len(dependencies):
-    # A mirror without advisories answers so; pip-audit itself calls it "no vulnerabilities found".
+    # A mirror without advisories gives this; pip-audit itself calls it "no vulnerabilities found".
     print(f"audit: the index here has no advisories for any of {len(skipped)} packages; "
           "nothing was audited")
     sys.exit(0)

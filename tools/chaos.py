@@ -2,7 +2,7 @@
 
     KAFKA_HOME=/path/to/kafka make chaos
 
-Takes about half an hour. The table stands between two marks in the document.
+It takes about half an hour. The table is between two marks in the document.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TESTS = (
 
 
 def main() -> int:
-    """Run the tests; the figures are written even when one fails. Returns pytest's exit code."""
+    """Run the tests and write their figures, even if a test fails. Returns pytest's exit code."""
     with tempfile.TemporaryDirectory() as folder:
         figures = Path(folder) / "figures.jsonl"
         variables = {"STREAM_APP_CHAOS": "1", "STREAM_APP_CHAOS_FIGURES": str(figures)}
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def write(figures: list[dict[str, str]], *, passed: bool) -> None:
-    """Put the table between the marks."""
+    """Write the table between the marks."""
     rows = [f"| {item['what']} | {item['asked']} | {item['measured']} |" for item in figures]
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes requirements.lock (what runs) and requirements-dev.lock (what also tests and checks) from
-# pyproject.toml, with the newest versions that it allows. Run it to take up new releases.
+# Writes requirements.lock (to run) and requirements-dev.lock (also to test and check) from
+# pyproject.toml, with the newest versions that it allows. Run it to take new releases.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)

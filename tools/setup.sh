@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Creates .venv and installs the locked packages. Quick when nothing has changed.
+# Creates .venv and installs the locked packages. Fast when nothing has changed.
 #   tools/setup.sh [PYTHON]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,7 +32,7 @@ if ! "$python" -m venv .venv; then
 fi
 
 # PyPI's torch for Linux brings several GB of CUDA libraries that nothing here uses. PyTorch's own
-# index has the CPU build under the same version; it is asked only where it can be reached.
+# index has the CPU build of the same version, but it cannot be reached everywhere.
 cpu_index=https://download.pytorch.org/whl/cpu
 extra=()
 if .venv/bin/python - "$cpu_index/torch/" 2>/dev/null <<'PYTHON'
@@ -44,6 +44,8 @@ then
 fi
 .venv/bin/pip install --disable-pip-version-check --progress-bar on "${extra[@]}" -r "$wanted"
 .venv/bin/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
-.venv/bin/python -c 'import stream_app.prediction.answering' # compiles the models' loops, which takes seconds
+# Compiles the models' loops, which takes seconds.
+.venv/bin/python -c 'import stream_app.prediction.answering'
+.venv/bin/python -c 'from stream_app.models.catalog import import_loaders; import_loaders()'
 echo "$fingerprint" >"$stamp"
 echo "setup: done"

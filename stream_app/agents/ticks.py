@@ -12,16 +12,16 @@ from stream_app.worker.transport import BatchConsumer
 
 
 def add_ticks_agent(app: faust.App, topics: Topics, service: TickService) -> None:
-    """Register the agent. It reads raw bytes: decoding, and dead letters, are the codec's."""
+    """Register the agent. It reads raw bytes: `prediction` decodes them."""
     channel = app.topic(
         topics.ticks.name,
         value_serializer="raw",
         key_serializer="raw",
-        acks=False,  # commits follow the ledger in transport.py
+        acks=False,  # commits follow the ledger
     )
 
     @app.agent(channel, name="ticks", concurrency=1)
     async def ticks(stream: Any) -> None:
         async for batch in stream:
             await service.answer(batch)
-            cast(BatchConsumer, app.consumer).through(batch)
+            cast(BatchConsumer, app.consumer).done(batch)

@@ -86,7 +86,13 @@ class BarColumns:
 
     def head(self, count: int) -> BarColumns:
         """The oldest bars, as views."""
-        return BarColumns(**{each.name: getattr(self, each.name)[:count] for each in fields(self)})
+        return self.slice(0, count)
+
+    def slice(self, first: int, end: int) -> BarColumns:
+        """The bars from `first` up to `end`, as views."""
+        return BarColumns(
+            **{each.name: getattr(self, each.name)[first:end] for each in fields(self)}
+        )
 
     def without_jumps(self) -> BarColumns:
         """The same bars with the prices before each jump moved by it, so that none is left.

@@ -15,6 +15,7 @@ def bar_message(
     bar_s: int,
     empty_before: int,
     forecast: float | None,
+    horizon_s: int,
     state: dict[str, Any],
     source: Source,
 ) -> Bar:
@@ -34,6 +35,7 @@ def bar_message(
         kalman_velocity=bar.kalman_velocity,
         kalman_innovation=bar.kalman_innovation,
         forecast=forecast,
+        horizon_s=None if forecast is None else horizon_s,
         state=state,
         source=source,
     )

@@ -20,7 +20,7 @@ LIVE_MS: Final = 60_000
 """A tick that is appended within a minute of its time is live: the log's time is the measure of
 how far its own may be. An older one is replayed or delayed."""
 
-TickKey = tuple[int, float, float | None, str | None]
+TickKey = tuple[int, float, float | None, str | None, str | None]
 
 
 @dataclass(slots=True)
@@ -84,8 +84,8 @@ class OpenBars:
         return self.newest_ts >= 0 and ts < self.watermark
 
     def is_duplicate(self, tick: Tick) -> bool:
-        """Whether the same tick (time, price, size, source) was entered within the grace."""
-        return (tick.ts, tick.price, tick.size, tick.source) in self._seen
+        """Whether the same tick (time, price, size, source, id) was entered within the grace."""
+        return _key(tick) in self._seen
 
     def expects(self, ts: int, appended_ms: int | None) -> bool:
         """Whether a tick may have this time, or its clock may run ahead.
@@ -158,7 +158,7 @@ class OpenBars:
         return taken
 
     def _remember(self, tick: Tick) -> None:
-        key = (tick.ts, tick.price, tick.size, tick.source)
+        key = _key(tick)
         self._seen[key] = None
         order = self._seen_order
         order.append(key)
@@ -191,8 +191,14 @@ class OpenBars:
             OpenBar(**dict(zip(OpenBar.__slots__, values, strict=True)))
             for values in state["open_bars"]
         ]
-        self._seen_order = deque(tuple(key) for key in state["seen"])
+        # A state that was written before ticks had an id has four values a key.
+        self._seen_order = deque((*key, None)[:5] for key in state["seen"])
         self._seen = dict.fromkeys(self._seen_order)
         # States that were written before there were steps have none.
         self._steps = deque(map(tuple, state.get("steps", ())), maxlen=REMEMBERED_STEPS)
         self.revision = next(self._revisions)
+
+
+def _key(tick: Tick) -> TickKey:
+    """What two reports of one trade share."""
+    return tick.ts, tick.price, tick.size, tick.source, tick.id

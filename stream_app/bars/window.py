@@ -99,7 +99,7 @@ class Window:
         return self.main.is_late(tick.ts)
 
     def is_duplicate(self, tick: Tick) -> bool:
-        """Whether the same tick (time, price, size, source) was entered within the grace."""
+        """Whether the same tick (time, price, size, source, id) was entered within the grace."""
         return self.main.is_duplicate(tick)
 
     def add(self, tick: Tick, appended_ms: int | None = None) -> tuple[OpenBar, bool]:

@@ -1,4 +1,4 @@
-"""Brokers that the demo and the tests start for themselves."""
+"""Brokers that the demo and the tests start on this machine. Not for production."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any, Protocol, Self
 
 
 class Broker(Protocol):
-    """A broker in a child process on this machine; it listens on loopback only.
+    """A broker in a child process on this machine. It listens on loopback only.
 
-    `start` and `stop` block. As a context manager it is started, and at the end stopped and its
-    files removed. It dies with the thread that started it, however that ends (on Linux).
+    `start` and `stop` block. As a context manager it starts, and in the end it stops and removes
+    its files. On Linux it dies with the thread that started it, however that thread ends.
     """
 
     @property
     def name(self) -> str:
-        """For people, such as "Apache Kafka 4.3.0"."""
+        """A name for humans, such as "Apache Kafka 4.3.0"."""
 
     @property
     def settings_overrides(self) -> dict[str, Any]:
@@ -25,11 +25,11 @@ class Broker(Protocol):
         """Start it and wait until it answers.
 
         Raises:
-            BrokerError: it cannot be started; one line with the reason.
+            BrokerError: it cannot start; one line with the reason.
         """
 
     def stop(self) -> None:
-        """End it in order; nothing when it is not running."""
+        """Stop it cleanly. Does nothing when it is not running."""
 
     def __enter__(self) -> Self: ...
 

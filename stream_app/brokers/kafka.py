@@ -1,4 +1,4 @@
-"""Apache Kafka from a distribution's directory (KAFKA_HOME): one node, KRaft, on loopback."""
+"""Apache Kafka from a distribution's directory (KAFKA_HOME): one KRaft node on loopback."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HEAP: Final = "-Xmx512m -Xms128m"
 
 
 class KafkaBroker:
-    """A Kafka node with data of its own; `stop` or `kill` it and `start` it again on the same."""
+    """A Kafka node with its own data. After `stop` or `kill`, `start` continues with that data."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -31,7 +31,7 @@ class KafkaBroker:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """A name for humans."""
         for jar in sorted((self._home / "libs").glob("kafka_*.jar")):
             if named := re.fullmatch(r"kafka_[0-9.]+-([0-9.]+)\.jar", jar.name):
                 return f"Apache Kafka {named[1]}"
@@ -50,10 +50,10 @@ class KafkaBroker:
     def start(self) -> None:
         """Start it and wait until it answers. Blocks, usually for 5 s the first time.
 
-        After `stop` or `kill` it comes back on the same port with the same data.
+        After `stop` or `kill` it starts on the same port with the same data.
 
         Raises:
-            BrokerError: no distribution there, no Java, or it does not start.
+            BrokerError: there is no distribution or no Java, or it does not start.
         """
         if self._process is not None:
             self._process.start()
@@ -66,12 +66,12 @@ class KafkaBroker:
             raise
 
     def stop(self) -> None:
-        """End it in order; nothing when it is not running. Its data stay. Blocks."""
+        """Stop it cleanly and keep its data. Does nothing when it is not running. Blocks."""
         if self._process is not None:
             self._process.end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it as a power cut would; nothing when it is not running. Its data stay."""
+        """Stop it as a power cut would, and keep its data. Does nothing when it is not running."""
         if self._process is not None:
             self._process.end(signal.SIGKILL)
 
@@ -85,7 +85,7 @@ class KafkaBroker:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.kill()  # an orderly stop takes seconds and its data go now
+        self.kill()  # a clean stop takes seconds, and its data is deleted now
         self._clean_up()
 
     def _clean_up(self) -> None:
@@ -98,8 +98,8 @@ class KafkaBroker:
         for script in scripts:
             if not script.is_file():
                 raise BrokerError(
-                    f"KAFKA_HOME={self._home}: no bin/{script.name}; allowed is the directory of "
-                    "an Apache Kafka 4 distribution"
+                    f"KAFKA_HOME={self._home}: no bin/{script.name}; set it to the directory of an "
+                    "Apache Kafka 4 distribution"
                 )
         self._files = tempfile.TemporaryDirectory(prefix="stream-app-kafka-")
         files = Path(self._files.name)
@@ -109,7 +109,7 @@ class KafkaBroker:
         # The distribution's scripts write logs into the distribution unless told otherwise.
         environment = ("env", f"LOG_DIR={files / 'logs'}", f"KAFKA_HEAP_OPTS={_HEAP}")
         storage, server = map(str, scripts)
-        # Sixteen bytes in base64; the first is zero, for an id must not look like an option.
+        # Sixteen bytes in base64. The first is zero, so that the id does not look like an option.
         cluster = base64.urlsafe_b64encode(b"\0" + secrets.token_bytes(15)).decode().rstrip("=")
         try:
             subprocess.run(  # noqa: S603 - a fixed command, no shell
@@ -123,8 +123,8 @@ class KafkaBroker:
         except subprocess.SubprocessError as error:
             said = (getattr(error, "stdout", None) or b"").decode(errors="replace").split()
             raise BrokerError(
-                f"{self.name}: cannot format its storage ({' '.join(said[-40:]) or error}); it "
-                "needs Java 17 or later on PATH"
+                f"{self.name}: cannot format its storage ({' '.join(said[-40:]) or error}); put "
+                "Java 17 or later on PATH"
             ) from None
         return BrokerProcess(
             self.name,
@@ -136,7 +136,7 @@ class KafkaBroker:
 
 
 def server_properties(port: int, controller_port: int, data: Path) -> str:
-    """The properties of a single node, broker and controller in one."""
+    """The server.properties of a single node that is both broker and controller."""
     settings: dict[str, object] = {
         "process.roles": "broker,controller",
         "node.id": 1,

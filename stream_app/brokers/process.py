@@ -1,4 +1,4 @@
-"""A broker's process: started, waited for, ended, and never left behind."""
+"""A broker's process: started, awaited, ended, and never left behind."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from stream_app.errors import BrokerError
 
 _PORTS: Final = range(20_000, 32_000)
 """Below the ephemeral ports of Linux, macOS and Windows. While a broker is down, a client that
-tries again and again to connect to an ephemeral port of loopback can be given that very port for
-its own end, and so connect to itself; then the broker cannot have it back."""
+keeps connecting to an ephemeral port of loopback can get that same port for its own end, and so
+connect to itself. Then the broker cannot get the port back."""
 
 _STOP_TIMEOUT_S: Final = 30.0
 _POLL_S: Final = 0.05
 _TAIL_LINES: Final = 3
 
-# PR_SET_PDEATHSIG (1) survives exec and is not for fork hooks in a process with threads, so a
-# small interpreter sets it and becomes the broker. The parent may be gone before it is set.
+# PR_SET_PDEATHSIG (1) survives exec, but must not be set in a fork hook of a process with threads.
+# So a small interpreter sets it and becomes the broker. The parent may have ended before that.
 _DIE_WITH_PARENT: Final = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -37,7 +37,11 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nothing listens on now, all different."""
+    """Different ports of loopback on which nothing listens now.
+
+    Raises:
+        BrokerError: there are not enough.
+    """
     free: list[int] = []
     for port in random.sample(_PORTS, len(_PORTS)):
         with socket.socket() as probe:
@@ -48,7 +52,10 @@ def free_ports(count: int) -> list[int]:
         free.append(port)
         if len(free) == count:
             return free
-    raise BrokerError(f"no {count} free ports from {_PORTS.start} to {_PORTS.stop} on 127.0.0.1")
+    raise BrokerError(
+        f"fewer than {count} free ports from {_PORTS.start} to {_PORTS.stop} on 127.0.0.1; end "
+        "some of the processes that listen there"
+    )
 
 
 class BrokerProcess:
@@ -65,7 +72,7 @@ class BrokerProcess:
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the process and wait until it answers; nothing when it runs already. Blocks.
+        """Start the process and wait until it answers. Does nothing when it is running. Blocks.
 
         Raises:
             BrokerError: it ended, or does not answer in time; with the last lines of its log.
@@ -77,7 +84,7 @@ class BrokerProcess:
             launcher = (sys.executable, "-S", "-E", "-c", _DIE_WITH_PARENT, str(os.getpid()))
             command = [*launcher, *command]
         with self._log.open("ab") as log:
-            # A session of its own: Ctrl-C is for us, who then stop the broker last.
+            # In its own session it does not get Ctrl-C: we do, and stop the broker last.
             self._child = subprocess.Popen(  # noqa: S603 - a fixed command, no shell
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
@@ -96,7 +103,7 @@ class BrokerProcess:
             time.sleep(_POLL_S)
 
     def end(self, number: signal.Signals) -> None:
-        """Send a signal and wait for the end; SIGKILL follows where it does not come. Blocks."""
+        """Send a signal and wait for the end, then send SIGKILL if it does not end. Blocks."""
         if self._child is None:
             return
         child, self._child = self._child, None
@@ -114,9 +121,9 @@ class BrokerProcess:
 
 
 def answers(port: int) -> bool:
-    """Whether a broker on loopback names itself as alive. Blocks for at most a second.
+    """Whether a broker answers on this port of loopback. Blocks for at most a second.
 
-    Asks for the metadata of no topic, for such a request must not create one.
+    It requests the metadata of no topic, because the request must not create one.
     """
     header = struct.pack(">hhih", 3, 4, 1, -1)  # Metadata, version 4, correlation 1, no client id
     request = header + struct.pack(">ib", 0, 0)  # no topics, no auto-creation

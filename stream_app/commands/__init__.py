@@ -1,1 +1,1 @@
-"""One module for each sub-command of `stream-app`."""
+"""One module for each sub-command of `stream-app`; each is thin."""

@@ -11,10 +11,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from stream_app.commands.file_options import (
+    Reading,
+    file_options,
+    read_if_given,
+    symbol_option,
+)
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.offline.window import counting, window_after
 from stream_app.settings import load_settings
 from stream_app.terminal.logs import log_to_stderr
+from stream_app.terminal.numbers import significant
 
 if TYPE_CHECKING:
     from stream_app.offline.lstm_bench import Comparison
@@ -38,9 +45,13 @@ Examples:
     type=click.Path(path_type=Path),
     help="A file of ticks or bars of one symbol; without it a synthetic month.",
 )
+@symbol_option
+@file_options
 @config_option
 @json_option
-def lstm(file: Path | None, config: Path | None, as_json: bool) -> None:
+def lstm(
+    *, file: Path | None, symbol: str | None, reading: Reading, config: Path | None, as_json: bool
+) -> None:
     """Train the LSTM with one setting changed at a time, and print what it costs and gives.
 
     Each learns from the first 80 % of the last TRAINING_WINDOW_DAYS, on one thread, and forecasts
@@ -48,15 +59,23 @@ def lstm(file: Path | None, config: Path | None, as_json: bool) -> None:
     """
     from stream_app.demo.ticks import history
     from stream_app.offline import lstm_bench
-    from stream_app.training.cycle import model_settings
+    from stream_app.training.settings import model_settings
 
     settings = load_settings(config)
     log_to_stderr("WARNING")
-    found = history(file)
-    symbol = found.last.symbol
+    given = read_if_given(
+        reading,
+        file,
+        option="--data",
+        symbol=symbol,
+        command="bench",
+        bar_seconds=settings.bar_seconds,
+    )
+    found = history(given)
+    name = found.last.symbol
     wanted = lstm_bench.variants(model_settings(settings))
     with counting(Console(stderr=True)) as progress:
-        bars = window_after(found.ticks, found.count, symbol, settings, progress)
+        bars = window_after(found.ticks, found.count, name, settings, progress)
         task = progress.add_task("training", total=len(wanted))
 
         def started(variant: lstm_bench.Variant) -> None:
@@ -65,9 +84,10 @@ def lstm(file: Path | None, config: Path | None, as_json: bool) -> None:
 
         measured = lstm_bench.measure(bars, wanted, on_start=started)
         progress.update(task, completed=len(wanted), description="training")
-    data = f"{symbol} from {file}" if file else f"{symbol}, synthetic prices"
+    data = f"{name} from {file}" if file else f"{name}, synthetic prices"
     if as_json:
-        print_json({"data": data, **asdict(measured)})
+        understood = None if given is None else given.understood.as_dict()
+        print_json({"data": data, "input": understood, **asdict(measured)})
         return
     console = Console()
     # Without a terminal to fit into, nothing need be cut.
@@ -80,7 +100,7 @@ def _table(data: str, measured: Comparison) -> Table:
         title=f"{escape(data)}: {measured.bars} bars, {measured.learned_bars} learned from, "
         f"{measured.test_rows} rows forecast",
         title_justify="left",
-        caption=f"mean absolute error of the last price: {measured.last_price.mae:.4f}",
+        caption=f"mean absolute error of the last price: {significant(measured.last_price.mae)}",
         caption_justify="left",
     )
     table.add_column("settings")
@@ -97,7 +117,7 @@ def _table(data: str, measured: Comparison) -> Table:
             str(row.epochs),
             f"{row.parameters:,}",
             f"{row.seconds:.1f} s",
-            f"{row.error.mae:.4f}",
+            significant(row.error.mae),
             "-" if row.ratio is None else f"{row.ratio:.4f}",
         )
     return table

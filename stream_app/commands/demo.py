@@ -12,6 +12,12 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from stream_app.commands.file_options import (
+    Reading,
+    file_options,
+    read_if_given,
+    symbol_option,
+)
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.errors import ConfigError
 from stream_app.settings import Settings, load_settings
@@ -33,34 +39,42 @@ Examples:
 """
 )
 @click.option(
-    "--for", "seconds", type=click.FloatRange(1), metavar="SECONDS", help="End by itself."
+    "--for",
+    "seconds",
+    type=click.FloatRange(1),
+    metavar="SECONDS",
+    help="End after this many seconds.",
 )
 @click.option(
     "--history",
     "file",
     type=click.Path(path_type=Path),
-    help="A file of ticks or bars instead of a synthetic month.",
+    help="Use this file of ticks or bars instead of a synthetic month.",
 )
 @click.option(
     "--rate",
     default=20.0,
     show_default=True,
     type=click.FloatRange(0.1, 100_000),
-    help="Live ticks a second.",
+    help="Live ticks per second.",
 )
 @click.option(
     "--broker",
     type=click.Choice(["embedded", "kafka"]),
     default="embedded",
     show_default=True,
-    help="The broker to start; kafka is the distribution in KAFKA_HOME.",
+    help="The broker to start: embedded, or the Apache Kafka in KAFKA_HOME.",
 )
+@symbol_option
+@file_options
 @config_option
 @json_option
 def demo(
     *,
     seconds: float | None,
     file: Path | None,
+    symbol: str | None,
+    reading: Reading,
     rate: float,
     broker: str,
     config: Path | None,
@@ -68,15 +82,23 @@ def demo(
 ) -> None:
     """Run everything at once: broker, topics, a month of history, live ticks, worker, live view.
 
-    All of it lives on this machine, in a temporary folder, and is gone afterwards. The history
-    is fed as fast as it goes; the first four-model prediction comes within 90 seconds.
+    Everything runs on this machine, in a temporary folder that is removed at the end. The history
+    is sent as fast as possible. The first prediction by all four models comes within 90 seconds.
     """
     from stream_app.demo.story import Story
     from stream_app.demo.ticks import history
 
     settings = load_settings(config)
     log_to_stderr("ERROR")
-    given = history(file)
+    read = read_if_given(
+        reading,
+        file,
+        option="--history",
+        symbol=symbol,
+        command="demo",
+        bar_seconds=settings.bar_seconds,
+    )
+    given = history(read)
     with (
         tempfile.TemporaryDirectory(prefix="stream-app-demo-") as folder,
         _broker(broker) as started,
@@ -101,7 +123,8 @@ def demo(
                 click.echo(log.read_text(errors="replace")[-2000:], err=True)
             raise
     if as_json:
-        print_json(story.summary())
+        understood = None if read is None else read.understood.as_dict()
+        print_json({**story.summary(), "input": understood})
     else:
         _say(story)
 
@@ -115,7 +138,9 @@ def _broker(kind: str) -> Broker:
 
     home = os.environ.get("KAFKA_HOME")
     if not home:
-        raise ConfigError("KAFKA_HOME is not set: it is the directory of an Apache Kafka 4")
+        raise ConfigError(
+            "KAFKA_HOME is not set; set it to the directory of an Apache Kafka 4 distribution"
+        )
     return KafkaBroker(Path(home))
 
 
@@ -171,7 +196,7 @@ def _say(story: Story) -> None:
         else f"first four-model prediction after {found['warm_up_seconds']:.1f} s",
     ]
     if rate is not None:
-        lines.append(f"the history went through at {rate:,.0f} ticks a second")
+        lines.append(f"the history was answered at {rate:,.0f} ticks per second")
     if latency["p50"] is not None:
         lines.append(
             f"live: p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms, tick to prediction"

@@ -27,10 +27,10 @@ reason_option = click.option(
     "reasons",
     multiple=True,
     type=click.Choice(list(REASONS)),
-    help="Only letters of this reason. Repeatable.",
+    help="Only letters with this reason. Can be repeated.",
 )
 partition_option = click.option(
-    "--partition", type=click.IntRange(0), metavar="P", help="Only letters of this partition."
+    "--partition", type=click.IntRange(0), metavar="P", help="Only letters in this partition."
 )
 from_option = click.option(
     "--from",
@@ -38,14 +38,14 @@ from_option = click.option(
     type=click.IntRange(0),
     default=0,
     metavar="OFFSET",
-    help="Only letters from this offset of the dead letters on.",
+    help="Only letters from this dead-letter offset on.",
 )
 to_option = click.option(
     "--to",
     "last",
     type=click.IntRange(0),
     metavar="OFFSET",
-    help="Only letters up to this offset of the dead letters, itself included.",
+    help="Only letters up to and including this dead-letter offset.",
 )
 
 
@@ -58,7 +58,7 @@ Examples:
 """
 )
 def dlq() -> None:
-    """Look at the records that were no valid ticks, and re-feed them."""
+    """Show records that were not valid ticks, and send them again."""
 
 
 @dlq.command(
@@ -88,7 +88,7 @@ def list_letters(
     config: Path | None,
     as_json: bool,
 ) -> None:
-    """List the last dead letters, and count all of them by reason."""
+    """List the most recent dead letters and count all of them by reason."""
     settings = load_settings(config)
     log_to_stderr("WARNING")
     _check_partition(settings, partition)
@@ -99,7 +99,7 @@ def list_letters(
         letters = [described(letter) for letter in listing.letters]
         print_json({"total": total, "counts": listing.counts, "letters": letters})
     elif not listing.letters:
-        click.echo("There is no such dead letter.")
+        click.echo("No dead letter matches.")
     else:
         Console().print(listing_table(listing))
 
@@ -110,10 +110,10 @@ def list_letters(
 @config_option
 @json_option
 def show(partition: int, offset: int, config: Path | None, as_json: bool) -> None:
-    """Show a dead letter: its headers, and the record that was refused.
+    """Show a dead letter: its headers and the refused record.
 
-    PARTITION and OFFSET are its place among the dead letters, as `list` shows them. The bytes are
-    shown as text where they are UTF-8, with what is not printable escaped, else as a hex dump.
+    PARTITION and OFFSET are its place in the dead-letter topic, as `list` shows them. UTF-8 is
+    shown as text with unprintable characters escaped, other bytes as a hex dump.
     """
     settings = load_settings(config)
     log_to_stderr("WARNING")
@@ -139,10 +139,10 @@ Examples:
 @from_option
 @to_option
 @click.option(
-    "--all", "send_all", is_flag=True, help="Also letters that would be refused once more."
+    "--all", "send_all", is_flag=True, help="Also send letters that would be refused again."
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be sent; send nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be sent.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @config_option
 @json_option
 def replay(
@@ -157,13 +157,13 @@ def replay(
     config: Path | None,
     as_json: bool,
 ) -> None:
-    """Re-feed dead letters to the ticks topic, after the feed or a setting was mended.
+    """Send dead letters to the ticks topic again, after the feed or a setting was fixed.
 
-    Each letter is judged again with this command's settings, which should be the worker's, and
-    only what would be a valid tick now is sent: the original key and bytes, to the original
-    partition, in the original order. A header `replayed_from` names the letter. Letters stay
-    where they are, so a second replay sends them a second time; --from leaves out what was sent
-    before. A tick that its symbol has gone past meanwhile is answered as a late one.
+    Each letter is checked again with the settings of this command, which should be those of the
+    worker. Only valid ticks are sent: the original key and bytes, to the original partition, in the
+    original order. A header `replayed_from` names the letter. Letters stay in the topic, so a
+    second replay sends them again; use --from to leave out those already sent. A tick that is
+    older than its symbol's newest ticks is answered as a late one.
     """
     settings = load_settings(config)
     log_to_stderr("WARNING")
@@ -207,7 +207,7 @@ async def _show(settings: Settings, partition: int, offset: int) -> Letter:
             end = (await letters.ends(Filter(partition=partition)))[partition]
             raise click.ClickException(
                 f"{letters.topic}: no letter at partition {partition} offset {offset}; the "
-                f"partition ends at offset {end - 1}; `stream-app dlq list` shows the last ones"
+                f"partition ends at offset {end - 1}; `stream-app dlq list` shows the newest ones"
             )
         return found
 
@@ -253,4 +253,4 @@ def _confirmed(plan: Plan) -> bool:
     with contextlib.suppress(click.Abort):  # the end of standard input, or Ctrl-C
         if click.confirm(question, err=True):
             return True
-    raise click.ClickException("not confirmed, so nothing was sent; --yes confirms")
+    raise click.ClickException("not confirmed, so nothing was sent; use --yes to confirm")

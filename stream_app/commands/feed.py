@@ -7,25 +7,33 @@ import itertools
 import logging
 import signal
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 import click
+import numpy as np
 from rich.console import Console
 
+from stream_app.commands.file_options import Reading, file_options
 from stream_app.commands.options import config_option, json_option, print_json
-from stream_app.feed.columns import parse_mapping
-from stream_app.feed.files import read_ticks
+from stream_app.errors import SourceError
+from stream_app.feed.files import TickFile
+from stream_app.feed.layout import known_layouts
+from stream_app.feed.newest import behind, newest_on_topic
 from stream_app.feed.pace import Pace, Speed
-from stream_app.feed.producer import FeedReport, produce
+from stream_app.feed.producer import FeedReport, produce, topic_partitions
+from stream_app.feed.symbols import without_date
 from stream_app.feed.synthetic import fit_to_clock, synthetic_ticks
-from stream_app.kafka.producer import connected_producer
+from stream_app.feed.understood import FROM_NAME, Understood
+from stream_app.kafka.connection import client_settings
+from stream_app.kafka.producer import COMPRESSION, Compression, connected_producer
 from stream_app.kafka.topic_check import load_topics
 from stream_app.messages.schemas import Tick
-from stream_app.messages.ticks import EARLIEST_TS, LATEST_TS
+from stream_app.messages.tick_mapping import encoder_for
+from stream_app.messages.times import EARLIEST_TS, LATEST_TS
 from stream_app.settings import Settings, load_settings
 from stream_app.terminal.progress import ProgressView, utc
 
@@ -65,44 +73,59 @@ class _TimeType(click.ParamType):
 class _Feed:
     ticks: Iterator[Tick]
     total: int | None
-    notices: tuple[str, ...] = ()
+    understood: Understood | None = None
+    first: Mapping[str, int] = field(default_factory=dict)
+    """By symbol, the event time of a file's first tick, epoch ms."""
+
+
+def _list_layouts(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        for name, layout in known_layouts().items():
+            click.echo(f"{name:26}{layout.title}")
+        ctx.exit()
 
 
 @click.command(
     epilog="""\b
 Examples:
   stream-app feed prices.csv.gz --symbol BTC-USD
-  stream-app feed bars.parquet --speed 60x --column time=OpenTime
+  stream-app feed jan.csv.zip feb.csv.zip --symbol BTC-USD
+  stream-app feed bars.csv --time-format "%d.%m.%Y %H:%M" --time-zone America/New_York
+  stream-app feed quotes.parquet --column price=bid+ask --speed 60x
   stream-app feed synthetic --symbol A --symbol B --speed 500/s
   stream-app feed synthetic --ticks 100000 --start 2022-01-01T00:00Z --seed 1
 
 \b
-A file is CSV with a header, or Parquet, gzipped or not. A file of ticks has columns of times and
-prices, and may have sizes and symbols. A file of bars has times, open, high, low, close, and may
-have volumes and symbols; a bar gives four ticks. Times are epoch s, ms, us or ns, or ISO 8601.
+A file is CSV, JSON lines, Parquet, Feather or Arrow, plain or in gzip, zip or zstd. A file of
+ticks has columns of times and prices, and may have sizes, ids and symbols. A file of bars has
+times, open, high, low, close, and may have volumes and symbols; a bar gives four ticks. Times are
+epoch s, ms, us or ns, or ISO 8601. Several files are read as one. docs/files.md has a command for
+each kind.
 """
 )
-@click.argument("source", metavar="SOURCE")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+@click.option(
+    "--layouts",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_layouts,
+    help="List the known layouts and exit.",
+)
 @click.option(
     "--symbol",
     "symbols",
     multiple=True,
     metavar="NAME",
-    help="Of a file without a column of symbols; default: its name up to the first dot, in "
-    "capitals. Of synthetic ticks, as often as wanted; default: SYNTHETIC.",
+    help="Of files without a column of symbols; default: the file's name, in capitals. Of "
+    "synthetic ticks, as often as wanted; default: SYNTHETIC.",
 )
-@click.option(
-    "--column",
-    "columns",
-    multiple=True,
-    metavar="ROLE=NAME",
-    help="Which column is the time, symbol, price, size, open, high, low, close or volume, where "
-    "its name does not tell. Repeatable.",
-)
+@file_options
+@click.option("--coarse", is_flag=True, help="Feed bars although they are longer than BAR_SECONDS.")
 @click.option(
     "--speed",
     type=_SpeedType(),
-    help="max, as fast as it goes; 60x, so many times event time; 500/s, so many ticks a second. "
+    help="max, as fast as possible; 60x, 60 times event time; 500/s, 500 ticks a second. "
     "Default: max, and 1x for synthetic ticks without end.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N ticks.")
@@ -131,32 +154,41 @@ have volumes and symbols; a bar gives four ticks. Times are epoch s, ms, us or n
     help="Event time between two synthetic ticks of a symbol; default: 1000, and what keeps up "
     "with the clock for a speed such as 500/s.",
 )
+@click.option(
+    "--compression",
+    type=click.Choice(["none", *get_args(Compression)]),
+    default=COMPRESSION,
+    show_default=True,
+    help="How record batches are compressed.",
+)
 @json_option
 @config_option
 def feed(
     *,
-    source: str,
+    sources: tuple[str, ...],
     symbols: tuple[str, ...],
-    columns: tuple[str, ...],
+    reading: Reading,
+    coarse: bool,
     speed: Speed | None,
     limit: int | None,
     ticks: int | None,
     seed: int | None,
     start: int | None,
     interval_ms: float | None,
+    compression: Compression | Literal["none"],
     as_json: bool,
     config: Path | None,
 ) -> None:
-    """Produce ticks from SOURCE: a file of ticks or bars, or the word synthetic.
+    """Produce ticks from SOURCE: files of ticks, quotes or bars, or the word synthetic.
 
     Ends when the broker has acknowledged every tick, or on Ctrl-C once it has acknowledged what
     was sent. A file that cannot be understood is refused before anything is sent.
     """
     settings = load_settings(config)
     topic = load_topics(settings.topics_file).ticks.name
-    if source == SYNTHETIC:
-        if columns:
-            raise click.UsageError("--column is for files; SOURCE is synthetic")
+    if sources == (SYNTHETIC,):
+        if misplaced := reading.given() or ("--coarse" if coarse else None):
+            raise click.UsageError(f"{misplaced} is for files; SOURCE is synthetic")
         bound = min((count for count in (ticks, limit) if count is not None), default=None)
         speed = speed or (Speed() if bound is not None else Speed(factor=1.0))
         names = symbols or ("SYNTHETIC",)
@@ -178,29 +210,48 @@ def feed(
     else:
         speed = speed or Speed()
         options = {"--ticks": ticks, "--seed": seed, "--start": start, "--interval-ms": interval_ms}
-        if misplaced := [name for name, value in options.items() if value is not None]:
-            raise click.UsageError(f"{misplaced[0]} is for synthetic ticks; SOURCE is a file")
-        made = _file(Path(source), symbols, columns, limit)
-    for notice in made.notices:
-        click.echo(f"feed: {notice}", err=True)
-    report = asyncio.run(_send(made, settings, topic, Pace(speed)))
+        if given := [name for name, value in options.items() if value is not None]:
+            raise click.UsageError(f"{given[0]} is for synthetic ticks; SOURCE is a file")
+        if len(symbols) > 1:
+            raise click.UsageError("one --symbol for a file; several are for synthetic ticks")
+        file = reading.read(
+            [Path(source) for source in sources],
+            symbol=symbols[0] if symbols else None,
+            command="feed",
+            bar_seconds=settings.bar_seconds,
+            coarse=coarse,
+        )
+        made = _of_file(file, limit)
+    report = asyncio.run(
+        _send(made, settings, topic, Pace(speed), None if compression == "none" else compression)
+    )
     if as_json:
-        print_json(report.as_dict())
+        understood = None if made.understood is None else made.understood.as_dict()
+        print_json({**report.as_dict(), "input": understood})
     else:
         click.echo(_summary(report))
 
 
-def _file(
-    path: Path, symbols: tuple[str, ...], columns: tuple[str, ...], limit: int | None
-) -> _Feed:
-    if len(symbols) > 1:
-        raise click.UsageError("one --symbol for a file; several are for synthetic ticks")
-    file = read_ticks(path, symbol=symbols[0] if symbols else None, columns=parse_mapping(columns))
+def _of_file(file: TickFile, limit: int | None) -> _Feed:
+    understood = file.understood
+    for symbol in understood.symbols if understood.symbol_from == FROM_NAME else ():
+        if (bare := without_date(symbol)) is not None:
+            raise SourceError(
+                f"{file.paths[0]}: no column of symbols, and the file's name has a date; looked "
+                f"for the symbol; give --symbol {bare}, or --symbol {symbol} if that is it"
+            )
     total = file.count if limit is None else min(limit, file.count)
-    return _Feed(itertools.islice(file.ticks, total), total, file.notices)
+    codes, positions = np.unique(file.rows.code[:total], return_index=True)
+    first = {
+        file.symbols[code]: int(file.rows.ts[position])
+        for code, position in zip(codes.tolist(), positions.tolist(), strict=True)
+    }
+    return _Feed(itertools.islice(file.ticks, total), total, understood, first)
 
 
-async def _send(made: _Feed, settings: Settings, topic: str, pace: Pace) -> FeedReport:
+async def _send(
+    made: _Feed, settings: Settings, topic: str, pace: Pace, compression: Compression | None
+) -> FeedReport:
     # It logs each lost connection; what comes of that is in the one line of the BrokerError.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     logging.getLogger("aiokafka").propagate = False
@@ -213,7 +264,12 @@ async def _send(made: _Feed, settings: Settings, topic: str, pace: Pace) -> Feed
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop_once, number)
-    async with connected_producer(settings) as producer:
+    async with connected_producer(settings, compression=compression) as producer:
+        if made.first:
+            partitions = await topic_partitions(producer, topic)
+            newest = await newest_on_topic(client_settings(settings), topic, partitions)
+            for warning in behind(made.first, newest):
+                click.echo(f"feed: warning: {warning}", err=True)
         with ProgressView(made.total, Console(stderr=True)) as view:
             return await produce(
                 made.ticks,
@@ -222,6 +278,7 @@ async def _send(made: _Feed, settings: Settings, topic: str, pace: Pace) -> Feed
                 pace=pace,
                 on_progress=view.update,
                 stop=stop,
+                encode=encoder_for(settings.tick_mapping),
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -10,8 +11,9 @@ from rich.console import Console
 
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.settings import load_settings
-from stream_app.terminal.cycles import history_table
+from stream_app.terminal.cycles import history_table, waiting_line
 from stream_app.terminal.logs import log_to_stderr
+from stream_app.training.standing import standings
 
 
 @click.command(
@@ -25,19 +27,26 @@ Examples:
 @config_option
 @json_option
 def history(last: int, config: Path | None, as_json: bool) -> None:
-    """Print the last retrain cycles, of all workers, from the retrain events topic."""
+    """Print the most recent retrain cycles of all workers, and which symbols wait for a training.
+
+    Reads the retrain events topic.
+    """
     from stream_app.kafka.history import read_history
 
     settings = load_settings(config)
     log_to_stderr("WARNING")
-    events = asyncio.run(read_history(settings))[-last:]
+    events = asyncio.run(read_history(settings))
     if as_json:
-        print_json(events)
+        print_json(events[-last:])
         return
     if not events:
-        click.echo("No retrain has ended yet: the first starts when a window has enough bars.")
+        click.echo(
+            "No retrain has finished yet. The first one starts when a window has enough bars."
+        )
         return
     console = Console()
-    # Without a terminal to fit into, nothing need be cut.
+    # Without a terminal there is no width to fit into.
     console = console if console.is_terminal else Console(width=160)
-    console.print(history_table(events))
+    console.print(history_table(events[-last:]))
+    if waiting := waiting_line(standings(events).values(), datetime.now(UTC)):
+        click.echo(waiting)

@@ -10,12 +10,12 @@ import click
 import orjson
 
 _NOT_FOR_TERMINALS: Final = re.compile("[\x7f-\x9f]")
-"""What orjson leaves as it is although terminals may act on it."""
+"""Control characters that orjson does not escape, although a terminal may act on them."""
 
 config_option = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A TOML file of settings; the environment and .env go before it.",
+    help="A TOML file with settings. The environment and .env take precedence.",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."
@@ -23,6 +23,10 @@ json_option = click.option(
 
 
 def print_json(value: Any) -> None:
-    """Print a value as one line of JSON without anything that a terminal would act on."""
+    r"""Print a value as one line of JSON, with control characters escaped.
+
+    >>> print_json({"symbol": "A\x9b"})
+    {"symbol":"A\u009b"}
+    """
     text = orjson.dumps(value).decode()
     click.echo(_NOT_FOR_TERMINALS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))

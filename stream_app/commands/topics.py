@@ -40,10 +40,10 @@ def topics() -> None:
 @topics.command(epilog="\b\nExample:\n  stream-app topics apply")
 @config_option
 def apply(config: Path | None) -> None:
-    """Create what is missing, raise partition counts, alter configs; delete nothing.
+    """Create missing topics, raise partition counts and change configs. Deletes nothing.
 
-    Exit code 0 when the broker's topics are then as the file says, 2 when it would not do
-    something, with its reason.
+    Exit code 0 when the broker's topics match the file afterwards, 2 when the broker refuses a
+    change; its reason is printed.
     """
     applied, checked = asyncio.run(_apply(load_settings(config)))
     for line in applied.changes or ("nothing to change",):
@@ -55,14 +55,14 @@ def apply(config: Path | None) -> None:
 @topics.command(epilog="\b\nExample:\n  stream-app topics check")
 @config_option
 def check(config: Path | None) -> None:
-    """Compare partitions, replication and configs; changes nothing.
+    """Compare partitions, replication and configs. Changes nothing.
 
-    Exit code 0 when they are as the file says, 2 when one differs.
+    Exit code 0 when they match the file, 2 when something differs.
     """
     checked = asyncio.run(_check(load_settings(config)))
     _tell_skipped(checked)
     _refuse([mismatch.message for mismatch in checked.mismatches])
-    click.echo("all topics are as the file says")
+    click.echo("all topics match the file")
 
 
 async def _apply(settings: Settings) -> tuple[ApplyReport, CheckReport]:
@@ -81,11 +81,11 @@ async def _check(settings: Settings) -> CheckReport:
 def _tell_skipped(checked: CheckReport) -> None:
     if checked.skipped:
         listed = ", ".join(checked.skipped)
-        click.echo(f"not compared, as the broker does not report them: {listed}", err=True)
+        click.echo(f"not compared, because the broker does not report them: {listed}", err=True)
 
 
 def _refuse(problems: tuple[str, ...] | list[str]) -> None:
-    """All but the last as lines of their own; the last as the error that ends the command."""
+    """Print each problem on a line; the last one is the error that ends the command."""
     for line in problems[:-1]:
         click.echo(line, err=True)
     if problems:

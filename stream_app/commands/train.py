@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from stream_app.commands.file_options import Reading, file_options
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.errors import SourceError
+from stream_app.models.catalog import CATALOG
 from stream_app.offline.window import counting, window_after
 from stream_app.scoring.point import mae_ratio
-from stream_app.settings import MODEL_NAMES, load_settings
+from stream_app.settings import load_settings
 from stream_app.terminal.logs import log_to_stderr
+from stream_app.terminal.numbers import significant
 
 if TYPE_CHECKING:
     from stream_app.feed.files import TickFile
-    from stream_app.training.holdout import Evaluation
+    from stream_app.training.holdout import Evaluation, ModelScore
 
 
 @click.command(
@@ -30,47 +34,47 @@ Examples:
 """
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--symbol", help="Which symbol, when the file has several.")
 @click.option(
-    "--column",
-    "columns",
-    multiple=True,
-    metavar="ROLE=NAME",
-    help="Which column is which, as in `stream-app feed`.",
+    "--symbol",
+    metavar="NAME",
+    help="Which symbol, when the file has several; the symbol of a file without a column of them.",
 )
+@file_options
 @config_option
 @json_option
 def train(
-    file: Path, symbol: str | None, columns: tuple[str, ...], config: Path | None, as_json: bool
+    file: Path, symbol: str | None, reading: Reading, config: Path | None, as_json: bool
 ) -> None:
     """Train the four models once, offline, on the file's last TRAINING_WINDOW_DAYS.
 
     Learns from the first 80 % of the window and forecasts the rest; prints each model's time and
     error beside that of the last price. Writes nothing.
     """
-    from stream_app.feed.columns import parse_mapping
-    from stream_app.feed.files import read_ticks
-    from stream_app.training.cycle import model_settings
-    from stream_app.training.holdout import evaluate
+    from stream_app.training.holdout import evaluate, hold_out
     from stream_app.training.pool import TrainingPool
+    from stream_app.training.settings import model_settings
 
     settings = load_settings(config)
     log_to_stderr("WARNING")
-    read = read_ticks(file, columns=parse_mapping(columns))
+    read = reading.read(
+        [file], symbol=symbol, command="train", bar_seconds=settings.bar_seconds, pick=True
+    )
     console = Console(stderr=True)
     wanted = _symbol(read, symbol)
-    with counting(console) as progress, TrainingPool(settings.retrain_processes) as pool:
-        pool.warm_up().result()
+    with counting(console) as progress:
         bars = window_after(read.ticks, read.count, wanted, settings, progress)
-        task = progress.add_task("training", total=len(MODEL_NAMES))
-        found = evaluate(
-            bars,
-            model_settings(settings),
-            weights=settings.ensemble_weights,
-            train_all=pool.run_all,
-            on_progress=lambda _: progress.advance(task),
-        )
-    summary = _summary(found, read.count, settings.retrain_target_seconds)
+        hold_out(bars, model_settings(settings))  # refuses too few bars before processes start
+        with TrainingPool(settings.retrain_processes) as pool:
+            pool.warm_up().result()
+            task = progress.add_task("training", total=len(CATALOG))
+            found = evaluate(
+                bars,
+                model_settings(settings),
+                weights=settings.ensemble_weights,
+                train_all=pool.run_all,
+                on_progress=lambda _: progress.advance(task),
+            )
+    summary = _summary(found, read, settings.retrain_target_seconds)
     if as_json:
         print_json(summary)
     else:
@@ -80,17 +84,19 @@ def train(
 def _symbol(read: TickFile, wanted: str | None) -> str:
     names = read.symbols
     if wanted is not None and wanted not in names:
-        raise SourceError(f"{read.path}: no symbol {wanted}; it has {', '.join(names[:10])}")
+        raise SourceError(f"{read.paths[0]}: no symbol {wanted}; it has {', '.join(names[:10])}")
     if wanted is None and len(names) > 1:
         raise SourceError(
-            f"{read.path}: {len(names)} symbols; name one with --symbol: {', '.join(names[:10])}"
+            f"{read.paths[0]}: {len(names)} symbols; name one with --symbol: "
+            f"{', '.join(names[:10])}"
         )
     return wanted or names[0]
 
 
-def _summary(found: Evaluation, ticks: int, target_s: float) -> dict[str, Any]:
+def _summary(found: Evaluation, read: TickFile, target_s: float) -> dict[str, Any]:
     return {
-        "ticks": ticks,
+        "input": read.understood.as_dict(),
+        "ticks": read.count,
         **asdict(found),
         "target_seconds": target_s,
         "exceeded": found.total_seconds > target_s,
@@ -125,13 +131,20 @@ def _table(found: Evaluation, summary: dict[str, Any]) -> Table:
     table.add_column("mean absolute error", justify="right")
     table.add_column("in percent", justify="right")
     table.add_column("beside the last price", justify="right")
+    models = found.models.items()
     lines = [
-        *((name, f"{score.seconds:.1f} s", score) for name, score in found.models.items()),
+        *((_label(name, score), f"{score.seconds:.1f} s", score) for name, score in models),
         ("ensemble", "", found.ensemble),
         ("last price", "", found.last_price),
     ]
     for name, seconds, score in lines:
         ratio = mae_ratio(score, found.last_price)
         beside = "-" if ratio is None else f"{100 * (ratio - 1):+.2f} %"
-        table.add_row(name, seconds, f"{score.mae:.4f}", f"{score.mape:.4f} %", beside)
+        table.add_row(name, seconds, significant(score.mae), f"{significant(score.mape)} %", beside)
     return table
+
+
+def _label(name: str, score: ModelScore) -> str:
+    return escape(
+        f"{name} (answers the last price: {score.last_price})" if score.last_price else name
+    )

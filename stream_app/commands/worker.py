@@ -24,9 +24,9 @@ Examples:
 def worker(config: Path | None) -> None:
     """Consume ticks, publish predictions, retrain every hour.
 
-    Runs until SIGTERM or Ctrl-C; then answers what it has taken, commits and leaves. Several
-    workers of one CONSUMER_GROUP share the partitions. Exit code 0 after a signal, 1 after a
-    fault, 2 when it cannot start, 3 when it was stuck.
+    Runs until SIGTERM or Ctrl-C. It then answers the ticks that it has read, commits and leaves
+    the group. Workers with the same CONSUMER_GROUP share the partitions. Exit code 0 after a
+    signal, 1 after a fault, 2 when it cannot start, 3 when it was stuck.
     """
     from stream_app.app import run_worker
 

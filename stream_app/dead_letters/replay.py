@@ -25,7 +25,7 @@ from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import Topics, load_topics, require_topics
 from stream_app.messages.schemas import Rejection
-from stream_app.messages.ticks import decode_tick
+from stream_app.messages.tick_mapping import decoder_for
 from stream_app.settings import Settings
 
 _REACH_TIMEOUT_S: Final = 10.0
@@ -80,6 +80,7 @@ class DeadLetters:
         self._consumer = consumer
         self._settings = settings
         self._topics = topics
+        self._decode = decoder_for(settings.tick_mapping)
         self._max_future_ms = settings.max_future_seconds * 1000
 
     @property
@@ -145,7 +146,7 @@ class DeadLetters:
         ticks = self._topics.ticks
         if source is None or source.topic != ticks.name or source.partition >= ticks.partitions:
             return "foreign"
-        decoded = decode_tick(letter.value, letter.key, now_ms, self._max_future_ms)
+        decoded = self._decode(letter.value, letter.key, now_ms, self._max_future_ms)
         return "refused_again" if isinstance(decoded, Rejection) else "sendable"
 
     async def replay(self, plan: Plan) -> int:

@@ -1,1 +1,1 @@
-"""`stream-app demo`: everything at once on one machine, to see it work."""
+"""`stream-app demo`: broker, feed and worker on one machine, with a live view."""

@@ -1,4 +1,4 @@
-"""Runs a demo: broker, topics, worker, history, live ticks, and the ear on what comes out."""
+"""Runs a demo: creates topics, starts a worker, feeds history and live ticks, reads the output."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from stream_app.settings import Settings
 logger = logging.getLogger(__name__)
 
 LISTEN_S: Final = 5.0
-"""How long the end waits for the last predictions."""
+"""How long the demo waits for the last predictions before it ends."""
 STOP_S: Final = 15.0
 
 
@@ -49,12 +49,12 @@ async def run_demo(
     """Run until `seconds` have passed, or until `stop` is set, as by Ctrl-C.
 
     Args:
-        settings: of the demo's broker; the worker gets them through its environment.
+        settings: for the demo's broker; the worker gets them through its environment.
         topics: created first.
-        history: fed as fast as it goes.
-        story: told all that happens.
+        history: fed as fast as possible.
+        story: notes everything that happens.
         per_second: rate of the live ticks.
-        seconds: from the story's start; None is until `stop`.
+        seconds: from the story's start; None runs until `stop`.
         stop: ends the demo.
         worker_log: file descriptor for the worker's log.
 
@@ -97,7 +97,7 @@ async def _worker(settings: Settings, log: int) -> AsyncIterator[asyncio.subproc
         stdin=asyncio.subprocess.DEVNULL,
         stdout=log,
         stderr=log,
-        start_new_session=True,  # Ctrl-C is the demo's, which ends the worker in order
+        start_new_session=True,  # the demo gets Ctrl-C, and then stops the worker cleanly
     )
     try:
         yield process
@@ -127,7 +127,7 @@ async def _feed(
             on_progress=on_progress,
         )
         before = story.sent = report.ticks
-        story.phase = "the worker goes through the history"
+        story.phase = "the worker answers the history"
         while story.answered < history.count:  # noqa: ASYNC110 - read by another task
             await asyncio.sleep(0.05)
         story.phase = f"live, {per_second:g} ticks a second"
@@ -153,7 +153,7 @@ async def _feed(
 def _noted(ticks: Iterator[Tick], story: Story) -> Iterator[Tick]:
     for tick in ticks:
         yield tick
-        # The producer has waited for the tick's time and is about to send it.
+        # The producer has waited until the tick is due, and is about to send it.
         story.live_sent_at[tick.symbol, tick.ts] = time.monotonic()
 
 
@@ -196,5 +196,12 @@ async def _cancel(*tasks: asyncio.Task[Any]) -> None:
 def demo_settings(
     settings: Settings, overrides: dict[str, Any], folder: Path, port: int
 ) -> Settings:
-    """The settings of a demo: its broker's, its own folder, a free port."""
-    return settings.model_copy(update={**overrides, "data_dir": folder / "data", "web_port": port})
+    """The settings of a demo: its broker's, its own folder, a free port, ticks of its own form."""
+    own = {
+        "data_dir": folder / "data",
+        "web_port": port,
+        "tick_fields": {},
+        "tick_time_unit": "ms",
+        "tick_key": "required",
+    }
+    return settings.model_copy(update={**overrides, **own})

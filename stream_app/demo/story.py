@@ -1,4 +1,4 @@
-"""What has happened in a demo so far: the numbers behind the live view and the summary."""
+"""What has happened in a demo so far: the data behind the live view and the summary."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from stream_app.messages.schemas import RetrainEvent
-from stream_app.settings import MODEL_NAMES
+from stream_app.models.catalog import CATALOG
 
 KEPT_LATENCIES: Final = 100_000
 
@@ -31,16 +31,16 @@ class Story:
     four_models_at: float | None = None
     last_prediction: dict[str, Any] | None = None
     latencies_ms: list[float] = field(default_factory=list)
-    """Of live ticks: from handing the tick to the producer to having read its prediction."""
+    """Of live ticks: from handing the tick to the producer to reading its prediction."""
     live_sent_at: dict[tuple[str, int], float] = field(default_factory=dict)
-    """When each live tick without a prediction so far was sent, by symbol and event time."""
+    """When each live tick that has no prediction yet was sent, by symbol and event time."""
     retrains: list[RetrainEvent] = field(default_factory=list)
     worker: dict[str, Any] = field(default_factory=dict)
     """The worker's own `/status`."""
 
     @property
     def seconds(self) -> float:
-        """Since the start of the demo."""
+        """Seconds since the start of the demo."""
         return time.monotonic() - self.started
 
     def take_prediction(self, value: bytes) -> None:
@@ -54,7 +54,7 @@ class Story:
         if self.predictions == self.history_total:
             self.history_answered_at = now
         if self.four_models_at is None and all(
-            message["members"].get(name, {}).get("weight", 0) for name in MODEL_NAMES
+            message["members"].get(name, {}).get("weight", 0) for name in CATALOG
         ):
             self.four_models_at = now
         sent = self.live_sent_at.pop((message["symbol"], message["ts"]), None)
@@ -67,7 +67,7 @@ class Story:
 
     @property
     def answered(self) -> int:
-        """Ticks with a prediction that was read, or in the dead-letter topic."""
+        """Ticks whose prediction was read, plus dead letters."""
         return self.predictions + int(self.worker.get("dead_letters", 0))
 
     @property

@@ -1,4 +1,4 @@
-"""The ticks of a demo: a month of history, and live ones that go on from it."""
+"""The ticks of a demo: a month of history, and live ticks that continue it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import itertools
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from stream_app.errors import SourceError
-from stream_app.feed.files import read_ticks
+from stream_app.feed.files import TickFile
 from stream_app.feed.synthetic import synthetic_ticks
 from stream_app.messages.schemas import Tick
 
@@ -28,14 +27,14 @@ class History:
     ticks: Iterable[Tick]
     count: int
     last: Tick
-    """The live ticks go on from its price and time."""
+    """The live ticks continue from its price and time."""
 
 
-def history(file: Path | None) -> History:
-    """A file's ticks, or a synthetic month that ends now. Blocks on reading.
+def history(file: TickFile | None) -> History:
+    """A file's ticks, or a synthetic month that ends now.
 
     Raises:
-        SourceError: the file cannot be understood, or has several symbols.
+        SourceError: the file has several symbols.
     """
     if file is None:
         start = int(time.time() * 1000) - DAYS * DAY_MS
@@ -43,15 +42,14 @@ def history(file: Path | None) -> History:
         endless = synthetic_ticks(symbols=[SYMBOL], seed=SEED, start_ms=start, interval_ms=interval)
         ticks = list(itertools.islice(endless, DAYS * TICKS_A_DAY))
         return History(ticks, len(ticks), ticks[-1])
-    read = read_ticks(file)
-    if len(read.symbols) > 1:
-        raise SourceError(f"{file}: {len(read.symbols)} symbols; give a file of one")
-    ticks = list(read.ticks)
+    if len(file.symbols) > 1:
+        raise SourceError(f"{file.paths[0]}: {len(file.symbols)} symbols; give a file of one")
+    ticks = list(file.ticks)
     return History(ticks, len(ticks), ticks[-1])
 
 
 def live(last: Tick, per_second: float) -> Iterator[Tick]:
-    """Ticks without end that go on where the history ended, in real time once they are paced."""
+    """Endless ticks that continue the history, `1 / per_second` seconds of event time apart."""
     interval = 1000 / per_second
     walk = synthetic_ticks(
         symbols=[last.symbol], seed=SEED + 1, start_ms=last.ts + 1, interval_ms=interval

@@ -1,4 +1,4 @@
-"""The demo's live view in the terminal, and its plain lines where there is no terminal."""
+"""The demo's live view in a terminal, and its plain lines where there is no terminal."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Final
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
 from stream_app.demo.story import Story
-from stream_app.settings import MODEL_NAMES
+from stream_app.models.catalog import CATALOG
 from stream_app.terminal.cycles import history_table
 from stream_app.terminal.progress import utc
 
@@ -81,7 +82,7 @@ def _prediction_table(story: Story) -> Table:
         else f"; p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms"
     )
     table = Table(
-        title=f"{message['symbol']} at {utc(message['ts'])}, forecast for "
+        title=f"{escape(message['symbol'])} at {utc(message['ts'])}, forecast for "
         f"{message['horizon_s'] // 60} minutes later{shown}",
         title_justify="left",
     )
@@ -91,7 +92,7 @@ def _prediction_table(story: Story) -> Table:
     table.add_column("beside the last price", justify="right")
     last = message["last_price"]
     digits = max(2, 6 - round(math.log10(last)))
-    for name in MODEL_NAMES:
+    for name in CATALOG:
         member = message["members"].get(name)
         if member is None:
             table.add_row(name, "", Text("not trained yet", style="dim"), "")

@@ -1,26 +1,29 @@
-"""A file's bars as ticks: each bar becomes four, in the order that its close implies."""
+"""A file's bars as ticks: each bar becomes four, and none of them tells the bar's future."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-TICKS_PER_BAR = 4
+TICKS_PER_BAR: Final = 4
+SHORTEST_BAR_MS: Final = 10
+"""Below this the four ticks have no room."""
+_USUAL_SHARE: Final = 0.05
+"""A distance that this share of the bars has is taken for their length."""
 
 
 class BadBarError(Exception):
-    """A bar that cannot be turned into ticks.
+    """The bars' length is unknown, or too short for four ticks.
 
     Attributes:
-        row: its position in the arrays, from 0.
-        problem: what is wrong with it, and the remedy.
+        problem: what is wrong, and the remedy.
     """
 
-    def __init__(self, row: int, problem: str) -> None:
-        super().__init__(f"row {row}: {problem}")
-        self.row = row
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
         self.problem = problem
 
 
@@ -35,6 +38,8 @@ class Rows:
     """NaN where a row has none."""
     code: NDArray[np.int64]
     """Position of the row's symbol in the file's symbols."""
+    id: NDArray[np.object_] | None = None
+    """What tells trades apart that are otherwise equal; None where a row needs nothing."""
 
 
 def bars_to_ticks(
@@ -45,40 +50,46 @@ def bars_to_ticks(
 ) -> Rows:
     """Turn bars, in order of time, into four times as many ticks, in order of time.
 
-    The open is at the bar's open time. If the bar closes at or above its open, its low comes
-    next and then its high, else its high and then its low; the close is last. They are spaced
-    evenly over the median distance between bars of the same symbol, or less where the next bar
-    comes sooner. The volume is shared evenly.
+    The open is at the bar's start. The others are in the last milliseconds of the bar, because
+    only there are they known: first the low and then the high of a bar that closes at or above
+    its open, else the high and then the low; the close is last, and has the volume. No tick
+    between the start and the end tells where the bar goes, whatever grid cuts the ticks into
+    bars again: the three stand within one second, and a grid is of whole seconds.
+
+    >>> import numpy as np
+    >>> rows = bars_to_ticks(
+    ...     np.array([0, 60_000]),
+    ...     np.array([[10.0, 12.0, 9.0, 11.0], [11.0, 11.0, 8.0, 9.0]]),
+    ...     np.array([5.0, 6.0]),
+    ...     np.array([0, 0]),
+    ... )
+    >>> rows.ts.tolist()
+    [0, 59997, 59998, 59999, 60000, 119997, 119998, 119999]
+    >>> rows.price.tolist()
+    [10.0, 9.0, 12.0, 11.0, 11.0, 11.0, 8.0, 9.0]
 
     Args:
-        ts_open: shape (bars,), epoch ms.
-        ohlc: shape (bars, 4): open, high, low, close.
-        volume: shape (bars,), or None.
+        ts_open: shape (bars,), epoch ms; no symbol has two bars at one time.
+        ohlc: shape (bars, 4): open, high, low, close; the high and the low enclose the others.
+        volume: shape (bars,), NaN where unknown; or None.
         code: shape (bars,): which symbol each bar is of.
 
     Raises:
-        BadBarError: a high below, or a low above, one of the others; two bars of one symbol at
-            one time; or no symbol has two bars, so that their length is unknown.
+        BadBarError: as `bar_length_ms`.
     """
     opened, high, low, close = ohlc.T
-    inconsistent = (high < ohlc.max(axis=1)) | (low > ohlc.min(axis=1))
-    if inconsistent.any():
-        row = int(np.argmax(inconsistent))
-        values = ", ".join(f"{value:g}" for value in ohlc[row])
-        raise BadBarError(
-            row,
-            f"open, high, low, close are {values}; looked for the high above and the low below "
-            "all others; mend the bar or map the columns with --column high=NAME",
-        )
     rising = close >= opened
     price = np.column_stack(
         (opened, np.where(rising, low, high), np.where(rising, high, low), close)
     )
-    spacing = _spacing(ts_open, code)
-    quarters = np.arange(TICKS_PER_BAR) * spacing[:, None] // TICKS_PER_BAR
-    ts = (ts_open[:, None] + quarters).ravel()
+    last = _last_ms(ts_open, _lengths(ts_open, code))
+    ts = np.column_stack((ts_open, last - 2, last - 1, last)).ravel()
     order = np.argsort(ts, kind="stable")  # bars of several symbols overlap
-    size = None if volume is None else np.repeat(volume / TICKS_PER_BAR, TICKS_PER_BAR)[order]
+    size = None
+    if volume is not None:
+        size = np.full(price.shape, np.nan)
+        size[:, -1] = volume
+        size = size.ravel()[order]
     return Rows(
         ts=ts[order],
         price=price.ravel()[order],
@@ -87,25 +98,58 @@ def bars_to_ticks(
     )
 
 
-def _spacing(ts_open: NDArray[np.int64], code: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How long each bar lasts, in ms, of shape (bars,)."""
+def bar_length_ms(ts_open: NDArray[np.int64], code: NDArray[np.int64]) -> int:
+    """How long the bars last: their usual distance.
+
+    Files leave bars out (nights, weekends, minutes without a trade), so the most frequent
+    distance is the length and not the mean; the shortest one where several are as frequent.
+    Times that jitter have no usual distance: then it is the median.
+
+    >>> import numpy as np
+    >>> bar_length_ms(np.array([0, 60, 120, 300, 360, 900]), np.zeros(6, dtype=np.int64))
+    60
+
+    Args:
+        ts_open: shape (bars,), epoch ms, in any order.
+        code: shape (bars,): which symbol each bar is of.
+
+    Raises:
+        BadBarError: no symbol has two bars, or they are shorter than `SHORTEST_BAR_MS`.
+    """
+    by_symbol = np.lexsort((ts_open, code))
+    gaps = np.diff(ts_open[by_symbol])[np.diff(code[by_symbol]) == 0]
+    if not len(gaps):
+        raise BadBarError(
+            "the only bar of its symbol; looked for two or more, whose distance is the bars' "
+            "length; give a file with more bars"
+        )
+    distances, counts = np.unique(gaps, return_counts=True)
+    usual = int(np.argmax(counts))
+    is_usual = counts[usual] > 1 and counts[usual] >= _USUAL_SHARE * len(gaps)
+    length = int(distances[usual]) if is_usual else int(np.median(gaps))
+    if length < SHORTEST_BAR_MS:
+        raise BadBarError(
+            f"its bars are {length} ms apart; looked for {SHORTEST_BAR_MS} ms or more, which is "
+            "room for a bar's four ticks; give the trades themselves"
+        )
+    return length
+
+
+def _lengths(ts_open: NDArray[np.int64], code: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How long each bar lasts, in ms, of shape (bars,): less where the next one comes sooner."""
+    length = bar_length_ms(ts_open, code)
     by_symbol = np.lexsort((ts_open, code))
     same = np.diff(code[by_symbol]) == 0
     gaps = np.diff(ts_open[by_symbol])
-    twice = same & (gaps == 0)
-    if twice.any():
-        raise BadBarError(
-            int(by_symbol[1:][np.argmax(twice)]),
-            "a second bar of its symbol at its time; looked for one; remove one of them, or name "
-            "the symbols' column with --column symbol=NAME",
-        )
-    if not same.any():
-        raise BadBarError(
-            0,
-            "the only bar of its symbol; looked for two or more, whose distance is the bars' "
-            "length; give a file with more bars",
-        )
-    median = int(np.median(gaps[same]))
-    spacing = np.full(len(ts_open), median, dtype=np.int64)
-    spacing[by_symbol[:-1][same]] = np.minimum(gaps[same], median)
-    return spacing
+    lengths = np.full(len(ts_open), length, dtype=np.int64)
+    lengths[by_symbol[:-1][same]] = np.minimum(gaps[same], length)
+    return lengths
+
+
+def _last_ms(ts_open: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The last millisecond of each bar that has the two before it in the same second."""
+    last = ts_open + lengths - 1
+    into_second = last % 1000
+    earlier = np.where(into_second < 2, last - into_second - 1, last)
+    # A bar that the next one cuts to less than a few milliseconds keeps its ticks in itself.
+    return np.maximum(np.where(earlier - 2 > ts_open, earlier, last), ts_open + 2)

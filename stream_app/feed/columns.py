@@ -4,39 +4,52 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, Literal
 
 from stream_app.errors import SourceError
 
-Kind = Literal["ticks", "bars"]
+Kind = Literal["ticks", "bars", "quotes"]
 
 _VOLUME = ("volume", "vol", "v", "size", "qty", "q", "quantity", "amount")
 USUAL_NAMES: Final[dict[str, tuple[str, ...]]] = {
     "time": (
         *("timestamp", "time", "date", "datetime", "ts", "t", "opentime", "eventtime"),
         *("tradetime", "starttime", "unix", "unixtime", "unixtimestamp", "epoch", "epochms"),
-        *("timestampms", "timestamputc", "timeutc", "datetimeutc"),
+        *("timestampms", "timestamputc", "timeutc", "datetimeutc", "gmttime", "localtime"),
+        *("windowstart", "transacttime"),
     ),
     "symbol": ("symbol", "sym", "ticker", "instrument", "pair"),
-    "price": ("price", "last", "lastprice", "tradeprice", "px", "p", "close", "c", "closeprice"),
+    "price": (
+        *("price", "last", "lastprice", "tradeprice", "px", "p", "close", "c", "closeprice"),
+        "closelast",
+    ),
     "size": _VOLUME,
     "open": ("open", "o", "openprice"),
     "high": ("high", "h", "highprice"),
     "low": ("low", "l", "lowprice"),
-    "close": ("close", "c", "closeprice"),
+    "close": ("close", "c", "closeprice", "closelast"),
     "volume": _VOLUME,
+    "id": ("tradeid", "aggtradeid", "tid"),
 }
 """Role -> names, in lower case without separators."""
+ROLES: Final = tuple(USUAL_NAMES)
+QUOTE_NAMES: Final = (("bid", "ask"), ("bidprice", "askprice"))
 
-_OHLC: Final = ("open", "high", "low", "close")
+OHLC: Final = ("open", "high", "low", "close")
+_TICK_ROLES: Final = ("time", "price", "size", "symbol", "id")
 _ROLES: Final[dict[Kind, tuple[str, ...]]] = {
-    "ticks": ("time", "price", "size", "symbol"),
-    "bars": ("time", *_OHLC, "volume", "symbol"),
+    "ticks": _TICK_ROLES,
+    "quotes": _TICK_ROLES,
+    "bars": ("time", *OHLC, "volume", "symbol"),
 }
-_OPTIONAL: Final = frozenset({"size", "volume", "symbol"})
+_OPTIONAL: Final = frozenset({"size", "volume", "symbol", "id"})
+_PAIRED: Final = frozenset({"time", "price"})
 _SHOWN_COLUMNS: Final = 12
+_DATE: Final = re.compile(r"\d{8}|\d{1,4}[-./]\d{1,2}[-./]\d{1,4}")
+_CLOCK: Final = re.compile(r"\d{1,2}:\d\d(:\d\d([.,]\d+)?)?|\d{4}|\d{6}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +59,29 @@ class Columns:
     kind: Kind
     positions: dict[str, int]
     """Role -> position in the file's header, from 0; only roles that the file has."""
+    second: dict[str, int] = field(default_factory=dict)
+    """Role -> position of the other column, for a time of date and clock, or a middle price."""
+
+    @property
+    def used(self) -> list[int]:
+        """Every position that has a role, in order."""
+        return sorted({*self.positions.values(), *self.second.values()})
+
+    def names(self, header: Sequence[str]) -> dict[str, str]:
+        """Role -> the name of its column, `A+B` for two."""
+        return {
+            role: "+".join(
+                shown_name(header, at) for at in (position, self.second.get(role)) if at is not None
+            )
+            for role, position in self.positions.items()
+        }
 
 
 def parse_mapping(options: Iterable[str]) -> dict[str, str]:
     """`ROLE=NAME` options as a mapping of role to column name.
+
+    >>> parse_mapping(["time=Date+Time", "price=7"])
+    {'time': 'Date+Time', 'price': '7'}
 
     Raises:
         SourceError: an option has no `=`, an unknown role, or a role that was given before.
@@ -71,20 +103,40 @@ def parse_mapping(options: Iterable[str]) -> dict[str, str]:
     return mapping
 
 
-def find_columns(path: Path, names: Sequence[str], mapping: Mapping[str, str]) -> Columns:
+def find_columns(
+    path: Path,
+    names: Sequence[str],
+    mapping: Mapping[str, str],
+    first_row: Sequence[str] = (),
+) -> Columns:
     """Recognise a header. A mapped role wins over the usual names.
 
     Args:
         path: the file, for the messages.
         names: the header, in the file's order.
-        mapping: role -> column name, from `parse_mapping`.
+        mapping: role -> a column's name or number from 1; `A+B` for the two columns of a time, or
+            for the bid and ask whose middle is the price; see `Layout.columns`.
+        first_row: the values below the header, where they are known. A column of dates and one of
+            times of day are one time, and only values tell them apart.
 
     Raises:
         SourceError: a needed column is absent, two columns could be the same role, a mapped
             column is not there, or the header is both of ticks and of bars.
     """
-    candidates = {role: _candidates(path, role, names, mapping) for role in USUAL_NAMES}
-    kind = _kind(path, names, mapping, candidates)
+    second: dict[str, int] = {}
+    candidates: dict[str, list[int]] = {}
+    mapped = set()
+    for role in USUAL_NAMES:
+        found = _mapped(path, role, names, mapping[role]) if role in mapping else []
+        if found:
+            mapped.add(role)
+        if len(found) == 2 and "+" in mapping[role]:
+            second[role] = found.pop()
+        candidates[role] = found or _usual(role, names)
+    _pair_of_times(names, first_row, candidates, second)
+    kind = _kind(path, names, mapped, candidates)
+    if kind == "ticks" and "price" in second:
+        kind = "quotes"
     positions: dict[str, int] = {}
     for role in _ROLES[kind]:
         found = candidates[role]
@@ -98,48 +150,104 @@ def find_columns(path: Path, names: Sequence[str], mapping: Mapping[str, str]) -
             positions[role] = found[0]
         elif role not in _OPTIONAL:
             raise _missing(path, role, names)
-    return Columns(kind, positions)
+    return Columns(kind, positions, {role: at for role, at in second.items() if role in positions})
+
+
+def shown_name(names: Sequence[str], position: int) -> str:
+    """A column's name, or its number from 1 where it has none.
+
+    >>> shown_name(["", "Open"], 0), shown_name(["", "Open"], 1)
+    ('1', 'Open')
+    """
+    return names[position].strip() or str(position + 1)
 
 
 def _normalised(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _candidates(
-    path: Path, role: str, names: Sequence[str], mapping: Mapping[str, str]
-) -> list[int]:
-    if role not in mapping:
-        usual = USUAL_NAMES[role]
-        return [place for place, name in enumerate(names) if _normalised(name) in usual]
-    found = [place for place, name in enumerate(names) if name.strip() == mapping[role]]
-    if not found:
-        raise SourceError(
-            f"{path}: no column {mapping[role]!r} among {_listed(names)}; looked for it as the "
-            f"{role}; write --column {role}=NAME with one of these names"
-        )
+def _usual(role: str, names: Sequence[str]) -> list[int]:
+    usual = USUAL_NAMES[role]
+    found = [place for place, name in enumerate(names) if _normalised(name) in usual]
+    # What pandas writes of an index without a name.
+    if role == "time" and not found and names and names[0].strip() in ("", "__index_level_0__"):
+        return [0]
     return found
+
+
+def _mapped(path: Path, role: str, names: Sequence[str], wanted: str) -> list[int]:
+    """The positions that a mapping names; none for a pattern that fits no name."""
+    if found := _named(names, wanted):
+        return found
+    if "*" in wanted:
+        return []
+    left, plus, right = wanted.partition("+")
+    if plus and role in _PAIRED:
+        both = [_named(names, part.strip()) for part in (left, right)]
+        if all(len(part) == 1 for part in both):
+            return [both[0][0], both[1][0]]
+    raise SourceError(
+        f"{path}: no column {wanted!r} among {_listed(names)}; looked for it as the "
+        f"{role}; write --column {role}=NAME with one of these names"
+    )
+
+
+def _named(names: Sequence[str], wanted: str) -> list[int]:
+    if found := [place for place, name in enumerate(names) if name.strip() == wanted]:
+        return found
+    if wanted.isdecimal() and 1 <= int(wanted) <= len(names):
+        return [int(wanted) - 1]
+    if "*" in wanted:
+        pattern = wanted.lower()
+        fitting = [at for at, name in enumerate(names) if fnmatchcase(name.lower(), pattern)]
+        return fitting[:1]
+    return []
+
+
+def _pair_of_times(
+    names: Sequence[str],
+    first_row: Sequence[str],
+    candidates: dict[str, list[int]],
+    second: dict[str, int],
+) -> None:
+    """Take a column of dates and a column of times of day for one time."""
+    found = candidates["time"]
+    if len(found) != 2 or len(first_row) != len(names):
+        return
+    by_name = {_normalised(names[place]): place for place in found}
+    if set(by_name) != {"date", "time"}:
+        return
+    date, clock = by_name["date"], by_name["time"]
+    if _DATE.fullmatch(first_row[date].strip()) and _CLOCK.fullmatch(first_row[clock].strip()):
+        candidates["time"], second["time"] = [date], clock
 
 
 def _kind(
     path: Path,
     names: Sequence[str],
-    mapping: Mapping[str, str],
-    candidates: Mapping[str, list[int]],
+    mapped: set[str],
+    candidates: dict[str, list[int]],
 ) -> Kind:
     """Whether the header is of ticks or of bars: what is mapped decides, else what is there."""
-    mapped_bars = [role for role in (*_OHLC, "volume") if role in mapping]
-    mapped_ticks = [role for role in ("price", "size") if role in mapping]
+    mapped_bars = [role for role in (*OHLC, "volume") if role in mapped]
+    mapped_ticks = [role for role in ("price", "size", "id") if role in mapped]
     if mapped_bars and mapped_ticks:
         raise SourceError(
             f"{path}: --column maps {mapped_ticks[0]}, of ticks, and {mapped_bars[0]}, of bars; "
-            "looked for one kind; map time, price, size, symbol or time, open, high, low, close, "
-            "volume, symbol"
+            "looked for one kind; map time, price, size, id, symbol or time, open, high, low, "
+            "close, volume, symbol"
         )
-    if mapped_bars or mapped_ticks:
-        return "bars" if mapped_bars else "ticks"
+    if mapped_ticks:
+        return "ticks"
     # A column of closes is a price only where no better-named one and no open, high or low is.
     prices = [place for place in candidates["price"] if place not in candidates["close"]]
-    absent = [role for role in _OHLC if not candidates[role]]
+    absent = [role for role in OHLC if not candidates[role]]
+    named_price = [place for place in prices if _normalised(names[place]) == "price"]
+    if absent == ["close"] and len(named_price) == 1:
+        candidates["close"] = named_price  # the price of a bar is the last one
+        return "bars"
+    if mapped_bars:
+        return "bars"
     if not absent and prices:
         raise SourceError(
             f"{path}: both a price ({names[prices[0]]}) and open, high, low, close; looked for "
@@ -159,9 +267,14 @@ def _kind(
 def _missing(path: Path, role: str, names: Sequence[str]) -> SourceError:
     usual = USUAL_NAMES[role]
     bars = " (or open, high, low and close)" if role == "price" else ""
+    remedy = f"--column {role}=NAME"
+    by_name = {_normalised(name): name.strip() for name in names}
+    for bid, ask in QUOTE_NAMES:
+        if role == "price" and bid in by_name and ask in by_name:
+            remedy += f", or take the middle with --column price={by_name[bid]}+{by_name[ask]}"
     return SourceError(
         f"{path}: no {role} column among {_listed(names)}; looked for {', '.join(usual[:8])} "
-        f"and the like{bars}; name it with --column {role}=NAME"
+        f"and the like{bars}; name it with {remedy}"
     )
 
 

@@ -1,45 +1,45 @@
-"""A CSV or Parquet file of ticks or of bars, as ticks in order of event time."""
+"""Files of ticks, quotes or bars, as ticks in order of event time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from stream_app.errors import SourceError
-from stream_app.feed.bars import BadBarError, Rows, bars_to_ticks
-from stream_app.feed.columns import Columns, Kind, find_columns
-from stream_app.feed.symbols import SYMBOL_RULE, checked_symbol, symbol_of
-from stream_app.feed.table import Table, open_table
-from stream_app.feed.times import BadTimeError, epoch_ms
+from stream_app.feed.bars import BadBarError, Rows, bar_length_ms, bars_to_ticks
+from stream_app.feed.columns import Kind
+from stream_app.feed.layout import Layout
+from stream_app.feed.part import Part, read_part
+from stream_app.feed.symbols import checked_symbol
+from stream_app.feed.understood import Row, Understood
 from stream_app.messages.schemas import Tick
-from stream_app.messages.ticks import MAX_PRICE, MIN_PRICE, SYMBOL_PATTERN
 
-_OHLC: Final = ("open", "high", "low", "close")
 _CHUNK_ROWS: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class TickFile:
-    """A file that was read and understood."""
+    """Files that were read and understood."""
 
-    path: Path
+    paths: tuple[Path, ...]
     kind: Kind
     symbols: tuple[str, ...]
-    """In the order in which the file names them."""
+    """In the order in which the files name them."""
     notices: tuple[str, ...]
     """What the user should know and need not mend, one line each."""
     rows: Rows
+    understood: Understood
 
     @property
     def count(self) -> int:
-        """How many ticks the file gives."""
+        """How many ticks the files give."""
         return len(self.rows.ts)
 
     @property
@@ -53,139 +53,201 @@ class TickFile:
                 if rows.size is None
                 else [None if size != size else size for size in rows.size[chunk].tolist()]  # noqa: PLR0124 - NaN
             )
-            for code, price, ts, size in zip(
+            for code, price, ts, size, id_ in zip(
                 rows.code[chunk].tolist(),
                 rows.price[chunk].tolist(),
                 rows.ts[chunk].tolist(),
                 sizes,
-                strict=True,
+                itertools.repeat(None) if rows.id is None else rows.id[chunk].tolist(),
+                strict=False,
             ):
-                yield Tick(symbol=self.symbols[code], price=price, ts=ts, size=size)
+                yield Tick(symbol=self.symbols[code], price=price, ts=ts, size=size, id=id_)
 
 
 def read_ticks(
-    path: Path, *, symbol: str | None = None, columns: Mapping[str, str] | None = None
+    path: Path | Sequence[Path],
+    *,
+    symbol: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    layout: Layout | None = None,
+    skip_bad_rows: bool = False,
+    pick: bool = False,
 ) -> TickFile:
-    """Read a file of ticks, or of bars, which become four ticks each (see `bars_to_ticks`).
+    """Read a file of ticks, quotes, or bars, which become four ticks each (`bars_to_ticks`).
 
-    Blocks on reading the whole file. Rows out of order of time are sorted, with a notice.
+    Several files are read as one, in order of time. Blocks on reading all of them. Rows out of
+    order of time are sorted, with a notice.
 
     Args:
-        path: CSV or Parquet, gzipped or not.
-        symbol: the symbol of a file without a column of symbols; by default its name up to the
-            first dot, in capitals: `btc-perp-1m.csv.gz` is BTC-PERP-1M.
-        columns: role -> column name, for columns without a usual name.
+        path: one file or several of one kind; see `open_table` for the kinds.
+        symbol: the symbol of files without a column of symbols; by default a file's name without
+            its endings, in capitals: `btc-perp-1m.csv.gz` is BTC-PERP-1M.
+        columns: role -> column name, for columns without a usual name; goes before the layout's.
+        layout: how the files are laid out, as far as that is known.
+        skip_bad_rows: leave out the rows that cannot be used, instead of refusing the file.
+        pick: whether `symbol` may be given for a file that names its symbols, because the caller
+            picks it among them.
 
     Raises:
-        SourceError: the file or one of its rows cannot be understood.
+        SourceError: a file or one of its rows cannot be understood.
     """
-    with open_table(path) as table:
-        found = find_columns(path, table.names, columns or {})
-        if symbol is not None and "symbol" in found.positions:
-            raise SourceError(
-                f"{path}: --symbol {symbol} for a file whose column "
-                f"{table.names[found.positions['symbol']]!r} names the symbols; leave --symbol out"
+    paths = (path,) if isinstance(path, Path) else tuple(path)
+    if symbol is not None:
+        checked_symbol(symbol)
+    chosen = layout.overlaid(columns=columns) if layout and columns else layout
+    if chosen is None and columns:
+        chosen = Layout(columns=dict(columns))
+    parts = [read_part(each, symbol, chosen, pick=pick) for each in paths]
+    kinds = {part.kind for part in parts}
+    if len(kinds) > 1:
+        told = ", ".join(f"{part.path.name} is of {part.kind}" for part in parts)
+        raise SourceError(f"files of different kinds: {told}; looked for one; feed them apart")
+    if len(parts) > 1 and symbol is None and not all(part.named_by_column for part in parts):
+        raise SourceError(
+            f"{len(parts)} files without a column of symbols; looked for the symbol that they "
+            "are of; give it with --symbol NAME"
+        )
+    merged = _Merged(parts)
+    for part in parts:
+        if part.bad.problems and not (skip_bad_rows and part.bad.good.any()):
+            raise part.refusal()
+        part.refuse_midnights()
+    return merged.tick_file()
+
+
+class _Merged:
+    """The usable rows of all files, in order of time."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = sorted(parts, key=lambda part: part.first_ts)
+        self.kind = parts[0].kind
+        self.symbols = tuple(dict.fromkeys(name for part in parts for name in part.symbols))
+        self._gather()
+        if self.kind == "bars":
+            self._note_repeated_bars()
+
+    def _gather(self) -> None:
+        parts = self._parts
+        kept = [part.order[part.bad.good[part.order]] for part in parts]
+        self._row = np.concatenate(kept)
+        self._part = np.repeat(np.arange(len(parts)), [len(rows) for rows in kept])
+        ts = np.concatenate([part.ts[rows] for part, rows in zip(parts, kept, strict=True)])
+        order = np.argsort(ts, kind="stable")
+        self.ts = ts[order]
+        self._row, self._part = self._row[order], self._part[order]
+        pairs = list(zip(parts, kept, strict=True))
+        self.price = np.concatenate([part.price[rows] for part, rows in pairs])[order]
+        self.size = None
+        if any(part.size is not None for part in parts):
+            self.size = np.concatenate([part.sizes[rows] for part, rows in pairs])[order]
+        place = {name: at for at, name in enumerate(self.symbols)}
+        self.code = np.concatenate(
+            [
+                np.array([place[name] for name in part.symbols])[part.code[rows]]
+                for part, rows in pairs
+            ]
+        )[order].astype(np.int64)
+        self._ids: NDArray[np.object_] | None = None
+        if any(part.ids is not None for part in parts):
+            self._ids = np.concatenate([part.ids_or_none[rows] for part, rows in pairs])[order]
+
+    def _note_repeated_bars(self) -> None:
+        """A second bar of a symbol at a time is bad, also where another file has the first."""
+        repeated = pd.DataFrame({"code": self.code, "ts": self.ts}).duplicated().to_numpy()
+        if not repeated.any():
+            return
+        for at, part in enumerate(self._parts):
+            mine = repeated & (self._part == at)
+            bad = np.zeros(len(part.ts), dtype=bool)
+            bad[self._row[mine]] = True
+            part.bad.note(
+                "repeated_bar",
+                bad,
+                found=lambda _: "a second bar of its symbol at its time",
+                wanted="one",
+                remedy="name the symbols' column with --column symbol=NAME",
             )
-        read = table.read(sorted(set(found.positions.values())))
-        return _Reader(path, table, found, read).tick_file(symbol)
+        self._gather()
 
-
-class _Reader:
-    """Turns the columns of one file into ticks, or says which row cannot be."""
-
-    def __init__(self, path: Path, table: Table, found: Columns, read: dict[int, Any]) -> None:
-        self._path = path
-        self._table = table
-        self._kind = found.kind
-        self._columns = {role: read[position] for role, position in found.positions.items()}
-
-    def tick_file(self, symbol: str | None) -> TickFile:
-        ts = self._times()
-        if self._kind == "bars":
-            price = np.column_stack([self._numbers(role, MIN_PRICE) for role in _OHLC])
-        else:
-            price = self._numbers("price", MIN_PRICE)
-        size_role = "volume" if self._kind == "bars" else "size"
-        size = self._numbers(size_role, 0.0) if size_role in self._columns else None
-        symbols, code = self._symbols(symbol, len(ts))
-        order, notices = self._order(ts)
-        ts, price, code = ts[order], price[order], code[order]
-        size = None if size is None else size[order]
-        if self._kind == "ticks":
-            rows = Rows(ts=ts, price=price, size=size, code=code)
-        else:
+    def tick_file(self) -> TickFile:
+        understood = self._understood()
+        if self.kind == "bars":
             try:
-                rows = bars_to_ticks(ts, price, size, code)
+                rows = bars_to_ticks(self.ts, self.price, self.size, self.code)
             except BadBarError as error:
-                raise self._refusal(int(order[error.row]), error.problem) from None
-        return TickFile(self._path, self._kind, symbols, notices, rows)
+                raise self._parts[0].refused_at(int(self._row[0]), error.problem) from None
+        else:
+            price = self.price[:, 0]
+            rows = Rows(self.ts, price, self.size, self.code, self._told_apart(price))
+        return TickFile(
+            paths=tuple(part.path for part in self._parts),
+            kind=self.kind,
+            symbols=self.symbols,
+            notices=tuple(notice for part in self._parts for notice in part.notices),
+            rows=rows,
+            understood=understood,
+        )
 
-    def _times(self) -> NDArray[np.int64]:
-        try:
-            return epoch_ms(self._columns["time"])
-        except BadTimeError as error:
-            raise self._refusal(
-                error.row,
-                f"time {self._shown('time', error.row)}; looked for {error.wanted}; mend or remove "
-                "the row, or name another column with --column time=NAME",
-            ) from None
+    def _told_apart(self, price: NDArray[np.float64]) -> NDArray[np.object_] | None:
+        """Ids for the topic: the file's own, or a number for the second and later of equal trades.
 
-    def _numbers(self, role: str, least: float) -> NDArray[np.float64]:
-        """A column as floats; a size or volume may be empty, which is NaN."""
-        may_miss = role in {"size", "volume"}
-        column = self._columns[role]
-        try:
-            values = column.cast(pa.float64(), safe=False).to_numpy()
-        except pa.ArrowInvalid:  # text among the numbers: find it
-            values = pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(dtype=np.float64)
-        except pa.ArrowNotImplementedError:  # times are no numbers
-            values = np.full(len(column), np.nan)
-        numbers: NDArray[np.float64] = np.ascontiguousarray(values, dtype=np.float64)
-        good = (numbers >= least) & (numbers <= MAX_PRICE)
-        if may_miss:
-            good |= column.is_null(nan_is_null=True).to_numpy()
-        if not good.all():
-            row = int(np.argmin(good))
-            wanted = f"{'from' if may_miss else 'above'} 0 to {MAX_PRICE:g}"
-            raise self._refusal(
-                row,
-                f"{role} {self._shown(role, row)}; looked for a number {wanted}; mend or remove "
-                f"the row, or name another column with --column {role}=NAME",
-            )
-        return numbers
+        Equal rows of one file are different trades. Those of two files that overlap get the same
+        numbers, so the window takes them once, as it does when a file is fed again.
+        """
+        if self._ids is not None:
+            return self._ids
+        if self.size is None or len(self.ts) < 2:
+            return None
+        beside = np.zeros(len(self.ts), dtype=bool)
+        same = self.ts[1:] == self.ts[:-1]
+        beside[1:] |= same
+        beside[:-1] |= same
+        beside &= ~np.isnan(self.size)
+        if not beside.any():
+            return None
+        at = np.flatnonzero(beside)
+        keys = {"ts": self.ts, "code": self.code, "price": price, "size": self.size}
+        table = pd.DataFrame({name: values[at] for name, values in keys.items()})
+        table["part"] = self._part[at]
+        number = table.groupby([*keys, "part"], sort=False).cumcount().to_numpy()
+        ids = np.full(len(self.ts), None, dtype=np.object_)
+        repeated = number > 0
+        ids[at[repeated]] = [str(nth + 1) for nth in number[repeated]]
+        return ids if repeated.any() else None
 
-    def _symbols(self, symbol: str | None, rows: int) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-        """The symbols in order of appearance, and each row's position in them."""
-        if "symbol" not in self._columns:
-            name = checked_symbol(symbol) if symbol is not None else symbol_of(self._path)
-            return (name,), np.zeros(rows, dtype=np.int64)
-        names = self._columns["symbol"].cast(pa.string())
-        codes, uniques = pd.factorize(names.to_pandas(), use_na_sentinel=True)
-        known = np.array([bool(SYMBOL_PATTERN.fullmatch(name)) for name in uniques] + [False])
-        good = known[codes]  # the code of a missing symbol is -1, the last
-        if not good.all():
-            row = int(np.argmin(good))
-            raise self._refusal(
-                row,
-                f"symbol {self._shown('symbol', row)}; looked for {SYMBOL_RULE}; mend or remove "
-                "the row, or name another column with --column symbol=NAME",
-            )
-        return tuple(uniques), codes.astype(np.int64)
+    def _understood(self) -> Understood:
+        first_part = self._parts[0]
+        skipped: dict[str, int] = {}
+        for part in self._parts:
+            for kind, count in part.bad.skipped.items():
+                skipped[kind] = skipped.get(kind, 0) + count
+        return Understood(
+            paths=tuple(part.path for part in self._parts),
+            kind=self.kind,
+            spacing_s=self._spacing_s(),
+            rows=len(self.ts),
+            skipped=skipped,
+            columns=first_part.columns,
+            unused=first_part.unused,
+            time_format=", ".join(dict.fromkeys(part.time_format for part in self._parts)),
+            time_zone=", ".join(dict.fromkeys(part.time_zone for part in self._parts)),
+            symbols=self.symbols,
+            symbol_from=first_part.symbol_from,
+            taken_for=first_part.taken_for,
+            first=self._as_row(0),
+            last=self._as_row(-1),
+        )
 
-    def _order(self, ts: NDArray[np.int64]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-        """Which row comes when, and a notice where that is not the file's order."""
-        steps = np.diff(ts)
-        if (steps >= 0).all():
-            return np.arange(len(ts)), ()
-        if (steps <= 0).all():  # newest first: rows of the same time are the wrong way round too
-            return np.arange(len(ts))[::-1], (f"{self._path}: newest row first; turned round",)
-        place = self._table.place(int(np.argmax(steps < 0)) + 1)
-        notice = f"{self._path}: not in order of time, first at {place}; sorted by time"
-        return np.argsort(ts, kind="stable"), (notice,)
+    def _spacing_s(self) -> float | None:
+        if self.kind == "bars":
+            try:
+                return bar_length_ms(self.ts, self.code) / 1000
+            except BadBarError:
+                return None
+        by_symbol = np.lexsort((self.ts, self.code))
+        gaps = np.diff(self.ts[by_symbol])[np.diff(self.code[by_symbol]) == 0]
+        return float(np.median(gaps)) / 1000 if len(gaps) else None
 
-    def _shown(self, role: str, row: int) -> str:
-        value = self._columns[role][row].as_py()
-        return "is missing" if value is None else repr(str(value))[:60]
-
-    def _refusal(self, row: int, problem: str) -> SourceError:
-        return SourceError(f"{self._path} {self._table.place(row)}: {problem}")
+    def _as_row(self, at: int) -> Row:
+        size = None if self.size is None or np.isnan(self.size[at]) else float(self.size[at])
+        return Row(ts=int(self.ts[at]), price=float(self.price[at, -1]), size=size)

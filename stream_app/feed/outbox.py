@@ -6,13 +6,13 @@ import asyncio
 from typing import Any, Final
 
 import aiokafka
-from aiokafka.partitioner import DefaultPartitioner
 
+from stream_app.kafka.placement import partition_of
 from stream_app.messages.schemas import Tick
-from stream_app.messages.ticks import encode_tick
+from stream_app.messages.tick_mapping import Encoder
 
 _ACK_TIMEOUT_S: Final = 60.0
-"""An idempotent producer would try for ever."""
+"""An idempotent producer itself retries without end."""
 
 
 class Outbox:
@@ -23,13 +23,17 @@ class Outbox:
     """
 
     def __init__(
-        self, producer: aiokafka.AIOKafkaProducer, topic: str, partitions: list[int]
+        self,
+        producer: aiokafka.AIOKafkaProducer,
+        topic: str,
+        partitions: list[int],
+        encode: Encoder,
     ) -> None:
         self.acknowledged = 0  # ticks that the broker has
         self._producer = producer
         self._topic = topic
         self._partitions = partitions
-        self._partitioner = DefaultPartitioner()
+        self._encode = encode
         self._routes: dict[str, tuple[bytes, int]] = {}
         self._open: dict[int, Any] = {}
         self._unacknowledged: set[asyncio.Future[Any]] = set()
@@ -45,12 +49,9 @@ class Outbox:
         route = self._routes.get(tick.symbol)
         if route is None:
             key = tick.symbol.encode()
-            route = self._routes[tick.symbol] = (
-                key,
-                self._partitioner(key, self._partitions, self._partitions),
-            )
+            route = self._routes[tick.symbol] = key, partition_of(key, self._partitions)
         key, partition = route
-        value = encode_tick(tick)
+        value = self._encode(tick)
         batch = self._open.get(partition)
         if batch is not None and batch.append(key=key, value=value, timestamp=None) is not None:
             return False

@@ -1,4 +1,4 @@
-"""When each tick is due: as fast as it goes, N times event time, or N ticks a second."""
+"""When each tick is due: as fast as possible, N times event time, or N ticks a second."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How fast ticks are sent. With neither given: as fast as it goes."""
+    """How fast ticks are sent. With neither given: as fast as possible."""
 
     factor: float | None = None
     """Seconds of event time in a second."""
@@ -22,6 +22,9 @@ class Speed:
     @classmethod
     def parse(cls, text: str) -> Speed:
         """`max`, `60x` or `500/s`.
+
+        >>> Speed.parse("60x").factor, Speed.parse("500/s").per_second, Speed.parse("max")
+        (60.0, 500.0, Speed(factor=None, per_second=None))
 
         Raises:
             ValueError: it is none of these, or not above zero.
@@ -38,7 +41,11 @@ class Speed:
         return cls(factor=number) if match[2] == "x" else cls(per_second=number)
 
     def event_seconds(self, ticks_per_event_second: float) -> float:
-        """Seconds of event time that pass in a second, for ticks that are so dense."""
+        """Seconds of event time that pass in a second, for ticks of this density.
+
+        >>> Speed.parse("500/s").event_seconds(100)
+        5.0
+        """
         if self.factor is not None:
             return self.factor
         if self.per_second is not None:

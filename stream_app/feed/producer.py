@@ -15,6 +15,8 @@ from stream_app.feed.outbox import Outbox
 from stream_app.feed.pace import Pace
 from stream_app.kafka.producer import error_text
 from stream_app.messages.schemas import Tick
+from stream_app.messages.tick_mapping import Encoder
+from stream_app.messages.ticks import encode_tick
 
 _LOOK_UP_S: Final = 0.2
 """Longest sleep, so that a stop is noticed soon."""
@@ -58,6 +60,7 @@ async def produce(
     pace: Pace,
     on_progress: Callable[[int, int], None],
     stop: asyncio.Event | None = None,
+    encode: Encoder = encode_tick,
 ) -> FeedReport:
     """Send ticks, keyed by symbol, and wait until all are acknowledged.
 
@@ -71,6 +74,7 @@ async def produce(
         pace: when each tick is due.
         on_progress: called with the number of acknowledged ticks and the event time of the tick
             taken last, epoch ms; often, so it must be cheap.
+        encode: makes a record's value of a tick.
         stop: once set, no more ticks are taken; what was taken is sent and acknowledged.
 
     Raises:
@@ -78,7 +82,7 @@ async def produce(
         BrokerError: the broker refused a tick, or did not acknowledge in time.
     """
     stopped = stop or asyncio.Event()
-    outbox = Outbox(producer, topic, await _partitions(producer, topic))
+    outbox = Outbox(producer, topic, await topic_partitions(producer, topic), encode)
     first_ts = last_ts = None
     began = pace.clock()
     try:
@@ -115,7 +119,13 @@ async def produce(
     return report
 
 
-async def _partitions(producer: aiokafka.AIOKafkaProducer, topic: str) -> list[int]:
+async def topic_partitions(producer: aiokafka.AIOKafkaProducer, topic: str) -> list[int]:
+    """The numbers of a topic's partitions. Waits on the broker.
+
+    Raises:
+        TopicError: the broker has no such topic.
+        BrokerError: it does not answer.
+    """
     # To ask for this topic by name would make a broker that creates topics create it.
     try:
         metadata = await producer.client.fetch_all_metadata()

@@ -116,7 +116,7 @@ def _in_turns(
 def _walk(name: str, seed: int, deviation: float) -> Iterator[tuple[float, float]]:
     """Prices and sizes of one symbol: a random walk of log returns under GARCH(1,1), with jumps.
 
-    Jumps do not feed the variance, so that it stays around `deviation` squared for ever.
+    Jumps do not feed the variance, so that it stays around `deviation` squared.
     """
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     log_price = math.log(rng.uniform(20, 2000))

@@ -1,1 +1,1 @@
-"""Connecting, reading, producing; topics.yaml and the broker's topics. Knows nothing of prices."""
+"""Connecting to Kafka, reading, producing, and the topics of topics.yaml."""

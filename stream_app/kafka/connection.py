@@ -1,20 +1,23 @@
-"""How to connect to Kafka: the one place that knows of protocols, certificates and passwords."""
+"""How to connect to Kafka. Only this module handles protocols, certificates and passwords."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import ssl
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.conn import collect_hosts
-from aiokafka.errors import KafkaError
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 from aiokafka.helpers import create_ssl_context
+from aiokafka.protocol.metadata import MetadataRequest
 
 from stream_app.errors import BrokerError, ConfigError
 from stream_app.settings import Settings
@@ -23,28 +26,30 @@ if TYPE_CHECKING:
     from faust.auth import SASLCredentials, SSLCredentials
 
 FETCH_MAX_WAIT_MS: Final = 25
-"""How long a broker may hold back an empty answer to a fetch. Kafka answers as soon as there is a
-record, however long this is; the embedded broker lets a lone tick wait for it when several
-partitions are fetched at once."""
+"""How long a broker may delay an empty answer to a fetch. Kafka answers as soon as there is a
+record. The embedded broker makes a single tick wait this long when several partitions are fetched
+at once."""
 _RETRY_S: Final = 0.2
 _REFUSALS: Final = (
-    "SaslAuthenticationFailed",
-    "UnsupportedSaslMechanism",
-    "certificate verify failed",
-    "Hostname mismatch",
+    AuthenticationFailedError,
+    IllegalSaslStateError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+    ssl.SSLCertVerificationError,
 )
-"""In what aiokafka logs of a broker that answers, and says no; asking again changes nothing, and
-with a wrong password it may lock the user out."""
+"""Errors that asking again cannot change. Asking again with a wrong password may even lock the
+user out."""
+_SECURITY_SETTINGS: Final = "KAFKA_SECURITY_PROTOCOL and the KAFKA_SASL_ and KAFKA_SSL_ settings"
 _FETCH_TIMEOUT_MS: Final = 2000
 
 
 def client_settings(settings: Settings) -> dict[str, Any]:
-    """The keyword arguments of any aiokafka client. Holds the password: never log it.
+    """The keyword arguments for any aiokafka client. They contain the password: never log them.
 
-    Blocks on reading certificates. Called by whatever makes a client.
+    Blocks while it reads certificates. Every code that creates a client calls it.
 
     Raises:
-        ConfigError: a certificate or key cannot be used; one line that names it.
+        ConfigError: a certificate or key is unusable; one line that names it.
     """
     arguments: dict[str, Any] = {
         "bootstrap_servers": _servers(settings),
@@ -60,12 +65,12 @@ def client_settings(settings: Settings) -> dict[str, Any]:
 
 
 def faust_credentials(settings: Settings) -> SASLCredentials | SSLCredentials | None:
-    """What Faust wants as `broker_credentials`; None for PLAINTEXT.
+    """Faust's `broker_credentials`; None for PLAINTEXT.
 
-    Blocks on reading certificates. Called by the composition root.
+    Blocks while it reads certificates. The composition root calls it.
 
     Raises:
-        ConfigError: a certificate or key cannot be used; one line that names it.
+        ConfigError: a certificate or key is unusable; one line that names it.
     """
     from faust.auth import SASLCredentials, SSLCredentials
 
@@ -82,55 +87,84 @@ def faust_credentials(settings: Settings) -> SASLCredentials | SSLCredentials | 
 
 
 async def wait_until_reachable(settings: Settings, timeout_s: float) -> None:
-    """Return once a broker answers; try again until then. Called before any other client starts.
-
-    aiokafka's own log lines are kept back meanwhile; the last goes into the error.
+    """Return once a broker answers; retry until then. Every client calls it before it starts.
 
     Raises:
-        BrokerError: none answers within `timeout_s`, or one refuses the user or has a certificate
-            that is not trusted: that at once.
+        BrokerError: no broker answers within `timeout_s`. At once when a broker refuses the user,
+            or when this client does not trust the broker's certificate.
         ConfigError: as `client_settings`.
     """
     arguments = client_settings(settings)
+    hosts = collect_hosts(arguments.pop("bootstrap_servers"))
+    servers = settings.kafka_bootstrap_servers
     clock = asyncio.get_running_loop().time
     deadline = clock() + timeout_s
-    with _last_word("aiokafka") as last_word:
-        while True:
-            admin = AIOKafkaAdminClient(**arguments)
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await admin.start()
-                return
-            except KafkaError as error:
-                reason = last_word() or str(error)
-            except TimeoutError:
-                reason = last_word() or "it does not answer what it is asked"
-            finally:
-                await admin.close()
-            if any(word in reason for word in _REFUSALS):
-                raise BrokerError(
-                    f"the broker at {settings.kafka_bootstrap_servers} and this client do not "
-                    f"accept each other ({reason}); check the KAFKA_SASL_ and KAFKA_SSL_ settings"
-                )
-            if clock() + _RETRY_S > deadline:
-                secured = settings.kafka_security_protocol != "PLAINTEXT"
-                also = ", and check the KAFKA_SASL_ and KAFKA_SSL_ settings" if secured else ""
-                raise BrokerError(
-                    f"no broker answers at {settings.kafka_bootstrap_servers} within "
-                    f"{timeout_s:g} s ({reason}); start one with `docker compose up -d kafka` or "
-                    f"set KAFKA_BOOTSTRAP_SERVERS{also}"
-                )
-            await asyncio.sleep(_RETRY_S)
+    while True:
+        error = await _first_answer(hosts, arguments, deadline)
+        if error is None:
+            return
+        if isinstance(error, _REFUSALS):
+            raise BrokerError(
+                f"the broker at {servers} and this client do not accept each other "
+                f"({_reason(error)}); check {_SECURITY_SETTINGS}"
+            ) from None
+        if clock() + _RETRY_S > deadline:
+            raise BrokerError(
+                f"no broker answers at {servers} within {timeout_s:g} s ({_reason(error)}); "
+                f"{_remedy(settings, error)}"
+            ) from None
+        await asyncio.sleep(_RETRY_S)
+
+
+async def _first_answer(
+    hosts: Sequence[tuple[str, int, Any]], arguments: Mapping[str, Any], deadline: float
+) -> Exception | None:
+    """Ask each host in turn. None once one answers, otherwise the error of the last host."""
+    clock = asyncio.get_running_loop().time
+    error: Exception | None = None
+    for asked, (host, port, _) in enumerate(hosts):
+        share_s = (deadline - clock()) / (len(hosts) - asked)
+        try:
+            async with asyncio.timeout(share_s):
+                connection = await create_conn(host, port, **arguments)
+                try:
+                    await connection.send(MetadataRequest([]))
+                finally:
+                    connection.close()
+            return None
+        except (OSError, KafkaError) as failed:  # a TimeoutError is an OSError
+            error = failed
+    return error
+
+
+def _reason(error: Exception) -> str:
+    """One line; aiokafka's errors hide what closed the connection in their cause."""
+    if isinstance(error, TimeoutError):
+        return "it accepts the connection but does not answer, or its host cannot be reached"
+    cause = error.__cause__
+    if isinstance(cause, EOFError) or isinstance(error, ConnectionResetError):
+        return "the other side closes the connection"
+    return " ".join(str(cause or error).split()) or type(error).__name__
+
+
+def _remedy(settings: Settings, error: Exception) -> str:
+    closed = isinstance(error, KafkaError | ConnectionResetError)
+    if closed or settings.kafka_security_protocol != "PLAINTEXT":
+        return (
+            f"set KAFKA_BOOTSTRAP_SERVERS to a broker's port and check {_SECURITY_SETTINGS}: the "
+            f"port must speak KAFKA_SECURITY_PROTOCOL={settings.kafka_security_protocol}"
+        )
+    return "start one with `docker compose up -d kafka` or set KAFKA_BOOTSTRAP_SERVERS"
 
 
 async def end_offset(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int:
-    """The offset after the last record of a partition, now.
+    """The offset after the last record of a partition. Waits for the broker.
 
-    Unlike `consumer.end_offsets`, which on the embedded broker falls short by all but the first
-    record of the last batch, it goes by the high watermark that comes with a fetch.
+    It uses the high watermark that comes with a fetch. `consumer.end_offsets` is too low on the
+    embedded broker: it misses all but the first record of the last batch.
 
     Args:
-        consumer: started and assigned `tp` by hand; its position is moved.
+        consumer: started, with `tp` assigned manually. Its position changes.
         tp: the partition.
     """
     first = (await consumer.beginning_offsets([tp]))[tp]
@@ -150,7 +184,7 @@ def _servers(settings: Settings) -> str:
         well_formed = False
     if not well_formed:
         raise ConfigError(
-            f"KAFKA_BOOTSTRAP_SERVERS={given}: allowed is host:port, several with commas between"
+            f"KAFKA_BOOTSTRAP_SERVERS={given}: allowed is host:port, or several separated by commas"
         )
     return given
 
@@ -173,31 +207,15 @@ def _ssl_context(settings: Settings) -> ssl.SSLContext:
     if keyfile is not None and certfile is None:
         raise ConfigError(f"KAFKA_SSL_KEYFILE={keyfile}: set KAFKA_SSL_CERTFILE too")
     try:
-        # An encrypted key is refused with the empty password; with none OpenSSL would ask for
-        # one at the terminal.
+        # With an empty password OpenSSL refuses an encrypted key. Without a password it would
+        # ask for one at the terminal.
         context: ssl.SSLContext = create_ssl_context(
             cafile=cafile, certfile=certfile, keyfile=keyfile, password=""
         )
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         named = ", ".join(f"{key}={path}" for key, path in files.items() if path is not None)
         raise ConfigError(
-            f"{named}: cannot be used ({error}); allowed are files in PEM format, the key without "
-            "a password and of the certificate"
+            f"{named}: cannot be used ({error}); allowed are files in PEM format, and a key "
+            "without a password that belongs to the certificate"
         ) from None
     return context
-
-
-@contextlib.contextmanager
-def _last_word(name: str) -> Iterator[Callable[[], str]]:
-    """Keep a logger's messages from all handlers; gives a function that tells the last one."""
-    messages: deque[str] = deque(maxlen=1)
-    handler = logging.Handler()
-    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger(name)
-    propagated, logger.propagate = logger.propagate, False
-    logger.addHandler(handler)
-    try:
-        yield lambda: " ".join(messages)
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagated

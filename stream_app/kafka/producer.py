@@ -1,11 +1,11 @@
-"""A connected producer whose every record is acknowledged, or it is an error."""
+"""A producer for commands: the broker acknowledges every record, or the command fails."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, Literal
 
 import aiokafka
 from aiokafka.errors import KafkaError
@@ -14,17 +14,26 @@ from stream_app.errors import BrokerError
 from stream_app.kafka.connection import client_settings, wait_until_reachable
 from stream_app.settings import Settings
 
+Compression = Literal["gzip", "snappy", "lz4", "zstd"]
+COMPRESSION: Final[Compression] = "zstd"
+"""The compression of our own producers. docs/performance.md says what it saves and costs."""
 _BATCH_BYTES: Final = 65_536
 _CONNECT_TIMEOUT_S: Final = 10.0
 _STOP_TIMEOUT_S: Final = 5.0
 
 
 @contextlib.asynccontextmanager
-async def connected_producer(settings: Settings) -> AsyncIterator[aiokafka.AIOKafkaProducer]:
-    """A started producer for commands that send, closed at the end.
+async def connected_producer(
+    settings: Settings, *, compression: Compression | None = COMPRESSION
+) -> AsyncIterator[aiokafka.AIOKafkaProducer]:
+    """Start a producer for a command that sends, and close it at the end. Waits for the broker.
+
+    Args:
+        settings: how to connect.
+        compression: for every record batch; None for no compression.
 
     Raises:
-        BrokerError: no broker answers at the bootstrap servers, or it refuses the producer.
+        BrokerError: no broker answers, or the broker refuses the producer.
         ConfigError: as `client_settings`.
     """
     await wait_until_reachable(settings, _CONNECT_TIMEOUT_S)
@@ -33,6 +42,7 @@ async def connected_producer(settings: Settings) -> AsyncIterator[aiokafka.AIOKa
         acks="all",
         enable_idempotence=settings.kafka_idempotent_producer,
         max_batch_size=_BATCH_BYTES,
+        compression_type=compression,
     )
     try:
         try:
@@ -45,13 +55,19 @@ async def connected_producer(settings: Settings) -> AsyncIterator[aiokafka.AIOKa
             ) from None
         yield producer
     finally:
-        # It would wait without end for the acknowledgements of a broker that is gone.
+        # Without a limit it would wait forever for a broker that is gone.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(producer.stop(), _STOP_TIMEOUT_S)
 
 
 def error_text(error: BaseException) -> str:
-    """A client's error on one line: its name, and what it says beyond that."""
+    r"""A client's error on one line: its name and its text.
+
+    >>> error_text(TimeoutError())
+    'TimeoutError'
+    >>> error_text(OSError("no\nroute"))
+    'OSError: no route'
+    """
     name = type(error).__name__
     text = " ".join(str(error).removeprefix(f"{name}: ").split())[:120]
     return f"{name}: {text}" if text and text != name else name

@@ -1,4 +1,4 @@
-"""Reads parts of a topic without joining a group: a range, the last records, the new ones."""
+"""Reads parts of a topic without joining a group: a range, the last records, or new records."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from stream_app.kafka.topic_check import TopicSpec
 
 @asynccontextmanager
 async def open_reader(client_settings: dict[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
-    """A connected consumer that joins no group, to be given to the functions below.
+    """Connect a consumer that joins no group, for the functions below, and close it at the end.
 
-    With a `group_id` among the settings it may ask what that group has committed.
+    With a `group_id` in the settings it can ask for that group's committed offsets.
     """
     consumer = AIOKafkaConsumer(
         **client_settings,
@@ -36,10 +36,10 @@ async def open_reader(client_settings: dict[str, Any]) -> AsyncIterator[AIOKafka
 async def read_range(
     consumer: AIOKafkaConsumer, tp: TopicPartition, first: int, end: int | None
 ) -> AsyncIterator[ConsumerRecord]:
-    """The records of a partition from `first` up to `end`, or up to what is there now.
+    """The records of a partition from `first` to before `end`, or to the current end of the log.
 
-    Waits on the broker, and lets other tasks run every two thousand records. An `end` beyond
-    the log is its end.
+    Waits for the broker. Other tasks run after every 2,000 records. An `end` beyond the end of the
+    log means the end of the log.
     """
     consumer.assign([tp])
     last = await end_offset(consumer, tp)
@@ -59,7 +59,7 @@ async def read_range(
 async def read_last(
     consumer: AIOKafkaConsumer, topic: TopicSpec, count: int
 ) -> list[ConsumerRecord]:
-    """The last `count` records of each partition of a topic, in the order of their time."""
+    """The last `count` records of each partition, sorted by timestamp. Waits for the broker."""
     found: list[ConsumerRecord] = []
     for partition in range(topic.partitions):
         tp = TopicPartition(topic.name, partition)
@@ -70,7 +70,7 @@ async def read_last(
 
 
 async def read_new(consumer: AIOKafkaConsumer, *topics: TopicSpec) -> AsyncIterator[ConsumerRecord]:
-    """The records of some topics from the first one on, and then as they come, without end."""
+    """All records of these topics, then new ones as they arrive. Never ends by itself."""
     partitions = [
         TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)
     ]

@@ -1,4 +1,4 @@
-"""What topics.py asks of a broker, in requests that Apache Kafka and Tansu both understand."""
+"""Describes, creates and changes topics, with requests that Apache Kafka and Tansu support."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from stream_app.errors import BrokerError, TopicError
 from stream_app.kafka.topics import TopicSpec
 
 _SET_ON_TOPIC: Final = 1
-"""Kafka's code for the source of a config value: set on the topic itself, no default."""
+"""Kafka's code for a config value that is set on the topic itself and is not a default."""
 
 
 class RefusedError(Exception):
-    """The broker, or Kafka as such, does not change a topic in this way."""
+    """The broker refuses this change of a topic, or Kafka does not support it."""
 
 
 @dataclass(slots=True)
@@ -29,14 +29,14 @@ class ActualTopic:
     partitions: int
     replication: int
     configs: dict[str, str] = field(default_factory=dict)
-    """Every config that the broker reports, defaults too."""
+    """Every config that the broker reports, including defaults."""
     set_on_topic: dict[str, str] = field(default_factory=dict)
-    """Those of them that are no defaults."""
+    """The configs that are not defaults."""
 
 
 @contextlib.asynccontextmanager
 async def connected(client: Mapping[str, Any]) -> AsyncIterator[TopicAdmin]:
-    """A started admin client, closed at the end.
+    """Start an admin client, and close it at the end.
 
     Args:
         client: from `connection.client_settings`.
@@ -58,17 +58,17 @@ async def connected(client: Mapping[str, Any]) -> AsyncIterator[TopicAdmin]:
 
 
 class TopicAdmin:
-    """Describes, creates and changes topics. Every method waits on the broker."""
+    """Describes, creates and changes topics. Every method waits for the broker."""
 
     def __init__(self, admin: AIOKafkaAdminClient) -> None:
         self._admin = admin
 
     async def describe(self, names: Iterable[str]) -> dict[str, ActualTopic]:
-        """Those of the topics that the broker lists with a leader for each partition.
+        """The topics that the broker lists with a leader for each partition, by name.
 
-        Asks for all topics: a question that names one that is missing would create it on a broker
-        that creates topics by itself. Asks for all configs: the embedded broker closes the
-        connection on a question that names some.
+        It requests all topics, because a request that names a missing topic creates it on a broker
+        with automatic creation. It requests all configs, because the embedded broker closes the
+        connection when a request names some.
         """
         wanted = set(names)
         found = {
@@ -93,10 +93,10 @@ class TopicAdmin:
         return found
 
     async def create(self, spec: TopicSpec) -> None:
-        """Create a topic; nothing when another process was quicker.
+        """Create a topic. Does nothing if it exists, because another process was faster.
 
         Raises:
-            TopicError: the broker does not create it, with its reason.
+            TopicError: the broker refuses, with its reason.
         """
         topic = NewTopic(
             spec.name, spec.partitions, spec.replication, topic_configs=dict(spec.configs)
@@ -111,8 +111,8 @@ class TopicAdmin:
         """Give a topic more partitions.
 
         Raises:
-            RefusedError: it has more already.
-            KafkaError: the broker does not.
+            RefusedError: it already has more.
+            KafkaError: the broker refuses.
         """
         if actual.partitions > count:
             raise RefusedError("Kafka cannot lower it")
@@ -122,10 +122,10 @@ class TopicAdmin:
         """Set one config of a topic and keep the others.
 
         Raises:
-            RefusedError: the broker does not accept it, with its reason.
-            KafkaError: the broker alters no configs.
+            RefusedError: the broker refuses the value, with its reason.
+            KafkaError: the broker does not support changes of configs.
         """
-        # AlterConfigs replaces all that is set on the topic, also what topics.yaml does not name.
+        # AlterConfigs replaces every config of the topic, including those that topics.yaml omits.
         configs = {**actual.set_on_topic, key: value}
         resource = ConfigResource(ConfigResourceType.TOPIC, name, configs)
         for response in await self._admin.alter_configs([resource]):

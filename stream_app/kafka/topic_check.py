@@ -1,4 +1,4 @@
-"""topics.yaml, the only place that names topics: read, compared with the broker, applied to it."""
+"""Compares topics.yaml with the broker's topics, and applies it to them."""
 
 from __future__ import annotations
 
@@ -36,39 +36,39 @@ class Mismatch:
 
     topic: str
     key: str
-    """What differs: "topic", "partitions", "replication" or the name of a config."""
+    """What differs: "topic", "partitions", "replication" or a config's name."""
     message: str
-    """One line with both sides and the remedy."""
+    """One line with both values and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """How the broker's topics compare with topics.yaml."""
+    """The differences between the broker's topics and topics.yaml."""
 
     mismatches: tuple[Mismatch, ...]
     skipped: tuple[str, ...]
-    """Configs that the broker does not report, as "topic: config": they cannot be compared.
+    """Configs that the broker does not report, as "topic: config". They cannot be compared.
 
-    Apache Kafka reports every config that it knows, so there only a misspelt one is skipped; the
-    embedded broker reports what a topic was created with.
+    Apache Kafka reports every config that it knows, so it skips only misspelt names. The embedded
+    broker reports the configs that a topic was created with.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyReport:
-    """What was done to the broker's topics, and what it would not do; a line each."""
+    """What was changed on the broker, and what it refused; one line for each."""
 
     changes: tuple[str, ...]
     refusals: tuple[str, ...]
 
 
 async def check_topics(topics: Topics, client: Mapping[str, Any]) -> CheckReport:
-    """Compare the broker's topics with topics.yaml; changes nothing.
+    """Compare the broker's topics with topics.yaml. Changes nothing.
 
-    Waits on the broker. Called by `stream-app topics check` and by `require_topics`.
+    Waits for the broker. `stream-app topics check` and `require_topics` call it.
 
     Args:
-        topics: what should be.
+        topics: the topics as they should be.
         client: from `connection.client_settings`.
 
     Raises:
@@ -92,12 +92,12 @@ async def check_topics(topics: Topics, client: Mapping[str, Any]) -> CheckReport
 
 
 async def require_topics(topics: Topics, client: Mapping[str, Any]) -> None:
-    """Return if the broker's topics are as topics.yaml says. Waits on the broker.
+    """Return if the broker's topics match topics.yaml. Waits for the broker.
 
-    Called by the worker before it starts: with other partition counts it would answer wrongly.
+    The worker calls it before it starts: with other partition counts its answers would be wrong.
 
     Raises:
-        TopicError: they are not; one line that names both sides of the first difference.
+        TopicError: they differ; one line with both values of the first difference.
         BrokerError: the broker does not answer.
     """
     mismatches = (await check_topics(topics, client)).mismatches
@@ -107,13 +107,13 @@ async def require_topics(topics: Topics, client: Mapping[str, Any]) -> None:
 
 
 async def apply_topics(topics: Topics, client: Mapping[str, Any]) -> ApplyReport:
-    """Create what is missing, raise partition counts, alter configs; delete nothing.
+    """Create missing topics, raise partition counts and change configs. Deletes nothing.
 
-    Returns once the broker lists all topics, with leaders. To apply twice is to apply once.
-    Waits on the broker. Called by `stream-app topics apply`, the demo and the tests.
+    Returns when the broker lists all topics with leaders. Applying twice is the same as once.
+    Waits for the broker. `stream-app topics apply`, the demo and the tests call it.
 
     Args:
-        topics: what should be.
+        topics: the topics as they should be.
         client: from `connection.client_settings`.
 
     Raises:
@@ -173,12 +173,12 @@ def _partitions(spec: TopicSpec) -> str:
 
 async def _change(admin: TopicAdmin, spec: TopicSpec, actual: ActualTopic, key: str) -> str:
     if key == "replication":
-        raise RefusedError("changing it takes kafka-reassign-partitions.sh")
+        raise RefusedError("use kafka-reassign-partitions.sh to change it")
     if key == "partitions":
         await admin.raise_partitions(spec.name, actual, spec.partitions)
         return (
             f"{spec.name}: partitions raised from {actual.partitions} to {spec.partitions}; its "
-            "symbols move to other partitions and start anew there"
+            "symbols move to other partitions and start again there"
         )
     await admin.set_config(spec.name, actual, key, spec.configs[key])
     return f"{spec.name}: {key} set from {actual.configs[key]} to {spec.configs[key]}"

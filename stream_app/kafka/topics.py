@@ -1,10 +1,10 @@
-"""The shape of topics.yaml, and what makes it acceptable."""
+"""Reads topics.yaml, the only place that names topics, and checks it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Final, Literal, get_args
 
@@ -17,6 +17,7 @@ from pydantic import (
     Field,
     StrictInt,
     ValidationError,
+    with_config,
 )
 
 from stream_app.errors import TopicError
@@ -24,25 +25,69 @@ from stream_app.errors import TopicError
 Role = Literal["ticks", "bars", "predictions", "dead_letters", "retrain_events"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 CO_PARTITIONED: Final[tuple[Role, ...]] = ("ticks", "bars", "predictions", "dead_letters")
-"""What follows from partition p of the ticks is written to partition p of these."""
+"""Results of ticks in partition p are written to partition p of these topics."""
+_NO_OTHER_KEYS: Final = ConfigDict(extra="forbid")
+_NAME_KEY: Final = "(name)"
 
 
+def _legal_name(name: str) -> str:
+    if name in {".", ".."} or not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", name):
+        raise ValueError("allowed are up to 249 of A-Z a-z 0-9 . _ -")
+    return name
+
+
+def _config_value(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise ValueError("allowed is text, a number, true or false")
+
+
+def _named(topics: object) -> object:
+    """Give each topic its own key as its name."""
+    if not isinstance(topics, dict):
+        return topics
+    return {
+        name: {**entry, _NAME_KEY: name} if isinstance(entry, dict) else entry
+        for name, entry in topics.items()
+    }
+
+
+@with_config(_NO_OTHER_KEYS)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicSpec:
     """A topic as it should be."""
 
-    name: str
-    partitions: int
-    replication: int
-    configs: Mapping[str, str]
+    name: Annotated[str, Field(validation_alias=_NAME_KEY)]
+    """The topic's key in the file. A key `name` of its own would be unknown."""
+    role: Role
+    partitions: Annotated[StrictInt, Field(ge=1)]
+    replication: Annotated[StrictInt, Field(ge=1, le=32_767)]
+    configs: Mapping[str, Annotated[str, BeforeValidator(_config_value)]] = field(
+        default_factory=dict
+    )
+    """As Kafka reports them: `true` and `7` are text."""
 
 
+@with_config(_NO_OTHER_KEYS)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """Which topics a service writes and reads, by name."""
 
-    produces: tuple[str, ...]
-    consumes: tuple[str, ...]
+    produces: tuple[str, ...] = ()
+    consumes: tuple[str, ...] = ()
+
+
+class _File(BaseModel):
+    """The file as it is written."""
+
+    model_config = _NO_OTHER_KEYS
+
+    topics: Annotated[
+        dict[Annotated[str, AfterValidator(_legal_name)], TopicSpec], BeforeValidator(_named)
+    ]
+    services: dict[str, Service]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +109,10 @@ class Topics:
 
 
 def load_topics(path: Path) -> Topics:
-    """Read and validate topics.yaml. Blocks on the file. Called once by each command.
+    """Read and validate topics.yaml. Blocks while it reads. Each command calls it once.
 
-    A relative path is looked for in the working directory, then in the checkout that this code
-    runs from, so that the command works from any directory.
+    A relative path is searched in the working directory and then in the checkout that contains
+    this code, so that commands work in any directory.
 
     Raises:
         TopicError: one line that names the file, the key, the value and what is allowed.
@@ -79,7 +124,7 @@ def load_topics(path: Path) -> Topics:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise TopicError(
-            f"topics file {path}: {error.strerror or error}; looked for it from {Path.cwd()}; set "
+            f"topics file {path}: {error.strerror or error}; searched from {Path.cwd()}; set "
             "TOPICS_FILE to the repository's topics.yaml"
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -89,29 +134,24 @@ def load_topics(path: Path) -> Topics:
     except ValidationError as error:
         raise TopicError(f"topics file {path}: {_first_problem(error)}") from None
     by_role: dict[Role, TopicSpec] = {}
-    for name, entry in given.topics.items():
-        if entry.role in by_role:
+    for spec in given.topics.values():
+        if spec.role in by_role:
             raise TopicError(
-                f"topics file {path}: topics > {name} > role={entry.role}: "
-                f"{by_role[entry.role].name} has it already; allowed is one topic for each role"
+                f"topics file {path}: topics > {spec.name} > role={spec.role}: "
+                f"{by_role[spec.role].name} already has it; allowed is one topic for each role"
             )
-        by_role[entry.role] = TopicSpec(
-            name=name,
-            partitions=entry.partitions,
-            replication=entry.replication,
-            configs=entry.configs,
-        )
+        by_role[spec.role] = spec
     if missing := [role for role in ROLES if role not in by_role]:
         raise TopicError(
-            f"topics file {path}: topics: none has role={missing[0]}; each role needs one"
+            f"topics file {path}: topics: no topic has role={missing[0]}; each role needs one"
         )
     ticks = by_role["ticks"]
     for other in (by_role[role] for role in CO_PARTITIONED):
         if other.partitions != ticks.partitions:
             raise TopicError(
                 f"topics file {path}: topics > {other.name} > partitions={other.partitions}: "
-                f"allowed is {ticks.partitions}, as {ticks.name} has, for what follows from a tick "
-                "is written to the partition with the same number"
+                f"allowed is {ticks.partitions}, as {ticks.name} has, because the results of a "
+                "tick are written to the partition with the same number"
             )
     for service, uses in given.services.items():
         for name in (*uses.produces, *uses.consumes):
@@ -120,49 +160,7 @@ def load_topics(path: Path) -> Topics:
                     f"topics file {path}: services > {service}: {name} is not under topics; "
                     f"allowed are {', '.join(given.topics)}"
                 )
-    return Topics(
-        file=path,
-        **by_role,
-        services={
-            name: Service(produces=tuple(uses.produces), consumes=tuple(uses.consumes))
-            for name, uses in given.services.items()
-        },
-    )
-
-
-def _legal_name(name: str) -> str:
-    if name in {".", ".."} or not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", name):
-        raise ValueError("allowed are up to 249 of A-Z a-z 0-9 . _ -")
-    return name
-
-
-def _config_value(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str | int | float):
-        return str(value)
-    raise ValueError("allowed is text, a number, true or false")
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Topic(_Strict):
-    role: Role
-    partitions: Annotated[StrictInt, Field(ge=1)]
-    replication: Annotated[StrictInt, Field(ge=1, le=32_767)]
-    configs: dict[str, Annotated[str, BeforeValidator(_config_value)]] = {}
-
-
-class _Service(_Strict):
-    produces: list[str] = []
-    consumes: list[str] = []
-
-
-class _File(_Strict):
-    topics: dict[Annotated[str, AfterValidator(_legal_name)], _Topic]
-    services: dict[str, _Service]
+    return Topics(file=path, **by_role, services=given.services)
 
 
 def _first_problem(error: ValidationError) -> str:
@@ -173,9 +171,16 @@ def _first_problem(error: ValidationError) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "missing":
         return f"{place}: missing"
-    if problem["type"] == "extra_forbidden":
-        model = _File if not parents else _Topic if parents[0] == "topics" else _Service
-        return f"{place}: unknown key; allowed are {', '.join(model.model_fields)}"
+    if problem["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+        return f"{place}: unknown key; allowed are {', '.join(_known_keys(parents))}"
     if last == "[key]":
         return f"{' > '.join(map(str, parents[:-1]))}: name {problem['input']!r}: {message}"
     return f"{place}={problem['input']!r}: {message}"
+
+
+def _known_keys(parents: Sequence[int | str]) -> list[str]:
+    """The keys that may stand at this place of the file."""
+    if not parents:
+        return list(_File.model_fields)
+    shape = TopicSpec if parents[0] == "topics" else Service
+    return [item.name for item in fields(shape) if item.name != "name"]

@@ -1,1 +1,1 @@
-"""What travels on the topics: the types, and all checking of what comes in. Knows no Kafka."""
+"""The messages on the topics: their types, and the checks of everything that comes in."""

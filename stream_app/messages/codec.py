@@ -1,103 +1,103 @@
-"""Bytes <-> predictions, bars and retrain events; `ticks.py` does the same for ticks."""
+"""Predictions, bars and retrain events to bytes and back. `ticks.py` does the same for ticks."""
 
 from __future__ import annotations
 
 from dataclasses import fields
-from types import NoneType
-from typing import Final, TypeVar
+from typing import Any, Final
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import SchemaValidator
 
-from stream_app.messages.schemas import Bar, Prediction, RetrainEvent, Source
-from stream_app.messages.ticks import SYMBOL_PATTERN
-
-_M = TypeVar("_M", Bar, RetrainEvent, Source)
-
-_JSON_TYPES: Final[dict[str, tuple[type, ...]]] = {
-    "str": (str,),
-    "RetrainState": (str,),
-    "RetrainTrigger": (str,),
-    "bool": (bool,),
-    "int": (int,),
-    "int | None": (int, NoneType),
-    "float": (float, int),
-    "float | None": (float, int, NoneType),
-    "dict[str, Any]": (dict,),
-    "dict[str, float]": (dict,),
-    "dict[str, str]": (dict,),
-    "tuple[str, ...]": (tuple,),
-    "Source": (Source,),
-}
-"""What orjson may have read, by the annotation in schemas.py. Looks into no dict."""
-_Types = tuple[tuple[str, tuple[type, ...]], ...]
+from stream_app.messages.schemas import Bar, Prediction, RetrainEvent
+from stream_app.messages.symbols import is_symbol
 
 
-def _types_of(message_type: type[Bar | RetrainEvent | Source]) -> _Types:
-    return tuple((item.name, _JSON_TYPES[str(item.type)]) for item in fields(message_type))
+def _validator(message_type: type[Bar | RetrainEvent]) -> SchemaValidator:
+    """Check what orjson has read against the annotations of schemas.py, at every depth."""
+    schema = TypeAdapter(message_type).core_schema
+    _accept_json(schema)
+    return SchemaValidator(schema)
 
 
-_BAR_TYPES: Final = _types_of(Bar)
-_SOURCE_TYPES: Final = _types_of(Source)
-_EVENT_TYPES: Final = _types_of(RetrainEvent)
+def _accept_json(schema: Any) -> None:
+    """Let an object stand for a dataclass and a list for a tuple; all else stays strict.
+
+    pydantic does the same in `validate_json`, but that also reads NaN, Infinity and 1e999, which
+    are no JSON, and whole numbers of any length.
+    """
+    if isinstance(schema, dict):
+        if schema.get("type") in {"dataclass", "tuple"}:
+            schema["strict"] = False
+        for part in schema.values():
+            _accept_json(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            _accept_json(part)
 
 
-def _typed(message: _M, types: _Types) -> _M:
-    """The message, if its fields have the types of its contract; else a TypeError."""
-    for name, allowed in types:
-        if type(getattr(message, name)) not in allowed:
-            raise TypeError(f"{name} is {type(getattr(message, name)).__name__}")
-    return message
-
-
-def _texts(items: object) -> tuple[str, ...]:
-    if type(items) is not list or any(type(item) is not str for item in items):
-        raise TypeError(f"no list of texts: {type(items).__name__}")
-    return tuple(items)
+_BAR: Final = _validator(Bar)
+_EVENT: Final = _validator(RetrainEvent)
+_EVENT_FIELDS: Final = frozenset(item.name for item in fields(RetrainEvent))
 
 
 def encode_prediction(prediction: Prediction) -> bytes:
-    """A prediction as the JSON of its contract."""
+    """Encode a prediction as the JSON of its contract."""
     return orjson.dumps(prediction)
 
 
 def encode_bar(bar: Bar) -> bytes:
-    """A bar as the JSON of its contract."""
+    """Encode a bar as the JSON of its contract."""
     return orjson.dumps(bar, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def decode_bar(value: bytes) -> Bar:
-    """A bar from the bars topic.
+    """Decode a bar from the bars topic.
+
+    >>> decode_bar(b'{"symbol":"BTC-USD"}')
+    Traceback (most recent call last):
+        ...
+    ValueError: not a bar: ts_open: Field required
 
     Raises:
         ValueError: the value is not a bar of this version.
     """
     try:
-        message = orjson.loads(value)
-        message["source"] = _typed(Source(**message["source"]), _SOURCE_TYPES)
-        bar = _typed(Bar(**message), _BAR_TYPES)
-    except (KeyError, TypeError, orjson.JSONDecodeError) as error:
+        bar: Bar = _BAR.validate_python(orjson.loads(value))
+    except ValidationError as error:
+        raise ValueError(f"not a bar: {_first_problem(error)}") from None
+    except orjson.JSONDecodeError as error:
         raise ValueError(f"not a bar: {error}") from None
-    if not SYMBOL_PATTERN.fullmatch(bar.symbol):
+    if not is_symbol(bar.symbol):
         raise ValueError(f"not a bar: symbol {bar.symbol[:80]!r}")
     return bar
 
 
 def encode_retrain_event(event: RetrainEvent) -> bytes:
-    """A retrain event as the JSON of its contract."""
+    """Encode a retrain event as the JSON of its contract."""
     return orjson.dumps(event)
 
 
 def decode_retrain_event(value: bytes) -> RetrainEvent:
-    """A retrain event from the ops topic. Unknown fields of a newer version are dropped.
+    """Decode a retrain event. Unknown fields, which a newer version may write, are dropped.
 
     Raises:
         ValueError: the value is not a retrain event.
     """
-    known = {item.name for item in fields(RetrainEvent)}
     try:
-        message = {name: item for name, item in orjson.loads(value).items() if name in known}
-        for name in ("symbols", "reasons"):
-            message[name] = _texts(message.get(name, []))
-        return _typed(RetrainEvent(**message), _EVENT_TYPES)
-    except (AttributeError, TypeError, orjson.JSONDecodeError) as error:
+        read = orjson.loads(value)
+        if isinstance(read, dict):
+            read = {name: item for name, item in read.items() if name in _EVENT_FIELDS}
+        event: RetrainEvent = _EVENT.validate_python(read)
+    except ValidationError as error:
+        raise ValueError(f"not a retrain event: {_first_problem(error)}") from None
+    except orjson.JSONDecodeError as error:
         raise ValueError(f"not a retrain event: {error}") from None
+    return event
+
+
+def _first_problem(error: ValidationError) -> str:
+    """The first problem, as `field: what is wrong`, without the value."""
+    problem = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in problem["loc"])
+    return f"{place}: {problem['msg']}" if place else problem["msg"]

@@ -1,4 +1,4 @@
-"""Kafka records as the rest of the program sees them: what comes in, and what is to be sent."""
+"""Kafka records as the rest of the program sees them: received, and to be sent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stream_app.messages.schemas import Rejection
 
 
 class Record(Protocol):
-    """What is needed of a Kafka record; aiokafka's ConsumerRecord fits."""
+    """The part of a Kafka record that the program uses; aiokafka's ConsumerRecord has it."""
 
     @property
     def topic(self) -> str:
@@ -26,7 +26,7 @@ class Record(Protocol):
 
     @property
     def timestamp(self) -> int:
-        """The broker's time of appending, epoch ms."""
+        """When the broker appended it, epoch ms."""
 
     @property
     def key(self) -> bytes | None:
@@ -43,14 +43,14 @@ class Record(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A record that is no valid tick, and why."""
+    """A record that is not a valid tick, and why."""
 
     record: Record
     rejection: Rejection
 
 
 class Message(NamedTuple):
-    """One record to send."""
+    """A record to send."""
 
     key: bytes | None
     value: bytes | None

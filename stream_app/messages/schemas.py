@@ -1,10 +1,14 @@
-"""The messages on the wire, as frozen types. Their JSON Schemas are in docs/contracts/."""
+"""The messages on the topics, as frozen types. docs/contracts/ has their JSON Schemas."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from pydantic import ConfigDict, with_config
+
+STRICT: Final = ConfigDict(strict=True, extra="forbid")
+"""For messages that are read: no unknown fields, and no other types than annotated."""
 RetrainState = Literal["started", "succeeded", "failed", "timed_out"]
 RetrainTrigger = Literal["initial", "growth", "scheduled"]
 
@@ -19,11 +23,14 @@ class Tick:
     """Event time, epoch milliseconds, UTC."""
     size: float | None = None
     source: str | None = None
+    id: str | None = None
+    """Of the trade; two ticks that differ only in it are two trades."""
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The Kafka record that a message answers or was made from."""
+    """The Kafka record that a message answers or comes from."""
 
     topic: str
     partition: int
@@ -32,11 +39,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberOutput:
-    """What one model of the ensemble said."""
+    """The forecast of one model of the ensemble."""
 
     prediction: float
     weight: float
-    """The weight in force: renormalised over the members that answered."""
+    """The weight that was used, renormalised over the members that answered."""
     version: str
     age_s: float
     """Event time between the last bar that the model was trained on and the tick."""
@@ -56,16 +63,17 @@ class Prediction:
     bias_correction: float
     members: dict[str, MemberOutput]
     degraded: tuple[str, ...]
-    """Why this answer is less than the full ensemble on a fresh tick; empty when it is not."""
+    """Why this answer is weaker than the full ensemble's for a fresh tick; empty if it is not."""
     source: Source
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """A closed bar, with what a restart needs to go on from it.
+    """A closed bar, with the state that a restart needs to continue from it.
 
-    `state` is the symbol's state just after the tick at `source.offset`, the one that closed
-    the bar; see restore.py. Consumers of bars may ignore it.
+    `state` is the symbol's state just after the tick at `source.offset`, which closed the bar.
+    Consumers of bars can ignore it.
     """
 
     symbol: str
@@ -74,25 +82,28 @@ class Bar:
     """Event time of the last tick in the bar."""
     bar_s: int
     open: float | None
-    """Prices are null in a bar without ticks, which only carries a state; see SymbolPipeline."""
+    """Prices are null in a bar without ticks, which only carries a state."""
     high: float | None
     low: float | None
     close: float | None
     volume: float
     ticks: int
     empty_before: int
-    """How many bars without a tick lie between the previous bar and this one."""
+    """How many intervals without a tick lie between the previous bar and this one."""
     kalman_velocity: float
     kalman_innovation: float
     forecast: float | None
-    """The ensemble's log return forecast at the last tick, before the bias correction."""
+    """The ensemble's forecast at the last tick: a log return, before the bias correction."""
     state: dict[str, Any]
     source: Source
+    horizon_s: int | None = None
+    """Of `forecast`; None in bars of versions that did not say it, and without a forecast."""
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainEvent:
-    """What a retrain cycle did, for operators."""
+    """What happened in a retrain cycle, for operators."""
 
     cycle: str
     state: RetrainState
@@ -101,27 +112,35 @@ class RetrainEvent:
     """Wall clock, ISO 8601, UTC."""
     duration_seconds: float
     model_seconds: dict[str, float] = field(default_factory=dict)
-    """Seconds in the pool by model name, summed over the symbols."""
+    """Training seconds by model name, summed over the symbols."""
     lstm_included: bool
     target_seconds: float
     exceeded: bool
     rows: int
-    """Rows that the models learned from, over all symbols; 0 in `started`."""
+    """Training rows, summed over the symbols; 0 in `started`."""
     data_from: int | None = None
     """Event time of the first bar, epoch milliseconds."""
     data_to: int | None = None
     versions: dict[str, str] = field(default_factory=dict)
     """The new version of each symbol whose models were replaced."""
     symbols: tuple[str, ...] = ()
+    """In `started` those that are due; in the other event those that had their turn."""
     worker: str
     reasons: tuple[str, ...] = ()
-    """Why a cycle failed or timed out, one line a symbol; empty when it succeeded."""
+    """Why a cycle failed or timed out, one line for each symbol; empty when it succeeded."""
+    waiting_seconds: dict[str, float] = field(default_factory=dict)
+    """By symbol for which the cycle had no time, how long it has been due; the longest first."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """By symbol that had its turn but was not trained, why that is no failure."""
+    last_price: dict[str, str] = field(default_factory=dict)
+    """By symbol, which of its new models could not be trained, so that they answer the last price,
+    and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """Why a record is no tick."""
+    """Why a record is not a valid tick."""
 
     reason: str
-    """A code from `ticks.REASONS`."""
+    """A key of `ticks.REASONS`."""
     detail: str

@@ -1,1 +1,1 @@
-"""The four members of the ensemble, behind the one contract in base.py."""
+"""The four models of the ensemble, behind one contract (base.py). Knows no Kafka and no clock."""

@@ -1,17 +1,18 @@
-"""Gradient boosted trees: trained by LightGBM, served by a compiled walk."""
+"""Gradient boosted trees: trained by LightGBM, served by a compiled loop."""
 
-# The worker imports this module: what only training needs is imported where it trains.
+# The worker imports this module, so functions that train import their libraries themselves.
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bars.features import FEATURES
 from stream_app.models.base import Member, ModelSettings, TrainingData
+from stream_app.models.catalog import LIGHTGBM
 from stream_app.models.onnx_artifact import OPSET
 from stream_app.models.training_rows import check_rows, scaled_target
 from stream_app.models.tree_graph import export_trees, load_trees, tree_spec
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 
 ROUNDS: Final = 50
 PARAMETERS: Final[dict[str, Any]] = {
-    # Huber: a return's tails are heavy, and least squares learns the few largest by heart.
+    # Returns have heavy tails, and least squares would overfit the few largest.
     "objective": "huber",
     "alpha": 1.0,
-    # A return is nearly unpredictable. With least squares, 200 rounds at a rate of 0.05, 20 a
-    # leaf and no penalty the holdout error on a month of prices was 2% above the last price's; so
-    # it is 0.1 to 0.3% below. 200 rounds at 0.01 gave no less, for four times the trees.
+    # Returns are nearly unpredictable. With least squares, 200 rounds at a rate of 0.05, 20 rows
+    # per leaf and no penalty, the holdout error on a month of prices was 2% above the last price's.
+    # With these values it is 0.1 to 0.3% below. 200 rounds at 0.01 gave no less error for four
+    # times the trees.
     "learning_rate": 0.04,
     "num_leaves": 31,
     "lambda_l2": 50.0,
@@ -41,19 +43,17 @@ ROWS_PER_LEAF: Final = 1 / 40
 
 
 class GradientBoostingForecaster:
-    """Adds up shallow trees, each fitted to what the ones before it left."""
-
-    name: ClassVar[str] = "lightgbm"
-    suffix: ClassVar[str] = "onnx"
+    """Adds up shallow trees, each fitted to the error of those before it."""
 
     def __init__(self) -> None:
         self._fitted: tuple[lightgbm.Booster, float, ModelSettings] | None = None
 
     def fit(self, data: TrainingData, settings: ModelSettings) -> None:
-        """Boost; 0.1 s for a month of five-minute bars.
+        """Boost the trees. Blocks for 0.1 s on a month of five-minute bars.
 
         Raises:
-            TrainingError: too few rows, values that are not finite, or prices that do not move.
+            TrainingError: there are too few rows, a value is not finite, or the price does not
+                move.
         """
         import lightgbm
 
@@ -70,7 +70,7 @@ class GradientBoostingForecaster:
         self._fitted = booster, unit, settings
 
     def predict(self, data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """LightGBM's own answers, log returns, shape (len(rows),)."""
+        """Forecasts by LightGBM itself: log returns, shape (len(rows),)."""
         booster, unit, _ = self._trained()
         return np.asarray(booster.predict(data.features[rows]), dtype=np.float64) * unit
 
@@ -86,7 +86,7 @@ class GradientBoostingForecaster:
             initial_types=[("x", FloatTensorType([None, FEATURES]))],
             target_opset=OPSET,
         )
-        return export_trees(graph, unit, tree_spec(self.name, settings))
+        return export_trees(graph, unit, tree_spec(LIGHTGBM, settings))
 
     def _trained(self) -> tuple[lightgbm.Booster, float, ModelSettings]:
         if self._fitted is None:
@@ -97,9 +97,12 @@ class GradientBoostingForecaster:
 def float32_thresholds(model: str) -> str:
     """LightGBM's model text with every threshold rounded down to a float32.
 
-    LightGBM compares in float64, ONNX in float32. Rounded to the nearest float32, as the
-    converter does, a threshold may move up onto the next feature value and send it left instead
-    of right. Rounded down, x <= threshold stays the same for every float32 x.
+    LightGBM compares in float64, ONNX in float32. The converter rounds to the nearest float32,
+    which can move a threshold up onto the next feature value and send it left instead of right.
+    Rounding down keeps x <= threshold the same for every float32 x.
+
+    >>> float32_thresholds("threshold=0.1 0.25")
+    'threshold=0.09999999403953552 0.25'
     """
 
     def rounded(line: re.Match[str]) -> str:
@@ -108,15 +111,15 @@ def float32_thresholds(model: str) -> str:
         down = np.where(nearest > exact, np.nextafter(nearest, np.float32(-np.inf)), nearest)
         return "threshold=" + " ".join(repr(value) for value in down.astype(float).tolist())
 
-    # Each tree's length in bytes no longer holds; without the line LightGBM reads one by one.
+    # The trees' lengths in bytes are no longer right. Without them LightGBM reads tree by tree.
     unsized = re.sub(r"(?m)^tree_sizes=.*\n", "", model)
     return re.sub(r"(?m)^threshold=(.*)$", rounded, unsized)
 
 
 def load_lightgbm(artifact: bytes, settings: ModelSettings) -> Member:
-    """Make the Member.
+    """Load the Member.
 
     Raises:
-        ArtifactError: not this model's artifact, or one for other settings.
+        ArtifactError: the bytes are not this model's artifact, or one for other settings.
     """
-    return load_trees(artifact, tree_spec(GradientBoostingForecaster.name, settings))
+    return load_trees(artifact, tree_spec(LIGHTGBM, settings))

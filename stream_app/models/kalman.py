@@ -1,6 +1,6 @@
 """The Kalman model: the trend of `kalman_filter.py` with noise learned by maximum likelihood."""
 
-# The worker imports this module: what only training needs is imported where it trains.
+# The worker imports this module, so functions that train import their libraries themselves.
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from stream_app.models.kalman_reference import largest_difference
 from stream_app.models.training_rows import check_rows
 
 LIKELIHOOD_BARS: Final = 3000
-"""The newest bars enter the likelihood: three numbers need no more, and it takes 0.3 s."""
+"""The likelihood uses this many of the newest bars: enough for three numbers, in 0.3 s."""
 CHECKED_BARS: Final = 200
 TOLERANCE: Final = 1e-9
 VELOCITY_RATIO: Final = (math.log(1e-10), math.log(1e6))
 MEASUREMENT_RATIO: Final = (math.log(1e-4), math.log(1e6))
-"""Two prices of one moment differ by the spread at least. Bars alone often say r = 0, which
-would make every second such price an endless innovation."""
+"""Two prices of one moment differ by at least the spread. Bars alone often give r = 0, and then
+every second such price would be an infinite innovation."""
 START_VELOCITY: Final = (1e-8, 1e-4, 1e-2, 1.0)
 START_MEASUREMENT: Final = (1e-3, 1e-1, 1e1, 1e3)
 _NOISE_NAMES: Final = ("q_level", "q_velocity", "r")
 
 
 class KalmanMember:
-    """The trend extrapolated over the horizon from the filter's state at the tick."""
+    """Extrapolates the trend over the horizon from the filter's state at the tick."""
 
     needs_features: ClassVar[bool] = False
 
     def __init__(self, noise: KalmanNoise, horizon_bars: int) -> None:
         self.noise = noise
-        """What the pipeline is to run the symbol's filter with."""
+        """The noise with which the pipeline runs the symbol's filter."""
         self._horizon_bars = horizon_bars
 
     def predict(self, rows: Rows) -> NDArray[np.float64]:
@@ -48,10 +48,7 @@ class KalmanMember:
 
 
 class KalmanForecaster:
-    """Finds the three variances under which the newest bars are the most likely."""
-
-    name: ClassVar[str] = "kalman"
-    suffix: ClassVar[str] = "json"
+    """Finds the three variances that make the newest bars most likely."""
 
     def __init__(self) -> None:
         self._noise: KalmanNoise | None = None
@@ -59,11 +56,11 @@ class KalmanForecaster:
         self._horizon_bars = 0
 
     def fit(self, data: TrainingData, settings: ModelSettings) -> None:
-        """Maximise the likelihood of the closes, then compare the result with filterpy.
+        """Maximise the likelihood of the closes, then compare the filter with filterpy.
 
         Raises:
-            TrainingError: too few rows, prices that are not finite or do not move, or a filter
-                that disagrees with filterpy.
+            TrainingError: there are too few rows, a price is not finite, the price does not move,
+                or the filter differs from filterpy.
         """
         check_rows(data)
         bars = data.bars
@@ -97,10 +94,11 @@ class KalmanForecaster:
 
 
 def load_kalman(artifact: bytes, settings: ModelSettings) -> Member:
-    """Make the Member from the exported JSON.
+    """Load the Member from the exported JSON.
 
     Raises:
-        ArtifactError: not JSON, other keys, or a value that is no variance.
+        ArtifactError: the bytes are not JSON, keys are missing or unknown, or a value is no
+            variance.
     """
     try:
         values = orjson.loads(artifact)
@@ -135,10 +133,10 @@ def filtered(
 def fit_noise(log_close: NDArray[np.float64], ts: NDArray[np.int64], bar_ms: int) -> KalmanNoise:
     """The most likely variances of a series of closes.
 
-    Gaussian likelihood in innovations form with the scale concentrated out (Harvey 1989,
-    section 3.4.1; Durbin & Koopman 2012, section 2.10.2): only the two ratios to q_level are
-    searched, by Nelder-Mead from the best of a coarse grid, because the likelihood has flat
-    stretches and more than one maximum.
+    Gaussian likelihood in innovations form with the scale concentrated out (Harvey 1989, section
+    3.4.1; Durbin & Koopman 2012, section 2.10.2). So only the two ratios to q_level are searched.
+    Nelder-Mead starts from the best point of a coarse grid, because the likelihood has flat regions
+    and more than one maximum.
 
     Args:
         log_close: shape (N,), finite.
@@ -152,7 +150,9 @@ def fit_noise(log_close: NDArray[np.float64], ts: NDArray[np.int64], bar_ms: int
 
     unit = float(np.mean(np.square(np.diff(log_close))))
     if not NOISE_MIN < unit < NOISE_MAX:
-        raise TrainingError(f"the mean squared return of {unit:g} is no market's")
+        raise TrainingError(
+            f"the mean squared return is {unit:g}, which no market's prices have; check the feed"
+        )
     ticks = list(zip(log_close.tolist(), ts.tolist(), strict=True))
 
     def run(log_ratios: Iterable[float]) -> tuple[float, KalmanNoise]:
@@ -166,7 +166,7 @@ def fit_noise(log_close: NDArray[np.float64], ts: NDArray[np.int64], bar_ms: int
         method="Nelder-Mead",
         bounds=[VELOCITY_RATIO, MEASUREMENT_RATIO],
         options={
-            # scipy's own first simplex is 5% of each coordinate: nothing where a log is zero.
+            # scipy's default simplex is 5% of each coordinate, which is nothing for a log of zero.
             "initial_simplex": best + np.array([[0.0, 0.0], [1.5, 0.0], [0.0, 1.5]]),
             "xatol": 0.02,
             "fatol": 0.01,
@@ -179,7 +179,7 @@ def fit_noise(log_close: NDArray[np.float64], ts: NDArray[np.int64], bar_ms: int
 def _concentrated(
     ticks: list[tuple[float, int]], bar_ms: int, unit: float, velocity: float, measurement: float
 ) -> tuple[float, KalmanNoise]:
-    """Minus twice the log-likelihood (constants dropped), and the noise at its best scale."""
+    """Minus twice the log-likelihood (without constants), and the noise at its best scale."""
     shape = _scaled(unit, velocity, measurement)
     kalman = KalmanFilter()
     kalman.update(*ticks[0], shape, bar_ms)
@@ -194,7 +194,7 @@ def _concentrated(
 
 
 def _scaled(q_level: float, velocity: float, measurement: float) -> KalmanNoise:
-    """The noise of this q_level and these log ratios to it, kept within what a noise may be."""
+    """The noise with this q_level and these log ratios to it, clipped to the allowed range."""
     variances = (q_level, q_level * math.exp(velocity), q_level * math.exp(measurement))
     return KalmanNoise(
         **{

@@ -1,4 +1,4 @@
-"""The local linear trend as a scalar recursion, one call a tick.
+"""The local linear trend as a scalar recursion, one call per tick.
 
 State [level, velocity] of the log price p; dt in bars since the last tick:
 
@@ -8,7 +8,7 @@ State [level, velocity] of the log price p; dt in bars since the last tick:
 
 Durbin & Koopman (2012), Time Series Analysis by State Space Methods, 2nd ed., section 3.2.1;
 in continuous time Harvey (1989), Forecasting, Structural Time Series Models and the Kalman
-Filter, section 9.1. `kalman_reference.py` holds the recursion to filterpy's matrices.
+Filter, section 9.1. `kalman_reference.py` compares the recursion with filterpy's matrices.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_GAP_BARS: Final = 12.0
-"""A longer gap counts as this many bars. Nothing is known of the price in a gap (a halted market,
-a feed that was down), and the variance grows with the cube of dt: unlimited, one night would
-erase the velocity and make the next innovation small whatever the price did."""
+"""A longer gap counts as this many bars. The price in a gap is unknown (a halted market, a feed
+that was down), and the variance grows with the cube of dt. Without a limit, one night would erase
+the velocity and make the next innovation small, whatever the price did."""
 NOISE_MIN: Final = 1e-18
 NOISE_MAX: Final = 1.0
 _NEVER: Final = -1
@@ -31,8 +31,12 @@ _NEVER: Final = -1
 class KalmanNoise:
     """Variances of squared log returns: per bar, per bar cubed, and of one measurement.
 
+    >>> KalmanNoise(r=0.0)
+    Traceback (most recent call last):
+    ValueError: r=0.0: allowed is 1e-18 to 1
+
     Raises:
-        ValueError: a variance that is not in NOISE_MIN..NOISE_MAX (squared log returns).
+        ValueError: a variance is not in NOISE_MIN..NOISE_MAX (squared log returns).
     """
 
     q_level: float = 1e-6
@@ -47,16 +51,22 @@ class KalmanNoise:
 
 
 class KalmanFilter:
-    """The filter of one symbol: mutable, because a tick may not cost more than 2 us here.
+    """The filter of one symbol. Mutable, because a tick may cost at most 2 us here.
 
-    `level` is a log price, `velocity` a log return per bar, `p00`, `p01`, `p11` their posterior
-    covariance. `innovation` is the last measurement minus its prediction in standard deviations,
-    `innovation_variance` the square of that deviation. `last_ts` is the newest event time in
-    epoch milliseconds, negative before the first tick.
+    `level` is a log price, `velocity` a log return per bar, and `p00`, `p01`, `p11` are their
+    posterior covariance. `innovation` is the last measurement minus its prediction, in standard
+    deviations; `innovation_variance` is the square of that deviation. `last_ts` is the newest event
+    time in epoch milliseconds, negative before the first tick.
 
-    `det` carries the covariance's determinant. Computed from p00 p11 - p01^2 it would lose all
-    digits once level and velocity are nearly collinear (a tiny r, a long gap); carried along, it
-    and p11 are sums of positive terms only, so the covariance stays positive definite.
+    `det` is the covariance's determinant. Computed as p00 p11 - p01^2, it would lose all digits
+    once level and velocity are nearly collinear (a tiny r, a long gap). Updated along with the
+    rest, it and p11 are sums of positive terms only, so the covariance stays positive definite.
+
+    >>> kalman = KalmanFilter()
+    >>> for minute, price in enumerate([100.0, 101.0, 102.0]):
+    ...     kalman.update(math.log(price), 60_000 * minute, KalmanNoise(), bar_ms=60_000)
+    >>> round(math.exp(kalman.level), 1), round(kalman.velocity, 4)
+    (102.0, 0.0066)
     """
 
     __slots__ = (
@@ -95,14 +105,14 @@ class KalmanFilter:
         A price further from the prediction than the limit is a jump: the level starts anew from
         it, and nothing is learned from the step.
 
-        The first tick sets the level, with the measurement's variance, and a velocity of zero
-        whose prior variance is q_level + q_velocity: a drift that may be as large as what one
-        bar moves. A tick that is not newer than the last corrects without a step in time.
+        The first tick sets the level, with the measurement's variance, and a velocity of zero.
+        The velocity's prior variance is q_level + q_velocity, so the drift may be as large as the
+        move of one bar. A tick that is not newer than the last corrects without a step in time.
 
         Args:
             log_price: finite.
             ts: event time, epoch milliseconds, not negative.
-            noise: the variances to use for this step; they may change between ticks.
+            noise: the variances for this step; they may change between ticks.
             bar_ms: length of a bar in milliseconds.
             limit: the largest innovation that is learned from, a log return.
 
@@ -133,8 +143,8 @@ class KalmanFilter:
             q_step = noise.q_velocity * dt
             q_walk = noise.q_level * dt
             dt_p11 = dt * p11
-            # det(F P F' + Q), expanded: det F = 1, and p01 >= 0 at every step, so that each
-            # term is positive.
+            # det(F P F' + Q), expanded. det F = 1, and p01 >= 0 at every step, so each term is
+            # positive.
             det += (
                 q_walk * p11
                 + q_step * (p00 + dt * (p01 + dt_p11 / 3.0))
@@ -170,16 +180,16 @@ class KalmanFilter:
         return twin
 
     def to_state(self) -> dict[str, float]:
-        """The whole state by name, for a snapshot in JSON; `from_state` restores it exactly."""
+        """The whole state by name, as JSON numbers; `from_state` restores it exactly."""
         return {name: getattr(self, name) for name in self.__slots__}
 
     @classmethod
     def from_state(cls, state: Mapping[str, float]) -> KalmanFilter:
-        """Restore what `to_state` gave.
+        """Restore what `to_state` returned.
 
         Raises:
-            ValueError: other keys, a value that is not a finite number, or a covariance that is
-                not positive definite.
+            ValueError: keys are missing or unknown, a value is not a finite number, or the
+                covariance is not positive definite.
         """
         if set(state) != set(cls.__slots__):
             raise ValueError(f"Kalman state: the keys must be {', '.join(cls.__slots__)}")

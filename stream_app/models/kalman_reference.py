@@ -1,10 +1,10 @@
-"""The same filter in filterpy's matrices: what the scalar recursion is held to.
+"""The same filter in filterpy's matrices, as the reference for the scalar recursion.
 
-The property test compares them over random ticks; every training compares them over the newest
-bars with the noise it found, so a recursion that went wrong is never promoted.
+A property test compares the two over random ticks. Every training compares them over the newest
+bars with the noise that it found, so a wrong recursion is never promoted.
 """
 
-# The worker imports this module: what only training needs is imported where it trains.
+# The worker imports this module, so functions that train import their libraries themselves.
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def reference_step(
 def largest_difference(
     noise: KalmanNoise, log_price: NDArray[np.float64], ts: NDArray[np.int64], bar_ms: int
 ) -> float:
-    """How far the recursion strays from filterpy over these ticks, at the worst of them.
+    """The largest difference between the recursion and filterpy over these ticks.
 
     Args:
         noise: for both filters.
@@ -55,8 +55,8 @@ def largest_difference(
         bar_ms: length of a bar in milliseconds.
 
     Returns:
-        The largest difference: of level and velocity in log units, of each entry of the
-        covariance relative to filterpy's.
+        For level and velocity in log units, for each entry of the covariance relative to
+        filterpy's.
     """
     scalar = KalmanFilter()
     scalar.update(float(log_price[0]), int(ts[0]), noise, bar_ms)

@@ -1,6 +1,6 @@
-"""The compiled loops that ask a tree ensemble and an LSTM.
+"""The compiled loops that evaluate a tree ensemble and an LSTM.
 
-They check no bounds: `tree_nodes.py` and `lstm_weights.py` check what they are given.
+They check no bounds: `tree_nodes.py` and `lstm_weights.py` check their input.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from stream_app.compiled import DOUBLES, INTS, compiled, types
 
 NODE: Final = np.dtype([("value", np.float32), ("feature", np.uint16), ("left", np.uint16)])
-"""A branch: rows whose feature is at most the value go left, others to the node after it. A leaf:
-its value; its feature is one past the last and its left it itself, so that a walk stays there."""
+"""A branch sends a row left if its feature is at most `value`, else to the node after `left`. A
+leaf holds its value; its feature is one past the last and its `left` is itself, so a walk stays
+there."""
 CACHE_LINE: Final = 64 // NODE.itemsize
 LANES: Final = 16
-"""Trees that are walked at a time: each step waits for memory, and waits overlap."""
+"""Trees walked at the same time: each step waits for memory, and the waits overlap."""
 
 _Nodes = types.Array(numba.from_dtype(NODE), 1, "C")
 _Floats = types.float32[::1]
@@ -28,14 +29,14 @@ _Table = types.float32[:, ::1]
 class TreeNodes(NamedTuple):
     """The trees of an ensemble in one array.
 
-    Each tree's nodes stand level by level from its root, the two below a branch side by side: a
-    walk then finds its first steps in one cache line.
+    Each tree's nodes are in order of their levels, and the two children of a branch are neighbours.
+    So the first steps of a walk are in one cache line.
     """
 
     nodes: NDArray[Any]
     """Shape (N,), of NODE; `left` counts from the tree's root."""
     roots: NDArray[np.int64]
-    """Shape (T,): where each tree begins; the least deep first."""
+    """Shape (T,): where each tree begins; the shallowest tree first."""
     depths: NDArray[np.int64]
     """Shape (T,), ascending: steps from the root to the deepest leaf."""
 
@@ -44,10 +45,10 @@ class TreeNodes(NamedTuple):
     DOUBLES(types.NamedTuple((_Nodes, INTS, INTS), TreeNodes), _Table, types.float64),
 )
 def tree_sums(trees: TreeNodes, features: Any, unit: float) -> NDArray[np.float64]:
-    """What all trees together say, for each row: shape (B,).
+    """The sum over all trees for each row, times `unit`: shape (B,).
 
     Args:
-        trees: to be walked.
+        trees: the ensemble.
         features: shape (B, F), float32.
         unit: what a sum of 1.0 stands for.
     """
@@ -55,10 +56,10 @@ def tree_sums(trees: TreeNodes, features: Any, unit: float) -> NDArray[np.float6
     answers = np.empty(len(features))
     batch, width = features.shape
     row = np.empty(width + 1, np.float32)
-    row[width] = -np.inf  # a leaf asks for it: never greater, so the walk stays
+    row[width] = -np.inf  # what a leaf compares: never greater, so the walk stays
     at = np.empty(LANES, np.int64)
-    # Where the nodes are in no cache, one pass over them in order brings them sooner than the
-    # walks would, which jump.
+    # If the nodes are in no cache, one pass over them in order loads them faster than the walks,
+    # which jump.
     touched = np.zeros(1, np.float32)
     for line in range(0, len(nodes), CACHE_LINE):
         touched[0] += nodes[line].value
@@ -86,7 +87,7 @@ def _tanh(v: Any) -> Any:
     """The hyperbolic tangent within 4e-7: Eigen's rational approximation.
 
     Source: `generic_fast_tanh_float` in Eigen's MathFunctionsImpl.h, which ONNX Runtime uses too.
-    Unlike a call of the C library's it is done for 16 numbers at once.
+    Unlike the C library's function, it can be vectorised, 16 numbers at once.
     """
     x = np.float32(9.0) if v > np.float32(9.0) else v
     x = np.float32(-9.0) if x < np.float32(-9.0) else x
@@ -116,12 +117,12 @@ def _layer_step(inputs: Any, below: int, weights: Any, gates: Any, state: Any) -
     """One LSTM layer, one step, by the formulas of `torch.nn.LSTM`.
 
     Args:
-        inputs: begins with what lies below; then there is room for this layer's h.
-        below: how many numbers that is.
+        inputs: the layer's input, then space for this layer's h.
+        below: how many numbers the layer's input has.
         weights: `below + units` rows of `4 * units`, and a row of biases, flat; the gates in
             torch's order: input, forget, cell, output.
-        gates: room for `4 * units` numbers.
-        state: h and then c; changed.
+        gates: space for `4 * units` numbers.
+        state: h and then c; changed in place.
     """
     units = len(state) // 2
     wide = 4 * units
@@ -145,20 +146,20 @@ def _layer_step(inputs: Any, below: int, weights: Any, gates: Any, state: Any) -
 
 
 class Network(NamedTuple):
-    """A trained LSTM, and what stands before and after its layers."""
+    """A trained LSTM, with the scaling before and after its layers."""
 
     layers: NDArray[np.int64]
     """Units of each layer, shape (L,)."""
     weights: NDArray[np.float32]
-    """Layer for layer as `_layer_step` has them, then the head's weights and its bias; flat."""
+    """Each layer's as in `_layer_step`, then the head's weights and its bias; flat."""
     mean: NDArray[np.float32]
-    """Of the inputs, shape (F,)."""
+    """Mean of the inputs, shape (F,)."""
     deviation: NDArray[np.float32]
-    """Of the inputs, shape (F,), positive."""
+    """Standard deviation of the inputs, shape (F,), positive."""
     limit: float
-    """Deviations at which an input stops growing."""
+    """Inputs are clipped at this many standard deviations."""
     unit: float
-    """What the head's 1.0 stands for."""
+    """The log return that the head's 1.0 stands for."""
 
 
 @compiled(
@@ -175,13 +176,13 @@ def lstm_run(
     """Run T steps for each of B sequences.
 
     Args:
-        network: to be run.
+        network: the trained LSTM.
         x: shape (T, B, F), float32.
-        before: states to start from, shape (K, S), float32: layer for layer h and c.
+        before: states to start from, shape (K, S), float32: h and c of each layer in turn.
         which: the row of `before` that each sequence starts from, shape (B,).
 
     Returns:
-        The answers after the last step, shape (B,), and the states then, shape (B, S).
+        The log returns after the last step, shape (B,), and the states then, shape (B, S).
     """
     steps, batch, width = x.shape
     most = network.layers.max()

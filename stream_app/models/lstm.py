@@ -1,11 +1,11 @@
 """The LSTM: trained by torch, served step by step by a compiled loop.
 
 The ticks of a forming bar share every step of their sequence but the last. So a Member runs the
-closed bars once when a bar opens, keeps the states, and then runs one step a tick, all ticks of
-a batch in one call: about 30 times less work than whole sequences.
+closed bars once when a bar opens, keeps the states, and then runs one step per tick, for all ticks
+of a batch in one call. That is about 30 times less work than whole sequences.
 """
 
-# The worker imports this module: what only training needs is imported where it trains.
+# The worker imports this module, so functions that train import their libraries themselves.
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stream_app.bars.features import LOOKBACK
 from stream_app.errors import TrainingError
 from stream_app.models.base import History, Member, ModelSettings, Rows, TrainingData
 from stream_app.models.kernels import Network, lstm_run
-from stream_app.models.lstm_graph import NAME, lstm_spec
+from stream_app.models.lstm_graph import lstm_spec
 from stream_app.models.lstm_weights import Scale, Weights, read_lstm
 from stream_app.models.onnx_artifact import stamp
 from stream_app.models.training_rows import check_rows, scaled_target
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class LSTMMember:
-    """The network, asked by the compiled loop one step a tick."""
+    """The network, served by the compiled loop one step per tick."""
 
     needs_features: ClassVar[bool] = True
 
@@ -44,7 +44,7 @@ class LSTMMember:
         )
         self._zeros = np.zeros((1, 2 * sum(layers)), dtype=np.float32)
         self._after: WeakKeyDictionary[History, NDArray[np.float32]] = WeakKeyDictionary()
-        """All states after a history: for each layer h and c, shape (2 x sum of units,)."""
+        """The states after each history: h and c of each layer, shape (2 x sum of units,)."""
 
     def predict(self, rows: Rows) -> NDArray[np.float64]:
         """Log returns over the horizon, shape (B,)."""
@@ -64,7 +64,7 @@ class LSTMMember:
             self._network, x, self._zeros, np.zeros(len(histories), dtype=np.int64)
         )
         for history, after in zip(histories, states, strict=True):
-            self._after[history] = after.copy()  # a view would keep the others' alive
+            self._after[history] = after.copy()  # a view would keep the others in memory
 
 
 def packed(weights: Weights, layers: int) -> NDArray[np.float32]:
@@ -79,24 +79,26 @@ def packed(weights: Weights, layers: int) -> NDArray[np.float32]:
 
 
 class LSTMForecaster:
-    """Learns from the sequences of bars that end at the training rows."""
+    """Learns from the sequences of bars that end at the training rows.
 
-    name: ClassVar[str] = NAME
-    suffix: ClassVar[str] = "onnx"
+    Args:
+        start: the weights of a warm start; None trains from scratch.
+    """
 
     def __init__(self, start: Weights | None = None) -> None:
         self._start = start
         self._fitted: tuple[LSTMNetwork, ModelSettings] | None = None
         self.epochs = 0
-        """How many `fit` took."""
+        """How many epochs `fit` ran."""
 
     def fit(self, data: TrainingData, settings: ModelSettings) -> None:
-        """Train on one thread, which is faster than two for layers this small.
+        """Train on one thread, which is faster than two for layers this small. Blocks for seconds.
 
-        With weights to start from it goes on from these, and stops when that no longer helps.
+        A warm start stops when more epochs no longer help.
 
         Raises:
-            TrainingError: too few rows, values that are not finite, or prices that do not move.
+            TrainingError: there are too few rows, a value is not finite, or the price does not
+                move.
         """
         import torch
 
@@ -131,7 +133,7 @@ class LSTMForecaster:
         self._fitted = network, settings
 
     def predict(self, data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Answers by torch from whole sequences: log returns, shape (len(rows),)."""
+        """Forecasts by torch from whole sequences: log returns, shape (len(rows),)."""
         import torch
 
         from stream_app.models import lstm_network
@@ -146,7 +148,7 @@ class LSTMForecaster:
         return answers.numpy().astype(np.float64)
 
     def export(self) -> bytes:
-        """The network as ONNX, states in and out."""
+        """The network as ONNX, with its states as inputs and outputs."""
         from stream_app.models import lstm_network
 
         network, settings = self._trained()
@@ -160,9 +162,9 @@ class LSTMForecaster:
 
 
 def load_lstm(artifact: bytes, settings: ModelSettings) -> Member:
-    """Make the Member.
+    """Load the Member.
 
     Raises:
-        ArtifactError: not this model's artifact, or one for other settings.
+        ArtifactError: the bytes are not this model's artifact, or one for other settings.
     """
     return LSTMMember(*read_lstm(artifact, settings), settings.lstm_layers)

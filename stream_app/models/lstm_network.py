@@ -19,23 +19,23 @@ from stream_app.models.onnx_artifact import OPSET
 
 LEARNING_RATE: Final = 1e-3
 WEIGHT_DECAY: Final = 3.0
-"""Decoupled decay, so 0.3% a step. With none, the holdout error on a month of prices was 2% above
-the last price's after ten epochs; with this it is the last price's."""
+"""Decoupled decay, so 0.3% per step. Without it, the holdout error on a month of prices was 2%
+above the last price's after ten epochs; with it, the two are equal."""
 GRADIENT_NORM: Final = 1.0
 CLIP: Final = 5.0
-"""Standard deviations at which an input stops growing: one wild tick may not decide alone."""
+"""Inputs are clipped at this many standard deviations: one wild tick must not decide alone."""
 HELD_SHARE: Final = 0.1
-"""Of the rows, when a trained network goes on: they judge its epochs and are not learned from."""
+"""Share of the rows that a warm start holds out, to judge its epochs."""
 PATIENCE: Final = 2
-"""Epochs in a row without a gain on the held back rows, after which it stops."""
+"""A warm start stops after this many epochs in a row without a gain on the held-out rows."""
 PIECE: Final = 4096
 
 
 class LSTMNetwork(nn.Module):
-    """LSTM layers of their own sizes under a linear head, time-major throughout.
+    """LSTM layers of the given sizes under a linear head, time-major throughout.
 
-    Inputs are standardised and the answer is scaled inside, so the exported graph takes raw
-    features and gives log returns.
+    The network standardises its inputs and scales its output, so the exported graph takes raw
+    features and returns log returns.
 
     Args:
         mean: shape (F,), the inputs' mean over the training rows.
@@ -56,7 +56,7 @@ class LSTMNetwork(nn.Module):
             nn.LSTM(below, units) for below, units in itertools.pairwise(sizes)
         )
         self.head = nn.Linear(layers[-1], 1)
-        # Untrained, the answer is the last price.
+        # Untrained, it predicts the last price.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
@@ -65,7 +65,7 @@ class LSTMNetwork(nn.Module):
         return ((x - self.mean) / self.deviation).clamp(-CLIP, CLIP)
 
     def stepped(self, x: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Answers in units, shape (B, 1), and the states after; for inputs already standardised."""
+        """Outputs in units, shape (B, 1), and the new states, from inputs already standardised."""
         after: list[Tensor] = []
         for i, layer in enumerate(self.layers):
             x, (h, c) = layer(x, (states[2 * i], states[2 * i + 1]))
@@ -78,7 +78,7 @@ class LSTMNetwork(nn.Module):
         return tuple(torch.zeros(1, batch, units) for units in sizes for _ in ("h", "c"))
 
     def forward(self, x: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        """Raw x of shape (T, B, F) and states to log returns (B, 1) and the states after."""
+        """Raw x of shape (T, B, F) and states to log returns (B, 1) and the new states."""
         y, *after = self.stepped(self.standardised(x), states)
         return y * self.unit, *after
 
@@ -91,12 +91,12 @@ def sequences(features: Tensor, rows: Tensor, length: int) -> Tensor:
 def epochs(
     network: LSTMNetwork, features: Tensor, rows: Tensor, y: Tensor, settings: ModelSettings
 ) -> Iterator[int]:
-    """Fit the network in place and give each epoch's number, from 1, when it is done.
+    """Fit the network in place, and yield each epoch's number, from 1, when it is done.
 
-    All of them take 2 to 5 s for a month of five-minute bars and ten epochs.
+    Ten epochs on a month of five-minute bars take 2 to 5 s.
 
     Args:
-        network: untrained, or to be trained further.
+        network: untrained, or with the weights of a warm start.
         features: shape (N, F), raw, float32.
         rows: shape (R,), where each training sequence ends.
         y: shape (R,), the target in the network's units.
@@ -123,10 +123,10 @@ def epochs(
 def train(
     network: LSTMNetwork, features: Tensor, rows: Tensor, y: Tensor, settings: ModelSettings
 ) -> int:
-    """Fit the network in place through all epochs; the arguments are those of `epochs`.
+    """Fit the network in place through all epochs. The arguments are those of `epochs`.
 
     Returns:
-        How many epochs it took.
+        The number of epochs.
     """
     return max(epochs(network, features, rows, y, settings))
 
@@ -140,14 +140,14 @@ def train_further(
     *,
     start: Weights,
 ) -> int:
-    """Fit the network in place from these weights until that stops helping.
+    """Fit the network in place from these weights until more epochs no longer help.
 
-    The last rows in time are held back to judge each epoch. What is kept is the state with the
-    least error on them, which may be the start. Rows too few to spare any are learned from
-    scratch. The other arguments are those of `epochs`.
+    The newest rows are held out to judge each epoch. The state with the least error on them is
+    kept, which may be the start. If the rows are too few to hold any out, it trains from scratch.
+    The other arguments are those of `epochs`.
 
     Returns:
-        How many epochs it took, the last ones without a gain included.
+        The number of epochs, including the last ones without a gain.
     """
     learned, held = held_back(rows, settings.horizon_bars)
     if not learned.stop:
@@ -169,9 +169,9 @@ def train_further(
 
 
 def held_back(rows: Tensor, horizon_bars: int) -> tuple[slice, slice]:
-    """Which rows are learned from, and which judge: the last HELD_SHARE of them.
+    """Which rows to learn from, and which to hold out: the newest HELD_SHARE of them.
 
-    The horizon's bars before the latter are in neither, so that no return is in both.
+    The horizon's bars before the held-out rows are in neither, so that no return is in both.
     """
     first = len(rows) - max(1, int(len(rows) * HELD_SHARE))
     before = int(torch.searchsorted(rows, rows[first] - horizon_bars))
@@ -181,7 +181,7 @@ def held_back(rows: Tensor, horizon_bars: int) -> tuple[slice, slice]:
 def held_error(
     network: LSTMNetwork, features: Tensor, rows: Tensor, y: Tensor, length: int
 ) -> float:
-    """The loss at these rows, as the training has it: in the network's units."""
+    """The training loss at these rows, in the network's units."""
     return float(nn.HuberLoss()(answers(network, features, rows, length) / network.unit, y))
 
 
@@ -196,22 +196,22 @@ def answers(network: LSTMNetwork, features: Tensor, rows: Tensor, length: int) -
 
 
 def export(network: LSTMNetwork, inputs: list[str], outputs: list[str]) -> onnx.ModelProto:
-    """One graph of the network with time and batch of any length.
+    """One graph of the network, for time and batch of any length.
 
-    By the TorchScript exporter: torch's newer one (2.13) writes the sequence length into the
+    It uses the TorchScript exporter: torch's newer one (2.13) writes the sequence length into the
     graph and unrolls it.
 
     Args:
         network: trained.
         inputs: names of x and of each state.
-        outputs: names of the answer and of each state after.
+        outputs: names of the output and of each new state.
     """
-    batch = 3  # a batch of one would be taken for a constant
+    batch = 3  # the exporter takes a batch of one for a constant
     x = torch.zeros(2, batch, len(network.mean))
     written = io.BytesIO()
     with warnings.catch_warnings():
-        # It is deprecated, checks shapes while it traces, and warns of a fixed batch size that
-        # `dynamic_axes` lifts.
+        # The exporter is deprecated, checks shapes while it traces, and warns of a fixed batch
+        # size, which `dynamic_axes` makes variable.
         warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX export")
         warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
         warnings.filterwarnings("ignore", "Exporting a model to ONNX with a batch_size")

@@ -1,6 +1,6 @@
-"""An LSTM's numbers back from its artifact: to serve them, and to start a training from them.
+"""Reads an LSTM's numbers from its artifact, to serve them or to start a training from them.
 
-Without torch: the worker reads them beside its event loop.
+It does not need torch, because the worker reads them in a thread beside its event loop.
 """
 
 from __future__ import annotations
@@ -16,25 +16,26 @@ from numpy.typing import NDArray
 from stream_app.bars.features import FEATURES
 from stream_app.errors import ArtifactError
 from stream_app.models.base import ModelSettings
-from stream_app.models.lstm_graph import NAME, lstm_spec
+from stream_app.models.catalog import LSTM
+from stream_app.models.lstm_graph import lstm_spec
 from stream_app.models.onnx_artifact import checked_graph, constants
 
 Tensors = dict[str, NDArray[Any]]
 Weights = dict[str, NDArray[np.float32]]
-"""By the name and in the shape that torch has for each, without what standardises the inputs and
-the answer: that is the new data's."""
+"""By torch's name and in torch's shape. Without the scaling of inputs and output, which comes from
+the new data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scale:
-    """What stands before and after the layers: the training data's, not learned."""
+    """The scaling before and after the layers. It comes from the training data, not learned."""
 
     mean: NDArray[np.float32]
-    """Of the inputs, shape (FEATURES,)."""
+    """Mean of the inputs, shape (FEATURES,)."""
     deviation: NDArray[np.float32]
-    """Of the inputs, shape (FEATURES,), positive."""
+    """Standard deviation of the inputs, shape (FEATURES,), positive."""
     limit: float
-    """Deviations at which an input stops growing."""
+    """Inputs are clipped at this many standard deviations."""
     unit: float
     """The log return that the head's 1.0 stands for."""
 
@@ -43,8 +44,8 @@ def read_weights(artifact: bytes, settings: ModelSettings) -> Weights:
     """The weights of an exported LSTM. Blocks for milliseconds.
 
     Raises:
-        ArtifactError: not an LSTM's artifact, one of other settings or layers, or one without
-            such weights.
+        ArtifactError: the bytes are not an LSTM's artifact, belong to other settings or layers, or
+            have no such weights.
     """
     return read_lstm(artifact, settings)[0]
 
@@ -53,7 +54,7 @@ def read_lstm(artifact: bytes, settings: ModelSettings) -> tuple[Weights, Scale]
     """All numbers of an exported LSTM. Blocks for milliseconds.
 
     Raises:
-        ArtifactError: as `read_weights`; or its graph is none that our exporter writes.
+        ArtifactError: as `read_weights`, or the graph is not one that our exporter writes.
     """
     graph = checked_graph(artifact, lstm_spec(settings))
     try:
@@ -87,7 +88,11 @@ def _weights(graph: onnx.ModelProto, tensors: Tensors) -> Weights:
 
 
 def _scale(graph: onnx.ModelProto, tensors: Tensors) -> Scale:
-    """What `lstm_network.LSTMNetwork.forward` does beside its layers, and that it does no more."""
+    """The scaling of `lstm_network.LSTMNetwork.forward`, after checking that it does nothing more.
+
+    Raises:
+        ValueError: the graph has other operators.
+    """
     nodes = [node for node in graph.graph.node if node.op_type != "Constant"]
     subtract, divide, clip, *layers, gather, head, multiply = nodes
     operators = [node.op_type for node in (subtract, divide, clip, gather, head, multiply)]
@@ -107,13 +112,13 @@ def _scale(graph: onnx.ModelProto, tensors: Tensors) -> Scale:
 
 
 def _one_direction(tensor: NDArray[Any]) -> NDArray[Any]:
-    """A tensor of ONNX's LSTM without its axis of directions, of which there is one."""
+    """A tensor of ONNX's LSTM without its axis of directions, which has length one."""
     (values,) = tensor
     return np.asarray(values)
 
 
 def _torch_gates(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The four gates one below the other in torch's order; ONNX has the output gate second."""
+    """The four gates stacked in torch's order; in ONNX the output gate is second."""
     into, out, forget, cell = np.split(values, 4)
     return np.concatenate([into, forget, cell, out])
 
@@ -135,4 +140,4 @@ def _is_usable(values: NDArray[np.float32]) -> bool:
 
 
 def _refusal(problem: str) -> ArtifactError:
-    return ArtifactError(f"the {NAME} artifact {problem}")
+    return ArtifactError(f"the {LSTM} artifact {problem}")

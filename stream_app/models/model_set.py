@@ -1,4 +1,4 @@
-"""Which models serve one symbol together: replaced whole, never one by one."""
+"""The models that serve one symbol together."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from stream_app.models.base import Member
+from stream_app.models.catalog import KALMAN
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.kalman_filter import KalmanNoise
 
@@ -16,7 +17,7 @@ UNTRAINED: Final = "untrained"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ModelSet:
-    """The models that serve one symbol together; replaced whole, by one assignment."""
+    """The models that serve one symbol together. Replace the whole set, by one assignment."""
 
     version: str
     trained_to_ts: int
@@ -31,11 +32,15 @@ class ModelSet:
 
 
 def untrained(horizon_bars: int) -> ModelSet:
-    """The set before the first training: the Kalman filter with its default noise, alone."""
+    """The set before the first training: only the Kalman filter, with its default noise.
+
+    >>> untrained(horizon_bars=1).is_trained
+    False
+    """
     noise = KalmanNoise()
     return ModelSet(
         version=UNTRAINED,
         trained_to_ts=-1,
-        members={"kalman": KalmanMember(noise=noise, horizon_bars=horizon_bars)},
+        members={KALMAN: KalmanMember(noise=noise, horizon_bars=horizon_bars)},
         noise=noise,
     )

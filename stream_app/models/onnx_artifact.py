@@ -1,4 +1,4 @@
-"""ONNX artifacts: what is written into one, and what is checked before one is read."""
+"""ONNX artifacts: what is written into them, and what is checked before they are read."""
 
 from __future__ import annotations
 
@@ -15,36 +15,37 @@ from stream_app.errors import ArtifactError
 from stream_app.models.base import ModelSettings
 
 OPSET: Final = 15
-"""The newest that all three exporters write: onnxmltools ends there."""
+"""The newest that all three exporters can write: onnxmltools has no newer one."""
 DOMAINS: Final = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 Shape = tuple[int | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphSpec:
-    """What a Member needs of its graph; None in a shape is a length that varies."""
+    """What a Member needs of its graph. None in a shape is a variable length."""
 
     model: str
     inputs: Mapping[str, Shape]
     outputs: Mapping[str, Shape]
     facts: Mapping[str, str]
-    """Written into the artifact by `stamp`, compared by `checked_graph`: the settings under which
-    a graph of the same shape would nevertheless give wrong answers."""
+    """Written by `stamp` and compared by `checked_graph`: settings without which a graph of the
+    right shape would give wrong forecasts."""
 
 
 def facts_of(settings: ModelSettings) -> dict[str, str]:
-    """The settings that give every model's answer its meaning."""
+    """The settings that give every model's forecast its meaning."""
     return {
         "bar_ms": str(settings.bar_ms),
         "horizon_bars": str(settings.horizon_bars),
+        "horizon_by": settings.horizon_by,
         "features": ",".join(FEATURE_NAMES),
     }
 
 
 def stamp(graph: onnx.ModelProto, spec: GraphSpec) -> bytes:
-    """The artifact: the graph with its name and facts in it."""
-    # Equal models shall give equal bytes; the converters write a random name, and the operator
-    # sets in a set's order, some twice.
+    """The artifact: the graph with its name and its facts."""
+    # Equal models must give equal bytes. The converters write a random name, and operator sets in
+    # random order, some twice.
     graph.graph.name = spec.model
     opsets = sorted({entry.domain: entry.version for entry in graph.opset_import}.items())
     del graph.opset_import[:]
@@ -55,11 +56,11 @@ def stamp(graph: onnx.ModelProto, spec: GraphSpec) -> bytes:
 
 
 def checked_graph(artifact: bytes, spec: GraphSpec) -> onnx.ModelProto:
-    """The graph of an artifact of this model and these facts, all of it within its own bytes.
+    """The graph of an artifact of this model with these facts.
 
     Raises:
-        ArtifactError: no ONNX model, one that could reach beyond its own bytes, one of another
-            model or other settings, or one of other inputs or outputs.
+        ArtifactError: the bytes are no ONNX model, refer to anything outside themselves, belong
+            to another model or other settings, or have other inputs or outputs.
     """
     try:
         graph = onnx.load_from_string(artifact)
@@ -73,7 +74,7 @@ def checked_graph(artifact: bytes, spec: GraphSpec) -> onnx.ModelProto:
 
 
 def constants(graph: onnx.ModelProto) -> dict[str, NDArray[Any]]:
-    """The tensors that a checked graph holds, by name: its initializers and its constants.
+    """The tensors of a checked graph by name: its initializers and its constants.
 
     Raises:
         TypeError, ValueError: a tensor's bytes do not fit its type or shape.
@@ -101,11 +102,11 @@ def _refuse_foreign(graph: onnx.ModelProto, spec: GraphSpec) -> None:
 
 
 def _refuse_reach(graph: onnx.ModelProto, model: str) -> None:
-    """Refuse whatever lets a graph reach files or foreign code.
+    """Refuse everything that lets a graph reach files or foreign code.
 
     External data is resolved against the working directory even for a model given as bytes (seen
     with onnx 1.23 and onnxruntime 1.32), so an artifact could read the worker's files. Functions
-    and sub-graphs would only be places to hide such a tensor in: no exporter here writes them.
+    and sub-graphs could hide such a tensor, and none of our exporters writes them.
     """
     used = {node.domain for node in graph.graph.node} | {e.domain for e in graph.opset_import}
     if foreign := sorted(used - DOMAINS):

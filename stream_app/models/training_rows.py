@@ -1,4 +1,4 @@
-"""What every Forecaster asks of its training rows before it learns from them."""
+"""What every Forecaster checks in its training rows before it learns from them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from stream_app.errors import TrainingError
 from stream_app.models.base import TrainingData
 
 MIN_ROWS: Final = 50
-"""Fewer say nothing about a return."""
+"""Fewer rows say nothing about a return."""
 
 
 def check_rows(data: TrainingData) -> None:
     """Refuse rows that no model can learn from.
 
     Raises:
-        TrainingError: too few rows, a value that is not finite, or a price that does not move.
+        TrainingError: there are too few rows, a value is not finite, or the price does not move.
     """
     rows = data.rows
     if len(rows) < MIN_ROWS:
@@ -37,8 +37,8 @@ def check_rows(data: TrainingData) -> None:
 def scaled_target(data: TrainingData) -> tuple[NDArray[np.float32], float]:
     """The target in units of its root mean square, and that unit as a log return.
 
-    Returns are of the order of 1e-3, their squares of 1e-6: near the constants at which the
-    libraries stop splitting or stepping. Not centred: zero must stay the last price.
+    Returns are about 1e-3 and their squares 1e-6, near the constants at which the libraries stop
+    splitting or stepping. The target is not centred, because zero must stay the last price.
 
     Returns:
         Shape (rows,), float32, and the unit.

@@ -1,4 +1,4 @@
-"""What the two tree ensembles share: their graph, and the Member made from it."""
+"""What the two tree ensembles share: their ONNX graph, and the Member loaded from it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def export_trees(graph: onnx.ModelProto, unit: float, spec: GraphSpec) -> bytes:
     Args:
         graph: input x, one output; changed in place.
         unit: the log return that the graph's 1.0 stands for.
-        spec: what the artifact is to be.
+        spec: describes the artifact.
     """
     body = graph.graph
     raw = body.output[0].name
@@ -45,7 +45,7 @@ def export_trees(graph: onnx.ModelProto, unit: float, spec: GraphSpec) -> bytes:
 
 
 class TreeMember:
-    """A tree ensemble, asked by the compiled walk."""
+    """A tree ensemble, served by a compiled loop."""
 
     needs_features: ClassVar[bool] = True
 
@@ -61,10 +61,10 @@ class TreeMember:
 
 
 def load_trees(artifact: bytes, spec: GraphSpec) -> TreeMember:
-    """Make the Member of a graph that `export_trees` has written. Blocks for milliseconds.
+    """Load the Member from a graph that `export_trees` wrote. Blocks for milliseconds.
 
     Raises:
-        ArtifactError: as `checked_graph`; or it holds something other than such trees.
+        ArtifactError: as `checked_graph`, or the graph holds something other than such trees.
     """
     graph = checked_graph(artifact, spec)
     operators = [node for node in graph.graph.node if node.op_type != "Identity"]

@@ -1,4 +1,4 @@
-"""A tree ensemble's nodes, from its ONNX operator into the order in which they are walked."""
+"""Reads a tree ensemble's nodes from its ONNX operator, and orders them for the walk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLAIN: Final[dict[str, Any]] = {
     "aggregate_function": b"SUM",
     "base_values": [],
 }
-"""What the attributes are that would change the sum, as the exporters write or omit them."""
+"""Attributes that could change the sum, with the only values allowed (or absent)."""
 LISTS: Final = [
     "treeids",
     "nodeids",
@@ -36,7 +36,7 @@ def read_nodes(operator: onnx.NodeProto) -> TreeNodes:
     """The nodes of a TreeEnsembleRegressor.
 
     Raises:
-        ValueError: no forest of such trees, whose sum is the answer.
+        ValueError: the operator is not a plain sum of trees, or a tree is malformed.
     """
     given = {each.name: onnx.helper.get_attribute_value(each) for each in operator.attribute}
     if odd := [name for name, plain in PLAIN.items() if given.get(name, plain) != plain]:
@@ -60,15 +60,15 @@ def read_nodes(operator: onnx.NodeProto) -> TreeNodes:
         raise ValueError("the leaves and their values do not match")
     if not np.isfinite(value).all():
         raise ValueError("a node's value is not finite")
-    feature = np.full(len(tree), FEATURES)  # what a leaf asks for
+    feature = np.full(len(tree), FEATURES)  # what a leaf compares
     feature[branches] = asked = _ints(given["nodes_featureids"])[branches]
     if not ((asked >= 0) & (asked < FEATURES)).all():
-        raise ValueError("a node's feature is none of ours")
+        raise ValueError("a node's feature does not exist")
     return _laid_out(tree, below, value, feature)
 
 
 class _Finder:
-    """The positions of nodes, by their tree's number and their own."""
+    """Finds the position of a node by its tree's number and its own."""
 
     def __init__(self, tree: Ints, node: Ints) -> None:
         if not len(tree) or min(tree.min(), node.min()) < 0:
@@ -87,7 +87,7 @@ class _Finder:
 
 
 def _laid_out(tree: Ints, below: Ints, value: NDArray[np.float32], feature: Ints) -> TreeNodes:
-    """Walk down all trees together, a level at a time, and give each node its place."""
+    """Walk down all trees together, one level at a time, and place each node."""
     names, tree = np.unique(tree, return_inverse=True)
     children = below[below >= 0]
     if len(np.unique(children)) != len(children):

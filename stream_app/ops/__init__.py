@@ -1,4 +1,4 @@
 """What operators see of a process: its metrics, and the watchdog that ends it.
 
-Imports nothing of this program.
+Imports no other room.
 """

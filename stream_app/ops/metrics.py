@@ -16,7 +16,7 @@ PREDICTIONS: Final = Counter(
 )
 DEGRADED: Final = Counter(
     "stream_app_predictions_degraded",
-    "Predictions that say why they are less than the full ensemble on a fresh tick.",
+    "Predictions with a reason in `degraded`.",
     registry=REGISTRY,
 )
 BARS: Final = Counter("stream_app_bars", "Bars closed and published.", registry=REGISTRY)
@@ -28,16 +28,16 @@ DEAD_LETTERS: Final = Counter(
 )
 DEAD_LETTER_ALARM: Final = Gauge(
     "stream_app_dead_letter_alarm",
-    "1 while more than 5 % and more than 60 of the records of the last minute are dead letters, "
-    "and until they are below half of either; else 0.",
+    "Becomes 1 when more than 5 % and more than 60 of the last minute's records are dead letters, "
+    "and 0 when they fall below half of either.",
     registry=REGISTRY,
 )
 LATE: Final = Counter(
-    "stream_app_late_ticks", "Ticks behind the grace: answered, not entered.", registry=REGISTRY
+    "stream_app_late_ticks", "Late ticks: answered, but not in the window.", registry=REGISTRY
 )
 DUPLICATES: Final = Counter(
     "stream_app_duplicate_ticks",
-    "Ticks seen before within the grace: answered, not entered again.",
+    "Repeated ticks: answered, but in the window once.",
     registry=REGISTRY,
 )
 AHEAD: Final = Counter(
@@ -50,9 +50,14 @@ JUMPS: Final = Counter(
     "Ticks whose price jumped beyond what is believed: the filter starts anew from it.",
     registry=REGISTRY,
 )
+MISPLACED: Final = Counter(
+    "stream_app_misplaced_ticks",
+    "Ticks in another partition than their key's: answered, from a window of their own.",
+    registry=REGISTRY,
+)
 BATCH_SECONDS: Final = Histogram(
     "stream_app_batch_seconds",
-    "Seconds of arithmetic for one batch of records, without publishing.",
+    "Seconds to compute one batch of records, without publishing.",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
     registry=REGISTRY,
 )
@@ -60,16 +65,16 @@ RETRAIN_SECONDS: Final = Gauge(
     "stream_app_retrain_seconds", "Duration of the last retrain cycle.", registry=REGISTRY
 )
 RETRAINS: Final = Counter(
-    "stream_app_retrains", "Retrain cycles ended, by state.", ["state"], registry=REGISTRY
+    "stream_app_retrains", "Finished retrain cycles, by state.", ["state"], registry=REGISTRY
 )
 SYMBOLS_TRAINED: Final = Gauge(
     "stream_app_symbols_trained",
-    "Symbols of this worker served by all four models.",
+    "This worker's symbols that all four models serve.",
     registry=REGISTRY,
 )
 LAG: Final = Gauge(
     "stream_app_lag_ticks",
-    "Records of this worker's partitions that are not answered yet, as of the last look.",
+    "Records of this worker's partitions that were not answered at the last check.",
     registry=REGISTRY,
 )
 PARTITIONS: Final = Gauge(

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from stream_app.compiled import DOUBLES, compiled, types
 from stream_app.models.base import Rows
+from stream_app.models.catalog import KALMAN
+from stream_app.models.last_price import LastPriceMember
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.spans import spans
@@ -112,7 +114,7 @@ class Ensemble:
     def __init__(self, *, weights: Mapping[str, float], max_age_ms: float) -> None:
         self._weights = dict(weights)
         self._shares = np.array([*self._weights.values()])
-        self._spare = [*self._weights].index("kalman")
+        self._spare = [*self._weights].index(KALMAN)
         self._max_age_ms = max_age_ms
 
     @classmethod
@@ -136,6 +138,9 @@ class Ensemble:
         nobody else answers it does, cut to what is believed. So every valid tick has one. Each
         price lies between the lowest and the highest price of the members that answered.
 
+        A member that answers the last price, because its model could not be trained, has its
+        weight; `degraded` says why.
+
         Args:
             parts: which models answer which ticks; together B ticks.
             ts: event times, shape (B,).
@@ -147,49 +152,51 @@ class Ensemble:
         trained_to = [models.trained_to_ts for models, rows in parts for _ in range(len(rows))]
         too_old = ts - np.array(trained_to) > self._max_age_ms
         any_too_old = bool(too_old.any())
-        absent: list[dict[str, str]] = []
+        reasons: list[dict[str, str]] = []
         for (models, rows), part in zip(parts, spans(rows for _, rows in parts), strict=True):
-            absent.append({})
+            reasons.append({})
             for row, name in enumerate(names):
                 member = models.members.get(name)
                 if member is None:
-                    absent[-1][name] = "not trained yet"
+                    reasons[-1][name] = "not trained yet"
                 elif member.needs_features and rows.features is None:
-                    absent[-1][name] = "the window has too few bars"
+                    reasons[-1][name] = "the window has too few bars"
                 else:
                     returns[row, part] = member.predict(rows)
+                    if isinstance(member, LastPriceMember):
+                        reasons[-1][name] = f"answers the last price: {member.reason}"
                     if any_too_old and member.needs_features:
                         returns[row, part][too_old[part]] = np.nan
         prices, weights, price, complete = _mixed(
             returns, last_price, far, self._shares, self._spare
         )
         degraded: tuple[tuple[str, ...], ...] = ((),) * len(ts)
-        if not complete:
+        if not complete or any(reasons):
             answered = np.isfinite(prices) & (np.abs(returns) <= far)
             with np.errstate(over="ignore"):
                 finite = np.isfinite(np.exp(returns))
             asked = [rows for _, rows in parts]
-            degraded = tuple(self._degraded(asked, absent, answered, finite, too_old))
+            degraded = tuple(self._degraded(asked, reasons, answered, finite, too_old))
         return Blend(names=names, prices=prices, weights=weights, price=price, degraded=degraded)
 
     def _degraded(
         self,
         parts: Sequence[Rows],
-        absent: Sequence[Mapping[str, str]],
+        known: Sequence[Mapping[str, str]],
         answered: NDArray[np.bool_],
         finite: NDArray[np.bool_],
         too_old: NDArray[np.bool_],
     ) -> Iterator[tuple[str, ...]]:
-        """Why members did not answer, a tuple for each tick.
+        """Why members did not answer, or not as a trained model, a tuple for each tick.
 
         Args:
             parts: the ticks, in the order of the columns.
-            absent: for each part the members that could not be asked, and why.
+            known: for each part, by member, what is to be said of all its ticks.
             answered: shape (members, B).
             finite: whether the answer is a price at all, shape (members, B).
             too_old: shape (B,).
         """
-        for part, reasons in zip(spans(parts), absent, strict=True):
+        for part, reasons in zip(spans(parts), known, strict=True):
             common = tuple(f"{name}: {reason}" for name, reason in reasons.items())
             asked = [(row, name) for row, name in enumerate(self._weights) if name not in reasons]
             for column in range(part.start, part.stop):

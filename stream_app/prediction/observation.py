@@ -29,7 +29,8 @@ LATE: Final = "late tick: behind the grace, the window is not changed"
 DUPLICATE: Final = "duplicate tick: the window is not changed again"
 JUMP: Final = "price jump: the step from the last bar is not believed, and counts as none"
 AHEAD: Final = "tick ahead: its time is after its record's, the window waits for later ticks"
-HISTORY_LOST: Final = "history: retention has removed a part of it"
+MISPLACED: Final = "partition: not the one of the key; set partitioner=murmur2_random"
+HISTORY_LOST: Final = "history: a part of it is missing"
 _NOTHING: Final = np.zeros(CONTEXT)
 
 

@@ -7,13 +7,13 @@ the records alone. An agent drives it from a topic, a test or a backtest from a 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from stream_app.messages.records import DeadLetter, Record
-from stream_app.messages.schemas import Bar, Prediction, Rejection, Source
-from stream_app.messages.ticks import decode_tick
+from stream_app.messages.schemas import Bar, Prediction, Rejection, Source, Tick
+from stream_app.messages.tick_mapping import decoder_for
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble
 from stream_app.prediction.notice import Notice
@@ -45,8 +45,25 @@ class Answer:
 class PartitionPipeline:
     """All symbols of one partition of the ticks topic."""
 
-    def __init__(self, settings: PredictionSettings) -> None:
+    def __init__(
+        self,
+        settings: PredictionSettings,
+        *,
+        partition: int = 0,
+        placement: Callable[[str], Sequence[int]] | None = None,
+    ) -> None:
+        """Make an empty one.
+
+        Args:
+            settings: of all symbols.
+            partition: its number.
+            placement: from a symbol to the partitions in which its ticks belong, that of the
+                symbol first; without it they belong here.
+        """
         self._settings = settings
+        self._partition = partition
+        self._placement = placement
+        self._decoder = decoder_for(settings.tick_mapping)
         self._ensemble = Ensemble.of(settings)
         self.symbols: dict[str, SymbolPipeline] = {}
         self.position = 0
@@ -59,7 +76,14 @@ class PartitionPipeline:
         """The symbol's pipeline, made when it is first asked for."""
         pipeline = self.symbols.get(name)
         if pipeline is None:
-            pipeline = SymbolPipeline(name, self._settings)
+            here = self._partition
+            home, *others = self._placement(name) if self._placement else (here,)
+            pipeline = SymbolPipeline(
+                name,
+                self._settings,
+                elsewhere=None if home == here else here,
+                is_misplaced=here not in (home, *others),
+            )
             self.symbols[name] = pipeline
         return pipeline
 
@@ -79,9 +103,7 @@ class PartitionPipeline:
         floor = self.floor()
         batches: dict[str, list[Arrival]] = {}
         for record in records:
-            decoded = decode_tick(
-                record.value, record.key, record.timestamp, self._settings.max_future_ms
-            )
+            decoded = self._decode(record)
             if isinstance(decoded, Rejection):
                 answer.dead_letters.append(DeadLetter(record=record, rejection=decoded))
                 continue
@@ -109,6 +131,11 @@ class PartitionPipeline:
             self.position = records[-1].offset + 1
             answer.bars.extend(self._checkpoints(records[-1], floor))
         return answer
+
+    def _decode(self, record: Record) -> Tick | Rejection:
+        return self._decoder(
+            record.value, record.key, record.timestamp, self._settings.max_future_ms
+        )
 
     def _checkpoints(self, last: Record, floor: int) -> Iterator[Bar]:
         """New states of symbols that have long closed no bar: a restart begins at the floor."""
@@ -152,7 +179,7 @@ class PartitionPipeline:
         """
         kept = []
         for record in records:
-            key = record.key.decode(errors="replace") if record.key is not None else ""
-            if record.offset > covered.get(key, -1):
+            decoded = self._decode(record)  # the key need not be the symbol
+            if type(decoded) is Tick and record.offset > covered.get(decoded.symbol, -1):
                 kept.append(record)
         self.process(kept, adopt=False)

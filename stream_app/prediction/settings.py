@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
+from stream_app.messages.tick_mapping import TickMapping
 from stream_app.settings import Settings
 
 
@@ -16,6 +17,7 @@ class PredictionSettings:
     bar_ms: int
     """Length of a bar."""
     horizon_bars: int
+    horizon_by: Literal["time", "bars"]
     window_bars: int
     """How many closed bars a symbol's window holds."""
     sequence_length: int
@@ -24,6 +26,8 @@ class PredictionSettings:
     """How far behind the newest tick of its symbol a tick may be and still enter its bar."""
     max_future_ms: float
     """How far after its record's Kafka timestamp a tick's event time may be."""
+    tick_mapping: TickMapping
+    """The form in which ticks come."""
     weights: Mapping[str, float]
     """Of the ensemble, by model; they sum to 1."""
     model_max_age_ms: float
@@ -31,7 +35,7 @@ class PredictionSettings:
 
     @property
     def horizon_ms(self) -> int:
-        """How far ahead a prediction looks."""
+        """How far ahead a prediction looks, where no bar is without ticks."""
         return self.horizon_bars * self.bar_ms
 
     @classmethod
@@ -40,10 +44,12 @@ class PredictionSettings:
         return cls(
             bar_ms=settings.bar_ms,
             horizon_bars=settings.horizon_bars,
+            horizon_by=settings.horizon_by,
             window_bars=settings.window_bars,
             sequence_length=settings.lstm_sequence_length,
             grace_ms=int(settings.grace_seconds * 1000),
             max_future_ms=settings.max_future_seconds * 1000,
+            tick_mapping=settings.tick_mapping,
             weights=settings.ensemble_weights,
             model_max_age_ms=settings.model_max_age_hours * 3_600_000,
         )

@@ -27,6 +27,8 @@ class SymbolState:
     """Of the partition: the offset below which every tick is covered by some symbol's state."""
     kalman_ahead: Mapping[str, float] | None = None
     """Of the filter that took the ticks ahead, while the window holds any."""
+    horizon_s: int | None = None
+    """Of the forecasts; None in states of versions that did not say it."""
 
     def to_json(self) -> dict[str, Any]:
         """As a bar carries it."""

@@ -17,6 +17,8 @@ from stream_app.bars.message import bar_message, bar_of_message, empty_bar_messa
 from stream_app.bars.open_bars import OpenBar, OpenBars
 from stream_app.bars.window import ClosedBar, Window
 from stream_app.messages.schemas import Bar, MemberOutput, Prediction, Source
+from stream_app.messages.symbols import state_name
+from stream_app.models.catalog import KALMAN
 from stream_app.models.kalman_filter import KalmanFilter
 from stream_app.models.model_set import ModelSet, untrained
 from stream_app.prediction.bias import BiasCorrection
@@ -26,6 +28,7 @@ from stream_app.prediction.observation import (
     AHEAD,
     DUPLICATE,
     LATE,
+    MISPLACED,
     Arrival,
     ContextCache,
     Observation,
@@ -64,10 +67,28 @@ class Entered:
 
 
 class SymbolPipeline:
-    """One symbol's window, Kalman filter, models and bias correction."""
+    """One symbol's window, Kalman filter, models and bias correction, in one partition."""
 
-    def __init__(self, symbol: str, settings: PredictionSettings) -> None:
+    def __init__(
+        self,
+        symbol: str,
+        settings: PredictionSettings,
+        *,
+        elsewhere: int | None = None,
+        is_misplaced: bool = False,
+    ) -> None:
+        """Make an empty one.
+
+        Args:
+            symbol: whose.
+            settings: of all symbols.
+            elsewhere: the partition, where that is not the one that the symbol has as a key.
+            is_misplaced: whether the answers say that the ticks do not belong there.
+        """
         self.symbol = symbol
+        self.name = state_name(symbol, elsewhere)
+        """Of this state: another partition may have one of the same symbol."""
+        self._placement = (MISPLACED,) if is_misplaced else ()
         self._bar_ms = settings.bar_ms
         self._grace_ms = settings.grace_ms
         self._horizon_ms = settings.horizon_ms
@@ -80,7 +101,11 @@ class SymbolPipeline:
         self.kalman = KalmanFilter()
         self._kalman_ahead: KalmanFilter | None = None
         """A copy of the filter that took the ticks ahead, while the window holds any."""
-        self.bias = BiasCorrection(horizon_ms=settings.horizon_ms)
+        self.bias = BiasCorrection(
+            horizon_ms=settings.horizon_ms,
+            horizon_bars=settings.horizon_bars,
+            horizon_by=settings.horizon_by,
+        )
         self.models: ModelSet = untrained(settings.horizon_bars)
         """The champions. Replaced whole by one assignment, from anywhere in the event loop; the
         next batch adopts them, and sees one set throughout."""
@@ -152,6 +177,7 @@ class SymbolPipeline:
             since=self._since,
             lost_bars=self._lost_bars,
             floor=floor,
+            horizon_s=self._horizon_ms // 1000,
         )
 
     def _enter(self, arrival: Arrival, models: ModelSet, floor: int) -> Observation:
@@ -330,7 +356,7 @@ class SymbolPipeline:
                         name: MemberOutput(
                             prediction=price,
                             weight=weight,
-                            version=kalman_version if name == "kalman" else models.version,
+                            version=kalman_version if name == KALMAN else models.version,
                             age_s=age_s,
                         )
                         for name, price, weight in zip(
@@ -338,7 +364,7 @@ class SymbolPipeline:
                         )
                         if not math.isnan(price)
                     },
-                    degraded=(*blend.degraded, *item.reasons),
+                    degraded=(*blend.degraded, *self._placement, *item.reasons),
                     source=item.source,
                 )
             )
@@ -373,6 +399,7 @@ class SymbolPipeline:
                 bar_s=self._bar_ms // 1000,
                 empty_before=empty,
                 forecast=forecast,
+                horizon_s=self._horizon_ms // 1000,
                 state=state,
                 source=item.source,
             )
@@ -390,7 +417,8 @@ class SymbolPipeline:
         for message in bars:
             if (bar := bar_of_message(message)) is not None:
                 jumped = self.window.append(bar).jumped
-                closed.append((bar.ts_open, math.log(bar.close), message.forecast, jumped))
+                forecast = message.forecast if self._is_horizon(message.horizon_s) else None
+                closed.append((bar.ts_open, math.log(bar.close), forecast, jumped))
                 self._last_bar = message
         state = SymbolState.from_json(bars[-1].state)
         self.window.restore(state.window)
@@ -398,10 +426,25 @@ class SymbolPipeline:
         if state.kalman_ahead is not None:
             self._kalman_ahead = KalmanFilter.from_state(state.kalman_ahead)
         self._note_usual_move()
-        self.bias.restore(closed, state.forecasts)
+        self.bias.restore(closed, state.forecasts if self._is_horizon(state.horizon_s) else ())
         if serving is not None:
             self._serving, self._since = serving, state.since
         self._lost_bars = state.lost_bars
+
+    @property
+    def has_news(self) -> bool:
+        """Whether a training now would learn from more than the last one.
+
+        A state that its symbol has left, as after partitions were added, has none for ever. For
+        symbols in their place silence is left to the schedule.
+        """
+        if self.name == self.symbol or not self.models.is_trained:
+            return True
+        return int(self.window.columns(1).ts_last[0]) > self.models.trained_to_ts
+
+    def _is_horizon(self, horizon_s: int | None) -> bool:
+        """Whether forecasts look as far ahead as now; those of older versions are taken to."""
+        return horizon_s in (None, self._horizon_ms // 1000)
 
     def lose_history(self) -> None:
         """Say in the answers that a part of the history is gone, as long as features need it."""

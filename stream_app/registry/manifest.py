@@ -1,4 +1,4 @@
-"""A version on disk: its artifacts, and the manifest that says what and whence they are."""
+"""A version on disk: its artifacts, and the manifest that describes them."""
 
 from __future__ import annotations
 
@@ -14,27 +14,18 @@ import orjson
 
 from stream_app.errors import ArtifactError
 from stream_app.models.base import ModelSettings
-from stream_app.models.catalog import FORECASTERS, LOADERS
+from stream_app.models.catalog import CATALOG
 from stream_app.registry.disk import read_regular, reason, require_folder, write_new
 
 MANIFEST: Final = "manifest.json"
 MANIFEST_MAX_BYTES: Final = 1 << 20
-LIBRARIES: Final = (
-    "filterpy",
-    "lightgbm",
-    "numba",
-    "numpy",
-    "onnx",
-    "onnxmltools",
-    "scikit-learn",
-    "skl2onnx",
-    "torch",
-)
+SHARED_LIBRARIES: Final = ("numba", "numpy", "onnx")
+"""Libraries that every artifact depends on. Those of one model stand in the catalog."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedSet:
-    """What a retrain hands over for one symbol."""
+    """What a retrain hands over to the registry for one symbol."""
 
     symbol: str
     artifacts: Mapping[str, bytes]
@@ -47,13 +38,8 @@ class TrainedSet:
     """Event time of the last tick learned from, epoch ms."""
 
 
-def file_name(model: str) -> str:
-    """Of a model's artifact: the only name that a manifest may give."""
-    return f"{model}.{FORECASTERS[model].suffix}"
-
-
 def manifest_digest(manifest: Mapping[str, Any]) -> str:
-    """Of all that a manifest says."""
+    """The SHA-256 of everything in a manifest."""
     return hashlib.sha256(orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
@@ -61,7 +47,8 @@ def read_manifest(folder: Path, symbol: str, version: str) -> dict[str, Any]:
     """The manifest of a version.
 
     Raises:
-        ArtifactError: it is absent, altered, no manifest, or of something else.
+        ArtifactError: the manifest is missing or altered, is no manifest, or belongs to another
+            symbol or version.
     """
     path = folder / MANIFEST
     try:
@@ -70,11 +57,11 @@ def read_manifest(folder: Path, symbol: str, version: str) -> dict[str, Any]:
         digest = manifest.pop("sha256")
         for key, wanted in (("symbol", symbol), ("version", version)):
             if manifest[key] != wanted:
-                raise ArtifactError(f"{path}: is of {key} {manifest[key]!r}, not {wanted!r}")
+                raise ArtifactError(f"{path}: belongs to {key} {manifest[key]!r}, not {wanted!r}")
         if not isinstance(manifest["settings"], dict) or not isinstance(manifest["files"], dict):
             raise TypeError
         if digest != manifest_digest(manifest):
-            raise ArtifactError(f"{path}: altered, its SHA-256 is not its own")
+            raise ArtifactError(f"{path}: altered, its SHA-256 does not match")
         int(manifest["data"]["to"])
     except OSError as error:
         raise ArtifactError(f"{path}: {reason(error)}") from None
@@ -84,18 +71,18 @@ def read_manifest(folder: Path, symbol: str, version: str) -> dict[str, Any]:
 
 
 def read_artifact(folder: Path, name: str, files: Mapping[str, Any]) -> bytes:
-    """A model's artifact, as its entry in the manifest describes it.
+    """A model's artifact, checked against its entry in the manifest.
 
     Raises:
-        ArtifactError: it is absent, altered, or the manifest names another file.
+        ArtifactError: the file is missing or altered, or the manifest names another file.
     """
-    expected = file_name(name)
+    expected = CATALOG[name].file_name
     entry = files.get(name)
     if not isinstance(entry, dict) or entry.get("file") != expected:
         raise ArtifactError(f"{folder / 'manifest.json'}: {name} must be the file {expected}")
     size = entry.get("bytes")
     if not isinstance(size, int) or size < 0:
-        raise ArtifactError(f"{folder / 'manifest.json'}: does not say how long {expected} is")
+        raise ArtifactError(f"{folder / 'manifest.json'}: no valid size of {expected}")
     try:
         artifact = read_regular(folder / expected, size)
     except OSError as error:
@@ -108,15 +95,15 @@ def read_artifact(folder: Path, name: str, files: Mapping[str, Any]) -> bytes:
 def write_version(
     folder: Path, trained: TrainedSet, settings: ModelSettings, *, version: str, now: datetime
 ) -> None:
-    """Write the artifacts and the manifest of a version into an empty folder, down to the disk.
+    """Write a version's artifacts and manifest into an empty folder, and flush them to disk.
 
     Raises:
-        OSError: the disk refused.
+        OSError: a file cannot be written.
     """
     files = {}
-    for name in LOADERS:
+    for name, spec in CATALOG.items():
         artifact = trained.artifacts[name]
-        file = file_name(name)
+        file = spec.file_name
         write_new(folder / file, artifact)
         files[name] = {
             "file": file,
@@ -130,8 +117,13 @@ def write_version(
         "data": {"from": trained.data_from, "to": trained.data_to, "rows": trained.rows},
         "seconds": dict(trained.seconds),
         "settings": asdict(settings),
-        "libraries": {name: library_version(name) for name in LIBRARIES},
+        "libraries": {name: library_version(name) for name in _libraries()},
         "files": files,
     }
     manifest["sha256"] = manifest_digest(manifest)
     write_new(folder / MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+
+
+def _libraries() -> list[str]:
+    own = {library for spec in CATALOG.values() for library in spec.libraries}
+    return sorted(own.union(SHARED_LIBRARIES))

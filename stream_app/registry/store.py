@@ -1,13 +1,16 @@
 """The model registry: a folder of versions for each symbol, written whole or not at all.
 
-    DATA_DIR/models/SYMBOL/VERSION/manifest.json + one artifact a model
+    DATA_DIR/models/SYMBOL/VERSION/manifest.json + one artifact per model
     DATA_DIR/models/SYMBOL/champion.json          the version that serves
 
-A version is written beside its place, loaded back, and renamed into it; the champion file is
-replaced by one rename. Workers may write at once: each writes under names of its own, and the
-last rename says who serves. Reading trusts nothing: symbols, versions and file names must be the
-expected ones, symbolic links are not followed, each size and SHA-256 must match, the artifacts
-are ONNX or JSON, never pickles.
+SYMBOL stands for a state's name: a symbol whose ticks come in two partitions has a folder for each,
+because each is written by the worker that has the partition.
+
+A version is written to a staging folder, loaded back, and renamed into place. One rename replaces
+the champion file. Several workers may write at the same time: each uses names of its own, and the
+last rename decides which version serves. Reading trusts nothing: symbols, versions and file names
+must be the expected ones, symbolic links are not followed, and each size and SHA-256 must match.
+The artifacts are ONNX or JSON, never pickles.
 """
 
 from __future__ import annotations
@@ -21,18 +24,18 @@ import shutil
 import time
 import uuid
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 import orjson
 
 from stream_app.errors import ArtifactError
-from stream_app.messages.ticks import SYMBOL_PATTERN
+from stream_app.messages.symbols import is_symbol, split_state_name
 from stream_app.models.base import ModelSettings
-from stream_app.models.catalog import LOADERS
+from stream_app.models.catalog import CATALOG, KALMAN
 from stream_app.models.kalman import KalmanMember
+from stream_app.models.kalman_filter import KalmanNoise
 from stream_app.models.model_set import ModelSet
 from stream_app.registry.disk import (
     discard,
@@ -42,6 +45,7 @@ from stream_app.registry.disk import (
     sync_folder,
     write_new,
 )
+from stream_app.registry.folders import folder_name
 from stream_app.registry.manifest import (
     MANIFEST_MAX_BYTES,
     TrainedSet,
@@ -53,16 +57,30 @@ from stream_app.registry.manifest import (
 logger = logging.getLogger(__name__)
 
 KEPT_VERSIONS: Final = 5
-"""How many versions of a symbol stay on disk: enough to look back a few hours."""
+"""How many versions of a symbol are kept: enough to go back a few hours."""
 VERSION_PATTERN: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 STALE_S: Final = 3600.0
-"""What a writer has left unfinished for longer is of one that was killed; writing takes seconds."""
+"""Unfinished files older than this were left by a killed writer, because writing takes seconds."""
 MOVE_TRIES: Final = 3
-"""For a version that another worker publishes or removes at the same moment."""
+"""Tries to rename a version that another worker publishes or removes at the same moment."""
+
+
+def made_at(version: str) -> datetime | None:
+    """When a version was made, by its name; None for a name that the registry did not give.
+
+    >>> made_at("20261124T064929Z-056ca7e0").isoformat()
+    '2026-11-24T06:49:29+00:00'
+    """
+    if not VERSION_PATTERN.fullmatch(version):
+        return None
+    try:
+        return datetime.strptime(version[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 class Registry:
-    """The versions of every symbol below one folder. All methods block on the disk."""
+    """The versions of every symbol in one folder. All methods block on the disk."""
 
     def __init__(self, data_dir: Path, settings: ModelSettings) -> None:
         self._root = data_dir / "models"
@@ -72,10 +90,10 @@ class Registry:
         """Write a version, load it back, and make it the symbol's champion.
 
         Raises:
-            ArtifactError: the disk refused, or what was written cannot be loaded; the champion
-                stays the one before.
+            ArtifactError: the version cannot be written or loaded back. The champion stays as it
+                was.
         """
-        digest = hashlib.sha256(b"".join(trained.artifacts[name] for name in LOADERS)).hexdigest()
+        digest = hashlib.sha256(b"".join(trained.artifacts[name] for name in CATALOG)).hexdigest()
         version = f"{now:%Y%m%dT%H%M%SZ}-{digest[:8]}"
         folder = self._folder(trained.symbol)
         mine = uuid.uuid4().hex
@@ -93,8 +111,8 @@ class Registry:
             sync_folder(folder)
         except OSError as error:
             raise ArtifactError(
-                f"model registry {folder}: {error.strerror or error}; free or unlock the disk, "
-                "the serving models go on"
+                f"model registry {folder}: {error.strerror or error}; free space or fix the "
+                "permissions; the old models keep serving"
             ) from None
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -103,9 +121,9 @@ class Registry:
         return models
 
     def champion(self, symbol: str) -> ModelSet | None:
-        """The symbol's serving version, or the newest one before it that is intact, or None.
+        """The symbol's champion, or the newest intact version before it, or None.
 
-        Never raises for what is on the disk: each reason is a warning in the log.
+        It never raises because of what is on the disk; it logs each problem as a warning.
         """
         tried: set[str] = set()
         try:
@@ -127,15 +145,15 @@ class Registry:
         return None
 
     def load(self, symbol: str, version: str) -> ModelSet:
-        """Load one version, checking all of it.
+        """Load one version after checking all of it.
 
         Raises:
-            ArtifactError: which file is missing, altered or of another kind, and what follows.
+            ArtifactError: a file is missing, altered or of the wrong kind; the message names it.
         """
         return self._load(self._place(symbol, version), symbol, version)
 
     def artifact(self, symbol: str, version: str, model: str) -> bytes:
-        """One artifact of a version as it was trained, checked as in `load`.
+        """One artifact of a version as bytes, checked as in `load`.
 
         Raises:
             ArtifactError: as `load`.
@@ -150,7 +168,7 @@ class Registry:
         return folder / version
 
     def _manifest(self, folder: Path, symbol: str, version: str) -> dict[str, Any]:
-        """Of a version that was trained with this worker's settings."""
+        """The manifest of a version, if this worker's settings are those of its training."""
         manifest = read_manifest(folder, symbol, version)
         wanted = orjson.loads(orjson.dumps(asdict(self._settings)))
         if manifest["settings"] != wanted:
@@ -164,20 +182,19 @@ class Registry:
     def _load(self, folder: Path, symbol: str, version: str) -> ModelSet:
         manifest = self._manifest(folder, symbol, version)
         members = {}
-        for name, loader in LOADERS.items():
+        for name, spec in CATALOG.items():
             artifact = read_artifact(folder, name, manifest["files"])
-            members[name] = loader(artifact, self._settings)
-        kalman = members["kalman"]
-        assert isinstance(kalman, KalmanMember)  # noqa: S101 - the catalog's own type
+            members[name] = spec.load(artifact, self._settings)
+        kalman = members[KALMAN]
         return ModelSet(
             version=version,
             trained_to_ts=int(manifest["data"]["to"]),
             members=members,
-            noise=kalman.noise,
+            noise=kalman.noise if isinstance(kalman, KalmanMember) else KalmanNoise(),
         )
 
     def _move_in(self, staging: Path, folder: Path, symbol: str, models: ModelSet) -> ModelSet:
-        """Give a staged version its place; of two equal ones the first stays, if it is intact."""
+        """Rename a staged version into place, unless an intact equal one is already there."""
         place = folder / models.version
         for left in reversed(range(MOVE_TRIES)):
             try:
@@ -195,10 +212,10 @@ class Registry:
         return models
 
     def _candidate(self, folder: Path, tried: set[str]) -> str | None:
-        """The version to try next: the champion, those before it, at last those after it.
+        """The version to try next: the champion, then those before it, then those after it.
 
-        The champion file is read each time anew: another worker may just have replaced it, and
-        removed the version that it named before.
+        It reads the champion file every time, because another worker may just have replaced it and
+        removed the version that it named.
         """
         require_folder(folder)
         named = ""
@@ -215,25 +232,18 @@ class Registry:
         older = {name for name in left if name < named}
         return max(older or left, default=None)
 
-    def _folder(self, symbol: str) -> Path:
-        """A symbol's own folder, one below the root.
-
-        Quoting takes the slash. What is in small letters is said once more after a tilde, which
-        no symbol has: `btc` and `BTC` have folders of their own on a disk that does not tell
-        small from capital letters, too.
-        """
-        if not SYMBOL_PATTERN.fullmatch(symbol):
-            raise ArtifactError(f"model registry {self._root}: {symbol[:80]!r} is not a symbol")
-        name = quote(symbol, safe="")
-        small = sum(1 << at for at, letter in enumerate(symbol) if letter.islower())
-        return self._root / (f"{name}~{small:x}" if small else name)
+    def _folder(self, name: str) -> Path:
+        """The folder of a state's name, directly below the root."""
+        if not is_symbol(split_state_name(name)[0]):
+            raise ArtifactError(f"model registry {self._root}: {name[:80]!r} is not a symbol")
+        return self._root / folder_name(name)
 
     @staticmethod
     def _prune(folder: Path, *, keep: str) -> None:
         try:
             older = sorted(name for name in _versions(folder) if name != keep)
         except OSError:
-            return  # what was published serves; the next one removes more
+            return  # the published version serves; the next publish prunes again
         for name in older[: -(KEPT_VERSIONS - 1)]:
             discard(folder / name)
 
@@ -243,7 +253,7 @@ def _versions(folder: Path) -> list[str]:
 
 
 def _remove_stale(folder: Path) -> None:
-    """Remove what writers that were killed have left. Another worker may be doing the same."""
+    """Remove what killed writers have left. Another worker may do the same at this moment."""
     for path in folder.iterdir():
         if not path.name.startswith((".staging-", ".champion-")):
             continue

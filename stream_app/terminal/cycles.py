@@ -1,22 +1,30 @@
-"""How retrain cycles look in a terminal."""
+"""How retrain cycles look in a terminal, and who waits for one."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
 
 from rich.markup import escape
 from rich.table import Table
 
 from stream_app.messages.schemas import RetrainEvent
-from stream_app.settings import MODEL_NAMES
+from stream_app.models.catalog import CATALOG
+from stream_app.training.standing import Standing
+
+NAMED: Final = 3
+"""How many symbols are named. Of the others, the number is told."""
 
 
-def history_table(events: list[RetrainEvent]) -> Table:
+def history_table(events: Sequence[RetrainEvent]) -> Table:
     """The cycles as a table, oldest first."""
     table = Table(title="Retrain cycles", title_justify="left")
     table.add_column("ended (UTC)", no_wrap=True, min_width=19)
     table.add_column("trigger", no_wrap=True)
     table.add_column("state", min_width=9)
     table.add_column("took", justify="right")
-    for name in MODEL_NAMES:
+    for name in CATALOG:
         table.add_column(name, justify="right")
     table.add_column("rows", justify="right")
     table.add_column("symbols")
@@ -25,10 +33,63 @@ def history_table(events: list[RetrainEvent]) -> Table:
         table.add_row(
             event.timestamp[:19],
             event.trigger,
-            escape(event.state if not event.reasons else f"{event.state}: {event.reasons[0]}"),
+            escape("; ".join(_states(event))),
             f"[red]{took}[/]" if event.exceeded else took,
-            *(f"{event.model_seconds.get(name, 0.0):.1f} s" for name in MODEL_NAMES),
+            *(f"{event.model_seconds.get(name, 0.0):.1f} s" for name in CATALOG),
             str(event.rows),
-            escape(", ".join(event.symbols[:3]) + (" ..." if len(event.symbols) > 3 else "")),
+            escape(shortened(event.symbols)),
         )
     return table
+
+
+def _states(event: RetrainEvent) -> Iterable[str]:
+    """What there is to say of a cycle, the most important first."""
+    yield event.state if not event.reasons else f"{event.state}: {event.reasons[0]}"
+    if event.waiting_seconds:
+        longest = duration(max(event.waiting_seconds.values()))
+        yield f"{len(event.waiting_seconds)} waiting, up to {longest}"
+    if event.skipped:
+        yield f"skipped {shortened(event.skipped)}"
+    if event.last_price:
+        yield f"last price for a model of {shortened(event.last_price)}"
+
+
+def waiting_line(standings: Iterable[Standing], now: datetime) -> str | None:
+    """Which symbols wait for a training and for how long, the longest first; None for nobody."""
+    waiting = sorted(
+        (item for item in standings if item.state == "waiting"), key=lambda item: item.since
+    )
+    if not waiting:
+        return None
+    shown = shortened([f"{item.symbol} {duration(item.waits_s(now))}" for item in waiting])
+    return f"waiting for a training: {shown}"
+
+
+def shortened(symbols: Iterable[str]) -> str:
+    """The first few symbols, and how many more there are.
+
+    >>> shortened(["A", "B", "C", "D", "E"])
+    'A, B, C and 2 more'
+    """
+    names = list(symbols)
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def duration(seconds: float) -> str:
+    """A duration as people say it.
+
+    >>> duration(42.4), duration(62 * 60), duration(3 * 86_400 + 7200)
+    ('42 s', '1 h 2 min', '3 d 2 h')
+    """
+    whole = max(0, round(seconds))
+    parts = (
+        (whole // 86_400, "d"),
+        (whole % 86_400 // 3600, "h"),
+        (whole % 3600 // 60, "min"),
+        (whole % 60, "s"),
+    )
+    first = next((at for at, (count, _) in enumerate(parts) if count), len(parts) - 1)
+    return " ".join(
+        f"{count} {unit}" for count, unit in parts[first : first + 2] if count or not whole
+    )

@@ -1,4 +1,4 @@
-"""Dead letters as a table, as text that a terminal only shows, and as JSON."""
+"""Dead letters as a table, as text that is safe to print, and as JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DUMP_COLUMNS: Final = 16
 
 
 def listing_table(listing: Listing) -> Table:
-    """The letters as rows, under the counts of all that there are."""
+    """The dead letters as rows, with the counts of all dead letters as the title."""
     total = sum(listing.counts.values())
     shown = ", ".join(f"{reason} {count:,}" for reason, count in listing.counts.items())
     title = f"The last {len(listing.letters):,} of {total:,} dead letters: {printable(shown)}"
@@ -50,7 +50,7 @@ def listing_table(listing: Listing) -> Table:
 
 
 def letter_lines(letter: Letter) -> Iterator[str]:
-    """All of a letter, its bytes as text where they are UTF-8, else as a hex dump."""
+    """A whole dead letter: its bytes as text if they are UTF-8, else as a hex dump."""
     yield f"partition {letter.partition}, offset {letter.offset}, {_utc(letter.written_ms)}"
     if letter.reason in REASONS:
         yield f"{letter.reason}: {REASONS[letter.reason]}"
@@ -72,7 +72,11 @@ def letter_lines(letter: Letter) -> Iterator[str]:
 
 
 def printable(text: str) -> str:
-    """Text that a terminal shows and does nothing else with: the rest is escaped."""
+    r"""The text with every control character escaped, so that a terminal only shows it.
+
+    >>> printable("red \x1b[31m")
+    'red \\x1b[31m'
+    """
     if text.isprintable():
         return text
     return "".join(
@@ -81,7 +85,11 @@ def printable(text: str) -> str:
 
 
 def hex_dump(content: bytes) -> Iterator[str]:
-    """Offset, sixteen bytes in hexadecimal, and as ASCII where they are."""
+    """Lines of an offset, sixteen bytes in hexadecimal, and the same bytes as ASCII.
+
+    >>> print(*hex_dump(b"tick 7"), sep="")
+      00000000  74 69 63 6b 20 37                                tick 7
+    """
     for at in range(0, len(content), _DUMP_COLUMNS):
         row = content[at : at + _DUMP_COLUMNS]
         ascii_ = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in row)
@@ -89,7 +97,7 @@ def hex_dump(content: bytes) -> Iterator[str]:
 
 
 def described(letter: Letter) -> dict[str, Any]:
-    """For JSON: where a letter is, what was refused, and why."""
+    """For JSON: where a dead letter is, what was refused, and why."""
     return {
         "partition": letter.partition,
         "offset": letter.offset,
@@ -106,7 +114,7 @@ def described(letter: Letter) -> dict[str, Any]:
 
 
 def content(letter: Letter) -> dict[str, Any]:
-    """For JSON: a letter's headers and its bytes."""
+    """For JSON: a dead letter's headers and its bytes."""
     return {
         "headers": {name: value.decode(errors="replace") for name, value in letter.headers},
         "key_base64": _base64(letter.key),

@@ -1,4 +1,4 @@
-"""The log of a command: one line a record, on standard error, and one line an outage."""
+"""The log of a command: on standard error, one line per record and one line per outage."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-# Faust's services log under the name of the module that their class is in.
+# Faust's services log under the name of their class's module.
 LIBRARIES: Final = ("aiokafka", "faust", "mode", "stream_app.worker.transport")
 QUIET_S: Final = 60.0
 
 
 def log_to_stderr(level: str) -> None:
-    """Log to standard error, one line a record, times in UTC."""
+    """Log to standard error, one line per record, times in UTC."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Utc("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     handler.addFilter(OneLineAnOutage())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # They tell of their inner life at INFO.
+    # At INFO they log internals.
     for name in LIBRARIES:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
 
 
 class OneLineAnOutage(logging.Filter):
-    """Keeps back what the streaming libraries repeat many times a second while a broker is away.
+    """Drops what the streaming libraries repeat many times a second while a broker is away.
 
-    The first record of theirs passes; the next one only after a minute without any.
+    Their first record passes. The next one passes only after a minute without any.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -36,7 +36,7 @@ class OneLineAnOutage(logging.Filter):
         self._last = -QUIET_S
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is printed."""
+        """Whether to print the record."""
         if not record.name.startswith(LIBRARIES) or record.levelno >= logging.CRITICAL:
             return True
         now, last = self._clock(), self._last

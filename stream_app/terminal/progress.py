@@ -1,4 +1,4 @@
-"""How far a feed is: a bar on a terminal, else a line every few seconds. On standard error."""
+"""A feed's progress on standard error: a bar on a terminal, else a line every few seconds."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _BAR_EVERY_S: Final = 0.1
 
 
 class ProgressView:
-    """Shows count, rate and event time, while its context is open.
+    """Shows count, rate and event time while its context is open.
 
     Args:
         total: how many ticks there will be; None if they do not end.
-        console: of standard error; it knows whether it is a terminal.
-        clock: seconds that only grow.
+        console: the console of standard error.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class ProgressView:
             self._bar.stop()
 
     def update(self, acknowledged: int, ts: int) -> None:
-        """Show where the feed is, unless that was done a moment ago.
+        """Show where the feed is, unless it was shown a moment ago.
 
         Args:
-            acknowledged: ticks that the broker has.
+            acknowledged: ticks that the broker has acknowledged.
             ts: event time, epoch ms.
         """
         now = self._clock()
@@ -77,5 +77,9 @@ class ProgressView:
 
 
 def utc(ts: int) -> str:
-    """Epoch ms as ISO 8601, to the second."""
+    """Epoch ms as ISO 8601, to the second.
+
+    >>> utc(1_640_995_200_999)
+    '2022-01-01T00:00:00Z'
+    """
     return f"{datetime.fromtimestamp(ts // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"

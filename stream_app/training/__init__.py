@@ -1,4 +1,4 @@
 """One training job, the processes it runs in, and the cycle that retrains every symbol.
 
-Knows no Kafka: jobs run the same offline.
+It does not import Kafka, so a job runs the same way offline.
 """

@@ -1,8 +1,12 @@
-"""The retrain cycle: for whom, in which time, and who serves afterwards.
+"""The retrain cycle: who gets a turn, in which time, and what is told of it.
 
-A cycle is all or nothing for each symbol: four new models serve together, by one assignment, or
-the old ones go on. Predictions never wait for it: the jobs run in the pool, the registry's disk
-work in a thread.
+A cycle gives the symbols that are due their turns, the one with the oldest models first, for as
+long as the next one is done within the target. Those that are left are the first of the next
+cycle, which follows at once.
+
+A turn is all or nothing: four new models take over together, by one assignment, or the old ones
+serve on. Predictions never wait for it: the jobs run in the pool, the registry's disk work in a
+thread.
 """
 
 from __future__ import annotations
@@ -11,52 +15,51 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
 from stream_app.bars.features import BarColumns
 from stream_app.clock import Clock
-from stream_app.errors import ArtifactError, StreamAppError
 from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
-from stream_app.models.base import ModelSettings
-from stream_app.models.lstm_weights import Weights, read_weights
+from stream_app.models.model_set import ModelSet
 from stream_app.ops.metrics import RETRAIN_SECONDS, RETRAINS
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.registry.manifest import TrainedSet
 from stream_app.registry.store import Registry
-from stream_app.settings import MODEL_NAMES, Settings
+from stream_app.training.budget import Budget
 from stream_app.training.events import Outcome, ended_event, started_event
-from stream_app.training.job import TrainedModel, TrainingJob
-from stream_app.training.pool import longest_first
+from stream_app.training.job import price_moves
 from stream_app.training.schedule import RetrainSchedule
+from stream_app.training.settings import RetrainSettings
+from stream_app.training.standing import STOPPED
+from stream_app.training.turn import RunJob, SymbolTrainer
 
 logger = logging.getLogger(__name__)
 
-TITLES: Final = {
-    "kalman": "Kalman Filter",
-    "random_forest": "Random Forest",
-    "lightgbm": "LightGBM",
-    "lstm": "LSTM",
-}
 KEPT_EVENTS: Final = 1000
 LAST_WORD_S: Final = 2.0
 """How long the end of a cycle that the worker's end cuts off may take to be told."""
+STILL: Final = "the price does not move in the training window"
 
 
-RunJob = Callable[[TrainingJob], Coroutine[Any, Any, TrainedModel]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cycle:
+    """A cycle that runs."""
 
+    started: RetrainEvent
+    began_s: float
+    """Monotonic time."""
+    turns: dict[str, asyncio.Task[Outcome]] = field(default_factory=dict)
+    """By symbol, in the order in which they began."""
+    skipped: dict[str, Outcome] = field(default_factory=dict)
 
-def model_settings(settings: Settings) -> ModelSettings:
-    """The part of the settings that the models know."""
-    return ModelSettings(
-        bar_ms=settings.bar_ms,
-        horizon_bars=settings.horizon_bars,
-        sequence_length=settings.lstm_sequence_length,
-        lstm_layers=settings.lstm_layers,
-        lstm_batch_size=settings.lstm_batch_size,
-        lstm_epochs=settings.lstm_epochs,
-        seed=settings.model_seed,
-    )
+    def outcomes(self) -> dict[str, Outcome]:
+        """Of all turns; one that is not over ended with the worker."""
+        cut_off = Outcome(failure=STOPPED)
+        return self.skipped | {
+            symbol: turn.result() if turn.done() and not turn.cancelled() else cut_off
+            for symbol, turn in self.turns.items()
+        }
 
 
 class Retrainer:
@@ -65,7 +68,7 @@ class Retrainer:
     def __init__(
         self,
         *,
-        settings: Settings,
+        settings: RetrainSettings,
         registry: Registry,
         run_job: RunJob,
         symbols: Callable[[], Mapping[str, SymbolPipeline]],
@@ -74,22 +77,27 @@ class Retrainer:
         worker: str,
     ) -> None:
         self._settings = settings
-        self._models = model_settings(settings)
-        self._registry = registry
-        self._run_job = run_job
         self._symbols = symbols
         self._publish = publish
         self._clock = clock
         self._worker = worker
-        self._schedule = RetrainSchedule(settings, clock)
+        self._schedule = RetrainSchedule(settings.schedule, clock)
+        self._budget = Budget(settings.target_s)
+        self._trainer = SymbolTrainer(
+            settings=settings, registry=registry, run_job=run_job, serve=self._serve, clock=clock
+        )
         self._cycle: asyncio.Task[None] | None = None
         self._stopped = False
         self.training_history: deque[RetrainEvent] = deque(maxlen=KEPT_EVENTS)
         """The ended cycles of this worker, oldest first."""
 
     def due(self) -> tuple[RetrainTrigger, list[SymbolPipeline]] | None:
-        """Whether a cycle should start now, why, and for which symbols. Returns at once."""
+        """Whether symbols are due, why, and which, in the order of their turns. Returns at once."""
         return self._schedule.due(self._symbols())
+
+    def waiting_seconds(self) -> dict[str, float]:
+        """By symbol, for how long it has been due without a turn; the longest first."""
+        return self._schedule.waiting_seconds()
 
     @property
     def is_running(self) -> bool:
@@ -98,10 +106,8 @@ class Retrainer:
 
     def tick(self) -> None:
         """Start a cycle when one is due and none is running. Returns at once; the timer's call."""
-        if self._stopped or self.is_running:
-            return
         due = self.due()
-        if due is not None:
+        if due is not None and not self._stopped and not self.is_running:
             self._cycle = asyncio.create_task(self.run_cycle(*due))
 
     async def stop(self) -> None:
@@ -112,40 +118,87 @@ class Retrainer:
             await asyncio.gather(self._cycle, return_exceptions=True)
 
     async def run_cycle(self, trigger: RetrainTrigger, pipelines: Sequence[SymbolPipeline]) -> None:
-        """Retrain the symbols, promote each complete set, publish what happened."""
-        began = self._clock.monotonic()
-        snapshots = {item.symbol: item.window.columns() for item in pipelines}
-        started = started_event(
-            trigger,
-            snapshots,
-            at=self._clock.now(),
-            target_s=self._settings.retrain_target_seconds,
-            worker=self._worker,
-        )
-        self._schedule.begun(trigger, {name: len(bars) for name, bars in snapshots.items()})
-        logger.info("Starting model retraining (all 4 models including LSTM)...")
-        await self._tell(started)
-        deadline = asyncio.get_running_loop().time() + self._settings.retrain_deadline_seconds
+        """Give the symbols their turns while there is time, and publish what happened.
 
-        def ended(outcomes: Mapping[str, Outcome]) -> RetrainEvent:
-            return ended_event(
-                started,
-                outcomes,
+        It begins no turn that would not be done within the target, but always one. A turn that
+        has begun has the whole deadline, and as long again for a process to start. So a cycle is
+        over after the target and twice the deadline, and commonly within the target.
+
+        Args:
+            trigger: why it runs.
+            pipelines: at least one, in the order of their turns.
+        """
+        cycle = Cycle(
+            started=started_event(
+                trigger,
+                pipelines,
                 at=self._clock.now(),
-                duration_s=self._clock.monotonic() - began,
-            )
-
+                target_s=self._settings.target_s,
+                worker=self._worker,
+            ),
+            began_s=self._clock.monotonic(),
+        )
+        logger.info("Starting model retraining (all 4 models including LSTM)...")
+        await self._tell(cycle.started)
         try:
-            outcomes = await asyncio.gather(
-                *(self._retrain(item, snapshots[item.symbol], deadline) for item in pipelines)
-            )
+            await self._give_turns(cycle)
         except asyncio.CancelledError:
-            stopped = Outcome(failure="the worker was stopped")
-            await self._last_word(ended(dict.fromkeys(snapshots, stopped)))
+            await self._last_word(self._ended(cycle))
             raise
-        event = ended(dict(zip(snapshots, outcomes, strict=True)))
-        self._note(event)
-        await self._tell(event)
+        ended = self._ended(cycle)
+        self._note(ended)
+        await self._tell(ended)
+
+    async def _give_turns(self, cycle: Cycle) -> None:
+        """Begin turns, one after the other, as processes get free; return when all are over."""
+        async with asyncio.TaskGroup() as group:
+            for symbol in cycle.started.symbols:
+                await self._trainer.free_process()
+                elapsed_s = self._clock.monotonic() - cycle.began_s
+                if cycle.turns and not self._budget.has_room(elapsed_s):
+                    break
+                pipeline = self._symbols().get(symbol)
+                if pipeline is None:
+                    continue  # its partition went to another worker
+                bars = pipeline.window.columns()
+                self._schedule.turn_begins(symbol, len(bars))
+                if not price_moves(bars, self._settings.models):
+                    cycle.skipped[symbol] = Outcome(skipped=STILL)
+                    continue
+                given = asyncio.Event()
+                cycle.turns[symbol] = group.create_task(
+                    self._turn(symbol, bars, pipeline.models, given)
+                )
+                await given.wait()
+
+    async def _turn(
+        self, symbol: str, bars: BarColumns, models: ModelSet, given: asyncio.Event
+    ) -> Outcome:
+        began_s = self._clock.monotonic()
+        try:
+            outcome = await self._trainer.turn(symbol, bars, models, given)
+        finally:
+            given.set()  # also where the turn was over before it had jobs
+        if outcome.version:
+            self._budget.note(self._clock.monotonic() - began_s)
+        return outcome
+
+    def _serve(self, symbol: str, models: ModelSet) -> None:
+        # The partition may have been restored meanwhile: the pipeline that is here now serves.
+        current = self._symbols().get(symbol)
+        if current is not None:
+            current.models = models
+
+    def _ended(self, cycle: Cycle) -> RetrainEvent:
+        outcomes = cycle.outcomes()
+        left = (set(cycle.started.symbols) & self._symbols().keys()) - outcomes.keys()
+        return ended_event(
+            cycle.started,
+            outcomes,
+            {name: wait_s for name, wait_s in self.waiting_seconds().items() if name in left},
+            at=self._clock.now(),
+            duration_s=self._clock.monotonic() - cycle.began_s,
+        )
 
     async def _last_word(self, ended: RetrainEvent) -> None:
         with contextlib.suppress(TimeoutError):  # the broker may be away
@@ -159,87 +212,6 @@ class Retrainer:
         except Exception as error:  # noqa: BLE001 - whatever the broker refuses it for
             logger.error("retrain event %s of cycle %s: %s", event.state, event.cycle, error)
 
-    async def _retrain(
-        self, pipeline: SymbolPipeline, bars: BarColumns, deadline: float
-    ) -> Outcome:
-        """Train one symbol's four models and promote them, or say why not. Never raises."""
-        outcome = Outcome()
-        try:
-            async with asyncio.timeout_at(deadline):
-                start = await self._start_of_lstm(pipeline)
-                trained = await self._train(pipeline.symbol, bars, start)
-        except TimeoutError:
-            outcome.timed_out = True
-            outcome.failure = (
-                f"{pipeline.symbol}: not done in {self._settings.retrain_deadline_seconds:g} s"
-            )
-            return outcome
-        except Exception as error:  # noqa: BLE001 - whatever a job dies of, the champions go on
-            cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
-            outcome.failure = f"{pipeline.symbol}: {type(cause).__name__}: {cause}"
-            return outcome
-        outcome.seconds = {name: model.seconds for name, model in trained.items()}
-        outcome.rows = trained["lstm"].rows
-        handover = TrainedSet(
-            symbol=pipeline.symbol,
-            artifacts={name: model.artifact for name, model in trained.items()},
-            seconds=outcome.seconds,
-            rows=outcome.rows,
-            data_from=int(bars.ts_open[0]),
-            data_to=int(bars.ts_last[-1]),
-        )
-        try:
-            models = await asyncio.to_thread(
-                self._registry.publish, handover, now=self._clock.now()
-            )
-        except StreamAppError as error:
-            outcome.failure = f"{pipeline.symbol}: {error}"
-            return outcome
-        # The partition may have been restored meanwhile: the pipeline of now is to serve.
-        current = self._symbols().get(pipeline.symbol)
-        if current is not None:
-            current.models = models
-        outcome.version = models.version
-        return outcome
-
-    async def _start_of_lstm(self, pipeline: SymbolPipeline) -> Weights | None:
-        """The weights of the LSTM that serves, where they are wanted; None for from scratch."""
-        if not self._settings.lstm_warm_start:
-            return None
-        symbol, models = pipeline.symbol, pipeline.models
-        if not models.is_trained:
-            logger.info("%s: no LSTM serves yet; it is trained from scratch", symbol)
-            return None
-        try:
-            return await asyncio.to_thread(self._read_lstm, symbol, models.version)
-        except ArtifactError as error:
-            logger.warning("%s: %s; the LSTM is trained from scratch", symbol, error)
-            return None
-
-    def _read_lstm(self, symbol: str, version: str) -> Weights:
-        return read_weights(self._registry.artifact(symbol, version, "lstm"), self._models)
-
-    async def _train(
-        self, symbol: str, bars: BarColumns, start: Weights | None
-    ) -> dict[str, TrainedModel]:
-        for name in MODEL_NAMES:
-            logger.info("Training %s model... (%s)", TITLES[name], symbol)
-        jobs = [
-            TrainingJob(
-                symbol=symbol,
-                model=name,
-                bars=bars,
-                settings=self._models,
-                start=start if name == "lstm" else None,
-            )
-            for name in MODEL_NAMES
-        ]
-        async with asyncio.TaskGroup() as group:
-            tasks = {
-                job.model: group.create_task(self._run_job(job)) for job in longest_first(jobs)
-            }
-        return {name: task.result() for name, task in tasks.items()}
-
     def _note(self, ended: RetrainEvent) -> None:
         """Keep the end of a cycle in the history, the metrics and the log."""
         self.training_history.append(ended)
@@ -247,8 +219,24 @@ class Retrainer:
         RETRAINS.labels(ended.state).inc()
         for failure in ended.reasons:
             logger.error("Retraining failed, the serving models go on: %s", failure)
+        for symbol, reason in ended.skipped.items():
+            logger.warning("%s is not retrained: %s", symbol, reason)
+        for symbol, models in ended.last_price.items():
+            logger.warning("%s: could not be trained, answers the last price: %s", symbol, models)
         if not ended.reasons:
             logger.info("Retraining completed in %.1fs (all 4 models)", ended.duration_seconds)
+        if ended.waiting_seconds:
+            symbol, wait_s = next(iter(ended.waiting_seconds.items()))
+            logger.warning(
+                "%d of %d symbols fit into a cycle of %gs; %d wait for the next one, the longest "
+                "for %.0fs (%s)",
+                len(ended.symbols),
+                len(ended.symbols) + len(ended.waiting_seconds),
+                ended.target_seconds,
+                len(ended.waiting_seconds),
+                wait_s,
+                symbol,
+            )
         if ended.exceeded:
             logger.warning(
                 "Training took %.1fs (target: %gs)", ended.duration_seconds, ended.target_seconds

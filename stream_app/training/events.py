@@ -1,39 +1,77 @@
-"""What a retrain cycle gave, and the events that tell it. Pure."""
+"""What a cycle gave, and the events that tell it. Pure."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from stream_app.bars.features import BarColumns
 from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
-from stream_app.settings import MODEL_NAMES
+from stream_app.models.catalog import CATALOG, LSTM
+from stream_app.prediction.symbol import SymbolPipeline
+from stream_app.training.job import TrainedModel
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a cycle gave for one symbol."""
+    """What a cycle gave for one symbol that had its turn."""
 
-    seconds: dict[str, float] = field(default_factory=dict)
-    """Of training, by model."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """By model, how long its training took; empty when not all four were trained."""
     rows: int = 0
+    data: tuple[int, int] | None = None
+    """Event times of the first bar and the last tick of the window, epoch milliseconds."""
     version: str | None = None
-    """What serves now; None when the models before it go on."""
+    """What serves now; None when the models before it serve on."""
     failure: str | None = None
     timed_out: bool = False
+    skipped: str | None = None
+    """Why it was not trained, where that is no failure."""
+    last_price: str = ""
+    """Which of its models could not be trained and answer the last price, and why."""
+
+
+def failed(failure: str, bars: BarColumns, *, timed_out: bool = False) -> Outcome:
+    """The outcome for a symbol whose models were not all trained."""
+    return Outcome(data=_span(bars), failure=failure, timed_out=timed_out)
+
+
+def trained_outcome(
+    trained: Mapping[str, TrainedModel],
+    bars: BarColumns,
+    *,
+    version: str | None = None,
+    failure: str | None = None,
+) -> Outcome:
+    """The outcome for a symbol with four new models, which serve unless `failure` says why not."""
+    return Outcome(
+        seconds={name: model.seconds for name, model in trained.items()},
+        rows=trained[LSTM].rows,
+        data=_span(bars),
+        version=version,
+        failure=failure,
+        last_price="; ".join(
+            f"{name}: {model.last_price}" for name, model in trained.items() if model.last_price
+        ),
+    )
+
+
+def _span(bars: BarColumns) -> tuple[int, int]:
+    return int(bars.ts_open[0]), int(bars.ts_last[-1])
 
 
 def started_event(
     trigger: RetrainTrigger,
-    snapshots: Mapping[str, BarColumns],
+    pipelines: Iterable[SymbolPipeline],
     *,
     at: datetime,
     target_s: float,
     worker: str,
 ) -> RetrainEvent:
-    """The event of a cycle that begins: for which symbols, and on which data."""
+    """The event of a cycle that begins: which symbols are due, and on which data."""
+    windows = {item.name: item.window for item in pipelines}
     return RetrainEvent(
         cycle=uuid.uuid4().hex[:12],
         state="started",
@@ -44,9 +82,9 @@ def started_event(
         target_seconds=target_s,
         exceeded=False,
         rows=0,
-        data_from=min(int(bars.ts_open[0]) for bars in snapshots.values()),
-        data_to=max(int(bars.ts_last[-1]) for bars in snapshots.values()),
-        symbols=tuple(snapshots),
+        data_from=min(int(window.ts_open[0]) for window in windows.values()),
+        data_to=max(int(window.columns(1).ts_last[0]) for window in windows.values()),
+        symbols=tuple(windows),
         worker=worker,
     )
 
@@ -54,19 +92,26 @@ def started_event(
 def ended_event(
     started: RetrainEvent,
     outcomes: Mapping[str, Outcome],
+    waiting_s: Mapping[str, float],
     *,
     at: datetime,
     duration_s: float,
 ) -> RetrainEvent:
-    """The event of a cycle that has ended: it succeeded only if every symbol did.
+    """The event of a cycle that has ended.
+
+    It succeeded if every symbol that had its turn did. Symbols that had none are no failure: they
+    are the first of the next cycle.
 
     Args:
         started: the cycle's first event.
-        outcomes: by symbol, at least one.
+        outcomes: by symbol, of those that had their turn.
+        waiting_s: by symbol, how long those have waited that had none.
         at: when it ended.
         duration_s: how long it took.
     """
     failures = [item for item in outcomes.values() if item.failure]
+    taken = [item for item in outcomes.values() if not item.skipped]
+    spans = [item.data for item in taken if item.data]
     timed_out = any(item.timed_out for item in failures)
     return replace(
         started,
@@ -74,12 +119,21 @@ def ended_event(
         timestamp=at.isoformat(timespec="milliseconds"),
         duration_seconds=round(duration_s, 3),
         model_seconds={
-            name: round(sum(item.seconds.get(name, 0.0) for item in outcomes.values()), 3)
-            for name in MODEL_NAMES
+            name: round(sum(item.seconds.get(name, 0.0) for item in taken), 3) for name in CATALOG
         },
-        lstm_included=all("lstm" in item.seconds for item in outcomes.values()),
+        lstm_included=all(LSTM in item.seconds for item in taken),
         exceeded=duration_s > started.target_seconds,
-        rows=sum(item.rows for item in outcomes.values()),
+        rows=sum(item.rows for item in taken),
+        data_from=min((first for first, _ in spans), default=started.data_from),
+        data_to=max((last for _, last in spans), default=started.data_to),
         versions={symbol: item.version for symbol, item in outcomes.items() if item.version},
+        symbols=tuple(outcomes),
         reasons=tuple(dict.fromkeys(item.failure for item in failures if item.failure)),
+        waiting_seconds=dict(waiting_s),
+        skipped={symbol: item.skipped for symbol, item in outcomes.items() if item.skipped},
+        last_price={
+            symbol: item.last_price
+            for symbol, item in outcomes.items()
+            if item.version and item.last_price
+        },
     )

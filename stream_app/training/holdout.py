@@ -1,4 +1,4 @@
-"""What the models are worth on bars that they have not seen: `stream-app train FILE`."""
+"""How good the models are on bars that they have not seen: `stream-app train FILE`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from stream_app.bars.features import FEATURES, BarColumns
 from stream_app.errors import TrainingError
 from stream_app.models.base import ModelSettings, TrainingData
-from stream_app.models.catalog import FORECASTERS, LOADERS
+from stream_app.models.catalog import CATALOG, LSTM
 from stream_app.scoring.point import Score, price_score
 from stream_app.training.job import TrainedModel, TrainingJob, prepare, run_job, serve
 
 TrainAll = Callable[[Sequence[TrainingJob]], Iterable[TrainedModel]]
-"""Trains all jobs, one after the other or in a pool, and yields each model when it is done."""
+"""Runs all jobs, one after the other or in a pool, and yields each model when it is done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,8 @@ class ModelScore(Score):
     """One model's errors, and what it cost."""
 
     seconds: float
+    last_price: str | None
+    """Why the model could not be trained, so that it answers the last price."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,20 +49,25 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holdout:
-    """Bars, cut into those that a model may see and the rows that it is measured on."""
+    """Bars, split into those that a model may see and the rows that it is measured on."""
 
     data: TrainingData
     """Of all bars."""
     seen: BarColumns
     rows: NDArray[np.int64]
-    """Of `data`, the held out ones."""
+    """The held out rows of `data`."""
 
 
 def hold_out(bars: BarColumns, settings: ModelSettings, share: float = 0.2) -> Holdout:
-    """Hold out this share of the rows, the last ones.
+    """Hold out the last rows.
 
-    The bars are cut, not the rows: no training target reaches past the cut, which leaves the
-    horizon's bars before it out of the training.
+    It is the bars that are cut. So no training target reaches past the cut: the last rows before
+    it, as many as the horizon has bars, are left out of the training.
+
+    Args:
+        bars: oldest first.
+        settings: for all models.
+        share: of the rows, how many to hold out.
 
     Raises:
         TrainingError: the bars are too few or not usable.
@@ -88,7 +95,7 @@ def evaluate(
 ) -> Evaluation:
     """Train on the first bars, forecast the last ones. Blocks for the training.
 
-    The members loaded from the artifacts forecast, as in the worker.
+    As in the worker, members that are loaded from the artifacts make the forecasts.
 
     Args:
         bars: oldest first.
@@ -104,7 +111,7 @@ def evaluate(
     cut = hold_out(bars, settings, holdout)
     data, test = cut.data, cut.rows
     jobs = [
-        TrainingJob(symbol="", model=name, bars=cut.seen, settings=settings) for name in FORECASTERS
+        TrainingJob(symbol="", model=name, bars=cut.seen, settings=settings) for name in CATALOG
     ]
     started = time.perf_counter()
     trained: dict[str, TrainedModel] = {}
@@ -114,20 +121,25 @@ def evaluate(
     total_seconds = time.perf_counter() - started
 
     answers = {
-        name: serve(LOADERS[name](trained[name].artifact, settings), data, test, settings)
-        for name in FORECASTERS
+        name: serve(spec.load(trained[name].artifact, settings), data, test, settings)
+        for name, spec in CATALOG.items()
     }
     together = np.sum([weights[name] * answer for name, answer in answers.items()], axis=0)
     return Evaluation(
         models={
-            name: ModelScore(mae=errors.mae, mape=errors.mape, seconds=trained[name].seconds)
+            name: ModelScore(
+                mae=errors.mae,
+                mape=errors.mape,
+                seconds=trained[name].seconds,
+                last_price=trained[name].last_price,
+            )
             for name, answer in answers.items()
             for errors in [score(data, test, answer)]
         },
         ensemble=score(data, test, together),
         last_price=score(data, test, np.zeros(len(test))),
         bars=len(bars),
-        rows=trained["lstm"].rows,
+        rows=trained[LSTM].rows,
         test_rows=len(test),
         jumps=int(np.count_nonzero(bars.log_jump)),
         features=FEATURES,
@@ -136,7 +148,7 @@ def evaluate(
 
 
 def score(data: TrainingData, rows: NDArray[np.int64], answers: NDArray[np.float64]) -> Score:
-    """Compare the prices that log returns foretell with the realised ones."""
+    """Compare the prices that these log returns predict with the realised ones."""
     price = np.exp(data.log_price[rows])
     return price_score(
         price * np.exp(answers), price * np.exp(data.target[rows].astype(np.float64))

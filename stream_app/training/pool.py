@@ -5,24 +5,30 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from typing import Final, Self
 
 from pebble import ProcessFuture, ProcessPool
 
+from stream_app.models.catalog import CATALOG
 from stream_app.training.job import TrainedModel, TrainingJob, run_job
 from stream_app.training.process import start_process
 
 JOBS_PER_PROCESS: Final = 24
-"""Then the process is replaced: LightGBM keeps its memory (LightGBM#4239)."""
-LONGEST_FIRST: Final = ("lstm", "random_forest", "lightgbm", "kalman")
-"""The LSTM takes as long as the other three: it starts first and has a process to itself."""
+"""After so many jobs a process is replaced, because LightGBM keeps its memory (LightGBM#4239)."""
 
 
 def longest_first(jobs: Iterable[TrainingJob]) -> list[TrainingJob]:
-    """The order in which two processes are done the soonest."""
-    return sorted(jobs, key=lambda job: LONGEST_FIRST.index(job.model))
+    """The order in which two processes finish soonest.
+
+    The LSTM takes as long as the other three together. It starts first and keeps a process busy.
+    """
+    return sorted(jobs, key=lambda job: CATALOG[job.model].training_rank)
+
+
+LOOK_EVERY_S: Final = 0.1
+"""How often to look whether a process has taken a job: pebble does not tell."""
 
 
 class TrainingPool:
@@ -47,25 +53,37 @@ class TrainingPool:
     def warm_up(self) -> Future[int]:
         """Start the processes and their imports now instead of in the first retrain.
 
-        Returns at once; the future is done when a process is ready.
+        Returns at once. The future is done when a process is ready.
         """
         return [self._pool.schedule(os.getpid) for _ in range(self._processes)][-1]
 
-    async def run(self, job: TrainingJob) -> TrainedModel:
-        """Run one job; other tasks go on.
+    async def run(self, job: TrainingJob, begun: Callable[[], None] = lambda: None) -> TrainedModel:
+        """Run one job. Does not block the event loop.
 
-        When the waiting task is cancelled, as by a deadline, the job's process is killed and
-        replaced.
+        When the waiting task is cancelled, for example by a deadline, the job's process is killed
+        and replaced.
+
+        Args:
+            job: what to train.
+            begun: called when a process takes the job. A process that replaces another first
+                imports the trainers, which takes seconds, and minutes on a busy machine.
 
         Raises:
-            TrainingError: the model cannot be trained on this data.
+            TrainingError: no model can be trained on this data.
             ProcessExpired: the process was killed from outside or died.
         """
         future: ProcessFuture[TrainedModel] = self._pool.schedule(run_job, args=[job])
-        return await asyncio.wrap_future(future)
+        trained = asyncio.wrap_future(future)
+        try:
+            while not (future.running() or future.done()):
+                await asyncio.wait([trained], timeout=LOOK_EVERY_S)
+            begun()
+            return await trained
+        finally:
+            trained.cancel()
 
     def run_all(self, jobs: Sequence[TrainingJob]) -> Iterator[TrainedModel]:
-        """Run jobs and give each model as it is done. Blocks; for use without an event loop.
+        """Run jobs and yield each model when it is done. Blocks; for use without an event loop.
 
         Raises:
             TrainingError: as `run`.
@@ -74,7 +92,19 @@ class TrainingPool:
         for future in as_completed(waiting):
             yield future.result()
 
+    def run_numbered(self, jobs: Sequence[TrainingJob]) -> Iterator[tuple[int, TrainedModel]]:
+        """Run jobs and give each model with its job's position, as it is done. Blocks.
+
+        Raises:
+            TrainingError: as `run`.
+        """
+        waiting: dict[Future[TrainedModel], int] = {
+            self._pool.schedule(run_job, args=[job]): number for number, job in enumerate(jobs)
+        }
+        for future in as_completed(waiting):
+            yield waiting[future], future.result()
+
     def close(self) -> None:
-        """End the pool and its processes at once, whatever they are doing. Blocks briefly."""
+        """End the pool and its processes at once, whatever they do. Blocks for a moment."""
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()

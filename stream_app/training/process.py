@@ -12,33 +12,26 @@ import threading
 from pathlib import Path
 from typing import Final
 
+from stream_app.models.catalog import CATALOG, import_loaders
 from stream_app.models.random_forest import forest_class
 
 NICENESS: Final = 10
-"""The worker that serves has the cores first."""
-TRAINERS: Final = (
-    "filterpy.kalman",
-    "lightgbm",
-    "onnxmltools",
-    "scipy.optimize",
-    "skl2onnx",
-    "torch.onnx",
-)
+"""So that the worker that serves gets the cores first."""
 
 
 def initialise_process() -> None:
-    """Set up a spawned process: LightGBM and torch hang in a forked one.
+    """Set up a spawned process. (LightGBM and torch hang in a forked one.)
 
-    One thread for every library, low priority, deaf to ctrl-c (the worker ends the pool itself),
-    and gone when the worker is gone, even if that was killed.
+    Every library uses one thread, and the process has a low priority. It ignores Ctrl-C, because
+    the worker ends the pool itself. It ends when the worker ends, even if that was killed.
 
     Raises:
-        RuntimeError: called in a process that is nobody's child.
+        RuntimeError: this process has no parent that started it.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
         raise RuntimeError("initialise_process is for a process of the training pool")
-    # Read when their OpenMP starts, so before the first training imports them.
+    # The libraries read this when their OpenMP starts, so set it before they are imported.
     os.environ["OMP_NUM_THREADS"] = "1"
     os.nice(NICENESS)
     _nice_among_sessions()
@@ -49,11 +42,11 @@ def initialise_process() -> None:
 
 
 def _nice_among_sessions() -> None:
-    """Let the niceness count beside processes of other sessions too, such as a broker.
+    """Make the niceness count against processes of other sessions too, such as a broker.
 
-    Where Linux groups processes by session (autogroup), a niceness ranks a process within its
-    session only, and every session gets an equal share: a broker on the same machine, and with
-    it every prediction, would wait for the training (docs/performance.md has the figures).
+    Where Linux groups processes by session (autogroup), a niceness ranks a process only within
+    its session, and every session gets an equal share. A broker on the same machine, and so every
+    prediction, would wait for the training (docs/performance.md has the figures).
     """
     autogroup = Path("/proc/self/autogroup")
     if autogroup.exists():
@@ -64,20 +57,22 @@ def _nice_among_sessions() -> None:
 
 def _end_with(sentinel: int) -> None:
     multiprocessing.connection.wait([sentinel])
-    # Not sys.exit: a fit inside a library's own loop would hold the process up to its end.
+    # sys.exit would wait for a fit that runs inside a library's own loop.
     os._exit(1)
 
 
 def import_trainers() -> None:
-    """Import what training needs, so that the first job does not wait for it: some seconds."""
-    for name in TRAINERS:
-        importlib.import_module(name)
+    """Import what training needs. It takes seconds, which the first job then does not wait for."""
+    import_loaders()
+    for spec in CATALOG.values():
+        for name in spec.trainers:
+            importlib.import_module(name)
     forest_class()
 
 
 def start_process() -> None:
-    """The pool's initialiser: a process is ready before its first job, one that replaces another
-    in the middle of a retrain too.
+    """The pool's initialiser. Every process is ready before its first job, also one that replaces
+    another in the middle of a retrain.
     """
     initialise_process()
     import_trainers()

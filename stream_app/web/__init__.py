@@ -1,1 +1,1 @@
-"""What a worker shows over HTTP: health, status and metrics. Reads only."""
+"""What a worker shows over HTTP: health, status and metrics. Changes nothing."""

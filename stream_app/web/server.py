@@ -1,4 +1,4 @@
-"""The worker's web server: health, status and metrics, read only, on loopback by default."""
+"""The worker's web server: health, status and metrics. Read only, and on loopback by default."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class WebServer:
-    """Answers GET on `/health/live`, `/health/ready`, `/status` and `/metrics`."""
+    """Serves GET on `/health/live`, `/health/ready`, `/status` and `/metrics`."""
 
     def __init__(
         self, host: str, port: int, *, is_ready: Callable[[], bool], status: Callable[[], Any]
@@ -39,13 +39,13 @@ class WebServer:
         self._runner = web.AppRunner(app, access_log=None)
 
     async def start(self) -> int:
-        """Listen; on a port of the system's choice when the wanted one is taken.
+        """Listen. If the port is taken, use a free one that the system chooses.
 
         Returns:
             The port.
 
         Raises:
-            ConfigError: the address cannot be listened on at all.
+            ConfigError: it cannot listen on this address.
         """
         await self._runner.setup()
         try:
@@ -55,7 +55,7 @@ class WebServer:
                 raise ConfigError(
                     f"WEB_HOST={self._host} WEB_PORT={self._port}: {error.strerror}"
                 ) from None
-            logger.warning("WEB_PORT=%d is taken, by another worker perhaps", self._port)
+            logger.warning("WEB_PORT=%d is taken, perhaps by another worker", self._port)
             await web.TCPSite(self._runner, self._host, 0).start()
         port = int(self._runner.addresses[0][1])
         logger.info("Health, status and metrics at http://%s:%d/status", self._host, port)

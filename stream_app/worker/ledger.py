@@ -1,4 +1,4 @@
-"""Batches of records, and which offset of each partition may be committed. No Kafka client."""
+"""Batches of records, and for each partition what is read, handed out and answered. No I/O."""
 
 from __future__ import annotations
 
@@ -10,50 +10,112 @@ from faust.types import TP
 
 
 class Batch:
-    """Consecutive records of one partition, in the order of their offsets; made of at least one."""
+    """Consecutive records of one partition, in the order of their offsets; at least one."""
 
-    __slots__ = ("first_offset", "last_offset", "records", "tp")
+    __slots__ = (
+        "first_offset",
+        "is_answered",
+        "is_void",
+        "last_offset",
+        "read_from",
+        "records",
+        "tp",
+    )
 
-    def __init__(self, tp: TP, records: tuple[ConsumerRecord, ...]) -> None:
+    def __init__(self, tp: TP, records: tuple[ConsumerRecord, ...], *, read_from: int) -> None:
         self.tp = tp
         self.records = records
-        """Empty once they are answered: a batch waits a second for its commit, as an offset."""
         self.first_offset = int(records[0].offset)
         self.last_offset = int(records[-1].offset)
+        self.read_from = min(read_from, self.first_offset)
+        """The log was read from this offset on: below `first_offset` it holds no record."""
+        self.is_answered = False
+        """Whether the broker has acknowledged all that follows from the batch; set by whoever
+        has seen that."""
+        self.is_void = False
+        """Whether the batch is no longer to be answered: its records are read again."""
 
-    @property
-    def is_answered(self) -> bool:
-        """Whether the batch may be committed."""
-        return not self.records
 
-    def answered(self) -> None:
-        """Say that all that follows from the batch is acknowledged by the broker.
+class _Books:
+    """Of one partition: what was handed out, and from where the next batch is read."""
 
-        Called by the agent; only then is the batch committed.
-        """
-        self.records = ()
+    __slots__ = ("committable", "handed_out", "is_placed", "next_offset")
+
+    def __init__(self, offset: int) -> None:
+        self.next_offset = offset
+        self.is_placed = True
+        self.committable: int | None = None
+        self.handed_out: deque[Batch] = deque()
 
 
 class Ledger:
-    """Which offset of each partition may be committed: pure bookkeeping, no Kafka."""
+    """Where each partition is read from, and which offset of it may be committed.
+
+    Nothing is handed out of a partition whose place in the log is not known. Whatever drops
+    fetched records takes the place away, and the consumer must seek before it goes on.
+    """
 
     def __init__(self) -> None:
-        self._handed_out: dict[TP, deque[Batch]] = {}
-        self._committable: dict[TP, int] = {}
+        self._books: dict[TP, _Books] = {}
         self._unfinished: set[Batch] = set()
 
-    def hand_out(self, batch: Batch) -> None:
-        """A batch goes to the agent."""
-        self._handed_out.setdefault(batch.tp, deque()).append(batch)
-        self._unfinished.add(batch)
+    def place(self, tp: TP, offset: int) -> None:
+        """The consumer reads the partition from this offset on."""
+        books = self._books.get(tp)
+        if books is not None and books.next_offset == offset:
+            books.is_placed = True
+        else:
+            self.forget([tp])
+            self._books[tp] = _Books(offset)
 
-    def take_back(self, batch: Batch) -> None:
-        """The agent is through with a batch, answered or not."""
+    def is_placed(self, tp: TP) -> bool:
+        """Whether it is known from where the partition is read."""
+        books = self._books.get(tp)
+        return books is not None and books.is_placed
+
+    def next_offset(self, tp: TP) -> int | None:
+        """From where the next batch must be read; None is from the first unanswered record."""
+        books = self._books.get(tp)
+        return None if books is None else books.next_offset
+
+    def lose_place(self, tp: TP) -> None:
+        """Records that follow what was handed out were fetched and dropped."""
+        books = self._books.get(tp)
+        if books is not None:
+            books.is_placed = False
+
+    def forget(self, tps: Iterable[TP]) -> None:
+        """The partitions are gone, or must be read again from the first unanswered record."""
+        for tp in tps:
+            books = self._books.pop(tp, None)
+            if books is not None:
+                self._unfinished.difference_update(books.handed_out)
+                for batch in books.handed_out:
+                    batch.is_void = True
+
+    def hand_out(self, tp: TP, records: tuple[ConsumerRecord, ...]) -> Batch:
+        """Make a batch for the agent.
+
+        Args:
+            tp: a partition that is placed.
+            records: those that follow in its log, at least one.
+        """
+        books = self._books[tp]
+        batch = Batch(tp, records, read_from=books.next_offset)
+        books.next_offset = batch.last_offset + 1
+        books.handed_out.append(batch)
+        self._unfinished.add(batch)
+        return batch
+
+    def done(self, batch: Batch) -> None:
+        """The agent has finished with a batch, answered or not."""
         self._unfinished.discard(batch)
+        if batch.is_answered:
+            batch.records = ()  # a batch waits a second for its commit, as an offset
 
     @property
     def is_busy(self) -> bool:
-        """Whether there is a batch that the agent has not come to, or is at."""
+        """Whether there is a batch that the agent has not finished with."""
         return bool(self._unfinished)
 
     def committable(self, tp: TP) -> int | None:
@@ -61,17 +123,13 @@ class Ledger:
 
         The same answer again until more is answered, so a failed commit is repeated.
         """
-        waiting = self._handed_out.get(tp, deque())
-        while waiting and waiting[0].is_answered:
-            self._committable[tp] = waiting.popleft().last_offset + 1
-        return self._committable.get(tp)
+        books = self._books.get(tp)
+        if books is None:
+            return None
+        while books.handed_out and books.handed_out[0].is_answered:
+            books.committable = books.handed_out.popleft().last_offset + 1
+        return books.committable
 
     def partitions(self) -> list[TP]:
-        """Partitions with something handed out or committable."""
-        return list(self._handed_out)
-
-    def forget(self, tps: Iterable[TP]) -> None:
-        """The partitions are gone, or will be read again from their committed offset."""
-        for tp in tps:
-            self._unfinished.difference_update(self._handed_out.pop(tp, ()))
-            self._committable.pop(tp, None)
+        """Partitions of which something was or may be handed out."""
+        return list(self._books)

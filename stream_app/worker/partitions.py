@@ -13,8 +13,10 @@ from aiokafka.errors import KafkaError
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
 
 from stream_app.errors import ArtifactError
+from stream_app.kafka.placement import placement
 from stream_app.kafka.reader import open_reader
 from stream_app.kafka.topic_check import Topics
+from stream_app.messages.symbols import split_state_name
 from stream_app.models.model_set import UNTRAINED, ModelSet
 from stream_app.ops import metrics
 from stream_app.prediction.pipeline import PartitionPipeline
@@ -43,6 +45,7 @@ class Partitions:
         client_settings: dict[str, Any],
         registry: Registry,
         on_progress: Callable[[], None],
+        read_again: Callable[[int], None],
         fail: Callable[[BaseException], None],
     ) -> None:
         self._settings = settings
@@ -50,6 +53,7 @@ class Partitions:
         self._client_settings = client_settings
         self._registry = registry
         self._on_progress = on_progress
+        self._read_again = read_again
         self._fail = fail
         self._partitions: dict[int, PartitionPipeline] = {}
         self._restoring: dict[int, asyncio.Task[None]] = {}
@@ -65,12 +69,12 @@ class Partitions:
         )
 
     def symbols(self) -> dict[str, SymbolPipeline]:
-        """Every symbol of this worker's restored partitions."""
+        """Every symbol of this worker's restored partitions, by the name of its state."""
         return {
-            name: pipeline
+            pipeline.name: pipeline
             for number, partition in self._partitions.items()
             if number not in self._restoring
-            for name, pipeline in partition.symbols.items()
+            for pipeline in partition.symbols.values()
         }
 
     def on_assigned(self, partitions: Iterable[int]) -> None:
@@ -113,7 +117,14 @@ class Partitions:
             return max(beginning, committed or 0)
 
     async def _restore(self, number: int, committed: int) -> None:
-        pipeline = PartitionPipeline(PredictionSettings.of(self._settings))
+        pipeline = PartitionPipeline(
+            PredictionSettings.of(self._settings),
+            partition=number,
+            placement=placement(
+                self._topics.ticks.partitions,
+                key_required=self._settings.tick_mapping.key_required,
+            ),
+        )
         await restore_partition(
             number,
             committed,
@@ -127,23 +138,29 @@ class Partitions:
         self._partitions[number] = pipeline
 
     async def _load_models(
-        self, symbol: str, version: str
+        self, name: str, version: str
     ) -> tuple[ModelSet | None, ModelSet | None]:
-        champion = await asyncio.to_thread(self._registry.champion, symbol)
+        """Of a state's name. One elsewhere that has no models yet takes those of its symbol."""
+        champion = await asyncio.to_thread(self._registry.champion, name)
+        owner, (symbol, _) = name, split_state_name(name)
+        if champion is None and symbol != name:
+            owner = symbol
+            champion = await asyncio.to_thread(self._registry.champion, symbol)
         if version == UNTRAINED:
             return None, champion
         if champion is not None and champion.version == version:
             return champion, champion
         try:
-            return await asyncio.to_thread(self._registry.load, symbol, version), champion
+            return await asyncio.to_thread(self._registry.load, owner, version), champion
         except ArtifactError as error:
-            logger.warning("%s: the version that served last is not to be had: %s", symbol, error)
+            logger.warning("%s: the version that served last is unavailable: %s", name, error)
             return None, champion
 
     async def pipeline(self, batch: Batch) -> PartitionPipeline | None:
-        """The pipeline that stands just before this batch; None when the partition has gone.
+        """The pipeline that stands just before this batch; None when it is not to be answered.
 
-        Waits while the partition is restored. Called by the service for each batch.
+        That is when the partition has gone, or when ticks before the batch are not answered:
+        then the partition is read again. Waits while it is restored. Called by the service.
         """
         number = batch.tp.partition
         while number in self._restoring:
@@ -151,6 +168,18 @@ class Partitions:
         if number not in (self._assigned or ()):
             return None  # it went to another worker while the batch waited, which answers it
         pipeline = self._partitions.get(number)
+        if pipeline is not None and batch.read_from > pipeline.position:
+            if batch.read_from > await self._committed(number):
+                logger.warning(
+                    "partition %d: a batch begins at offset %d, but the ticks from %d on are not "
+                    "answered; reading them again",
+                    number,
+                    batch.first_offset,
+                    pipeline.position,
+                )
+                self._read_again(number)
+                return None
+            pipeline = None  # what lies between is answered: the state must catch up
         if pipeline is not None and batch.first_offset > pipeline.position + GAP_OFFSETS:
             await self._look_for_loss(pipeline, batch)
         if pipeline is None or batch.first_offset < pipeline.position:

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError
 from tenacity import AsyncRetrying, retry_if_exception, wait_exponential
 
 from stream_app.dead_letters.letter import letter_of
+from stream_app.kafka.producer import COMPRESSION
 from stream_app.kafka.topic_check import Topics
 from stream_app.messages.codec import encode_bar, encode_prediction, encode_retrain_event
 from stream_app.messages.records import Message
@@ -44,6 +45,7 @@ class Publisher:
             **client_settings,
             "acks": "all",
             "enable_idempotence": idempotent,
+            "compression_type": COMPRESSION,
             "max_batch_size": BATCH_BYTES,
             "max_request_size": 2 * BATCH_BYTES,
         }

@@ -10,27 +10,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from stream_app.dead_letters.mended import mended_offsets
 from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import Topics
-from stream_app.messages.codec import decode_bar
 from stream_app.messages.schemas import Bar
 from stream_app.models.model_set import UNTRAINED, ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.settings import Settings
+from stream_app.worker.bar_log import BarLog
 
 logger = logging.getLogger(__name__)
 
 PROGRESS_EVERY: Final = 1000
 
 LoadModels = Callable[[str, str], Awaitable[tuple[ModelSet | None, ModelSet | None]]]
-"""From a symbol and a version to the models of that version and the champions, where there are."""
+"""From a state's name and a version to that version's models and the champions, if any."""
 
 
 async def restore_partition(
@@ -57,29 +57,26 @@ async def restore_partition(
         topics: the names.
         client_settings: how to connect.
         load_models: from the registry.
-        on_progress: called now and then, while it gets on.
+        on_progress: called every thousand records or so.
     """
+    ticks = TopicPartition(topics.ticks.name, partition)
     async with open_reader(client_settings) as consumer:
-        bars_tp = TopicPartition(topics.bars.name, partition)
-        ticks_tp = TopicPartition(topics.ticks.name, partition)
-        log = _BarLog(topics.ticks.name, committed)
-        async for record in read_range(consumer, bars_tp, 0, None):
-            log.take(record)
-            if record.offset % PROGRESS_EVERY == 0:
-                on_progress()
+        log = BarLog(ticks.topic, committed, settings.bar_seconds)
+        await _read_bars(consumer, TopicPartition(topics.bars.name, partition), log, on_progress)
         bars = log.bars(settings.window_bars)
-        for symbol, closed in bars.items():
-            version = str(closed[-1].state.get("version", UNTRAINED))
-            serving, champion = await load_models(symbol, version)
-            try:
-                pipeline.pipeline_of(symbol).restore(closed, serving)
-            except (KeyError, TypeError, ValueError) as error:
-                logger.error("%s: its last bar has no usable state (%r)", symbol, error)
-                pipeline.start_anew(symbol)
-            restored = pipeline.pipeline_of(symbol)
-            restored.models = champion or serving or restored.models
-
-        first = (await consumer.beginning_offsets([ticks_tp]))[ticks_tp]
+        await _restore_symbols(pipeline, bars, load_models)
+        for symbol in log.with_gap():
+            pipeline.pipeline_of(symbol).lose_history()
+        for bar_s, count in log.left_out.items():
+            logger.warning(
+                "partition %d: left out %d bars of %d s, for BAR_SECONDS is %d: what only they "
+                "cover is not in the windows",
+                partition,
+                count,
+                bar_s,
+                settings.bar_seconds,
+            )
+        first = (await consumer.beginning_offsets([ticks]))[ticks]
         if first > log.floor:
             logger.warning(
                 "partition %d: retention has removed the ticks %d to %d, which no bar covers",
@@ -89,15 +86,19 @@ async def restore_partition(
             )
             pipeline.lose_history()
         covered = {symbol: closed[-1].source.offset for symbol, closed in bars.items()}
-        chunk: list[ConsumerRecord] = []
-        async for record in read_range(consumer, ticks_tp, max(log.floor, first), committed):
-            chunk.append(record)
-            if len(chunk) == settings.max_batch_ticks:
-                pipeline.replay(chunk, covered)
-                chunk = []
-                on_progress()
-                await asyncio.sleep(0)
-        pipeline.replay(chunk, covered)
+        start = max(log.floor, first)
+        mended = await mended_offsets(
+            consumer, partition, start, committed, topics=topics, settings=settings
+        )
+        replayed = read_range(consumer, ticks, start, committed)
+        await _replay_ticks(
+            pipeline,
+            replayed,
+            covered=covered,
+            mended=mended,
+            chunk_size=settings.max_batch_ticks,
+            on_progress=on_progress,
+        )
     pipeline.position = committed
     logger.info(
         "partition %d: restored %d symbols, %d bars, at offset %d",
@@ -108,51 +109,50 @@ async def restore_partition(
     )
 
 
-class _BarLog:
-    """What the bars topic says of a partition, for a restart at one offset.
+async def _read_bars(
+    consumer: AIOKafkaConsumer, tp: TopicPartition, log: BarLog, on_progress: Callable[[], None]
+) -> None:
+    """Go through the partition's bars once."""
+    async for record in read_range(consumer, tp, 0, None):
+        log.take(record)
+        if record.offset % PROGRESS_EVERY == 0:
+            on_progress()
 
-    A bar can be there more than once: a worker that was killed published it, and so did the one
-    after it; and a checkpoint is a bar with a later state. The last one counts.
-    """
 
-    def __init__(self, ticks: str, committed: int) -> None:
-        self._ticks = ticks
-        self._committed = committed
-        self._bars: dict[str, dict[int, Bar]] = {}
-        self._newest_ts: dict[str, int] = {}
-        """By symbol, the opening time of the bar whose state is kept."""
-        self._floor_at = -1
-        self.floor = 0
-        """The offset below which every tick is covered by some bar's state."""
-
-    def take(self, record: ConsumerRecord) -> None:
-        """Note a record, unless it was made from ticks that are not answered yet."""
+async def _restore_symbols(
+    pipeline: PartitionPipeline, bars: Mapping[str, Sequence[Bar]], load_models: LoadModels
+) -> None:
+    """Give each symbol its bars, the state of the last one, and its models."""
+    for symbol, closed in bars.items():
+        version = str(closed[-1].state.get("version", UNTRAINED))
+        serving, champion = await load_models(pipeline.pipeline_of(symbol).name, version)
         try:
-            bar = decode_bar(record.value or b"")
-            floor = int(bar.state["floor"])
-        except (ValueError, KeyError, TypeError) as error:
-            place = f"bars partition {record.partition} offset {record.offset}"
-            logger.warning("%s: %s", place, error)
-            return
-        source = bar.source
-        if source.topic != self._ticks or source.offset >= self._committed:
-            return
-        bars = self._bars.setdefault(bar.symbol, {})
-        newest_ts = self._newest_ts.get(bar.symbol, bar.ts_open)
-        # Only the newest bar's state is used, and a month of states would fill the memory.
-        if bar.ts_open >= newest_ts:
-            if newest_ts in bars:
-                bars[newest_ts] = replace(bars[newest_ts], state={})
-            self._newest_ts[bar.symbol] = bar.ts_open
-        else:
-            bar = replace(bar, state={})
-        bars[bar.ts_open] = bar
-        if source.offset >= self._floor_at:
-            self.floor, self._floor_at = floor, source.offset
+            pipeline.pipeline_of(symbol).restore(closed, serving)
+        except (KeyError, TypeError, ValueError) as error:
+            logger.error("%s: its last bar has no usable state (%r)", symbol, error)
+            pipeline.start_anew(symbol)
+        restored = pipeline.pipeline_of(symbol)
+        restored.models = champion or serving or restored.models
 
-    def bars(self, last: int) -> dict[str, list[Bar]]:
-        """The last bars of each symbol, oldest first."""
-        return {
-            symbol: [bar for _, bar in sorted(kept.items())[-last:]]
-            for symbol, kept in self._bars.items()
-        }
+
+async def _replay_ticks(
+    pipeline: PartitionPipeline,
+    ticks: AsyncIterator[ConsumerRecord],
+    *,
+    covered: Mapping[str, int],
+    mended: Collection[int],
+    chunk_size: int,
+    on_progress: Callable[[], None],
+) -> None:
+    """Go through answered ticks again, for their effect on the state alone."""
+    chunk: list[ConsumerRecord] = []
+    async for record in ticks:
+        if record.offset in mended:
+            continue  # it had no effect then
+        chunk.append(record)
+        if len(chunk) == chunk_size:
+            pipeline.replay(chunk, covered)
+            chunk = []
+            on_progress()
+            await asyncio.sleep(0)
+    pipeline.replay(chunk, covered)

@@ -5,28 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
-from typing import Any, Final
-
-from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from collections.abc import Callable
+from typing import Any
 
 from stream_app.dead_letters.flood import FloodAlarm
-from stream_app.kafka.reader import open_reader
 from stream_app.kafka.topic_check import Topics
 from stream_app.ops import metrics
-from stream_app.prediction.pipeline import Answer
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings
+from stream_app.worker.counts import count_batch, shown_counts
+from stream_app.worker.lag import LagWatch
 from stream_app.worker.ledger import Batch
+from stream_app.worker.misplaced import MisplacedLog
 from stream_app.worker.notice_log import NoticeLog
 from stream_app.worker.partitions import Partitions
 from stream_app.worker.publisher import Publisher
 
 logger = logging.getLogger(__name__)
-
-LAG_EVERY_S: Final = 2.0
-LAG_TIMEOUT_S: Final = 5.0
 
 
 class TickService:
@@ -40,30 +35,28 @@ class TickService:
         client_settings: dict[str, Any],
         registry: Registry,
         publisher: Publisher,
+        read_again: Callable[[int], None],
     ) -> None:
-        self._topics = topics
-        self._client_settings = client_settings
         self._publisher = publisher
         self.partitions = Partitions(
             settings=settings,
             topics=topics,
             client_settings=client_settings,
             registry=registry,
-            on_progress=self._live,
+            on_progress=self._note_step,
+            read_again=read_again,
             fail=self.fail,
         )
+        self.lag_watch = LagWatch(client_settings, topics.ticks.name, self.partitions.positions)
         self._steps = 0
-        self._closing = False
-        self._lag = 0
-        self._broker_away = False
+        self._is_closing = False
         self._idle = asyncio.Event()
         self._idle.set()
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         """Resolved with the error after which this process must not go on."""
-        self.counts = {"ticks_read": 0, "predictions": 0, "dead_letters": 0, "bars": 0}
-        self.counts |= {"late": 0, "duplicates": 0, "ahead": 0, "jumps": 0}
         self._flood = FloodAlarm(time.monotonic)
         self._notices = NoticeLog()
+        self._misplaced = MisplacedLog(topics.ticks.partitions)
         metrics.DEAD_LETTER_ALARM.set_function(self._flood.level)
 
     @property
@@ -73,14 +66,16 @@ class TickService:
 
     @property
     def is_busy(self) -> bool:
-        """Whether there is something to get on with.
+        """Whether there is something to do.
 
         A batch is in hand, or ticks were waiting at the last look; but not while the broker was
         away at that look: then waiting is all there is to do.
         """
-        return not self._broker_away and (not self._idle.is_set() or self._lag > 0)
+        return not self.lag_watch.is_broker_away and (
+            not self._idle.is_set() or self.lag_watch.lag > 0
+        )
 
-    def _live(self) -> None:
+    def _note_step(self) -> None:
         self._steps += 1
 
     def fail(self, error: BaseException) -> None:
@@ -95,7 +90,7 @@ class TickService:
         Called by the ticks agent, one batch at a time. An error that is not the input's fault
         ends the process through `fail`, with the batch not committed.
         """
-        if self._closing or self.failed.done():
+        if batch.is_void or self._is_closing or self.failed.done():
             return
         self._idle.clear()
         try:
@@ -106,62 +101,16 @@ class TickService:
             answer = pipeline.process(batch.records)
             metrics.BATCH_SECONDS.observe(time.perf_counter() - started)
             await self._publisher.publish(answer, batch.tp.partition)
-            self._live()
-            self._count(len(batch.records), answer)
-            batch.answered()
+            batch.is_answered = True
+            self._note_step()
+            count_batch(len(batch.records), answer)
+            self._misplaced.note(answer, batch.tp.partition)
+            self._flood.note(len(batch.records), len(answer.dead_letters))
+            self._notices.note(answer.notices)
         except Exception as error:  # noqa: BLE001 - any other way out loses the batch in silence
             self.fail(error)
         finally:
             self._idle.set()
-
-    def _count(self, records: int, answer: Answer) -> None:
-        counts = self.counts
-        counts["ticks_read"] += records
-        counts["predictions"] += len(answer.predictions)
-        counts["dead_letters"] += len(answer.dead_letters)
-        counts["bars"] += len(answer.bars)
-        counts["late"] += answer.late
-        counts["duplicates"] += answer.duplicates
-        counts["ahead"] += answer.ahead
-        counts["jumps"] += answer.jumps
-        metrics.TICKS_READ.inc(records)
-        metrics.PREDICTIONS.inc(len(answer.predictions))
-        metrics.DEGRADED.inc(sum(bool(item.degraded) for item in answer.predictions))
-        metrics.BARS.inc(len(answer.bars))
-        metrics.LATE.inc(answer.late)
-        metrics.DUPLICATES.inc(answer.duplicates)
-        metrics.AHEAD.inc(answer.ahead)
-        metrics.JUMPS.inc(answer.jumps)
-        reasons = Counter(letter.rejection.reason for letter in answer.dead_letters)
-        for reason, count in reasons.items():
-            metrics.DEAD_LETTERS.labels(reason).inc(count)
-        self._flood.note(records, len(answer.dead_letters))
-        self._notices.note(answer.notices)
-
-    async def watch_lag(self) -> None:
-        """Keep the lag up to date, by a connection of its own. Runs until cancelled."""
-        async with open_reader(self._client_settings) as consumer:
-            while True:
-                positions = {
-                    TopicPartition(self._topics.ticks.name, number): position
-                    for number, position in self.partitions.positions().items()
-                }
-                try:
-                    async with asyncio.timeout(LAG_TIMEOUT_S):
-                        ends = await consumer.end_offsets(list(positions)) if positions else {}
-                    self._lag = sum(max(0, ends[tp] - at) for tp, at in positions.items())
-                    self._note_broker(away=False)
-                except (KafkaError, TimeoutError):
-                    self._note_broker(away=True)
-                metrics.LAG.set(self._lag)
-                await asyncio.sleep(LAG_EVERY_S)
-
-    def _note_broker(self, *, away: bool) -> None:
-        if away and not self._broker_away:
-            logger.warning("the broker does not answer; waiting for it, nothing is lost meanwhile")
-        elif self._broker_away and not away:
-            logger.info("the broker answers again")
-        self._broker_away = away
 
     async def close(self) -> None:
         """Wait until the batch in hand is answered, and answer no other.
@@ -169,7 +118,7 @@ class TickService:
         Batches that were fetched but not begun stay unanswered: after the last commit an answer
         would be given again by whoever goes on.
         """
-        self._closing = True
+        self._is_closing = True
         await self._idle.wait()
 
     def status(self) -> dict[str, Any]:
@@ -178,8 +127,8 @@ class TickService:
         trained = sum(len(item.models.members) > 1 for item in symbols.values())
         metrics.SYMBOLS_TRAINED.set(trained)
         return {
-            **self.counts,
-            "lag": self._lag,
+            **shown_counts(),
+            "lag": self.lag_watch.lag,
             **self.partitions.status(),
             "symbols": {
                 name: {"bars": len(item.window), "version": item.models.version}

@@ -10,23 +10,27 @@ acked but not committed by Faust itself stays in its memory for ever.
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from itertools import product
 from typing import Any, Final, cast
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from stream_app.kafka.connection import FETCH_MAX_WAIT_MS
 from stream_app.worker.ledger import Batch, Ledger
 
+logger = logging.getLogger(__name__)
+
 _LOOK_AGAIN_S: Final = 1.0
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's consumer thread, with a short wait for fetches."""
+    """Faust's consumer thread, with a short wait for fetches and one way to seek."""
 
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -34,13 +38,48 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001 - Faust passes no other way
         return consumer
 
+    async def seek_each(self, wanted: Mapping[TP, int | None]) -> dict[TP, int]:
+        """Seek each partition to an offset; None is its commit, or the log's beginning.
+
+        Waits on the broker. aiokafka's own `seek_to_committed` leaves a partition that has no
+        commit where its position has got to, past what was fetched and dropped.
+
+        Returns:
+            Where each stands now; without those that went to another worker meanwhile.
+        """
+        placed: dict[TP, int] = await self.call_thread(self._seek_each, wanted)
+        return placed
+
+    async def _seek_each(self, wanted: Mapping[TP, int | None]) -> dict[TP, int]:
+        consumer = self._ensure_consumer()
+        here = {tp: TopicPartition(*tp) for tp in wanted.keys() & self.assignment()}
+        beginnings = await consumer.beginning_offsets(list(here.values()))
+        placed = {}
+        for tp, partition in here.items():
+            with suppress(IllegalStateError):  # it went to another worker meanwhile
+                offset = wanted[tp]
+                if offset is None:
+                    offset = await consumer.committed(partition) or 0
+                offset = max(offset, beginnings[partition])
+                consumer.seek(partition, offset)
+                placed[tp] = offset
+        return placed
+
 
 class BatchConsumer(driver.Consumer):
-    """A consumer whose messages carry a `Batch` each."""
+    """A consumer whose messages carry a `Batch` each.
+
+    Faust drops fetched records at many points: when the flow is suspended, when the generation
+    changes, when a partition is paused. So the ledger alone knows from where each partition is
+    read: a drop takes the partition's place away, and no fetch begins before every partition
+    has one. There is one way to seek, and it needs no commit.
+    """
+
+    _thread: _ConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.ledger = Ledger()
-        self._room = asyncio.Event()
+        self._agent_is_done = asyncio.Event()
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> _ConsumerThread:
@@ -52,43 +91,71 @@ class BatchConsumer(driver.Consumer):
         # queue up behind each other's fixed costs. And Faust would take 4,096 events ahead, a
         # backlog of a million ticks.
         while self.ledger.is_busy and self.flow_active and not self.should_stop:
-            self._room.clear()
+            self._agent_is_done.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._room.wait(), _LOOK_AGAIN_S)
+                await asyncio.wait_for(self._agent_is_done.wait(), _LOOK_AGAIN_S)
         records, active = await self._wait_next_records(timeout)
-        generation = self.app.consumer_generation_id
-        if records is None or self.should_stop:
-            return
-        if not self.flow_active:
-            # Rebalancing: what was fetched meanwhile is fetched again from the commit.
-            await self.perform_seek()
-            return
-        wanted = {
-            tp: fetched
-            for tp, fetched in records.items()
-            if active is None or tp in active or tp in self._buffered_partitions
-        }
-        most = max(map(len, wanted.values()), default=0)
+        left = {tp: deque(fetched) for tp, fetched in (records or {}).items() if fetched}
         size = cast(Transport, self.transport).max_batch
-        for at, (tp, fetched) in product(range(0, most, size), wanted.items()):
-            chunk = tuple(fetched[at : at + size])
-            if not chunk:
-                continue
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                break
-            batch = Batch(tp, chunk)
-            self.ledger.hand_out(batch)
-            message = self._to_message(tp, chunk[-1])
-            message.value = cast(Any, batch)
-            yield tp, message
+        try:
+            while left and self.flow_active and not self.should_stop:
+                for tp, fetched in [*left.items()]:
+                    if not self._may_hand_out(tp, active):
+                        return
+                    chunk = tuple(fetched.popleft() for _ in range(min(size, len(fetched))))
+                    if not fetched:
+                        del left[tp]
+                    batch = self.ledger.hand_out(tp, chunk)
+                    message = self._to_message(tp, chunk[-1])
+                    message.value = cast(Any, batch)
+                    yield tp, message
+        finally:
+            for tp in left:
+                self.ledger.lose_place(tp)
+
+    def _may_hand_out(self, tp: TP, active: set[TP] | None) -> bool:
+        """Whether records of the partition that were just fetched follow in its log."""
+        is_active = active is None or tp in active or tp in self._buffered_partitions
+        return self.flow_active and is_active and self.ledger.is_placed(tp)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 - faust's signature
+        """Give each partition a place, then fetch."""
+        wanted = {
+            tp: self.ledger.next_offset(tp)
+            for tp in active_partitions or ()
+            if not self.ledger.is_placed(tp)
+        }
+        if wanted:
+            try:
+                placed = await self._thread.seek_each(wanted)
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                logger.warning("cannot seek yet (%s); trying again", error)
+                await asyncio.sleep(_LOOK_AGAIN_S)
+                return {}
+            for tp, offset in placed.items():
+                self.ledger.place(tp, offset)
+                # Faust would drop what lies below the offset that it has read before.
+                self._read_offset[tp] = None
+        return await super()._getmany(active_partitions, timeout)
 
     async def perform_seek(self) -> None:
-        """Seek to the committed offsets; what was handed out is forgotten."""
+        """Read all partitions from their commits on. Called by Faust before it resumes."""
         self._forget(self.ledger.partitions())
-        await super().perform_seek()
+
+    def resume_flow(self) -> None:
+        """Go on after a pause, in which batches may have been dropped on their way."""
+        self._forget(self.ledger.partitions())
+        super().resume_flow()
+
+    def read_again(self, tp: TP) -> None:
+        """Read a partition from its commit on. Called when a batch cannot be answered."""
+        self._forget([tp])
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Tell the application before any record of the new assignment flows."""
+        self._forget(self.ledger.partitions())
         cast(Transport, self.transport).on_assigned(assigned)
         await super().on_partitions_assigned(assigned, generation_id)
 
@@ -99,7 +166,7 @@ class BatchConsumer(driver.Consumer):
 
     def _forget(self, tps: Iterable[TP]) -> None:
         self.ledger.forget(tps)
-        self._room.set()
+        self._agent_is_done.set()
 
     async def commit_answered(self) -> None:
         """Commit all that is answered by now; `commit` does nothing while another is under way.
@@ -110,10 +177,10 @@ class BatchConsumer(driver.Consumer):
             pass
         await self.commit()
 
-    def through(self, batch: Batch) -> None:
-        """The agent is through with a batch, answered or not. Called by the agent."""
-        self.ledger.take_back(batch)
-        self._room.set()
+    def done(self, batch: Batch) -> None:
+        """The agent has finished with a batch, answered or not. Called by the agent."""
+        self.ledger.done(batch)
+        self._agent_is_done.set()
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         return (

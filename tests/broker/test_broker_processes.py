@@ -64,7 +64,9 @@ def test_another_binary_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     other.write_text("#!/bin/sh\nexit 0\n")
     other.chmod(0o755)
     monkeypatch.setenv("CALF_TANSU_BIN", str(other))
-    with pytest.raises(BrokerError, match=r"tansu has SHA-256 [0-9a-f]{64}, recorded for"):
+    with pytest.raises(
+        BrokerError, match=r"tansu has SHA-256 [0-9a-f]{64}, but [0-9a-f]{64} is recorded for"
+    ):
         EmbeddedBroker().start()
 
 

@@ -154,7 +154,7 @@ async def test_the_table_shows_no_control_characters_and_obeys_no_markup(
     assert "\x1b[2J" not in shown
     assert r"no good \x1b[2J[red]0" in shown
     await command("list", "--reason", "bad_symbol")
-    assert capsys.readouterr().out == "There is no such dead letter.\n"
+    assert capsys.readouterr().out == "No dead letter matches.\n"
 
 
 async def test_show_gives_the_headers_and_the_original_bytes(
@@ -205,7 +205,7 @@ async def test_a_dry_run_and_an_unconfirmed_replay_send_nothing(
         await fails("replay")
         said = capsys.readouterr()
         assert "Send 4 letters" in said.err
-        assert "nothing was sent; --yes" in said.err
+        assert "not confirmed, so nothing was sent; use --yes to confirm" in said.err
     assert await read_all(settings, letters.ticks) == []
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     await command("replay", "--partition", "1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -95,7 +96,9 @@ async def test_a_stuck_step_ends_the_process_with_its_own_exit_code(
     )
     assert "now it hangs" in ended.stderr
     assert ended.returncode == EXIT_CODE == 3, ended.stderr
-    assert "exit code 3" in ended.stderr
+    said, _, traces = ended.stderr.partition("where each thread is:")
+    assert "exit code 3" in said
+    assert re.search(r'stuck\.py", line \d+ in stuck', traces), ended.stderr
     # What was answered before is not lost, and a worker without the fault answers the rest.
     with WorkerProcess(settings, tmp_path / "worker.log") as worker:
         from tests.workers import read_until

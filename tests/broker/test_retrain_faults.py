@@ -22,21 +22,28 @@ from tests.builders import START_MS, walk
 from tests.conftest import SettingsFor, needs_kafka
 from tests.faults import FAULTS
 from tests.figures import note
-from tests.workers import DEADLINE_S, WorkerProcess, feed, read_all
+from tests.workers import WorkerProcess, feed, read_all
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(5000)
 
 ROOT = Path(__file__).parents[2]
+PATIENCE_S = 900.0
+"""For one event. Training gives way to everything else on the machine."""
 
 
-async def events_until(worker: WorkerProcess, topics: Topics, state: str, after: int) -> list[Any]:
-    """The retrain events, once one in this state has come after the first `after`."""
-    async with asyncio.timeout(DEADLINE_S * 2):
+async def events_until(
+    worker: WorkerProcess, topics: Topics, state: str, after: int, *, words: str = ""
+) -> list[Any]:
+    """The retrain events, once one in this state, with these words as reason, has come after the
+    first `after`. On a busy machine others come before: a training process may be slow to start.
+    """
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             records = await read_all(worker.settings, topics.retrain_events)
             events = [orjson.loads(record.value or b"") for record in records]
-            if any(event["state"] == state for event in events[after:]):
-                return events
+            for number, event in enumerate(events[after:], after + 1):
+                if event["state"] == state and words in "".join(event["reasons"]):
+                    return events[:number]
             assert worker.process.poll() is None, worker.text()
             await asyncio.sleep(0.3)
 
@@ -80,14 +87,12 @@ async def test_the_champions_go_on_and_the_next_cycle_runs(
             began = time.time()
             file.write_text(fault)
             state = "timed_out" if fault == "hang" else "failed"
-            events = await events_until(worker, topics_on_broker, state, len(events))
-            last = [event for event in events if event["state"] == state][-1]
-            assert words in last["reasons"][0]
-            assert last["versions"] == {}
+            events = await events_until(worker, topics_on_broker, state, len(events), words=words)
+            assert events[-1]["versions"] == {}
             file.unlink()
             events = await events_until(worker, topics_on_broker, "succeeded", len(events))
             spans.append((began, time.time()))
-            assert events[-1]["lstm_included"] or events[-1]["state"] == "started"
+            assert events[-1]["lstm_included"]
         stop.set()
         await feeding
         records = await read_all(settings, topics_on_broker.predictions)

@@ -43,7 +43,7 @@ def test_the_command_checks_applies_and_checks(
     main(["topics", "apply"])
     assert capsys.readouterr().out == "nothing to change\n"
     main(["topics", "check"])
-    assert capsys.readouterr().out == "all topics are as the file says\n"
+    assert capsys.readouterr().out == "all topics match the file\n"
 
 
 def test_the_command_tells_what_it_could_not_do(

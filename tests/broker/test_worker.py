@@ -169,6 +169,7 @@ async def test_verify_passes_on_a_running_system_and_fails_on_an_empty_one(
             "initial training",
             "LSTM included",
             "in time",
+            "every symbol",
             "all four models",
             "predictions keep coming",
         ),

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stream_app.models.base import Forecaster, Member
-from stream_app.models.catalog import FORECASTERS, LOADERS
+from stream_app.models.catalog import CATALOG
 from stream_app.training.process import initialise_process
 from tests.contract.worlds import MODELS, SETTINGS, walk_data
 
@@ -28,7 +28,7 @@ class Trained:
 
 
 def train(name: str) -> Trained:
-    forecaster = FORECASTERS[name]()
+    forecaster = CATALOG[name].new_forecaster()
     forecaster.fit(walk_data(), SETTINGS)
     artifact = forecaster.export()
     return Trained(
@@ -36,7 +36,7 @@ def train(name: str) -> Trained:
         forecaster=forecaster,
         answers=forecaster.predict(walk_data(), walk_data().rows),
         artifact=artifact,
-        member=LOADERS[name](artifact, SETTINGS),
+        member=CATALOG[name].load(artifact, SETTINGS),
     )
 
 

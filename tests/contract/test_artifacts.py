@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from onnx import TensorProto, helper
 
 from stream_app.bars.features import FEATURES
 from stream_app.errors import ArtifactError
-from stream_app.models.catalog import FORECASTERS, LOADERS
+from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.onnx_artifact import stamp
 from stream_app.models.tree_graph import tree_spec
@@ -30,7 +31,11 @@ def artifacts() -> dict[str, bytes]:
 
 
 def test_an_artifact_is_no_pickle(trained: Trained) -> None:
-    assert FORECASTERS[trained.name].suffix == ("json" if trained.name == "kalman" else "onnx")
+    readers: dict[str, Callable[[bytes], object]] = {
+        "json": orjson.loads,
+        "onnx": onnx.load_from_string,
+    }
+    assert readers[CATALOG[trained.name].suffix](trained.artifact)
     for mark in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04"):
         assert not trained.artifact.startswith(mark)
     for word in (b"sklearn", b"torch.", b"__reduce__", b"cbuiltins"):
@@ -40,40 +45,41 @@ def test_an_artifact_is_no_pickle(trained: Trained) -> None:
 @pytest.mark.parametrize("junk", [b"", b"{}", b"\x00" * 64, b"\xff\xfe", b"[" * 100_000])
 def test_junk_is_refused(trained: Trained, junk: bytes) -> None:
     with pytest.raises(ArtifactError, match=trained.name):
-        LOADERS[trained.name](junk, SETTINGS)
+        CATALOG[trained.name].load(junk, SETTINGS)
 
 
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.99])
 def test_a_truncated_artifact_is_refused(trained: Trained, part: float) -> None:
     with pytest.raises(ArtifactError, match=trained.name):
-        LOADERS[trained.name](trained.artifact[: int(len(trained.artifact) * part)], SETTINGS)
+        CATALOG[trained.name].load(trained.artifact[: int(len(trained.artifact) * part)], SETTINGS)
 
 
 def test_another_models_artifact_is_refused(trained: Trained, artifacts: dict[str, bytes]) -> None:
     for name in set(MODELS) - {trained.name}:
         with pytest.raises(ArtifactError, match=trained.name):
-            LOADERS[trained.name](artifacts[name], SETTINGS)
+            CATALOG[trained.name].load(artifacts[name], SETTINGS)
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("horizon_bars", 2), ("bar_ms", 300_000), ("sequence_length", 9)]
+    ("field", "value"),
+    [("horizon_bars", 2), ("horizon_by", "bars"), ("bar_ms", 300_000), ("sequence_length", 9)],
 )
 def test_an_artifact_of_other_settings_is_refused(
-    artifacts: dict[str, bytes], field: str, value: int
+    artifacts: dict[str, bytes], field: str, value: int | str
 ) -> None:
     changed: dict[str, Any] = {field: value}
     other = dataclasses.replace(SETTINGS, **changed)
     named = ["lstm"] if field == "sequence_length" else ["random_forest", "lightgbm", "lstm"]
     for name in named:
         with pytest.raises(ArtifactError, match=rf"{name} .*{field}=.*{value}; retrain"):
-            LOADERS[name](artifacts[name], other)
+            CATALOG[name].load(artifacts[name], other)
 
 
 def test_an_lstm_of_other_layers_is_refused(artifacts: dict[str, bytes]) -> None:
     for layers in ((8,), (4, 8), (8, 4, 2)):
         other = dataclasses.replace(SETTINGS, lstm_layers=layers)
         with pytest.raises(ArtifactError, match=r"lstm artifact's inputs are .* settings need"):
-            LOADERS["lstm"](artifacts["lstm"], other)
+            CATALOG["lstm"].load(artifacts["lstm"], other)
 
 
 @pytest.mark.parametrize(
@@ -92,11 +98,11 @@ def test_an_lstm_of_other_layers_is_refused(artifacts: dict[str, bytes]) -> None
 )
 def test_an_altered_kalman_artifact_is_refused(altered: object) -> None:
     with pytest.raises(ArtifactError, match="kalman"):
-        LOADERS["kalman"](orjson.dumps(altered), SETTINGS)
+        CATALOG["kalman"].load(orjson.dumps(altered), SETTINGS)
 
 
 def test_a_kalman_artifact_keeps_its_noise_exactly(artifacts: dict[str, bytes]) -> None:
-    member = LOADERS["kalman"](artifacts["kalman"], SETTINGS)
+    member = CATALOG["kalman"].load(artifacts["kalman"], SETTINGS)
     assert isinstance(member, KalmanMember)
     assert dataclasses.asdict(member.noise) == orjson.loads(artifacts["kalman"])
 
@@ -133,7 +139,7 @@ PRODUCT = helper.make_node("MatMul", ["x", "w"], ["y"])
 
 def refused(model: onnx.ModelProto, reason: str) -> None:
     with pytest.raises(ArtifactError, match=reason):
-        LOADERS["random_forest"](stamp(model, SPEC), SETTINGS)
+        CATALOG["random_forest"].load(stamp(model, SPEC), SETTINGS)
 
 
 def test_an_artifact_that_reads_files_is_refused(
@@ -182,4 +188,4 @@ def test_an_artifact_of_other_features_is_refused(artifacts: dict[str, bytes]) -
         if entry.key == "features":
             entry.value = entry.value.replace("return_1,", "return_1b,")
     with pytest.raises(ArtifactError, match="features=return_1b"):
-        LOADERS["lightgbm"](model.SerializeToString(), SETTINGS)
+        CATALOG["lightgbm"].load(model.SerializeToString(), SETTINGS)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
+import importlib.util
+import math
 import pickle
 from concurrent.futures import ProcessPoolExecutor
 
@@ -11,8 +14,8 @@ import pytest
 
 from stream_app.errors import TrainingError
 from stream_app.models.base import ModelSettings
-from stream_app.models.catalog import FORECASTERS, LOADERS
-from stream_app.settings import MODEL_NAMES
+from stream_app.models.catalog import CATALOG
+from stream_app.settings import Settings
 from stream_app.training.job import TrainingJob, prepare, run_job, serve
 from tests.contract.conftest import Trained, train
 from tests.contract.worlds import (
@@ -30,8 +33,24 @@ every_model = pytest.mark.parametrize("name", MODELS)
 
 
 def test_the_catalog_has_every_model_of_the_settings_in_their_order() -> None:
-    assert tuple(FORECASTERS) == tuple(LOADERS) == MODEL_NAMES == MODELS
-    assert all(FORECASTERS[name].name == name for name in MODELS)
+    assert MODELS == ("kalman", "random_forest", "lightgbm", "lstm")
+    assert tuple(CATALOG) == tuple(Settings().ensemble_weights) == MODELS
+    assert all(CATALOG[name].name == name for name in MODELS)
+
+
+def test_the_catalog_decides_weights_and_the_order_of_training() -> None:
+    assert math.fsum(spec.weight for spec in CATALOG.values()) == pytest.approx(1.0)
+    ranks = sorted(CATALOG.values(), key=lambda spec: spec.training_rank)
+    assert [spec.name for spec in ranks] == ["lstm", "random_forest", "lightgbm", "kalman"]
+    assert [spec.training_rank for spec in ranks] == [0, 1, 2, 3]
+
+
+def test_the_catalog_names_what_is_installed() -> None:
+    for spec in CATALOG.values():
+        assert spec.libraries
+        assert spec.trainers
+        assert all(importlib.metadata.version(library) for library in spec.libraries)
+        assert all(importlib.util.find_spec(trainer) for trainer in spec.trainers)
 
 
 def test_answers_are_finite_float64_of_the_rows_shape(trained: Trained) -> None:
@@ -52,7 +71,7 @@ def test_the_same_seed_gives_the_same_model(trained: Trained) -> None:
 def test_another_seed_gives_another_model(name: str) -> None:
     data, answers = walk_data(), []
     for seed in (1, 2):
-        forecaster = FORECASTERS[name]()
+        forecaster = CATALOG[name].new_forecaster()
         forecaster.fit(data, dataclasses.replace(SETTINGS, seed=seed))
         answers.append(forecaster.predict(data, data.rows))
     assert not np.array_equal(answers[0], answers[1])
@@ -63,7 +82,7 @@ def test_too_few_rows_are_refused(name: str) -> None:
     data = prepare(random_walk(100), SETTINGS)
     assert 0 < len(data.rows) < 50
     with pytest.raises(TrainingError, match="training rows; at least 50"):
-        FORECASTERS[name]().fit(data, SETTINGS)
+        CATALOG[name].new_forecaster().fit(data, SETTINGS)
 
 
 @every_model
@@ -89,7 +108,7 @@ def test_a_value_that_is_not_finite_is_refused(name: str) -> None:
         dataclasses.replace(data, target=broken_target),
     ):
         with pytest.raises(TrainingError, match="not finite"):
-            FORECASTERS[name]().fit(broken, SETTINGS)
+            CATALOG[name].new_forecaster().fit(broken, SETTINGS)
 
 
 def test_a_sequence_that_is_not_finite_before_the_first_row_is_refused() -> None:
@@ -97,14 +116,14 @@ def test_a_sequence_that_is_not_finite_before_the_first_row_is_refused() -> None
     features = data.features.copy()
     features[data.rows[0] - 1, 0] = np.nan
     with pytest.raises(TrainingError, match="not finite"):
-        FORECASTERS["lstm"]().fit(dataclasses.replace(data, features=features), SETTINGS)
+        CATALOG["lstm"].new_forecaster().fit(dataclasses.replace(data, features=features), SETTINGS)
 
 
 @every_model
 def test_a_price_that_does_not_move_is_refused(name: str) -> None:
     data = prepare(dataclasses.replace(random_walk(200), log_close=np.full(200, 10.0)), SETTINGS)
     with pytest.raises(TrainingError, match="does not move"):
-        FORECASTERS[name]().fit(data, SETTINGS)
+        CATALOG[name].new_forecaster().fit(data, SETTINGS)
 
 
 @every_model
@@ -113,7 +132,7 @@ def test_it_learns_what_is_there_to_learn(name: str) -> None:
     bars = trending(1000) if name == "kalman" else mean_reverting(1000)
     settings = dataclasses.replace(SETTINGS, lstm_epochs=20, lstm_batch_size=16)
     job = TrainingJob(symbol="X", model=name, bars=head(bars, 750), settings=settings)
-    member = LOADERS[name](run_job(job).artifact, settings)
+    member = CATALOG[name].load(run_job(job).artifact, settings)
 
     data = prepare(bars, settings)
     unseen = data.rows[data.rows >= 750]
@@ -133,7 +152,7 @@ def test_a_longer_horizon_is_forecast_as_such(name: str) -> None:
     for horizon in (1, 6):
         settings = dataclasses.replace(SETTINGS, horizon_bars=horizon, lstm_epochs=20)
         data = prepare(bars, settings)
-        forecaster = FORECASTERS[name]()
+        forecaster = CATALOG[name].new_forecaster()
         forecaster.fit(data, settings)
         spread.append(forecaster.predict(data, data.rows).std())
     assert spread[1] > 2 * spread[0]

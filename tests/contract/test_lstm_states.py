@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stream_app.models.catalog import LOADERS
+from stream_app.models.catalog import CATALOG
 from stream_app.models.kernels import Network, lstm_run
 from stream_app.models.lstm import LSTMMember
 from tests.contract.conftest import Trained, train
@@ -20,7 +20,7 @@ def lstm() -> Trained:
 
 
 def member_of(lstm: Trained) -> LSTMMember:
-    member = LOADERS["lstm"](lstm.artifact, SETTINGS)
+    member = CATALOG["lstm"].load(lstm.artifact, SETTINGS)
     assert isinstance(member, LSTMMember)
     return member
 

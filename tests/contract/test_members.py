@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stream_app.models.base import Rows
-from stream_app.models.catalog import FORECASTERS, LOADERS
+from stream_app.models.catalog import CATALOG
 from stream_app.training.job import serve
 from tests.contract.conftest import Trained
 from tests.contract.worlds import SETTINGS, live_rows, taken, walk_data
@@ -87,9 +87,11 @@ def test_only_a_member_that_needs_features_asks_for_them(trained: Trained) -> No
 
 
 def test_the_kalman_model_extrapolates_the_trend() -> None:
-    forecaster = FORECASTERS["kalman"]()
+    forecaster = CATALOG["kalman"].new_forecaster()
     forecaster.fit(walk_data(), SETTINGS)
-    member = LOADERS["kalman"](forecaster.export(), dataclasses.replace(SETTINGS, horizon_bars=12))
+    member = CATALOG["kalman"].load(
+        forecaster.export(), dataclasses.replace(SETTINGS, horizon_bars=12)
+    )
     rows = live_rows(5)
     expected = rows.kalman_level + 12 * rows.kalman_velocity - rows.log_price
     np.testing.assert_array_equal(member.predict(rows), expected)

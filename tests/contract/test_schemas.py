@@ -21,6 +21,7 @@ from stream_app.messages.codec import (
 )
 from stream_app.messages.schemas import Bar, MemberOutput, Prediction, RetrainEvent, Source, Tick
 from stream_app.messages.ticks import decode_tick, encode_tick
+from stream_app.models.catalog import CATALOG
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from tests.builders import START_MS, records, settings, walk
@@ -28,6 +29,8 @@ from tests.fakes import model_set
 
 CONTRACTS = Path(__file__).parents[2] / "docs" / "contracts"
 MESSAGES = {"tick": Tick, "bar": Bar, "prediction": Prediction, "retrain-event": RetrainEvent}
+ADDED = {"retrain-event": ["waiting_seconds", "skipped", "last_price"]}
+"""Fields that came later: a reader must not expect them of every message on the topic."""
 EVENT = RetrainEvent(
     cycle="c",
     state="started",
@@ -75,10 +78,12 @@ def test_a_schema_is_valid_and_describes_every_field(name: str) -> None:
 @pytest.mark.parametrize("name", ["bar", "prediction", "retrain-event"])
 def test_our_own_messages_have_all_fields_and_no_others(name: str) -> None:
     loaded = schema(name)
-    assert loaded["required"] == list(loaded["properties"])
+    added = ADDED.get(name, [])
+    assert loaded["required"] + added == list(loaded["properties"])
     example = loaded["examples"][0]
+    assert example.keys() == loaded["properties"].keys()
     assert problems(name, {**example, "other": 1})
-    for field in example:
+    for field in loaded["required"]:
         assert problems(name, {key: value for key, value in example.items() if key != field})
 
 
@@ -89,6 +94,14 @@ def test_nested_schemas_have_the_fields_of_their_types() -> None:
     for name in ("prediction", "bar"):
         source = schema(name)["properties"]["source"]
         assert set(source["properties"]) == {item.name for item in fields(Source)}
+
+
+def test_examples_show_every_model_of_the_catalog() -> None:
+    (prediction,), (event,) = schema("prediction")["examples"], schema("retrain-event")["examples"]
+    assert tuple(prediction["members"]) == tuple(event["model_seconds"]) == tuple(CATALOG)
+    member = prediction["members"]["lstm"]
+    for name in ("LSTM", "", "lst m", "0lstm"):
+        assert problems("prediction", {**prediction, "members": {name: member}})
 
 
 def test_what_the_pipeline_publishes_fits() -> None:
@@ -126,10 +139,23 @@ def test_a_bar_without_ticks_fits_and_one_with_ticks_has_prices() -> None:
 
 
 @pytest.mark.parametrize(
-    "event", [EVENT, replace(EVENT, data_from=START_MS, symbols=("A",), versions={"A": "v"})]
+    "event",
+    [
+        EVENT,
+        replace(EVENT, data_from=START_MS, symbols=("A",), versions={"A": "v"}),
+        replace(EVENT, waiting_seconds={"B": 1.5}, skipped={"C": "why"}, last_price={"A": "why"}),
+    ],
 )
 def test_retrain_events_fit(event: RetrainEvent) -> None:
     assert problems("retrain-event", json.loads(encode_retrain_event(event))) == []
+
+
+def test_an_event_of_an_older_version_is_read_and_fits() -> None:
+    message = json.loads(encode_retrain_event(EVENT))
+    for field in ADDED["retrain-event"]:
+        del message[field]
+    assert problems("retrain-event", message) == []
+    assert decode_retrain_event(json.dumps(message).encode()) == EVENT
 
 
 def test_the_examples_are_what_the_codec_reads() -> None:

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from stream_app.bars.features import BarColumns
 from stream_app.models.base import History, ModelSettings, Rows, TrainingData
+from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import filtered
 from stream_app.models.kalman_filter import KalmanFilter, KalmanNoise
 from stream_app.training.job import prepare
 
 BAR_MS = 60_000
 START_MS = 1_640_995_200_000
-MODELS = ("kalman", "random_forest", "lightgbm", "lstm")
+MODELS = tuple(CATALOG)
 SETTINGS = ModelSettings(
     bar_ms=BAR_MS,
     horizon_bars=1,

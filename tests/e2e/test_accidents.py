@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stream_app.bars.features import BarColumns
 from stream_app.messages.schemas import Prediction, Source, Tick
-from stream_app.models.catalog import LOADERS
+from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.answering import answer_ticks
@@ -25,8 +25,8 @@ from stream_app.prediction.observation import Arrival
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings, load_settings
-from stream_app.training.cycle import model_settings
 from stream_app.training.job import TrainingJob, run_job
+from stream_app.training.settings import model_settings
 
 DATA = Path(
     os.environ.get("STREAM_APP_DATA")
@@ -74,9 +74,9 @@ def ticks(prices: NDArray[np.float64]) -> Iterator[Tick]:
 def trained(bars: BarColumns) -> ModelSet:
     chosen = model_settings(settings())
     members = {}
-    for name, load in LOADERS.items():
+    for name, spec in CATALOG.items():
         job = TrainingJob(symbol="GBPUSD", model=name, bars=bars, settings=chosen)
-        members[name] = load(run_job(job).artifact, chosen)
+        members[name] = spec.load(run_job(job).artifact, chosen)
     kalman = members["kalman"]
     assert isinstance(kalman, KalmanMember)
     return ModelSet(

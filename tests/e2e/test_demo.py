@@ -11,7 +11,7 @@ import orjson
 import psutil
 import pytest
 
-from stream_app.settings import MODEL_NAMES
+from stream_app.models.catalog import CATALOG
 
 COMMAND = [sys.executable, "-m", "stream_app", "demo"]
 
@@ -55,7 +55,7 @@ def test_every_tick_is_read_and_answered(told: dict[str, Any]) -> None:
 
 def test_all_four_models_answer_after_the_first_training(told: dict[str, Any]) -> None:
     assert told["warm_up_seconds"] is not None
-    assert set(told["last_prediction"]["members"]) == set(MODEL_NAMES)
+    assert set(told["last_prediction"]["members"]) == set(CATALOG)
     ended = [event for event in told["retrains"] if event["state"] != "started"]
     assert ended
     assert all(event["state"] == "succeeded" and event["lstm_included"] for event in ended)

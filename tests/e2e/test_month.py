@@ -12,7 +12,7 @@ import pytest
 
 from stream_app.feed.files import read_ticks
 from stream_app.kafka.topic_check import Topics
-from stream_app.settings import MODEL_NAMES
+from stream_app.models.catalog import CATALOG
 from tests.conftest import SettingsFor, needs_kafka
 from tests.workers import WorkerProcess, environment, read_until
 
@@ -62,7 +62,7 @@ async def test_a_month_gives_as_many_predictions_as_ticks_and_all_four_models(
     assert full, "no four-model prediction"
     first = predictions.index(full[0])
     for message in predictions[first:]:
-        assert set(message["members"]) == set(MODEL_NAMES)
+        assert set(message["members"]) == set(CATALOG)
         assert message["degraded"] == []
     assert {message["symbol"] for message in predictions} == {"BTC"}
     assert first < count * 0.6

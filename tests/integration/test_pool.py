@@ -18,9 +18,9 @@ from stream_app.errors import TrainingError
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.training import pool as pool_module
-from stream_app.training.cycle import model_settings
 from stream_app.training.job import TrainedModel, TrainingJob, run_job
 from stream_app.training.pool import TrainingPool
+from stream_app.training.settings import model_settings
 from tests.builders import records, settings, walk
 
 pytestmark = pytest.mark.timeout(300)
@@ -103,6 +103,25 @@ async def test_a_process_is_replaced_after_its_share_of_jobs(
     pids = [(await pool.run(given)).rows for _ in range(pool_module.JOBS_PER_PROCESS + 1)]
     assert len(set(pids[:-1])) == 1
     assert pids[-1] != pids[0]
+
+
+async def test_it_says_when_a_process_takes_a_job(
+    pool: TrainingPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(pool_module, "run_job", hang)
+    first = asyncio.create_task(pool.run(job(), lambda: begun.append("first")))
+    async with asyncio.timeout(120):
+        while not begun:
+            await asyncio.sleep(0.05)
+    monkeypatch.setattr(pool_module, "run_job", run_job)
+    second = asyncio.create_task(pool.run(job(), lambda: begun.append("second")))
+    await asyncio.sleep(0.5)
+    assert begun == ["first"]
+    first.cancel()  # its process is killed, another one starts
+    async with asyncio.timeout(120):
+        assert (await second).name == "kalman"
+    assert begun == ["first", "second"]
 
 
 def tell_pid(job: TrainingJob) -> TrainedModel:

@@ -11,9 +11,10 @@ from stream_app.messages.codec import (
     encode_retrain_event,
 )
 from stream_app.messages.schemas import Bar, Rejection, RetrainEvent, Source, Tick
-from stream_app.messages.ticks import EARLIEST_TS, LATEST_TS, REASONS, decode_tick, encode_tick
+from stream_app.messages.ticks import REASONS, decode_tick, encode_tick
+from stream_app.messages.times import EARLIEST_TS, LATEST_TS
+from tests.strategies import symbols
 
-symbols = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,20}", fullmatch=True)
 prices = st.floats(min_value=1e-9, max_value=1e12)
 ticks = st.builds(
     Tick,

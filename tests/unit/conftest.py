@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from stream_app.models.catalog import FORECASTERS
+from stream_app.models.catalog import CATALOG
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
-from stream_app.training.cycle import model_settings
 from stream_app.training.job import TrainingJob, run_job
+from stream_app.training.settings import model_settings
 from tests.builders import SteppedClock, TrainedArtifacts, records, settings, walk
 
 
@@ -20,7 +20,7 @@ def trained_artifacts() -> TrainedArtifacts:
         name: run_job(
             TrainingJob(symbol="BTC", model=name, bars=bars, settings=model_settings(settings()))
         ).artifact
-        for name in FORECASTERS
+        for name in CATALOG
     }
 
 

@@ -76,6 +76,18 @@ def test_without_a_broker_the_line_says_where_it_looked_and_what_to_do(
     assert "KAFKA_BOOTSTRAP_SERVERS" in last
 
 
+def test_a_worker_refuses_a_data_dir_that_it_cannot_write_before_anything_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "file" / "data"))
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    ended = run("worker")
+    assert ended.returncode == 2
+    (line,) = ended.stderr.strip().splitlines()
+    assert line.startswith(f"stream-app: DATA_DIR={tmp_path}/file/data: cannot write in ")
+
+
 def test_train_prints_times_and_errors_as_json(tmp_path: Path) -> None:
     import itertools
 
@@ -98,6 +110,6 @@ def test_train_prints_times_and_errors_as_json(tmp_path: Path) -> None:
     } <= set(told)  # fmt: skip
     assert set(told["models"]) == {"kalman", "random_forest", "lightgbm", "lstm"}
     for score in told["models"].values():
-        assert set(score) == {"seconds", "mae", "mape"}
+        assert set(score) == {"seconds", "mae", "mape", "last_price"}
         assert score["mae"] > 0
     assert told["bars"] == 399

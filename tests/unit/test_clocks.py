@@ -18,12 +18,12 @@ import pytest
 
 from stream_app.bars.features import LOOKBACK, bar_vectors
 from stream_app.messages.schemas import Tick
-from stream_app.messages.ticks import EARLIEST_TS, LATEST_TS
+from stream_app.messages.times import EARLIEST_TS, LATEST_TS
 from stream_app.prediction.observation import AHEAD, LATE
 from stream_app.prediction.pipeline import Answer, PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
-from stream_app.training.cycle import model_settings
 from stream_app.training.job import prepare
+from stream_app.training.settings import model_settings
 from tests.builders import FakeRecord, record, settings, walk
 from tests.fakes import model_set
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from stream_app.ops.watchdog import EXIT_CODE
 from stream_app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
-MODULES = sorted(
-    path.relative_to(ROOT).as_posix()
-    for path in ROOT.glob("stream_app/**/*.py")
-    if path.name != "__init__.py"
+DOCUMENTS = sorted(
+    path
+    for glob in ("*", "docs/**/*", "benchmarks/*", "examples/*")
+    for path in ROOT.glob(f"{glob}.md")
+)
+ROOMS = sorted(
+    f"{path.parent.relative_to(ROOT).as_posix()}/" for path in ROOT.glob("stream_app/*/__init__.py")
 )
 
 
@@ -47,17 +50,88 @@ def rows(name: str) -> Iterator[list[str]]:
             yield [cell.strip() for cell in line[1:-1].split(" | ")]
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_the_map_names_every_module(module: str) -> None:
-    assert any(row[0] == f"`{module}`" for row in rows("ARCHITECTURE.md"))
+def section(name: str, heading: str) -> str:
+    """What stands under a heading of a document, up to the next of its rank."""
+    _, _, rest = text(name).partition(f"\n## {heading}\n")
+    assert rest, heading
+    return rest.partition("\n## ")[0]
+
+
+def first_sentence(package: str) -> str:
+    docstring = ast.get_docstring(ast.parse(text(f"{package}__init__.py")))
+    assert docstring, package
+    return re.split(r"\.(?:\s|$)", docstring, maxsplit=1)[0].replace("\n", " ")
+
+
+def test_the_map_is_the_tree_with_each_packages_own_first_sentence() -> None:
+    told = [line for line in text("ARCHITECTURE.md").splitlines() if line.startswith("| `stream_a")]
+    assert len(ROOMS) > 15
+    assert told == [f"| `{room}` | {first_sentence(room)} |" for room in ROOMS]
+
+
+def test_only_what_belongs_to_no_room_stands_at_the_root() -> None:
+    modules = {path.stem for path in ROOT.glob("stream_app/*.py")} - {"__init__"}
+    assert modules == {"__main__", "app", "cli", "clock", "compiled", "errors", "settings"}
+
+
+def test_the_picture_of_the_rooms_is_what_make_check_enforces() -> None:
+    contracts = tomllib.loads(text("pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    picture = blocks("ARCHITECTURE.md", "mermaid")[0]
+    assert re.findall(r'(L\d+)\["(.+?)"\]', picture) == [
+        (f"L{number}", layer) for number, layer in enumerate(layers, start=1)
+    ]
+    assert [f"L{number} --> L{number + 1}" for number in range(1, len(layers))] == [
+        f"{above} --> {below}"
+        for above, below in re.findall(r'(L\d+)(?:\["[^"]+"\])? --> (L\d+)', picture)
+    ]
+
+
+def test_the_folders_of_the_tests_are_told() -> None:
+    told = re.findall(r"^\| `(tests/\w+/)` \|", section("ARCHITECTURE.md", "Tests"), flags=re.M)
+    folders = [path.parent.relative_to(ROOT) for path in ROOT.glob("tests/*/__init__.py")]
+    assert sorted(told) == sorted(f"{folder.as_posix()}/" for folder in folders)
 
 
 def test_the_map_names_nothing_that_is_not_there() -> None:
     named = set(
         re.findall(r"`((?:stream_app|tests|tools|docs)/[\w./-]*)`", text("ARCHITECTURE.md"))
     )
-    assert len(named) > len(MODULES)
+    assert len(named) > len(ROOMS) + 20
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_what_to_change_where_is_one_short_table() -> None:
+    table = section("ARCHITECTURE.md", "I want to change X: go to Y").strip().splitlines()[2:]
+    assert 10 <= len(table) <= 20
+    for line in table:
+        wish, place, tests = line[2:-2].split(" | ")
+        assert wish
+        assert "/" in place or "CONTRIBUTING.md" in place, wish
+        assert re.fullmatch(r"`tests/[\w/.]+`(, `tests/[\w/.]+`)*", tests), wish
+
+
+@pytest.mark.parametrize(
+    ("wish", "names", "file"),
+    [
+        ("bounds of a price", ["MIN_PRICE", "MAX_PRICE"], "messages/ticks.py"),
+        ("how late a tick may be", ["grace_seconds"], "settings.py"),
+        ("how late a tick may be", ["Window.is_late"], "bars/window.py"),
+        ("the forest's depth", ["DEPTH"], "models/random_forest.py"),
+        ("what a prediction message holds", ["Prediction"], "messages/schemas.py"),
+        ("when a retrain is due", ["RetrainSchedule"], "training/schedule.py"),
+        ("the headers of a dead letter", ["letter_of"], "dead_letters/letter.py"),
+        ("the exit codes", ["StreamAppError"], "errors.py"),
+        ("the exit codes", ["EXIT_CODE"], "ops/watchdog.py"),
+    ],
+)
+def test_the_place_of_a_change_is_found(wish: str, names: list[str], file: str) -> None:
+    """That the names are in the files is held by the test of all names below."""
+    found = [row for row in rows("ARCHITECTURE.md") if len(row) == 3 and wish in row[0]]
+    assert len(found) == 1
+    place = re.search(rf"((?:`[\w.]+`(?:, | and )?)+) (?:is )?in `stream_app/{file}`", found[0][1])
+    assert place is not None, found[0][1]
+    assert set(names) <= set(re.findall(r"`([\w.]+)`", place[1]))
 
 
 def test_the_names_of_the_map_are_in_the_code() -> None:
@@ -115,6 +189,51 @@ def test_every_reason_is_told() -> None:
         assert f"`{reason}`" in text("README.md")
 
 
+FEWEST_CHARACTERS = 12
+"""That a log format and what is told of it must share beside the placeholders."""
+
+
+def log_texts() -> list[str]:
+    """The constants of the code with a space in them: messages, or their formats."""
+    return sorted(
+        {
+            node.value
+            for module in ROOT.glob("stream_app/**/*.py")
+            for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value
+        }
+    )
+
+
+def begins_like(told: str, written: str) -> bool:
+    """Whether some beginning of a log format, with its placeholders filled in, is this text."""
+    parts = re.split(r"%[-+.0-9]*[a-z]", written)
+    for at in range(1, len(parts)):
+        for cut in range(len(parts[at]) + 1):
+            literals = [*parts[:at], parts[at][:cut]]
+            if len("".join(literals)) >= FEWEST_CHARACTERS and re.fullmatch(
+                r"\S.*?".join(map(re.escape, literals)), told
+            ):
+                return True
+    return False
+
+
+def test_every_log_line_that_is_told_is_in_the_code() -> None:
+    lines = [
+        line
+        for line in section("docs/operations.md", "The log").splitlines()
+        if line.startswith("| `")
+    ]
+    told = [text for line in lines for text in re.findall(r"`([^`]+)`", line.split(" | ")[0])]
+    assert len(told) > 15
+    written = log_texts()
+    assert [
+        line
+        for line in told
+        if not any(line in text or begins_like(line, text) for text in written)
+    ] == []
+
+
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_command_is_in_the_readme(command: str) -> None:
     assert any(row[0].startswith(f"`stream-app {command}") for row in rows("README.md"))
@@ -139,6 +258,19 @@ def test_every_decision_is_short_complete_and_listed() -> None:
         assert len(content.splitlines()) <= 40, page.name
         headings = re.findall(r"^## (\w+)", content, flags=re.M)
         assert headings == ["Context", "Decision", "Consequences", "Alternatives"], page.name
+
+
+@pytest.mark.parametrize("words", ["to be had", "whence", "gets on", "so tried", "gives way"])
+def test_the_usual_word_is_used(words: str) -> None:
+    code = [
+        path for folder in ("stream_app", "benchmarks") for path in ROOT.glob(f"{folder}/**/*.py")
+    ]
+    found = [
+        path.relative_to(ROOT).as_posix()
+        for path in (*DOCUMENTS, *code)
+        if re.search(rf"\b{words}\b", path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=ids(DOCUMENTS))
@@ -220,9 +352,20 @@ def test_there_is_one_place_for_the_figures_of_the_fault_tests() -> None:
     assert after.count(end) == 1
 
 
-def test_the_make_targets_that_are_named_exist_and_the_readme_names_all() -> None:
+def test_the_make_targets_that_are_named_exist_and_the_contributors_page_names_all() -> None:
     targets = set(re.findall(r"^([a-z]+):", text("Makefile"), flags=re.M))
-    assert set(re.findall(r"`make ([a-z]+)`", text("README.md"))) == targets
+    assert set(re.findall(r"`make ([a-z]+)`", text("CONTRIBUTING.md"))) == targets
     for document in DOCUMENTS:
         named = re.findall(r"`make ([a-z]+)\b", document.read_text(encoding="utf-8"))
         assert set(named) <= targets, document.name
+
+
+def test_every_example_is_listed_and_says_what_it_shows_how_to_run_it_and_what_to_change() -> None:
+    examples = sorted(path.name for path in ROOT.glob("examples/*.py"))
+    listed = re.findall(r"^\| \[([\w.]+)\]\(\1\) \|", text("examples/README.md"), flags=re.M)
+    assert sorted(listed) == examples
+    for name in examples:
+        told = ast.get_docstring(ast.parse(text(f"examples/{name}"))) or ""
+        headings = re.findall(r"^(\w.*)$", told, flags=re.M)[1:]
+        assert headings == ["What it shows", "How to run it", "What to change"], name
+        assert f"python examples/{name}" in told

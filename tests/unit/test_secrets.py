@@ -152,10 +152,11 @@ def test_no_command_takes_it_as_an_argument_which_any_user_could_list() -> None:
     assert not [name for name in names if any(word in name for word in ("pass", "secret", "sasl"))]
 
 
-def test_a_training_process_is_not_told_it() -> None:
-    from stream_app.training.cycle import model_settings
+def test_a_training_process_and_the_retrain_cycle_are_not_told_it() -> None:
+    from stream_app.training.settings import RetrainSettings, model_settings
 
-    assert SECRETS[0].encode() not in pickle.dumps(model_settings(secured(SECRETS[0])))
+    for part in (model_settings(secured(SECRETS[0])), RetrainSettings.of(secured(SECRETS[0]))):
+        assert SECRETS[0].encode() not in pickle.dumps(part)
 
 
 def test_no_file_that_is_deployed_holds_one() -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.delenv(f"STREAM_APP_{name.upper()}", raising=False)
 
 
 def test_the_defaults_are_those_that_operators_know() -> None:
@@ -35,6 +39,11 @@ def test_the_defaults_are_those_that_operators_know() -> None:
     assert settings.training_window_days == 30
     assert settings.window_bars == 8640
     assert settings.web_host == "127.0.0.1"
+
+
+def test_a_window_of_years_is_allowed_where_its_bars_are_few() -> None:
+    assert load_settings(training_window_days=7300, bar_seconds=86_400).window_bars == 7300
+    assert load_settings(training_window_days=3653, bar_seconds=3600).window_bars == 87_672
 
 
 def test_settings_are_frozen() -> None:
@@ -68,6 +77,10 @@ BAD = [
     ({"ENSEMBLE_WEIGHTS": '{"kalman":1}'}, ["ENSEMBLE_WEIGHTS", "random_forest"]),
     ({"ENSEMBLE_WEIGHTS": "0.1,0.2"}, ["ENSEMBLE_WEIGHTS", "0.1,0.2", "write it as"]),
     ({"LSTM_SEQUENCE_LENGTH": "10000"}, ["LSTM_SEQUENCE_LENGTH=10000", "8640 bars"]),
+    ({"TRAINING_WINDOW_DAYS": "367", "BAR_SECONDS": "1"},
+     ["TRAINING_WINDOW_DAYS=367", "31,622,400 bars", "366 days of BAR_SECONDS=1"]),
+    ({"TRAINING_WINDOW_DAYS": "inf"}, ["TRAINING_WINDOW_DAYS=inf", "finite"]),
+    ({"HORIZON_BY": "ticks"}, ["HORIZON_BY=ticks", "'time' or 'bars'"]),
     ({"LSTM_LAYERS": "[32,0]"}, ["LSTM_LAYERS", "[32, 0]", "1 to 1024"]),
     ({"LSTM_LAYERS": "thirty"}, ["LSTM_LAYERS=thirty", "[32, 16]"]),
     ({"RETRAIN_INTERVAL_HOURS": "0"}, ["RETRAIN_INTERVAL_HOURS=0", "greater than 0"]),
@@ -118,3 +131,237 @@ def test_a_password_is_in_no_repr_and_no_dump(monkeypatch: pytest.MonkeyPatch) -
     assert "hunter2" not in repr(settings)
     assert "hunter2" not in str(settings.model_dump())
     assert "hunter2" not in settings.model_dump_json()
+
+
+QUOTED = [
+    ("LSTM_LAYERS", '"[32,16]"', (32, 16)),
+    ("LSTM_LAYERS", "'[8]'", (8,)),
+    ("DATA_DIR", '"/data"', Path("/data")),
+    ("DATA_DIR", "'my data'", Path("my data")),
+    ("STREAM_APP_DATA_DIR", '"/data"', Path("/data")),
+    ("KAFKA_BOOTSTRAP_SERVERS", '"a:1,b:2"', "a:1,b:2"),
+    ("KAFKA_SECURITY_PROTOCOL", '"SSL"', "SSL"),
+    ("WEB_PORT", "'7000'", 7000),
+    ("LSTM_WARM_START", '"true"', True),
+    ("CONSUMER_GROUP", "''mine''", "'mine'"),
+]
+
+
+@pytest.mark.parametrize(("variable", "value", "meant"), QUOTED)
+def test_quotes_that_an_env_file_keeps_are_left_out_with_a_line(
+    variable: str,
+    value: str,
+    meant: object,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert getattr(load_settings(), variable.removeprefix("STREAM_APP_").lower()) == meant
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{variable}: its value has quotes around it, which are left out; an env file needs none"
+    ]
+
+
+def test_a_quoted_password_is_the_password_and_the_line_does_not_show_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("KAFKA_SASL_USERNAME", '"me"')
+    monkeypatch.setenv("KAFKA_SASL_PASSWORD", '"hush-hush"')
+    settings = load_settings()
+    assert settings.kafka_sasl_username == "me"
+    assert settings.kafka_sasl_password is not None
+    assert settings.kafka_sasl_password.get_secret_value() == "hush-hush"
+    assert "hush" not in caplog.text
+    assert len(caplog.records) == 2
+
+
+@pytest.mark.parametrize("value", ['"x', 'x"', "\"x'", '"', "it's", '{"a":"b"}x', 'say "x"'])
+def test_quotes_that_are_no_pair_stay(
+    value: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("CONSUMER_GROUP", value)
+    assert load_settings().consumer_group == value
+    assert not caplog.records
+
+
+def test_variables_of_others_are_not_looked_at(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SOMETHING_ELSE", '"quoted"')
+    load_settings()
+    assert not caplog.records
+
+
+def test_a_line_end_of_windows_is_no_part_of_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_DIR", "/data\r")
+    monkeypatch.setenv("CONSUMER_GROUP", '"mine"\r')
+    settings = load_settings()
+    assert (settings.data_dir, settings.consumer_group) == (Path("/data"), "mine")
+
+
+def _in_environment(name: str, value: str, tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv(name.upper(), value)
+
+
+def _in_prefixed(name: str, value: str, tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv(f"STREAM_APP_{name.upper()}", value)
+
+
+def _in_dotenv(name: str, value: str, tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text(f"{name.upper()}={value}\n")
+
+
+def _in_toml(name: str, value: str, tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "app.toml").write_text(f'{name} = "{value}"\n')
+    patch.setenv("STREAM_APP_CONFIG", "app.toml")
+
+
+@pytest.mark.parametrize("place", [_in_environment, _in_prefixed, _in_dotenv, _in_toml])
+@pytest.mark.parametrize("name", list(Settings.model_fields))
+def test_empty_means_not_set(
+    name: str, place: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place(name, "", tmp_path, monkeypatch)
+    assert getattr(load_settings(), name) == Settings.model_fields[name].default
+
+
+@pytest.mark.parametrize("value", ["", " ", '""', "''"])
+def test_an_empty_variable_gives_way_to_the_next_place(
+    value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("WEB_PORT=7000\n")
+    monkeypatch.setenv("WEB_PORT", value)
+    assert load_settings().web_port == 7000
+    monkeypatch.setenv("STREAM_APP_CONFIG", value)
+    assert load_settings().web_port == 7000
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        *(("LOG_LEVEL", text, "WARNING") for text in ("WARN", "warn", "Warning", "warning ")),
+        ("LOG_LEVEL", "debug", "DEBUG"),
+        ("LOG_LEVEL", "Error", "ERROR"),
+        ("LOG_LEVEL", "info", "INFO"),
+        ("KAFKA_SECURITY_PROTOCOL", "ssl", "SSL"),
+        ("KAFKA_SASL_MECHANISM", "scram-sha-256", "SCRAM-SHA-256"),
+    ],
+)
+def test_names_are_known_in_small_letters_too(
+    name: str, value: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert getattr(load_settings(), name.lower()) == meant
+
+
+def test_an_unknown_level_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "loud")
+    with pytest.raises(ConfigError, match=r"^LOG_LEVEL=loud: .*'WARNING'"):
+        load_settings()
+
+
+LINK = "tcp://10.0.0.1:6066"
+
+
+def test_a_service_link_of_kubernetes_is_named_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WEB_PORT", LINK)
+    with pytest.raises(ConfigError) as refused:
+        load_settings()
+    assert str(refused.value) == (
+        f"WEB_PORT={LINK}: Kubernetes sets this for a service of that name (a service link); set "
+        "STREAM_APP_WEB_PORT, which goes first, or `enableServiceLinks: false` in the pod's spec"
+    )
+    monkeypatch.setenv("STREAM_APP_WEB_PORT", "7000")
+    assert load_settings().web_port == 7000
+
+
+def test_the_links_of_services_named_stream_app_are_no_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("", "WEB_", "DATA_DIRS_"):
+        prefix = f"STREAM_APP_{name}"
+        for end in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT_6066_TCP"):
+            monkeypatch.setenv(prefix + end, "10.0.0.1")
+    monkeypatch.setenv("STREAM_APP_PORT", LINK)
+    assert load_settings().web_port == 6066
+    monkeypatch.setenv("STREAM_APP_WEB_PORT", LINK)
+    with pytest.raises(ConfigError, match=r"^STREAM_APP_WEB_PORT=tcp.*enableServiceLinks: false"):
+        load_settings()
+
+
+@pytest.mark.parametrize("place", [_in_environment, _in_dotenv])
+@pytest.mark.parametrize("name", list(Settings.model_fields))
+def test_every_setting_is_known_with_the_prefix_too(
+    name: str, place: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"kafka_security_protocol": "SSL", "kafka_idempotent_producer": "false",
+              "lstm_warm_start": "true", "log_level": "ERROR", "lstm_layers": "[8]",
+              "kafka_sasl_mechanism": "PLAIN", "horizon_bars": "2", "bar_seconds": "60",
+              "horizon_by": "bars", "tick_fields": '{"price":"p"}', "tick_time_unit": "s",
+              "tick_key": "ignored",
+              "ensemble_weights": '{"kalman":1,"random_forest":0,"lightgbm":0,"lstm":0}',
+              "lstm_sequence_length": "9", "retrain_deadline_seconds": "70",
+              "retrain_target_seconds": "30", "retrain_processes": "3"}  # fmt: skip
+    place(f"stream_app_{name}", values.get(name, "200"), tmp_path, monkeypatch)
+    changed = load_settings()
+    others = [item for item in Settings.model_fields if item != name]
+    assert getattr(changed, name) != Settings.model_fields[name].default
+    assert all(getattr(changed, item) == Settings.model_fields[item].default for item in others)
+
+
+def test_the_prefix_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("STREAM_APP_LSTM_EPOCHS=3\nLSTM_EPOCHS=4\n")
+    assert load_settings().lstm_epochs == 3
+    monkeypatch.setenv("LSTM_EPOCHS", "5")
+    assert load_settings().lstm_epochs == 5
+    monkeypatch.setenv("STREAM_APP_LSTM_EPOCHS", "6")
+    assert load_settings().lstm_epochs == 6
+
+
+def test_an_error_names_the_variable_as_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAM_APP_WEB_PORT", "70000")
+    with pytest.raises(ConfigError, match=r"^STREAM_APP_WEB_PORT=70000: "):
+        load_settings()
+    monkeypatch.setenv("STREAM_APP_LSTM_LAYERS", "many")
+    with pytest.raises(ConfigError, match=r"^STREAM_APP_LSTM_LAYERS=many: not JSON"):
+        load_settings()
+
+
+def test_a_misspelt_name_with_the_prefix_is_refused_without_its_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("STREAM_APP_KAFKA_SASL_PASWORD", "hush-hush")
+    with pytest.raises(ConfigError) as refused:
+        load_settings()
+    assert str(refused.value) == (
+        "STREAM_APP_KAFKA_SASL_PASWORD: unknown setting; did you mean "
+        "STREAM_APP_KAFKA_SASL_PASSWORD?"
+    )
+
+
+def test_a_worker_of_another_process_has_these_settings_whatever_it_inherits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    handed = load_settings(web_port=7001).as_environment()
+    for name, value in {"WEB_PORT": "1", "STREAM_APP_WEB_PORT": "2", **handed}.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().web_port == 7001
+
+
+def test_a_command_shows_the_line_about_quotes_on_standard_error(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "stream_app", "topics", "check"],
+        env={
+            "PATH": os.environ["PATH"],
+            "TOPICS_FILE": '"absent.yaml"',
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        },
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 2
+    said = done.stderr.splitlines()
+    assert said[0].startswith("TOPICS_FILE: its value has quotes around it")
+    assert said[1].startswith("stream-app: topics file absent.yaml: ")

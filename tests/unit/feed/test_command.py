@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from stream_app.cli import main
+from stream_app.cli import cli, main
 from stream_app.commands import feed as command
+from stream_app.errors import SourceError
+from stream_app.feed.layout import known_layouts
 from stream_app.feed.synthetic import synthetic_ticks
 from stream_app.messages.ticks import encode_tick
 from tests.unit.feed.test_producer import FakeProducer
@@ -31,10 +33,14 @@ def producer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeProducer:
     fake = FakeProducer(topic="market.ticks.v1")
 
     @contextlib.asynccontextmanager
-    async def connected(settings: Any) -> AsyncIterator[FakeProducer]:
+    async def connected(settings: Any, **_: Any) -> AsyncIterator[FakeProducer]:
         yield fake
 
+    async def nothing(*_: Any) -> dict[str, int]:
+        return {}
+
     monkeypatch.setattr(command, "connected_producer", connected)
+    monkeypatch.setattr(command, "newest_on_topic", nothing)
     monkeypatch.setenv("TOPICS_FILE", str(ROOT / "topics.yaml"))
     monkeypatch.chdir(tmp_path)
     return fake
@@ -65,8 +71,29 @@ def test_a_file_is_fed_and_reported_as_json(producer: FakeProducer, bars: str) -
         "ticks": 8,
         "symbols": ["BTC-USD"],
         "first_ts": 1_640_995_200_000,
-        "last_ts": 1_640_995_305_000,
+        "last_ts": 1_640_995_319_999,
+        "input": {
+            "kind": "bars",
+            "spacing_s": 60.0,
+            "rows": 2,
+            "skipped": {},
+            "from": "2022-01-01T00:00:00Z",
+            "to": "2022-01-01T00:01:00Z",
+            "columns": {name: name for name in ("time", "open", "high", "low", "close", "volume")},
+            "unused": [],
+            "time_format": "ISO 8601",
+            "time_zone": "UTC",
+            "symbols": ["BTC-USD"],
+            "first": {"ts": 1_640_995_200_000, "price": 11.0, "size": 4.0},
+            "last": {"ts": 1_640_995_260_000, "price": 10.0, "size": 8.0},
+        },
     }
+    assert result.stderr == (
+        "feed: btc.csv: 2 bars of 60 s, 2022-01-01T00:00:00Z to 2022-01-01T00:01:00Z; "
+        "symbol BTC-USD from --symbol\n"
+        "feed: columns time=time, open=open, high=high, low=low, close=close, volume=volume; "
+        "times are ISO 8601, zone UTC\n"
+    )
 
 
 def test_without_json_the_report_is_a_sentence(producer: FakeProducer, bars: str) -> None:
@@ -84,7 +111,14 @@ def test_columns_are_mapped_and_notices_shown(producer: FakeProducer, tmp_path: 
     result = run(str(path), "--column", "time=when", "--column", "price=cost")
 
     assert [json.loads(value)["price"] for _, value in producer.records] == [1, 2]
-    assert result.stderr == f"feed: {path}: newest row first; turned round\n"
+    assert result.stderr.splitlines() == [
+        "feed: a.csv: 2 ticks about 86400 s apart, 2022-01-01T00:00:00Z to 2022-01-02T00:00:00Z; "
+        "symbol A from the file's name",
+        "feed: columns time=when, price=cost; times are ISO 8601, zone UTC (assumed)",
+        f"feed: {path}: newest row first; turned round",
+        f"feed: warning: {path}: its ticks are about 86400 s apart, BAR_SECONDS is 300: most bars "
+        "will be empty; if each row is a bar's close, set BAR_SECONDS to the distance of the rows",
+    ]
 
 
 def test_synthetic_ticks_are_those_of_the_seed(producer: FakeProducer) -> None:
@@ -133,6 +167,12 @@ def test_a_signal_ends_endless_ticks_cleanly(
     ("arguments", "found"),
     [
         (["synthetic", "--column", "time=t"], "--column is for files"),
+        (["synthetic", "--time-zone", "UTC"], "--time-zone is for files"),
+        (["synthetic", "--coarse"], "--coarse is for files"),
+        (["a.csv", "--layout", "mine"], "--layout mine: no such file, and no layout of that name"),
+        (["a.csv", "--time-zone", "Mars/Base"], "--time-zone is 'Mars/Base'; looked for an IANA"),
+        (["a.csv", "--encoding", "morse"], "--encoding is 'morse'; looked for one that Python"),
+        (["a.csv", "--names", "a,b", "--skip-lines", "-1"], "--skip-lines"),
         (["a.csv", "--ticks", "5"], "--ticks is for synthetic ticks"),
         (["a.csv", "--seed", "5"], "--seed is for synthetic ticks"),
         (["a.csv", "--start", "2022-01-01"], "--start is for synthetic ticks"),
@@ -169,3 +209,151 @@ def test_help_shows_examples() -> None:
     result = run("--help")
 
     assert "  stream-app feed synthetic --symbol A --symbol B --speed 500/s\n" in result.stdout
+
+
+def test_the_layouts_are_listed(producer: FakeProducer) -> None:
+    result = run("--layouts")
+
+    assert result.exit_code == 0
+    listed = {line.split()[0] for line in result.stdout.splitlines()}
+    assert listed == set(known_layouts())
+    assert "Kraken OHLCVT" in result.stdout
+
+
+HOURLY = "time,open,high,low,close\n" + "".join(
+    f"{1_640_995_200 + 3600 * nth},5,5,5,5\n" for nth in range(3)
+)
+
+
+def test_bars_that_are_too_long_are_refused_or_sent_with_a_warning(
+    producer: FakeProducer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.csv").write_text(HOURLY)
+
+    with pytest.raises(
+        SourceError,
+        match=r"its bars last 3600 s, BAR_SECONDS is 300: set BAR_SECONDS=3600 and "
+        r"TRAINING_WINDOW_DAYS=360 .*HORIZON_BY=bars.*give --coarse",
+    ):
+        run("x.csv")
+    assert not producer.records
+    warned = run("x.csv", "--coarse")
+    assert "feed: warning: x.csv: its bars last 3600 s" in warned.stderr
+    assert len(producer.records) == 12
+    monkeypatch.setenv("BAR_SECONDS", "3600")
+    monkeypatch.setenv("TRAINING_WINDOW_DAYS", "360")
+    assert "warning" not in run("x.csv").stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "x.csv"],
+        ["bench", "lstm", "--data", "x.csv"],
+        ["demo", "--history", "x.csv"],
+    ],
+)
+def test_every_command_names_bars_that_are_too_long_before_it_starts(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.csv").write_text(HOURLY)
+
+    with pytest.raises(SourceError, match="BAR_SECONDS is 300: set BAR_SECONDS=3600"):
+        CliRunner().invoke(cli, command, catch_exceptions=False)
+
+
+def test_ticks_close_enough_are_no_reason_to_warn(producer: FakeProducer, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("time,price\n1640995200,5\n1640995500,5\n1640995800,5\n")
+
+    assert "warning" not in run("x.csv").stderr
+
+
+@pytest.mark.parametrize("command", [["bench", "lstm"], ["demo"]])
+def test_options_for_a_file_need_one(command: list[str]) -> None:
+    result = CliRunner().invoke(cli, [*command, "--time-zone", "UTC"])
+
+    assert result.exit_code == 2
+    assert "--time-zone is for a file; name it with --" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "suggested"),
+    [
+        ("BTCUSDT-1m-2024-01.csv", "BTCUSDT-1M"),
+        ("BTCUSDT-trades-2024-01-05.csv", "BTCUSDT-TRADES"),
+        ("DAT_ASCII_EURUSD_M1_2023.csv", "DAT_ASCII_EURUSD_M1"),
+        ("20230105-ticks.csv", "TICKS"),
+        ("2023.csv", "NAME"),
+    ],
+)
+def test_a_symbol_with_a_date_in_it_is_asked_about(
+    producer: FakeProducer, tmp_path: Path, name: str, suggested: str
+) -> None:
+    (tmp_path / name).write_text(BARS)
+
+    with pytest.raises(SourceError, match=rf"name has a date.*--symbol {suggested},"):
+        run(name)
+    assert not producer.records
+    assert run(name, "--symbol", "BTC").exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["RUSSELL2000.csv", "SPX500.csv", "BTC-USD.csv", "X1925A.csv"])
+def test_a_number_in_a_name_is_no_date(producer: FakeProducer, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(BARS)
+
+    assert run(name).exit_code == 0
+
+
+def test_ticks_behind_those_of_the_topic_are_warned_of(
+    producer: FakeProducer, bars: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def newest(*_: Any) -> dict[str, int]:
+        return {"BTC": 1_640_995_300_000, "ETH": 5}
+
+    monkeypatch.setattr(command, "newest_on_topic", newest)
+
+    assert (
+        "feed: warning: BTC begins at 2022-01-01T00:00:00Z, behind the 2022-01-01T00:01:40Z that "
+        "the topic has" in run(bars).stderr
+    )
+    assert "warning" not in run(bars, "--symbol", "ETH").stderr
+
+
+def test_several_files_and_a_layout_of_ones_own(producer: FakeProducer, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(
+        'names = ["day", "clock", "price"]\ntime_format = "%d.%m.%Y %H:%M"\n'
+        'time_zone = "Europe/Berlin"\ncolumns = { time = "day+clock" }\n'
+    )
+    (tmp_path / "b.csv").write_text("02.03.2023,10:01,8\n")
+    (tmp_path / "a.csv").write_text("02.03.2023,10:00,7\n")
+
+    run("b.csv", "a.csv", "--symbol", "X", "--layout", "mine.toml")
+
+    assert [json.loads(value) for _, value in producer.records] == [
+        {"symbol": "X", "price": 7.0, "ts": 1_677_747_600_000},
+        {"symbol": "X", "price": 8.0, "ts": 1_677_747_660_000},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("names = 5\n", "layout mine.toml: names: "),
+        ("name = ['a']\n", "layout mine.toml: name: "),
+        ("= 5\n", "layout mine.toml: not TOML"),
+        ("time_zone = 'Mars'\n", "time_zone is 'Mars'"),
+        ("columns = { tiem = 'x' }\n", "columns has 'tiem'"),
+        ("delimiter = 'ab'\n", "delimiter is 'ab'"),
+    ],
+)
+def test_a_layout_that_is_none_is_refused(
+    producer: FakeProducer, bars: str, tmp_path: Path, text: str, found: str
+) -> None:
+    (tmp_path / "mine.toml").write_text(text)
+
+    with pytest.raises(SourceError) as refusal:
+        run(bars, "--layout", "mine.toml")
+
+    assert found in str(refusal.value)
+    assert "\n" not in str(refusal.value)

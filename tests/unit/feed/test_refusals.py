@@ -25,7 +25,7 @@ BAR = "time,open,high,low,close\n2022-01-01,5,6,4,5\n"
         ("a.csv", "time,price\n\n\n", ": a header and no rows", "give a file with rows"),
         ("a.csv", "just a text\n", ": one column in the first line, 'just a text'", "right file"),
         ("a.csv", b"\x89PNG\r\n\x1a\n", ": not text in UTF-8", "export it as CSV"),
-        ("a.csv", b"PK\x03\x04,", ": not text in UTF-8", "export it as CSV"),
+        ("a.csv", b"PK\x03\x04,", ": damaged zip", "copy the file again"),
         (
             "a.csv",
             "1640995200,5.5\n",
@@ -60,7 +60,7 @@ BAR = "time,open,high,low,close\n2022-01-01,5,6,4,5\n"
         ("a.csv", "ts,px,pair\n2022-01-01,5,a b\n", " line 2: symbol 'a b'", "mend or remove"),
         ("a.csv", "ts,px,pair\n2022-01-01,5,\n", " line 2: symbol is missing", "mend or remove"),
         ("a.csv", b"pair,ts,px\n\xff,2022-01-01,5\n", ": not CSV (", "export it as CSV in UTF-8"),
-        ("(!).csv", TICK, ": no column of symbols, and none in the file's name", "--symbol NAME"),
+        ("a b.csv", TICK, ": no column of symbols, and none in the file's name", "--symbol NAME"),
         ("a.csv", "time,open,high,low\n1,2,3,4\n", ": a file of bars without close", "--column"),
         ("a.csv", BAR, " line 2: the only bar of its symbol", "give a file with more bars"),
         ("a.csv", BAR + "2022-01-01,5,6,4,5\n", " line 3: a second bar of its symbol", "symbol="),

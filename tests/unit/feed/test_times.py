@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_app.feed.times import BadTimeError, epoch_ms
+from stream_app.feed.times import formats_of, read_times
 
 T = 1_640_995_200_123  # 2022-01-01T00:00:00.123Z
 SECOND = T // 1000 * 1000
@@ -17,6 +17,12 @@ SECOND = T // 1000 * 1000
 
 def column(*values: Any) -> Any:
     return pa.chunked_array([list(values)])
+
+
+def epoch_ms(column: Any) -> Any:
+    times = read_times(column)
+    assert times.good.all()
+    return times.ts
 
 
 @pytest.mark.parametrize(
@@ -58,8 +64,6 @@ def test_offsets_may_differ_from_row_to_row() -> None:
         (["20220101093000"], 0, "epoch s, ms, us or ns, or ISO 8601"),
         (["x", "y"], 0, "epoch s, ms, us or ns, or ISO 8601"),
         ([None, None], 0, "epoch s, ms, us or ns, or ISO 8601"),
-        (["1640995200", "1640995201", "1640995202000"], 2, "epoch s of"),
-        (["1640995200000", "1640995201000", "1640995202"], 2, "epoch ms of"),
         (["1640995200", "soon", "1640995202"], 1, "epoch s of"),
         (["1640995200", None, "1640995202"], 1, "epoch s of"),
         (["1640995200", "inf", "1640995202"], 1, "epoch s of"),
@@ -74,11 +78,10 @@ def test_offsets_may_differ_from_row_to_row() -> None:
     ],
 )
 def test_the_row_that_is_no_time_is_named(values: list[Any], row: int, wanted: str) -> None:
-    with pytest.raises(BadTimeError) as refusal:
-        epoch_ms(column(*values))
+    times = read_times(column(*values))
 
-    assert refusal.value.row == row
-    assert wanted in refusal.value.wanted
+    assert int(np.argmin(times.good)) == row
+    assert wanted in times.wanted(row)
 
 
 @given(
@@ -94,3 +97,120 @@ def test_every_unit_gives_the_same_event_times(seconds: list[int]) -> None:
         assert epoch_ms(pa.chunked_array([np.array(numbers)])).tolist() == expected
         assert epoch_ms(column(*map(str, numbers))).tolist() == expected
     assert epoch_ms(column(*iso)).tolist() == expected
+
+
+@pytest.mark.parametrize("smaller", [1, 1000, 1_000_000])
+def test_the_unit_of_an_epoch_may_change_in_the_middle_of_a_file(smaller: int) -> None:
+    seconds = [SECOND // 1000 + nth for nth in range(6)]
+    numbers = [each * smaller for each in seconds[:3]]
+    numbers += [each * smaller * 1000 for each in seconds[3:]]
+
+    for values in (column(*numbers), column(*map(str, numbers))):
+        times = read_times(values)
+        assert times.ts.tolist() == [each * 1000 for each in seconds]
+    units = {1: "epoch s, epoch ms", 1000: "epoch ms, epoch us", 1_000_000: "epoch us, epoch ns"}
+    assert (times.format, times.zone) == (units[smaller], "UTC")
+
+
+@pytest.mark.parametrize(
+    ("value", "time_format", "ts"),
+    [
+        ("02.03.2023 09:30", "%d.%m.%Y %H:%M", "2023-03-02T09:30"),
+        ("02.03.2023 09:30", "%m.%d.%Y %H:%M", "2023-02-03T09:30"),
+        ("20230302 093000250", "%Y%m%d %H%M%S%f", "2023-03-02T09:30:00.250"),
+        ("20230302", "%Y%m%d", "2023-03-02T00:00"),
+        (20230302, "%Y%m%d", "2023-03-02T00:00"),
+        ("3/2/23 1:05 PM", "%m/%d/%y %I:%M %p", "2023-03-02T13:05"),
+        ("02.03.2023 09:30 GMT+0200", "%d.%m.%Y %H:%M GMT%z", "2023-03-02T07:30"),
+    ],
+)
+def test_a_format_says_what_is_what(value: Any, time_format: str, ts: str) -> None:
+    times = read_times(column(value), time_format=time_format)
+
+    assert times.ts.tolist() == [round(datetime.fromisoformat(ts + "Z").timestamp() * 1000)]
+    assert times.format == time_format
+
+
+@pytest.mark.parametrize(
+    ("value", "options"),
+    [
+        ("02.03.2023", ['"%d.%m.%Y"', '"%m.%d.%Y"', "not guessed"]),
+        ("02/03/2023 09:30:00", ['"%d/%m/%Y %H:%M:%S"', '"%m/%d/%Y %H:%M:%S"', "not guessed"]),
+        ("31.12.2023 9:30 PM", ['"%d.%m.%Y %I:%M %p"']),
+        ("20230302093000", ['"%Y%m%d%H%M%S"']),
+        ("2 Mar 2023", ['"%d %b %Y"']),
+    ],
+)
+def test_another_format_is_asked_for_with_what_it_could_be(value: str, options: list[str]) -> None:
+    times = read_times(column(value, value))
+
+    assert not times.good.any()
+    assert all(option in times.wanted(0) for option in options)
+    for time_format in formats_of(value):
+        assert read_times(column(value), time_format=time_format).good.all()
+
+
+@pytest.mark.parametrize(
+    ("zone", "ts"),
+    [
+        ("America/New_York", "2023-07-02T13:30Z"),
+        ("-05:00", "2023-07-02T14:30Z"),
+        ("UTC-5", "2023-07-02T14:30Z"),
+        ("Asia/Kolkata", "2023-07-02T04:00Z"),
+        ("UTC", "2023-07-02T09:30Z"),
+    ],
+)
+def test_times_without_a_zone_are_of_the_one_given(zone: str, ts: str) -> None:
+    naive = column("2023-07-02 09:30", "2023-07-02T09:30:00")
+    expected = round(datetime.fromisoformat(ts).timestamp() * 1000)
+
+    times = read_times(naive, time_zone=zone)
+    typed = read_times(column(datetime(2023, 7, 2, 9, 30)), time_zone=zone)  # noqa: DTZ001
+
+    assert times.ts.tolist() == [expected] * 2
+    assert typed.ts.tolist() == [expected]
+    assert times.zone == typed.zone == zone
+
+
+def test_a_written_offset_goes_before_the_zone() -> None:
+    times = read_times(column("2022-01-01T00:00Z", "2022-01-01"), time_zone="-05:00")
+
+    assert times.ts.tolist() == [SECOND, SECOND + 5 * 3_600_000]
+    assert times.zone == "UTC, else -05:00"
+    assert read_times(column("2022-01-01T00:00Z", "2022-01-01T00:00+00:00")).zone == "UTC"
+    assert read_times(column("2022-01-01T00:00Z", "2022-01-01T00:00+01:00")).zone == "as written"
+    assert read_times(column("2022-01-01")).zone == "UTC (assumed)"
+
+
+NEW_YORK = "America/New_York"
+AUTUMN = ["00:30", "01:10", "01:50", "01:10", "01:50", "02:10"]
+
+
+def test_the_hour_that_comes_twice_is_decided_by_the_order_of_the_rows() -> None:
+    local = [f"2021-11-07 {clock}" for clock in AUTUMN]
+    expected = ["04:30", "05:10", "05:50", "06:10", "06:50", "07:10"]
+    utc = [
+        round(datetime.fromisoformat(f"2021-11-07T{clock}Z").timestamp() * 1000)
+        for clock in expected
+    ]
+
+    assert read_times(column(*local), time_zone=NEW_YORK).ts.tolist() == utc
+    assert read_times(column(*local[::-1]), time_zone=NEW_YORK).ts.tolist() == utc[::-1]
+
+
+def test_hourly_bars_of_the_hour_that_comes_twice_are_an_hour_apart() -> None:
+    local = [f"2021-11-07 {clock}" for clock in ("00:00", "01:00", "01:00", "02:00")]
+
+    bars = read_times(column(*local), time_zone=NEW_YORK, each_once=True)
+    trades = read_times(column(*local), time_zone=NEW_YORK)
+
+    assert np.diff(bars.ts).tolist() == [3_600_000] * 3
+    assert trades.good.tolist() == [True, False, False, True]  # two trades may share a time
+
+
+@pytest.mark.parametrize("local", ["2021-11-07 01:30", "2021-03-14 02:30"])
+def test_a_local_time_that_could_be_two_or_none_is_named(local: str) -> None:
+    times = read_times(column("2021-01-01 00:00", local, "2021-12-01 00:00"), time_zone=NEW_YORK)
+
+    assert times.good.tolist() == [True, False, True]
+    assert "summer time makes it ambiguous or impossible" in times.wanted(1)

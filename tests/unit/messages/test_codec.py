@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import orjson
 import pytest
 
-from stream_app.messages.codec import decode_bar, decode_retrain_event
+from stream_app.messages.codec import (
+    decode_bar,
+    decode_retrain_event,
+    encode_bar,
+    encode_retrain_event,
+)
 from stream_app.messages.schemas import Rejection, Tick
 from stream_app.messages.ticks import REASONS, decode_tick
+from tests.fuzz_codec import BAR, EVENT
 
 NOW = 1_650_000_000_000
 GOOD = b'{"symbol":"BTC","price":1.5,"ts":1650000000000}'
@@ -52,7 +59,7 @@ CASES = [
     (b'{"symbol":"BTC","price":1,"ts":1650000000000,"size":"3"}', "wrong_type"),
     (b'{"symbol":"BTC","price":1,"ts":1650000000000,"source":5}', "wrong_type"),
     (b'{"symbol":"","price":1,"ts":1650000000000}', "bad_symbol"),
-    (b'{"symbol":"../x","price":1,"ts":1650000000000}', "bad_symbol"),
+    (b'{"symbol":"A\\u200b","price":1,"ts":1650000000000}', "bad_symbol"),
     (b'{"symbol":"A B","price":1,"ts":1650000000000}', "bad_symbol"),
     (b'{"symbol":"BTC\\n","price":1,"ts":1650000000000}', "bad_symbol"),
     (b'{"symbol":"BTC","price":0,"ts":1650000000000}', "bad_price"),
@@ -102,3 +109,60 @@ def test_what_is_no_bar_is_said_so(value: bytes) -> None:
 def test_what_is_no_retrain_event_is_said_so(value: bytes) -> None:
     with pytest.raises(ValueError, match="not a retrain event"):
         decode_retrain_event(value)
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999"])
+@pytest.mark.parametrize("old", [b'"volume":3.5', b'"floor":3'])
+def test_a_bar_holds_no_number_that_is_not_finite(old: bytes, number: bytes) -> None:
+    encoded = encode_bar(BAR)
+    assert old in encoded
+    name = old.partition(b":")[0]
+    with pytest.raises(ValueError, match="not a bar"):
+        decode_bar(encoded.replace(old, name + b":" + number))
+
+
+def test_a_whole_number_longer_than_64_bits_is_no_count() -> None:
+    with pytest.raises(ValueError, match="not a bar: ticks: Input should be a valid integer"):
+        decode_bar(encode_bar(BAR).replace(b'"ticks":4', b'"ticks":123456789012345678901'))
+
+
+def test_a_whole_number_is_a_price() -> None:
+    bar = decode_bar(encode_bar(BAR).replace(b'"close":2.0', b'"close":2'))
+    assert (bar.close, type(bar.close)) == (2.0, float)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"other": 1}, "other: Unexpected keyword argument"),
+        ({"source": {"topic": "t", "partition": 1, "offset": 1, "more": 1}}, "source.more: "),
+        ({"source": {"topic": "t", "partition": 1}}, "source.offset: Field required"),
+        ({"ticks": "4"}, "ticks: Input should be a valid integer"),
+    ],
+)
+def test_what_is_wrong_with_a_bar_is_named_by_its_place(
+    change: dict[str, object], told: str
+) -> None:
+    message = orjson.loads(encode_bar(BAR)) | change
+    with pytest.raises(ValueError, match=f"not a bar: {told}"):
+        decode_bar(orjson.dumps(message))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"state": "paused"},
+        {"trigger": "whim"},
+        {"model_seconds": {"lstm": "1"}},
+        {"versions": {"A": 1}},
+    ],
+)
+def test_a_retrain_event_is_checked_at_every_depth(change: dict[str, object]) -> None:
+    message = orjson.loads(encode_retrain_event(EVENT)) | change
+    with pytest.raises(ValueError, match=f"not a retrain event: {next(iter(change))}"):
+        decode_retrain_event(orjson.dumps(message))
+
+
+def test_a_retrain_event_of_a_newer_version_loses_its_unknown_fields() -> None:
+    message = orjson.loads(encode_retrain_event(EVENT)) | {"newer": [1]}
+    assert decode_retrain_event(orjson.dumps(message)) == EVENT

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import stream_app.models
+from stream_app.models.catalog import CATALOG
 
 
 def imported_by(*modules: str) -> set[str]:
@@ -39,7 +40,8 @@ def test_models_and_training_import_no_stream() -> None:
 
 
 def test_loading_artifacts_imports_no_trainer() -> None:
-    loaded = imported_by("stream_app.models.catalog", "stream_app.training.job")
+    loaders = [spec.loader.partition(":")[0] for spec in CATALOG.values()]
+    loaded = imported_by(*loaders, "stream_app.training.job")
     assert "numba" in loaded
     assert not loaded & {
         "torch",
@@ -51,3 +53,9 @@ def test_loading_artifacts_imports_no_trainer() -> None:
         "pandas",
         "onnxruntime",
     }
+
+
+def test_settings_and_catalog_import_no_model() -> None:
+    loaded = imported_by("stream_app.settings", "stream_app.models.catalog")
+    assert "pydantic" in loaded
+    assert not loaded & {"numpy", "numba", "onnx", "torch", "sklearn", "lightgbm", "scipy"}

@@ -17,9 +17,9 @@ from stream_app.errors import SourceError, TrainingError
 from stream_app.models.base import ModelSettings
 from stream_app.offline import lstm_bench
 from stream_app.offline.lstm_bench import Variant, measure, variants
-from stream_app.training.cycle import model_settings
 from stream_app.training.holdout import hold_out, score
 from stream_app.training.job import TrainingJob, run_job
+from stream_app.training.settings import model_settings
 from tests.builders import settings, walk
 from tests.contract.worlds import BAR_MS, SETTINGS, random_walk
 

@@ -46,7 +46,12 @@ def test_a_wrong_price_costs_its_own_bar_and_not_a_month(
     wrong, made = answer(wrong_ticks, trained=trained)
     # Each answer starts from its own tick's price, and stays as near to it as without the error.
     returns = [
-        np.array([np.log(item.prediction / item.last_price) for item in each.predictions])
+        np.array(
+            [
+                np.log((item.prediction - item.bias_correction) / item.last_price)
+                for item in each.predictions
+            ]
+        )
         for each in (clean, wrong)
     ]
     assert [item.last_price for item in wrong.predictions] == [item.price for item in wrong_ticks]

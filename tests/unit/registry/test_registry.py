@@ -10,10 +10,10 @@ import orjson
 import pytest
 
 from stream_app.errors import ArtifactError
-from stream_app.models.catalog import FORECASTERS
+from stream_app.models.catalog import CATALOG
 from stream_app.registry.manifest import TrainedSet, manifest_digest
 from stream_app.registry.store import KEPT_VERSIONS, Registry
-from stream_app.training.cycle import model_settings
+from stream_app.training.settings import model_settings
 from tests.builders import TrainedArtifacts, settings
 
 MODELS = model_settings(settings())
@@ -25,7 +25,7 @@ def trained(trained_artifacts: TrainedArtifacts) -> TrainedSet:
     return TrainedSet(
         symbol="BTC/USD",
         artifacts=trained_artifacts,
-        seconds=dict.fromkeys(FORECASTERS, 1.0),
+        seconds=dict.fromkeys(CATALOG, 1.0),
         rows=100,
         data_from=1,
         data_to=2,
@@ -44,7 +44,7 @@ def test_what_is_published_is_the_champion_after_a_restart(
     assert champion is not None
     assert champion.version == published.version
     assert champion.trained_to_ts == 2
-    assert set(champion.members) == set(FORECASTERS)
+    assert set(champion.members) == set(CATALOG)
 
 
 def test_an_artifact_comes_back_as_it_was_trained_and_no_other(
@@ -52,7 +52,7 @@ def test_an_artifact_comes_back_as_it_was_trained_and_no_other(
 ) -> None:
     registry = Registry(tmp_path, MODELS)
     version = registry.publish(trained, now=NOON).version
-    for name in FORECASTERS:
+    for name in CATALOG:
         assert registry.artifact("BTC/USD", version, name) == trained.artifacts[name]
     with pytest.raises(ArtifactError, match="trained with another seed"):
         Registry(tmp_path, replace(MODELS, seed=8)).artifact("BTC/USD", version, "lstm")

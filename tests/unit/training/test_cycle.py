@@ -4,101 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from stream_app.errors import TrainingError
-from stream_app.messages.schemas import RetrainEvent
-from stream_app.models.catalog import FORECASTERS
+from stream_app.models.catalog import CATALOG
 from stream_app.models.lstm_weights import read_weights
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.store import Registry
-from stream_app.training.cycle import Retrainer, model_settings
-from stream_app.training.job import TrainedModel, TrainingJob
-from tests.builders import TrainedArtifacts, records, settings, walk
-
-SETTINGS = settings(retrain_deadline_seconds=120.0)
-
-
-class FakeClock:
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def now(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-
-@dataclass
-class Bench:
-    """A retrainer and what is around it."""
-
-    retrainer: Retrainer
-    clock: FakeClock
-    events: list[RetrainEvent]
-    symbols: dict[str, SymbolPipeline]
-    jobs: list[TrainingJob] = field(default_factory=list)
-
-    async def finish(self) -> None:
-        while self.retrainer._cycle is not None and not self.retrainer._cycle.done():
-            await asyncio.sleep(0.001)
-
-
-def symbols(*names: str, bars: int = 250) -> dict[str, SymbolPipeline]:
-    partition = PartitionPipeline(PredictionSettings.of(SETTINGS))
-    for seed, name in enumerate(names):
-        partition.process(records(walk(bars * 4 + 8, symbol=name, seed=seed)))
-    return partition.symbols
-
-
-Answer = Callable[[TrainingJob], Any]
-
-
-@pytest.fixture
-def bench(tmp_path: Path, trained_artifacts: TrainedArtifacts) -> Callable[..., Bench]:
-    def make(
-        given: Mapping[str, SymbolPipeline], *, answer: Answer | None = None, **overrides: Any
-    ) -> Bench:
-        chosen = settings(retrain_deadline_seconds=120.0, **overrides)
-        clock, events = FakeClock(), []
-
-        async def publish(event: RetrainEvent) -> None:
-            events.append(event)
-
-        async def run_job(job: TrainingJob) -> TrainedModel:
-            made.jobs.append(job)
-            await asyncio.sleep(0)
-            if answer is not None:
-                result = answer(job)
-                if asyncio.iscoroutine(result):
-                    await result
-            return TrainedModel(
-                name=job.model, artifact=trained_artifacts[job.model], seconds=1.0, rows=100
-            )
-
-        retrainer = Retrainer(
-            settings=chosen,
-            registry=Registry(tmp_path, model_settings(chosen)),
-            run_job=run_job,
-            symbols=lambda: given,
-            publish=publish,
-            clock=clock,
-            worker="w1",
-        )
-        made = Bench(retrainer, clock, events, dict(given))
-        return made
-
-    return make
+from stream_app.training.job import TrainingJob
+from stream_app.training.settings import model_settings
+from tests.builders import TrainedArtifacts, records, walk
+from tests.unit.training.conftest import SETTINGS, Answer, Bench, symbols
 
 
 async def test_the_first_cycle_starts_when_the_window_has_enough_bars(
@@ -118,7 +40,7 @@ async def test_a_cycle_trains_all_four_models_and_promotes_them_together(
     made.retrainer.tick()
     await made.finish()
     assert {(job.symbol, job.model) for job in made.jobs} == {
-        (symbol, model) for symbol in "AB" for model in FORECASTERS
+        (symbol, model) for symbol in "AB" for model in CATALOG
     }
     started, ended = made.events
     assert started.state == "started"
@@ -126,15 +48,15 @@ async def test_a_cycle_trains_all_four_models_and_promotes_them_together(
     assert ended.cycle == started.cycle
     assert ended.trigger == "initial"
     assert ended.lstm_included
-    assert ended.model_seconds == dict.fromkeys(FORECASTERS, 2.0)
+    assert ended.model_seconds == dict.fromkeys(CATALOG, 2.0)
     assert ended.rows == 200
     assert ended.symbols == ("A", "B")
     for name, symbol in made.symbols.items():
         assert symbol.models.version == ended.versions[name]
-        assert set(symbol.models.members) == set(FORECASTERS)
+        assert set(symbol.models.members) == set(CATALOG)
     assert list(made.retrainer.training_history) == [ended]
     said = [
-        item.getMessage() for item in caplog.records if item.name == "stream_app.training.cycle"
+        item.getMessage() for item in caplog.records if item.name.startswith("stream_app.training.")
     ]
     for words in (
         "Starting model retraining (all 4 models including LSTM)...",
@@ -222,7 +144,7 @@ def raising(error: Exception, model: str) -> Answer:
     return answer
 
 
-@pytest.mark.parametrize("model", list(FORECASTERS))
+@pytest.mark.parametrize("model", list(CATALOG))
 async def test_one_model_that_fails_keeps_all_four_of_its_symbol_and_no_other(
     bench: Callable[..., Bench], model: str
 ) -> None:
@@ -255,11 +177,7 @@ async def test_a_job_that_hangs_is_ended_by_the_deadline(bench: Callable[..., Be
         symbols("A"),
         answer=lambda job: hang() if job.model == "lstm" else None,
         retrain_target_seconds=0.05,
-    )
-    object.__setattr__(
-        made.retrainer,
-        "_settings",
-        settings(retrain_target_seconds=0.05, retrain_deadline_seconds=0.1),
+        retrain_deadline_seconds=0.1,
     )
     before = made.symbols["A"].models
     made.retrainer.tick()
@@ -285,8 +203,8 @@ async def test_a_registry_that_cannot_write_keeps_the_models_and_says_why(
 
 def starts(made: Bench) -> list[bool]:
     """Of the last cycle's jobs: which has weights to start from, in the order of the models."""
-    last = {job.model: job for job in made.jobs[-len(FORECASTERS) :]}
-    return [last[name].start is not None for name in FORECASTERS]
+    last = {job.model: job for job in made.jobs[-len(CATALOG) :]}
+    return [last[name].start is not None for name in CATALOG]
 
 
 async def cycles(made: Bench, count: int) -> None:
@@ -316,7 +234,7 @@ async def test_with_the_setting_the_lstm_starts_from_the_one_that_serves(
     assert not any(starts(made))
     assert "A: no LSTM serves yet; it is trained from scratch" in caplog.messages
     await cycles(made, 1)
-    assert starts(made) == [name == "lstm" for name in FORECASTERS]
+    assert starts(made) == [name == "lstm" for name in CATALOG]
     given = next(job.start for job in made.jobs[4:] if job.model == "lstm")
     wanted = read_weights(trained_artifacts["lstm"], model_settings(SETTINGS))
     assert given is not None
@@ -386,3 +304,47 @@ async def test_a_broker_that_is_away_does_not_hold_up_the_end(
     made.retrainer._publish = forever
     await made.retrainer.stop()
     assert [event.state for event in made.events] == ["started"]
+
+
+def in_two_partitions() -> dict[str, SymbolPipeline]:
+    """One symbol's states by name: in the partition of its key, and in another."""
+    states = {}
+    for number in (1, 3):
+        partition = PartitionPipeline(
+            PredictionSettings.of(SETTINGS), partition=number, placement=lambda _: (1,)
+        )
+        partition.process(records(walk(1008, symbol="A", seed=number)))
+        states[partition.symbols["A"].name] = partition.symbols["A"]
+    return states
+
+
+async def test_a_symbol_in_two_partitions_is_trained_in_each_and_neither_replaces_the_other(
+    bench: Callable[..., Bench], tmp_path: Path
+) -> None:
+    states = in_two_partitions()
+    made = bench(states)
+    made.retrainer.tick()
+    await made.finish()
+    versions = made.events[-1].versions
+    assert versions.keys() == {"A", "A (partition 3)"}
+    registry = Registry(tmp_path, model_settings(SETTINGS))
+    for name, state in states.items():
+        champion = registry.champion(name)
+        assert champion is not None
+        assert champion.version == state.models.version == versions[name]
+        assert champion.trained_to_ts == state.window.columns(1).ts_last[0]
+    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["A", "A~p3"]
+
+
+async def test_a_state_that_its_symbol_has_left_is_not_trained_again_and_again(
+    bench: Callable[..., Bench],
+) -> None:
+    states = in_two_partitions()
+    made = bench(states)
+    for _ in range(3):
+        made.retrainer.tick()
+        await made.finish()
+        made.clock.seconds += 3600
+    assert [event.symbols for event in made.events if event.state != "started"] == [
+        ("A", "A (partition 3)"), ("A",), ("A",),
+    ]  # fmt: skip

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from stream_app.bars.features import FEATURES, LOOKBACK, BarColumns, bar_vectors
 from stream_app.errors import TrainingError
+from stream_app.models import gradient_boosting
 from stream_app.models.base import Member, ModelSettings, Rows, TrainingData
-from stream_app.models.catalog import LOADERS
 from stream_app.models.kalman import KalmanForecaster
 from stream_app.training.holdout import evaluate, one_by_one
 from stream_app.training.job import TrainedModel, TrainingJob, prepare, run_job
@@ -117,12 +117,12 @@ def test_an_artifact_that_answers_otherwise_never_gets_out(
         def predict(self, rows: Rows) -> NDArray[np.float64]:
             return self._member.predict(rows) + 2e-5
 
-    right = LOADERS["lightgbm"]
+    right = gradient_boosting.load_lightgbm
 
     def load(artifact: bytes, settings: ModelSettings) -> Member:
         return Off(right(artifact, settings))
 
-    monkeypatch.setitem(LOADERS, "lightgbm", load)
+    monkeypatch.setattr(gradient_boosting, "load_lightgbm", load)
     with pytest.raises(
         TrainingError, match=r"BTC: the exported lightgbm differs .* by 2(\.\d+)?e-05$"
     ):
@@ -184,3 +184,24 @@ def test_bars_of_another_length_are_another_horizon() -> None:
     data = prepare(random_walk(120), dataclasses.replace(SETTINGS, bar_ms=2 * BAR_MS))
     expected = data.bars.log_close[2:] - data.bars.log_close[:-2]
     np.testing.assert_allclose(data.target[:-2], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_by_bars_a_target_reaches_over_a_weekend(horizon: int) -> None:
+    bars = random_walk(300)
+    ts_open = bars.ts_open.copy()
+    ts_open[150:] += 2 * 86_400_000
+    bars = dataclasses.replace(bars, ts_open=ts_open)
+
+    by_time = prepare(bars, dataclasses.replace(SETTINGS, horizon_bars=horizon))
+    by_bars = prepare(bars, dataclasses.replace(SETTINGS, horizon_bars=horizon, horizon_by="bars"))
+
+    assert np.flatnonzero(np.isnan(by_bars.target)).tolist() == [*range(300 - horizon, 300)]
+    assert np.isnan(by_time.target[150 - horizon : 150]).all()
+    friday = 149
+    assert by_bars.target[friday] == pytest.approx(
+        bars.log_close[friday + horizon] - bars.log_close[friday], rel=1e-5
+    )
+    same = np.isfinite(by_time.target)
+    assert (by_bars.target[same] == by_time.target[same]).all()
+    assert set(by_time.rows) < set(by_bars.rows)

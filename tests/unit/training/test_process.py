@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stream_app.training.process import NICENESS, TRAINERS, initialise_process, start_process
+from stream_app.models.catalog import CATALOG
+from stream_app.training.process import NICENESS, initialise_process, start_process
 
 
 def conditions() -> tuple[int, object, str, list[str], set[str]]:
@@ -42,7 +43,8 @@ def test_a_process_of_the_pool_is_set_up_and_made_ready() -> None:
         assert on_sigint == signal.SIG_IGN
         assert threads == "1"
         assert "end-with-parent" in running
-        assert set(TRAINERS) <= imported
+        trainers = {name for spec in CATALOG.values() for name in spec.trainers}
+        assert trainers <= imported
         assert pool.submit(torch_threads).result() == 1
 
 
@@ -53,6 +55,7 @@ def test_only_a_process_of_the_pool_is_set_up() -> None:
 
 PARENT = """
 import multiprocessing, time
+from stream_app.models.catalog import CATALOG
 from stream_app.training.process import initialise_process
 
 def child(sent):

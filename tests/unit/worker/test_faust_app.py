@@ -14,7 +14,7 @@ from faust.types import TP
 from stream_app.agents.ticks import add_ticks_agent
 from stream_app.app import build_faust_app
 from stream_app.kafka.topic_check import load_topics
-from stream_app.worker.ledger import Batch, Ledger
+from stream_app.worker.ledger import Ledger
 from stream_app.worker.transport import BatchConsumer, Transport
 from tests.builders import settings
 
@@ -64,7 +64,8 @@ def consumer() -> Any:
     """The consumer's bookkeeping, without the thread and the loop that a real one starts."""
     made: Any = object.__new__(BatchConsumer)
     made.ledger = Ledger()
-    made._room = asyncio.Event()
+    made.ledger.place(TICKS, 0)
+    made._agent_is_done = asyncio.Event()
     made.transport = SimpleNamespace(max_batch=4)
     made._committed_offset = defaultdict(lambda: None)
     return made
@@ -82,15 +83,14 @@ async def test_faust_keeps_no_acks_of_its_own(app: faust.App) -> None:
     assert not conductor.acks_enabled_for(topics.ticks.name)
 
 
-def test_a_batch_that_the_agent_is_through_with_is_not_committed_unless_it_is_answered(
+def test_a_batch_that_the_agent_is_done_with_is_not_committed_unless_it_is_answered(
     consumer: Any,
 ) -> None:
     record: Any = SimpleNamespace(offset=7)
-    batch = Batch(TICKS, (record,))
-    consumer.ledger.hand_out(batch)
-    consumer.through(batch)
+    batch = consumer.ledger.hand_out(TICKS, (record,))
+    consumer.done(batch)
     assert consumer._filter_committable_offsets([TICKS]) == {}
-    batch.answered()
+    batch.is_answered = True
     assert consumer._filter_committable_offsets([TICKS]) == {TICKS: 8}
 
 
@@ -127,7 +127,7 @@ async def test_the_last_commit_is_not_left_to_one_that_is_under_way(
     assert len(commits) == 1
 
 
-async def test_no_more_is_fetched_until_the_agent_is_through_with_all_of_the_last_fetch(
+async def test_no_more_is_fetched_until_the_agent_is_done_with_all_of_the_last_fetch(
     consumer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetches = []
@@ -139,11 +139,10 @@ async def test_no_more_is_fetched_until_the_agent_is_through_with_all_of_the_las
     monkeypatch.setattr(BatchConsumer, "_wait_next_records", fetch)
     consumer.app, consumer.loop = SimpleNamespace(), asyncio.get_running_loop()
     consumer.app.consumer_generation_id = 1
-    record: Any = SimpleNamespace(offset=0)
     monkeypatch.setattr(BatchConsumer, "should_stop", False)
-    batches = [Batch(TICKS, (record,)) for _ in range(2)]
-    for batch in batches:
-        consumer.ledger.hand_out(batch)
+    batches = [
+        consumer.ledger.hand_out(TICKS, (SimpleNamespace(offset=number),)) for number in range(2)
+    ]
 
     async def fetch_once() -> None:
         async for _ in consumer.getmany(1.0):
@@ -154,7 +153,7 @@ async def test_no_more_is_fetched_until_the_agent_is_through_with_all_of_the_las
         for _ in range(5):
             await asyncio.sleep(0)
         assert not fetches
-        consumer.through(each)
+        consumer.done(each)
     await waiting
     assert fetches == [1.0]
 
@@ -163,6 +162,7 @@ async def test_a_fetch_is_cut_into_batches_of_the_set_size_the_partitions_in_tur
     consumer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = TP(TICKS.topic, 1)
+    consumer.ledger.place(other, 0)
 
     async def fetch(self: Any, timeout: float) -> tuple[dict[TP, list[Any]], None]:
         of_one = [SimpleNamespace(offset=number) for number in range(6)]

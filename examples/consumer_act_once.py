@@ -1,0 +1,121 @@
+"""A consumer that acts on each tick's prediction once, also when it is delivered twice.
+
+What it shows
+    Within a partition of the ticks `source.offset` only rises, except for repeats. So one number a
+    partition, kept on disk, tells what was acted on. A prediction with that number or a lower one
+    is passed over.
+
+    What "once" can mean: an action that leaves the database (an order, a mail) and the note that it
+    was done are two steps, and the process may die between them.
+    * Note, then act: nothing happens twice, but the action at the crash may not happen at all.
+    * Act, then note: nothing is left out, but the action at the crash may happen twice.
+    No order of the two gives exactly once. Kafka's transactions do not either: they end at Kafka's
+    own topics. Exactly once needs the receiver: the action is a row in the transaction that holds
+    the note, or the receiver takes the `id` and refuses to do one id twice. Then act first.
+
+    This one notes first, and keeps the id until the action has ended. So after a crash it names the
+    prediction of which nobody knows whether it was acted on.
+How to run it
+    python examples/consumer_act_once.py --database acted.db
+    KAFKA_BOOTSTRAP_SERVERS names the broker. Processes of one group may share the database.
+What to change
+    `act`: what you do, and whether you do it for a prediction that is degraded or whose `target_ts`
+    is past. What is in doubt: look whether it happened, then delete its row from `begun`.
+    On several machines use a database that all of them reach, for a partition may move to any.
+    Start with a new database when the ticks topic was deleted and made anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import sqlite3
+import sys
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.errors import CommitFailedError, KafkaError
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS acted (
+    topic TEXT, part INTEGER, highest INTEGER, PRIMARY KEY (topic, part));
+CREATE TABLE IF NOT EXISTS begun (id TEXT PRIMARY KEY);
+"""
+CLAIM = """
+INSERT INTO acted VALUES (:topic, :partition, :offset)
+ON CONFLICT (topic, part) DO UPDATE SET highest = excluded.highest
+WHERE excluded.highest > highest
+"""
+
+
+def act(prediction: dict[str, Any]) -> None:
+    """What cannot be taken back. Here: a line on the terminal."""
+    print("acted on", prediction["id"], prediction["symbol"], prediction["prediction"], flush=True)
+
+
+def act_once(db: sqlite3.Connection, record: ConsumerRecord) -> None:
+    """Act unless this prediction, or a later one of its partition, was acted on."""
+    try:
+        prediction = json.loads(record.value)
+        source = {name: prediction["source"][name] for name in ("topic", "partition", "offset")}
+    except (KeyError, TypeError, ValueError) as error:
+        place = f"{record.topic}-{record.partition}-{record.offset}"
+        print(f"{place}: not a prediction, passed over ({error!r})", file=sys.stderr)
+        return
+    with db:  # one transaction, on disk when it ends; of two processes only one can claim a tick
+        claimed = db.execute(CLAIM, source).rowcount == 1
+        if claimed:
+            db.execute("INSERT INTO begun VALUES (?)", (prediction["id"],))
+    if claimed:
+        act(prediction)
+        with db:
+            db.execute("DELETE FROM begun WHERE id = ?", (prediction["id"],))
+
+
+async def main(topic: str, group: str, db: sqlite3.Connection) -> None:
+    """Act on what comes, until the process ends; it may end at any moment."""
+    db.executescript("PRAGMA synchronous = FULL;" + TABLES)
+    for (name,) in db.execute("SELECT id FROM begun"):
+        print("in doubt:", name, "was begun; look whether it was acted on", flush=True)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092"),
+        group_id=group,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,  # it commits what was fetched, before it was acted on
+    )
+    try:
+        await consumer.start()
+        if topic not in await consumer.topics():
+            sys.exit(f"{topic}: no such topic; create it with `stream-app topics apply`")
+        consumer.subscribe([topic])
+        while True:
+            fetched = await consumer.getmany(timeout_ms=1000)
+            for records in fetched.values():
+                for record in records:
+                    act_once(db, record)
+            if fetched:
+                # It fails when the partitions have moved to another process meanwhile. That one
+                # reads these predictions again, and passes over them.
+                with contextlib.suppress(CommitFailedError):
+                    await consumer.commit()
+    finally:
+        await consumer.stop()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--topic", default="market.predictions.v1")
+    parser.add_argument("--group", default="act-once")
+    parser.add_argument("--database", default="acted.db")
+    given = parser.parse_args()
+    try:
+        opened = contextlib.closing(sqlite3.connect(given.database))
+        with opened as database, contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(main(given.topic, given.group, database))
+    except (KafkaError, sqlite3.Error) as error:
+        sys.exit(f"{given.topic} with {given.database}: {error}")

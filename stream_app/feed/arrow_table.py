@@ -1,0 +1,136 @@
+"""Files whose columns have types: Parquet, Feather and Arrow, JSON lines."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.feather as arrow_feather
+import pyarrow.json as arrow_json
+import pyarrow.parquet as arrow_parquet
+
+from stream_app.errors import SourceError
+from stream_app.feed.csv_table import no_rows, trimmed
+from stream_app.feed.layout import Layout
+from stream_app.feed.source import WANTED, FileBytes, one_line
+
+_STREAM: Final = b"\xff\xff\xff\xff"
+_PLAIN_TYPES: Final = (
+    *(pa.types.is_string, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal),
+    *(pa.types.is_date, pa.types.is_timestamp, pa.types.is_null),
+)
+
+
+class ArrowTable:
+    """A table that is in memory as `pyarrow` reads it; see `Table`."""
+
+    bad_lines = None
+    delimiter = None
+    first_row: Sequence[str] = ()
+    symbol = None
+    taken_for = None
+
+    def __init__(self, path: Path, table: Any, layout: Layout) -> None:
+        self.layout = layout
+        self._path = path
+        self._table = table
+        self.names: Sequence[str] = list(layout.names) or table.column_names
+        if len(self.names) != table.num_columns:
+            raise SourceError(
+                f"{path}: {table.num_columns} columns and {len(self.names)} names; looked for as "
+                "many of both; leave --names out or name every column"
+            )
+
+    def read(self, positions: Sequence[int]) -> dict[int, Any]:
+        """The columns in the file's own types."""
+        if not self._table.num_rows:
+            raise no_rows(self._path)
+        return {position: self._plain(position) for position in positions}
+
+    def _plain(self, position: int) -> Any:
+        column = self._table.column(position)
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
+            column = column.cast(pa.string())
+        if not any(known(column.type) for known in _PLAIN_TYPES):
+            raise SourceError(
+                f"{self._path}: column {self.names[position]!r} holds {column.type}; looked for "
+                "numbers, text or times; name another one with --column ROLE=NAME"
+            )
+        return trimmed(column) if pa.types.is_string(column.type) else column
+
+    def data_row(self, row: int) -> int:
+        """The same: no row is left out."""
+        return row
+
+    def places(self, data_rows: Sequence[int]) -> list[str]:
+        """`row N`, from 1."""
+        return [f"row {row + 1}" for row in data_rows]
+
+
+def read_parquet(source: FileBytes) -> Any:
+    """A Parquet file as a `pyarrow.Table`.
+
+    Raises:
+        SourceError: it is none, or damaged.
+    """
+    try:
+        return arrow_parquet.read_table(_in_memory(source))
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(
+            f"{source.path}: not Parquet, or damaged ({one_line(error)}); {WANTED}; write the "
+            "file again"
+        ) from None
+
+
+def read_ipc(source: FileBytes) -> Any:
+    """A Feather or Arrow file, or an Arrow stream, as a `pyarrow.Table`.
+
+    Raises:
+        SourceError: it is damaged.
+    """
+    content = _in_memory(source)
+    try:
+        if content.getvalue().startswith(_STREAM):
+            return pa.ipc.open_stream(content).read_all()
+        return arrow_feather.read_table(content)
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(
+            f"{source.path}: damaged Feather or Arrow ({one_line(error)}); {WANTED}; write the "
+            "file again"
+        ) from None
+
+
+def read_json_lines(source: FileBytes) -> Any:
+    """JSON lines as a `pyarrow.Table`: one object a line, its names the columns.
+
+    Text that looks like times stays text, so that it is understood as in CSV.
+
+    Raises:
+        SourceError: a line is no JSON object, or a field changes its type.
+    """
+    content = _in_memory(source)
+    try:
+        table = arrow_json.read_json(content)
+        times = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
+        if times:
+            content.seek(0)
+            schema = pa.schema([(name, pa.string()) for name in times])
+            options = arrow_json.ParseOptions(explicit_schema=schema)
+            table = arrow_json.read_json(content, parse_options=options)
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(
+            f"{source.path}: not JSON lines ({one_line(error)}); {WANTED}; write one object a "
+            "line, each field of one type"
+        ) from None
+    return table
+
+
+def _in_memory(source: FileBytes) -> io.BytesIO:
+    # These kinds are read from their end, which a packed stream cannot seek to.
+    with source.open() as stream:
+        return io.BytesIO(stream.read())

@@ -1,0 +1,307 @@
+"""CSV: lines of fields, below a header or without one."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import itertools
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
+
+from stream_app.errors import SourceError
+from stream_app.feed.layout import Layout, recognised
+from stream_app.feed.problems import Problem
+from stream_app.feed.source import WANTED, FileBytes, one_line
+
+_SEPARATORS: Final = ("\t", ";", "|")
+_UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_SHOWN_LINES: Final = 3
+_USUAL_SHAPES: Final = {
+    2: " time,price",
+    3: " time,price,size",
+    5: " time,open,high,low,close",
+    6: " time,open,high,low,close,volume",
+}
+"""What the columns of a file without a header usually are, by how many there are."""
+
+
+class CsvTable:
+    """Lines of fields; see `Table`. Empty lines are passed over."""
+
+    def __init__(self, source: FileBytes, head: bytes, layout: Layout | None) -> None:
+        self._source = source
+        self._path = source.path
+        self.bad_lines: Problem | None = None
+        self._bad = np.zeros(0, dtype=np.int64)
+        self._encoding = _encoding(head, layout)
+        text = self._decoded(head)
+        self.taken_for: str | None = None
+        found = recognised(text) if _may_be_recognised(layout) else None
+        given = layout or Layout()
+        if found is not None:
+            self.taken_for, known = found
+            given = known.overlaid(
+                columns=given.columns,
+                encoding=given.encoding,
+                decimal=given.decimal,
+                time_format=given.time_format,
+                time_zone=given.time_zone,
+            )
+        self.layout = given
+        lines = [line.rstrip("\r") for line in text.split("\n")]
+        start = given.skip_lines
+        while start < len(lines) and not lines[start].strip():
+            start += 1
+        body = lines[start:]
+        if not body:
+            raise no_rows(self._path)
+        self.delimiter: str = given.delimiter or _delimiter(body[0])
+        self._has_header = not self._is_headerless(body[0])
+        width = len(self._fields(body[0]))
+        self._skipped = start + given.header_lines if self._has_header else start
+        self.symbol = self._symbol(body)
+        rows = body[given.header_lines :] if self._has_header else body
+        filled = [self._fields(line) for line in rows[:-1] or rows if line.strip()]
+        self.first_row: Sequence[str] = filled[0] if filled else ()
+        if self._has_header:
+            self.names: Sequence[str] = self._names(body[: given.header_lines])
+            self._check_header(lines, start, filled)
+        else:
+            self.names = list(given.names) or [str(nth + 1) for nth in range(width)]
+            if len(self.names) != width:
+                raise SourceError(
+                    f"{self._path}: {width} columns, {body[0][:60]!r}, and "
+                    f"{len(self.names)} names; looked for as many of both; name every column "
+                    "with --names"
+                )
+
+    def _decoded(self, head: bytes) -> str:
+        decoder = codecs.getincrementaldecoder(self._encoding)()
+        try:
+            text = decoder.decode(head)
+        except UnicodeDecodeError:
+            if not _decodes(head.split(b"\n", 1)[0], self._encoding):
+                raise self._not_text(head) from None
+            raise SourceError(
+                f"{self._path}: not CSV (not all of it is {self._encoding}); {WANTED}; say in "
+                "which encoding it is, such as --encoding cp1252, or export it as CSV in UTF-8"
+            ) from None
+        first = text.split("\n", 1)[0].rstrip("\r")
+        if not first.replace("\t", "").isprintable():
+            raise self._not_text(head)
+        return text.replace("\r\n", "\n")
+
+    def _not_text(self, head: bytes) -> SourceError:
+        return SourceError(
+            f"{self._path}: not text in {self._encoding.upper().removesuffix('-SIG')}, it begins "
+            f"with {head[:16]!r}; {WANTED}; say in which encoding it is with --encoding, or export "
+            "it as CSV"
+        )
+
+    def _fields(self, line: str) -> list[str]:
+        return next(csv.reader([line], delimiter=self.delimiter), [])
+
+    def _is_headerless(self, line: str) -> bool:
+        """Whether the first line is a row: because names are given, or columns by number."""
+        if self.layout.names:
+            return True
+        by_number = all(
+            part.strip().isdecimal()
+            for wanted in self.layout.columns.values()
+            for part in wanted.split("+")
+        )
+        return bool(self.layout.columns) and by_number and _are_values(self._fields(line))
+
+    def _names(self, header: Sequence[str]) -> list[str]:
+        """Each column's name: the lowest that the header's lines have, without the symbols'."""
+        names = self._fields(header[0])
+        for number, line in enumerate(header[1:], 2):
+            if number != self.layout.symbol_line:
+                for at, name in enumerate(self._fields(line)[: len(names)]):
+                    names[at] = name.strip() or names[at]
+        return names
+
+    def _symbol(self, body: Sequence[str]) -> str | None:
+        if self.layout.symbol_line is None or len(body) < self.layout.symbol_line:
+            return None
+        found = {field.strip() for field in self._fields(body[self.layout.symbol_line - 1])[1:]} - {
+            ""
+        }
+        if len(found) != 1:
+            raise SourceError(
+                f"{self._path}: {len(found)} symbols side by side in line "
+                f"{self.layout.symbol_line} ({', '.join(sorted(found)[:5])}); looked for one; "
+                "export each in a file of its own"
+            )
+        return found.pop()
+
+    def _check_header(
+        self, lines: Sequence[str], start: int, filled: Sequence[Sequence[str]]
+    ) -> None:
+        shown = lines[start][:60]
+        below = {len(fields) for fields in filled[:_SHOWN_LINES]}
+        if len(below) == 1 and 1 < max(below) != len(self.names):
+            fits = next(iter(below))
+            if _delimiter(lines[start]) == self.delimiter and not _are_values(filled[0]):
+                raise SourceError(
+                    f"{self._path}: line {start + 1}, {shown!r}, has {len(self.names)} fields and "
+                    f"the lines below it {fits}; looked for a header; pass over the lines above "
+                    f"it with --skip-lines {start + 1}"
+                )
+        if len(self.names) < 2:
+            raise SourceError(
+                f"{self._path}: one column in the first line, {shown!r}; {WANTED}, separated by "
+                "comma, semicolon, tab or bar; pass over remarks above the header with "
+                "--skip-lines N, or check that it is the right file"
+            )
+        if _are_values(self.names):
+            raise SourceError(
+                f"{self._path}: no header line, the first line is {shown!r}; {WANTED}; name its "
+                f"{len(self.names)} columns with --names"
+                + _USUAL_SHAPES.get(len(self.names), "")
+                + ", or put a line with the columns' names first, such as time,price"
+            )
+
+    def read(self, positions: Sequence[int]) -> dict[int, Any]:
+        """The columns as text, empty fields as null."""
+        first: list[Any] = []
+        numbers: list[int] = []
+
+        def leave_out(row: Any) -> str:
+            if not first:
+                first.append(row)
+            numbers.append(row.number - 1 - self._skipped)
+            return "skip"
+
+        # By position, since names may repeat. All as text: a value that is no number must be
+        # shown as it stands, and 19-digit times must not pass through a float.
+        chosen = [str(position) for position in positions]
+        try:
+            with self._source.open() as stream:
+                table = arrow_csv.read_csv(
+                    stream,
+                    read_options=arrow_csv.ReadOptions(
+                        column_names=[str(position) for position in range(len(self.names))],
+                        skip_rows=self._skipped,
+                        encoding=self._encoding.removesuffix("-sig"),
+                        use_threads=False,  # else a bad row does not know its number
+                    ),
+                    parse_options=arrow_csv.ParseOptions(
+                        delimiter=self.delimiter, invalid_row_handler=leave_out
+                    ),
+                    convert_options=arrow_csv.ConvertOptions(
+                        include_columns=chosen,
+                        column_types=dict.fromkeys(chosen, pa.string()),
+                        null_values=[""],
+                        strings_can_be_null=True,
+                    ),
+                )
+        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+            if "Empty CSV" in str(error):
+                raise no_rows(self._path) from None
+            raise SourceError(
+                f"{self._path}: not CSV ({one_line(error)}); {WANTED}; say in which encoding it "
+                "is, such as --encoding cp1252, or export it as CSV in UTF-8"
+            ) from None
+        self._bad = np.array(sorted(numbers), dtype=np.int64)
+        if first:
+            row = first[0]
+            self.bad_lines = Problem(
+                kind="wrong_fields",
+                row=numbers[0],
+                found=f"{row.text[:60]!r} has {row.actual_columns} fields",
+                wanted=f"{row.expected_columns} as in the "
+                + ("header" if self._has_header else "first line"),
+                remedy="",
+                count=len(numbers),
+            )
+        if not table.num_rows and not first:
+            raise no_rows(self._path)
+        return {position: trimmed(table.column(str(position))) for position in positions}
+
+    def data_row(self, row: int) -> int:
+        """With the lines that `read` left out."""
+        before = np.searchsorted(self._bad - np.arange(len(self._bad)), row, side="right")
+        return row + int(before)
+
+    def places(self, data_rows: Sequence[int]) -> list[str]:
+        """`line N`, counting every line: where an editor shows it."""
+        found = dict.fromkeys(data_rows, "")
+        last = max(data_rows)
+        with (
+            self._source.open() as stream,
+            io.TextIOWrapper(stream, encoding=self._encoding, errors="replace", newline="") as text,
+        ):
+            lines = itertools.islice(text, self._skipped, None)
+            reader = csv.reader(lines, delimiter=self.delimiter)
+            line, row = self._skipped + 1, 0
+            for fields in reader:
+                if fields:
+                    if row in found:
+                        found[row] = f"line {line}"
+                    row += 1
+                if row > last:
+                    break
+                line = self._skipped + reader.line_num + 1
+        return [found[row] or f"row {row + 1}" for row in data_rows]
+
+
+def trimmed(texts: Any) -> Any:
+    """Text without blanks around it; nothing becomes null."""
+    bare = pc.utf8_trim_whitespace(texts)
+    return pc.if_else(pc.equal(bare, ""), pa.scalar(None, pa.string()), bare)
+
+
+def no_rows(path: Path) -> SourceError:
+    """The refusal of a file without rows."""
+    return SourceError(f"{path}: a header and no rows; {WANTED}; give a file with rows")
+
+
+def _may_be_recognised(layout: Layout | None) -> bool:
+    """Whether what is given leaves open how the file is laid out."""
+    if layout is None:
+        return True
+    told = layout.names or layout.skip_lines or layout.delimiter or layout.title
+    return not told and layout.header_lines == 1
+
+
+def _encoding(head: bytes, layout: Layout | None) -> str:
+    if layout is not None and layout.encoding is not None:
+        return layout.encoding
+    return "utf-16" if head.startswith(_UTF16) else "utf-8-sig"
+
+
+def _delimiter(line: str) -> str:
+    """What separates a line's fields; commas beside another separator are decimal ones."""
+    bare = re.sub(r'"[^"]*"', "", line)
+    commas = bare.count(",")
+    best = max(_SEPARATORS, key=bare.count)
+    return best if bare.count(best) and commas <= bare.count(best) + 1 else ","
+
+
+def _are_values(fields: Sequence[str]) -> bool:
+    """Whether half of the fields look like prices or times, which no name does."""
+    return 2 * sum(map(_is_value, fields)) >= len(fields)
+
+
+def _is_value(name: str) -> bool:
+    return (
+        re.match(r"\s*[+-]?[.,]?\d+([.,]\d*)?\s*$|\s*\d{1,4}([-./])\d\d?\2\d|\s*\d{8} \d{4}", name)
+        is not None
+    )
+
+
+def _decodes(line: bytes, encoding: str) -> bool:
+    try:
+        line.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True

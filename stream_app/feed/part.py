@@ -1,0 +1,287 @@
+"""One file's rows as arrays, and which of them cannot be used."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from stream_app.errors import SourceError
+from stream_app.feed.columns import OHLC, Columns, Kind, find_columns, shown_name
+from stream_app.feed.layout import Layout
+from stream_app.feed.numbers import decimal_of, read_numbers, without_size
+from stream_app.feed.problems import BadRows
+from stream_app.feed.symbols import checked_symbol, symbol_of
+from stream_app.feed.table import Table, open_table
+from stream_app.feed.times import read_times
+from stream_app.feed.understood import FROM_NAME
+from stream_app.messages.symbols import SYMBOL_RULE, is_symbol
+from stream_app.messages.ticks import ID_MAX_CHARS, MAX_PRICE, MIN_PRICE
+
+_DAY_MS: Final = 86_400_000
+_FEW_ROWS: Final = 3
+_SIZES: Final = ("size", "volume")
+
+
+def read_part(path: Path, symbol: str | None, layout: Layout | None, *, pick: bool) -> Part:
+    """Read one file. Blocks on reading it.
+
+    Args:
+        path: the file.
+        symbol: of a file without a column of symbols.
+        layout: what is known of the file.
+        pick: whether a symbol may be given although the file has a column of them.
+
+    Raises:
+        SourceError: the file as a whole cannot be understood.
+    """
+    table = open_table(path, layout)
+    found = find_columns(path, table.names, table.layout.columns, table.first_row)
+    if symbol is not None and not pick and "symbol" in found.positions:
+        raise SourceError(
+            f"{path}: --symbol {symbol} for a file whose column "
+            f"{table.names[found.positions['symbol']]!r} names the symbols; leave --symbol out"
+        )
+    return Part(path, table, found, table.read(found.used), symbol)
+
+
+class Part:
+    """The rows of one file, in the file's order, as arrays of the same length."""
+
+    def __init__(
+        self, path: Path, table: Table, found: Columns, read: dict[int, Any], symbol: str | None
+    ) -> None:
+        self.path = path
+        self.kind: Kind = found.kind
+        self.columns = found.names(table.names)
+        self.unused = tuple(
+            shown_name(table.names, at) for at in range(len(table.names)) if at not in found.used
+        )
+        self.taken_for = table.taken_for
+        self._table = table
+        self._found = found
+        self._by_role = {role: read[position] for role, position in found.positions.items()}
+        self._second = {role: read[position] for role, position in found.second.items()}
+        rows = len(self._by_role["time"])
+        self.bad = BadRows(rows, table.data_row)
+        if table.bad_lines is not None:
+            self.bad.add(table.bad_lines)
+        if not rows:
+            raise self.refusal()
+        self._read_times()
+        self._read_numbers()
+        self._read_symbols(symbol)
+        self._read_ids()
+        self.order, self.notices = self._order()
+
+    @property
+    def first_ts(self) -> int:
+        """Event time of the first usable row, epoch ms; 0 without one."""
+        return int(self.ts[self.bad.good].min()) if self.bad.good.any() else 0
+
+    @property
+    def named_by_column(self) -> bool:
+        """Whether the file itself names its symbols."""
+        return "symbol" in self.columns or self._table.symbol is not None
+
+    @property
+    def ids_or_none(self) -> NDArray[np.object_]:
+        """The trade ids, None where there are none."""
+        return np.full(len(self.ts), None, dtype=np.object_) if self.ids is None else self.ids
+
+    @property
+    def sizes(self) -> NDArray[np.float64]:
+        """The sizes, NaN where there are none."""
+        return np.full(len(self.ts), np.nan) if self.size is None else self.size
+
+    def refusal(self) -> SourceError:
+        """All the bad rows in one line."""
+        return self.bad.refusal(self.path, self._table.places)
+
+    def refused_at(self, row: int, problem: str) -> SourceError:
+        """A problem that begins at a row."""
+        place = self._table.places([self._table.data_row(row)])[0]
+        return SourceError(f"{self.path} {place}: {problem}")
+
+    def refuse_midnights(self) -> None:
+        """A column of dates alone puts all of a day's ticks on its midnight.
+
+        Raises:
+            SourceError: it does here.
+        """
+        local = self._local_ms[self.bad.good]
+        if self.kind == "bars" or (local % _DAY_MS).any():
+            return
+        days = pd.DataFrame({"day": local, "code": self.code[self.bad.good]}).drop_duplicates()
+        if len(local) < max(_FEW_ROWS, 2 * len(days)):
+            return
+        raise SourceError(
+            f"{self.path}: all {len(local):,} rows lie on {len(days):,} midnights; looked for "
+            f"the time of day in {self.columns['time']}; if another column has it, join both with "
+            f"--column time={self.columns['time']}+NAME"
+        )
+
+    def _read_times(self) -> None:
+        layout = self._table.layout
+        column = self._by_role["time"]
+        if "time" in self._second:
+            column = _joined(column, self._second["time"])
+        times = read_times(
+            column,
+            time_format=layout.time_format,
+            time_zone=layout.time_zone,
+            each_once=self.kind == "bars",
+        )
+        self.ts, self._local_ms = times.ts, times.local_ms
+        self.time_format, self.time_zone = times.format, times.zone
+        self.bad.note(
+            "bad_time",
+            ~times.good,
+            found=lambda row: f"time {_shown(column, row)}",
+            wanted=times.wanted,
+            remedy="name another column with --column time=NAME",
+        )
+
+    def _read_numbers(self) -> None:
+        layout, roles = self._table.layout, self._by_role
+        sizes = [role for role in _SIZES if role in roles]
+        prices = list(OHLC) if self.kind == "bars" else ["price"]
+        numbers = {role: roles[role] for role in (*prices, *sizes)}
+        if "price" in self._second:
+            numbers["ask or bid"] = self._second["price"]
+        decimal = decimal_of(
+            self.path, numbers, given=layout.decimal, delimiter=self._table.delimiter
+        )
+        found = {
+            role: read_numbers(column, decimal=decimal, is_size=role in sizes)
+            for role, column in numbers.items()
+        }
+        for role, column in numbers.items():
+            if role not in sizes:
+                self._check_prices(role, column, found[role])
+        if self.kind == "bars":
+            self.price = np.column_stack([found[role] for role in OHLC])
+            self._check_bars()
+        elif "ask or bid" in found:
+            self.price = ((found["price"] + found["ask or bid"]) / 2)[:, None]
+        else:
+            self.price = found["price"][:, None]
+        self.size = None
+        for role in sizes:
+            self.size = self._checked_sizes(role, numbers[role], found[role])
+
+    def _check_prices(self, role: str, column: Any, values: NDArray[np.float64]) -> None:
+        name = role if role in self.columns else "price"
+        wanted = f"a number above 0 to {MAX_PRICE:g}"
+        told = partial(self._told, role, column)
+        remedy = f"name another column with --column {name}=NAME"
+        missing = column.is_null().to_numpy()
+        self.bad.note("missing_price", missing, found=told, wanted=wanted, remedy=remedy)
+        no_number = np.isnan(values)
+        self.bad.note("not_a_number", no_number, found=told, wanted=wanted, remedy=remedy)
+        outside = ~((values >= MIN_PRICE) & (values <= MAX_PRICE))
+        self.bad.note("bad_price", outside, found=told, wanted=wanted, remedy=remedy)
+
+    def _checked_sizes(
+        self, role: str, column: Any, values: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        bad = ~((values >= 0) & (values <= MAX_PRICE)) & ~without_size(column)
+        self.bad.note(
+            "bad_size",
+            bad,
+            found=partial(self._told, role, column),
+            wanted=f"a number from 0 to {MAX_PRICE:g}",
+            remedy=f"name another column with --column {role}=NAME",
+        )
+        return values
+
+    def _check_bars(self) -> None:
+        _, high, low, _ = self.price.T
+        with np.errstate(invalid="ignore"):
+            outside = (high < self.price.max(axis=1)) | (low > self.price.min(axis=1))
+        self.bad.note(
+            "inconsistent_bar",
+            outside,
+            found=lambda row: (
+                "open, high, low, close are "
+                + ", ".join(f"{value:.12g}" for value in self.price[row])
+            ),
+            wanted="the high above and the low below all others",
+            remedy="map the columns with --column high=NAME",
+        )
+
+    def _read_symbols(self, symbol: str | None) -> None:
+        """The symbols in order of appearance, and each row's position in them."""
+        rows = len(self.ts)
+        if "symbol" not in self._by_role:
+            named = self._table.symbol
+            if symbol is not None:
+                self.symbols, self.symbol_from = (checked_symbol(symbol),), "--symbol"
+            elif named is not None:
+                self.symbols, self.symbol_from = (checked_symbol(named),), "the header"
+            else:
+                self.symbols, self.symbol_from = (symbol_of(self.path),), FROM_NAME
+            self.code = np.zeros(rows, dtype=np.int64)
+            return
+        column = self._by_role["symbol"].cast(pa.string())
+        codes, uniques = pd.factorize(column.to_pandas(), use_na_sentinel=True)
+        known = np.array([is_symbol(name) for name in uniques] + [False])
+        good = known[codes]  # the code of a missing symbol is -1, the last
+        self.bad.note(
+            "bad_symbol",
+            ~good,
+            found=partial(self._told, "symbol", column),
+            wanted=SYMBOL_RULE,
+            remedy="name another column with --column symbol=NAME",
+        )
+        self.symbols = tuple(name for name in uniques if is_symbol(name))
+        place = {name: at for at, name in enumerate(self.symbols)}
+        self.code = np.array([place.get(name, 0) for name in uniques] + [0], dtype=np.int64)[codes]
+        self.symbol_from = f"the column {self.columns['symbol']}"
+
+    def _read_ids(self) -> None:
+        self.ids: NDArray[np.object_] | None = None
+        if "id" not in self._by_role:
+            return
+        column = self._by_role["id"].cast(pa.string())
+        self.ids = np.array(column.to_pylist(), dtype=np.object_)
+        self.bad.note(
+            "bad_id",
+            pc.greater(pc.utf8_length(column), ID_MAX_CHARS).fill_null(False).to_numpy(),
+            found=partial(self._told, "id", column),
+            wanted=f"at most {ID_MAX_CHARS} characters",
+            remedy="name another column with --column id=NAME",
+        )
+
+    def _order(self) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+        """Which row comes when, and a notice where that is not the file's order."""
+        rows = np.flatnonzero(self.bad.good)
+        steps = np.diff(self.ts[rows])
+        every = np.arange(len(self.ts))
+        if (steps >= 0).all():
+            return every, ()
+        if (steps <= 0).all():  # newest first: rows of the same time are the wrong way round too
+            return every[::-1], (f"{self.path}: newest row first; turned round",)
+        place = self._table.places([self._table.data_row(int(rows[np.argmax(steps < 0) + 1]))])[0]
+        notice = f"{self.path}: not in order of time, first at {place}; sorted by time"
+        return np.argsort(self.ts, kind="stable"), (notice,)
+
+    def _told(self, role: str, column: Any, row: int) -> str:
+        return f"{role} {_shown(column, row)}"
+
+
+def _shown(column: Any, row: int) -> str:
+    value = column[row].as_py()
+    return "is missing" if value is None else repr(str(value))[:60]
+
+
+def _joined(dates: Any, clocks: Any) -> Any:
+    """Two columns as one text; missing where one of them is."""
+    texts = [each.cast(pa.string()).combine_chunks() for each in (dates, clocks)]
+    return pa.chunked_array([pc.binary_join_element_wise(*texts, " ")])

@@ -1,0 +1,118 @@
+"""The likely cause of a refusal, in words for its detail: what to set, or what to send. Pure.
+
+Each function gives text to append, empty when nothing is likely. All of it is printable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import orjson
+
+from stream_app.messages.times import EARLIEST_TS, LATEST_TS, UNITS, TimeUnit, to_ms
+
+REGISTRY_PREFIX_BYTES: Final = 5
+"""A zero byte and the four bytes of a schema's number; no JSON begins with a zero byte."""
+_FIELDS: Final = ("symbol", "price", "ts", "size", "source", "id")
+_MAX_DEPTH: Final = 4
+_MAX_OBJECTS: Final = 64
+"""How much of a large object is searched for an envelope."""
+
+
+def prefix_hint(value: bytes) -> str:
+    """For a value that is not JSON."""
+    if value.startswith(b"\xef\xbb\xbf"):
+        return "; begins with a byte order mark: send UTF-8 without one"
+    if not value.startswith(b"\x00") or len(value) <= REGISTRY_PREFIX_BYTES:
+        return ""
+    try:
+        orjson.loads(value[REGISTRY_PREFIX_BYTES:])
+    except orjson.JSONDecodeError:
+        return (
+            "; begins like a schema registry's five bytes, but no JSON follows them: "
+            "send JSON, not Avro or Protobuf"
+        )
+    return (
+        '; begins with a schema registry\'s five bytes: set TICK_FIELDS={"price":"price"} or any '
+        "other mapping, and they are skipped"
+    )
+
+
+def names_hint(message: dict[str, Any]) -> str:
+    """For an object without a field: where the fields may be instead."""
+    for path, inner in _objects(message):
+        if all(name in inner for name in ("symbol", "price", "ts")):
+            mapping = {name: f"{path}.{name}" for name in _FIELDS if name in inner}
+            text = f"; the tick is in {path!r}: set TICK_FIELDS={orjson.dumps(mapping).decode()}"
+            return text if text.isprintable() and len(text) < 300 else ""
+    if not message:
+        return ""
+    names = ", ".join(ascii(name[:20]) for name in list(message)[:8])[:160]
+    return f"; the object has {names}: name its fields with TICK_FIELDS"
+
+
+def _objects(message: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects inside an object with their paths, the outermost first, up to some number."""
+    waiting = [("", message)]
+    for _ in range(_MAX_OBJECTS):
+        if not waiting:
+            return
+        path, outer = waiting.pop(0)
+        for name, inner in list(outer.items())[:_MAX_OBJECTS]:
+            if type(inner) is dict and name and "." not in name:
+                place = f"{path}.{name}" if path else name
+                yield place, inner
+                if place.count(".") < _MAX_DEPTH:
+                    waiting.append((place, inner))
+
+
+def type_hint(name: str, value: object) -> str:
+    """For a field of another type."""
+    number = json_number(value) if type(value) is str else value
+    if type(number) is not int and type(number) is not float:
+        return ""
+    unit = time_hint(number) if name == "ts" else ""
+    if type(value) is str and name in ("price", "size", "ts"):
+        quoted = f'set TICK_FIELDS={{"{name}":"{name}"}} to read numbers in quotes'
+        return f"; it is a number in quotes: {quoted}{unit}"
+    if name == "ts" and not unit:
+        return '; set TICK_FIELDS={"ts":"ts"} to cut off parts of a millisecond'
+    return unit
+
+
+def json_number(text: str) -> int | float | str:
+    """The number that a text is in JSON's notation; the text itself when it is none.
+
+    >>> json_number("0.1"), json_number("12"), json_number("nan"), json_number("1_000")
+    (0.1, 12, 'nan', '1_000')
+    """
+    try:
+        number = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+    return number if type(number) is float or type(number) is int else text
+
+
+def time_hint(given: float, unit: TimeUnit = "ms") -> str:
+    """For a time outside 2000 to 2100: the unit in which it would be inside.
+
+    >>> time_hint(1640995200)
+    '; it looks like seconds: set TICK_TIME_UNIT=s'
+    """
+    for other, name in UNITS.items():
+        if other != unit and EARLIEST_TS <= to_ms(given, other) <= LATEST_TS:
+            return f"; it looks like {name}: set TICK_TIME_UNIT={other}"
+    return ""
+
+
+def key_hint(key: bytes | None, symbol: str) -> str:
+    """The whole detail for a key that is not the symbol."""
+    if key is None:
+        return f"no key for symbol {symbol!r}: send the symbol as the key, or set TICK_KEY=ignored"
+    detail = f"{key[:80]!r} for symbol {symbol!r}"
+    if key == f'"{symbol}"'.encode():
+        return f"{detail}: the key is in quotes; send it without, or set TICK_KEY=ignored"
+    if key[REGISTRY_PREFIX_BYTES:] == symbol.encode() and key.startswith(b"\x00"):
+        return f"{detail}: the key has a schema registry's five bytes; set TICK_KEY=ignored"
+    return f"{detail}: send the symbol as the key, or set TICK_KEY=ignored"

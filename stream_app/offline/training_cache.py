@@ -1,0 +1,112 @@
+"""Trained models kept on disk by what they were trained from: the same training is done once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, fields
+from functools import cache
+from importlib.metadata import version as library_version
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from stream_app.models.catalog import CATALOG
+from stream_app.registry.disk import read_regular, write_new
+from stream_app.registry.manifest import SHARED_LIBRARIES
+from stream_app.training.job import TrainedModel, TrainingJob
+
+_PACKAGE: Final = Path(__file__).parents[1]
+_LEARNS_FROM: Final = ("bars", "models", "training")
+"""The rooms whose code decides what a training gives."""
+_MOST_BYTES: Final = 1 << 28
+
+
+@cache
+def _code_digest() -> str:
+    """Of the code that trains, so that a change of it finds nothing that is stale."""
+    digest = hashlib.sha256()
+    for room in _LEARNS_FROM:
+        for path in sorted((_PACKAGE / room).glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def job_key(job: TrainingJob) -> str:
+    """The SHA-256 of all that a job's result follows from: bars, settings, code and libraries."""
+    libraries = (*CATALOG[job.model].libraries, *SHARED_LIBRARIES)
+    said = {
+        "model": job.model,
+        "settings": asdict(job.settings),
+        "libraries": {name: library_version(name) for name in libraries},
+        "code": _code_digest(),
+    }
+    digest = hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS))
+    for item in fields(job.bars):
+        digest.update(getattr(job.bars, item.name).tobytes())
+    return digest.hexdigest()
+
+
+class TrainingCache:
+    """A folder with two files a training: the artifact, and what it took. Blocks on the disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def find(self, job: TrainingJob) -> TrainedModel | None:
+        """What this job gave before; None where it is not kept, or not as it was written."""
+        place = self._folder / job_key(job)
+        try:
+            told = orjson.loads(read_regular(place.with_suffix(".json"), _MOST_BYTES))
+            artifact = read_regular(place.with_suffix(".artifact"), _MOST_BYTES)
+            if hashlib.sha256(artifact).hexdigest() != told["sha256"]:
+                return None
+            return TrainedModel(
+                name=job.model,
+                artifact=artifact,
+                seconds=float(told["seconds"]),
+                rows=int(told["rows"]),
+            )
+        except (OSError, KeyError, TypeError, ValueError):
+            return None
+
+    def keep(self, job: TrainingJob, model: TrainedModel) -> None:
+        """Write a training's result, the artifact first."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        place = self._folder / job_key(job)
+        for suffix in (".json", ".artifact"):
+            place.with_suffix(suffix).unlink(missing_ok=True)
+        write_new(place.with_suffix(".artifact"), model.artifact)
+        told = {
+            "sha256": hashlib.sha256(model.artifact).hexdigest(),
+            "seconds": model.seconds,
+            "rows": model.rows,
+        }
+        write_new(place.with_suffix(".json"), orjson.dumps(told))
+
+
+def train_kept(
+    jobs: Sequence[TrainingJob],
+    kept: TrainingCache,
+    train: Callable[[Sequence[TrainingJob]], Iterator[tuple[int, TrainedModel]]],
+    *,
+    on_progress: Callable[[], None] = lambda: None,
+) -> list[TrainedModel]:
+    """The result of each job, trained only where it is not kept. Blocks for the trainings.
+
+    Args:
+        jobs: independent of each other.
+        kept: where results are looked for and written.
+        train: runs jobs and yields each result with the position of its job, in any order.
+        on_progress: called once a job.
+    """
+    found = [kept.find(job) for job in jobs]
+    missing = [place for place, model in enumerate(found) if model is None]
+    for _ in range(len(jobs) - len(missing)):
+        on_progress()
+    for number, model in train([jobs[place] for place in missing]):
+        kept.keep(jobs[missing[number]], model)
+        found[missing[number]] = model
+        on_progress()
+    return [model for model in found if model is not None]

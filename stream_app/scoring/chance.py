@@ -1,0 +1,79 @@
+"""Whether a difference between forecasts is more than chance.
+
+Outcomes over a horizon of h bars overlap, so their errors are autocorrelated up to lag h - 1 at
+least. The variance of a mean is therefore estimated with Bartlett's weights (Newey and West
+1987), at a lag of at least the horizon.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def long_run_variance(values: NDArray[np.float64], lag: int) -> float:
+    """The variance of sqrt(N) times the mean, with Bartlett's weights up to `lag`.
+
+    g0 + 2 sum over k of (1 - k / (lag + 1)) gk, which is never negative.
+
+    Args:
+        values: shape (N,), in order of time.
+        lag: 0 or more; capped at N - 1.
+    """
+    centred = values - values.mean()
+    count = len(centred)
+    total = float(centred @ centred)
+    for k in range(1, min(lag, count - 1) + 1):
+        total += 2 * (1 - k / (lag + 1)) * float(centred[k:] @ centred[:-k])
+    return max(total / count, 0.0)
+
+
+def mean_t(values: NDArray[np.float64], lag: int) -> float:
+    """The t of a mean against 0, shape (N,); NaN where it is not defined."""
+    count = len(values)
+    if count < 2:
+        return math.nan
+    variance = long_run_variance(values, lag)
+    return float(values.mean() / math.sqrt(variance / count)) if variance > 0 else math.nan
+
+
+def clark_west_t(
+    forecast: NDArray[np.float64], outcome: NDArray[np.float64], *, horizon_bars: int = 1
+) -> float:
+    """The t of Clark and West (2007) against forecasts of 0, both of shape (N,).
+
+    A model that nests saying nothing adds noise to its error even when it knows nothing. The
+    test takes that noise out: f = e0^2 - (e1^2 - (0 - forecast)^2), t of its mean, one-sided.
+    With e0 = outcome and e1 = outcome - forecast, f is 2 * outcome * forecast.
+
+    >>> clark_west_t(np.zeros(5), np.ones(5))
+    nan
+    """
+    return mean_t(2.0 * outcome * forecast, max(horizon_bars, 1))
+
+
+def diebold_mariano_t(
+    error_1: NDArray[np.float64],
+    error_2: NDArray[np.float64],
+    *,
+    horizon_bars: int = 1,
+    power: int = 2,
+) -> float:
+    """The t of Diebold and Mariano (1995), positive where the second forecasts better.
+
+    The t of the mean of abs(e1)^p - abs(e2)^p, times the small-sample factor of Harvey,
+    Leybourne and Newbold (1997), sqrt((n + 1 - 2h + h (h - 1) / n) / n); compare it with
+    Student's t of n - 1 degrees of freedom. For models of which neither nests the other.
+
+    Args:
+        error_1: shape (N,), in order of time.
+        error_2: of the other forecasts of the same outcomes.
+        horizon_bars: h, how many bars ahead.
+        power: 1 for absolute errors, 2 for squares.
+    """
+    count, h = len(error_1), horizon_bars
+    difference = np.abs(error_1) ** power - np.abs(error_2) ** power
+    factor = (count + 1 - 2 * h + h * (h - 1) / count) / count if count else 0.0
+    return mean_t(difference, max(h, 1)) * math.sqrt(factor) if factor > 0 else math.nan

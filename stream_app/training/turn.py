@@ -1,0 +1,171 @@
+"""A symbol's turn in a cycle: train its four models, then promote them together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from typing import Any
+
+from stream_app.bars.features import BarColumns
+from stream_app.clock import Clock
+from stream_app.errors import ArtifactError
+from stream_app.models.catalog import CATALOG, LSTM
+from stream_app.models.lstm import LSTMMember
+from stream_app.models.lstm_weights import Weights, read_weights
+from stream_app.models.model_set import ModelSet
+from stream_app.registry.manifest import TrainedSet
+from stream_app.registry.store import Registry
+from stream_app.training.events import Outcome, failed, trained_outcome
+from stream_app.training.job import TrainedModel, TrainingJob
+from stream_app.training.pool import longest_first
+from stream_app.training.settings import RetrainSettings
+
+logger = logging.getLogger(__name__)
+
+RunJob = Callable[[TrainingJob, Callable[[], None]], Coroutine[Any, Any, TrainedModel]]
+"""Runs a job; calls its second argument when the job begins in a process."""
+Serve = Callable[[str, ModelSet], None]
+"""Lets a symbol's new models serve. Returns at once."""
+
+
+class Deadline:
+    """The time that one symbol's jobs have. Made and used in one task."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._begun = False
+        self.limit = asyncio.timeout(seconds)
+
+    def job_begins(self) -> None:
+        """Count from now on, if this is the first job."""
+        if not self._begun and not self.limit.expired():
+            self._begun = True
+            self.limit.reschedule(asyncio.get_running_loop().time() + self._seconds)
+
+    def missed(self) -> str:
+        """What was not done in time."""
+        what = "not done" if self._begun else "no training process was ready"
+        return f"{what} in {self._seconds:g} s"
+
+
+class SymbolTrainer:
+    """Trains symbols in the pool. Lives in the event loop."""
+
+    def __init__(
+        self,
+        *,
+        settings: RetrainSettings,
+        registry: Registry,
+        run_job: RunJob,
+        serve: Serve,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._run_job = run_job
+        self._serve = serve
+        self._clock = clock
+        self._jobs: set[asyncio.Task[TrainedModel]] = set()
+        """Given to the pool and not done."""
+
+    async def free_process(self) -> None:
+        """Wait until a job that is given to the pool now begins at once."""
+        while len(self._jobs) >= self._settings.processes:
+            await asyncio.wait(self._jobs, return_when=asyncio.FIRST_COMPLETED)
+
+    async def turn(
+        self, symbol: str, bars: BarColumns, models: ModelSet, given: asyncio.Event
+    ) -> Outcome:
+        """Train the four models and promote them, or say why not. Never raises.
+
+        The deadline counts from the moment when its first job begins in a process. Until then the
+        turn waits for a process for as long again: one that starts on a busy machine is slow, and
+        must not count as a job that hangs.
+
+        Args:
+            symbol: whose models.
+            bars: its window.
+            models: that serve it now.
+            given: set once all its jobs are given to the pool.
+        """
+        deadline = Deadline(self._settings.deadline_s)
+        try:
+            async with deadline.limit:
+                trained = await self._train(symbol, bars, models, given, deadline)
+        except TimeoutError:
+            return failed(f"{symbol}: {deadline.missed()}", bars, timed_out=True)
+        except Exception as error:  # noqa: BLE001 - whatever a job dies of, the champions serve on
+            return failed(f"{symbol}: {_cause(error)}", bars)
+        try:
+            version = await self._promote(symbol, bars, trained)
+        except ArtifactError as error:
+            return trained_outcome(trained, bars, failure=f"{symbol}: {error}")
+        return trained_outcome(trained, bars, version=version)
+
+    async def _train(
+        self,
+        symbol: str,
+        bars: BarColumns,
+        models: ModelSet,
+        given: asyncio.Event,
+        deadline: Deadline,
+    ) -> dict[str, TrainedModel]:
+        """All four models, each in a job of its own. The first job that fails ends the others."""
+        for spec in CATALOG.values():
+            logger.info("Training %s model... (%s)", spec.title, symbol)
+        jobs = [
+            TrainingJob(symbol=symbol, model=name, bars=bars, settings=self._settings.models)
+            for name in CATALOG
+        ]
+        async with asyncio.TaskGroup() as group:
+            tasks = {
+                job.model: group.create_task(self._run(job, models, deadline))
+                for job in longest_first(jobs)
+            }
+            self._jobs.update(tasks.values())
+            for task in tasks.values():
+                task.add_done_callback(self._jobs.discard)
+            given.set()
+        return {name: tasks[name].result() for name in CATALOG}
+
+    async def _run(self, job: TrainingJob, models: ModelSet, deadline: Deadline) -> TrainedModel:
+        if job.model == LSTM and self._settings.lstm_warm_start:
+            job = replace(job, start=await self._weights(job.symbol, models))
+        return await self._run_job(job, deadline.job_begins)
+
+    async def _weights(self, symbol: str, models: ModelSet) -> Weights | None:
+        """Of the LSTM that serves; None where there are none to start from."""
+        if not isinstance(models.members.get(LSTM), LSTMMember):
+            logger.info("%s: no LSTM serves yet; it is trained from scratch", symbol)
+            return None
+        try:
+            return await asyncio.to_thread(self._read_lstm, symbol, models.version)
+        except ArtifactError as error:
+            logger.warning("%s: %s; the LSTM is trained from scratch", symbol, error)
+            return None
+
+    def _read_lstm(self, symbol: str, version: str) -> Weights:
+        return read_weights(self._registry.artifact(symbol, version, LSTM), self._settings.models)
+
+    async def _promote(
+        self, symbol: str, bars: BarColumns, trained: Mapping[str, TrainedModel]
+    ) -> str:
+        """Write the new version and let it serve. Returns its name."""
+        handover = TrainedSet(
+            symbol=symbol,
+            artifacts={name: model.artifact for name, model in trained.items()},
+            seconds={name: model.seconds for name, model in trained.items()},
+            rows=trained[LSTM].rows,
+            data_from=int(bars.ts_open[0]),
+            data_to=int(bars.ts_last[-1]),
+        )
+        models = await asyncio.to_thread(self._registry.publish, handover, now=self._clock.now())
+        self._serve(symbol, models)
+        return models.version
+
+
+def _cause(error: Exception) -> str:
+    cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+    return f"{type(cause).__name__}: {cause}"

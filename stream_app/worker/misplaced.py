@@ -1,0 +1,35 @@
+"""Says once which symbols come in a partition that is not their key's."""
+
+from __future__ import annotations
+
+import logging
+
+from stream_app.kafka.placement import partition_of
+from stream_app.prediction.observation import MISPLACED
+from stream_app.prediction.pipeline import Answer
+
+logger = logging.getLogger(__name__)
+
+
+class MisplacedLog:
+    """One line for each symbol and partition."""
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+        self._told: set[tuple[str, int]] = set()
+
+    def note(self, answer: Answer, partition: int) -> None:
+        """Look through a batch's answer."""
+        misplaced = {item.symbol for item in answer.predictions if MISPLACED in item.degraded}
+        for symbol in sorted(misplaced):
+            if (symbol, partition) not in self._told:
+                self._told.add((symbol, partition))
+                logger.warning(
+                    "%s: its ticks come in partition %d, but its key belongs in partition %d of "
+                    "%d by Kafka's default partitioner; here it has a window and models of its "
+                    "own. Set partitioner=murmur2_random in clients on librdkafka",
+                    symbol,
+                    partition,
+                    partition_of(symbol.encode(), range(self._partitions)),
+                    self._partitions,
+                )

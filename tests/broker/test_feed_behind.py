@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from stream_app.feed.newest import LOOKED_AT, newest_on_topic
+from stream_app.feed.pace import Pace, Speed
+from stream_app.feed.producer import produce
+from stream_app.kafka.connection import client_settings
+from stream_app.kafka.producer import connected_producer
+from stream_app.kafka.topic_check import Topics
+from stream_app.messages.schemas import Tick
+from tests.broker.records import send
+from tests.builders import START_MS
+from tests.conftest import SettingsFor
+
+
+@pytest.mark.parametrize("count", [1, LOOKED_AT + 300])
+async def test_the_newest_time_of_each_symbol_is_found(
+    count: int, topics_on_broker: Topics, settings_for: SettingsFor
+) -> None:
+    settings = settings_for()
+    client = client_settings(settings)
+    topic = topics_on_broker.ticks
+    partitions = list(range(topic.partitions))
+    assert await newest_on_topic(client, topic.name, partitions) == {}
+    ticks = [
+        Tick(symbol=symbol, price=5.0, ts=START_MS + nth * 1000 + ahead)
+        for nth in range(count)
+        for symbol, ahead in (("A", 0), ("B", 500))
+    ]
+
+    async with connected_producer(settings) as producer:
+        await produce(
+            ticks,
+            producer=producer,
+            topic=topic.name,
+            pace=Pace(Speed()),
+            on_progress=lambda *_: None,
+        )
+    await send(client, topic.name, [b"no tick", None])
+
+    last = START_MS + (count - 1) * 1000
+    assert await newest_on_topic(client, topic.name, partitions) == {"A": last, "B": last + 500}

@@ -1,0 +1,106 @@
+"""The arithmetic of forecasts against what can be worked out by hand, and against chance."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from stream_app.scoring.chance import (
+    clark_west_t,
+    diebold_mariano_t,
+    long_run_variance,
+    mean_t,
+)
+from stream_app.scoring.intervals import interval_score
+from stream_app.scoring.skill import skill
+
+RNG = np.random.default_rng(5)
+
+
+def test_skill_is_the_error_beside_that_of_saying_nothing() -> None:
+    outcome = np.array([0.02, -0.01, 0.0, 0.03])
+    found = skill(0.5 * outcome, outcome)
+    assert found.mae_skill == pytest.approx(0.5)
+    assert found.mse_skill == pytest.approx(0.75)
+    assert found.hit_rate == 1.0  # the outcome of 0 does not count
+    assert found.bias == pytest.approx(0.005)
+    assert skill(np.zeros(4), outcome).mse_skill == 0.0
+
+
+def test_prices_that_never_moved_have_no_skill_and_no_error() -> None:
+    found = skill(np.zeros(3), np.zeros(3))
+    assert math.isnan(found.mae_skill)
+    assert math.isnan(found.hit_rate)
+    assert math.isnan(found.cw_t)
+
+
+@pytest.mark.parametrize(
+    ("forecast", "outcome"),
+    [([], []), ([1.0], [1.0, 2.0]), ([math.nan], [1.0]), ([1.0], [math.inf])],
+)
+def test_what_cannot_be_scored_is_refused(forecast: list[float], outcome: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"forecast"):
+        skill(np.array(forecast), np.array(outcome))
+
+
+def test_the_long_run_variance_is_bartletts() -> None:
+    values = np.array([1.0, 3.0, 2.0, 6.0])
+    centred = values - 3.0
+    by_hand = centred @ centred / 4
+    by_hand += 2 * (1 - 1 / 3) * (centred[1:] @ centred[:-1]) / 4
+    by_hand += 2 * (1 - 2 / 3) * (centred[2:] @ centred[:-2]) / 4
+    assert long_run_variance(values, 2) == pytest.approx(by_hand)
+    assert long_run_variance(values, 0) == pytest.approx(np.var(values))
+
+
+def test_overlapping_outcomes_do_not_pass_for_independent_ones() -> None:
+    """Sums of 12 neighbours: without the lag, t of noise would be large far too often."""
+    naive, honest = [], []
+    for seed in range(200):
+        steps = np.random.default_rng(seed).standard_normal(2011)
+        outcome = np.convolve(steps, np.ones(12), "valid")
+        naive.append(abs(mean_t(outcome, 0)) > 1.96)
+        honest.append(abs(mean_t(outcome, 36)) > 1.96)
+    assert np.mean(naive) > 0.4
+    assert np.mean(honest) < 0.12
+
+
+def test_clark_west_finds_a_small_truth_and_not_noise() -> None:
+    signal = RNG.standard_normal(20_000)
+    outcome = 0.03 * signal + RNG.standard_normal(20_000)
+    assert clark_west_t(0.03 * signal, outcome) > 2.5
+    noise = 0.03 * RNG.standard_normal(20_000)
+    assert abs(clark_west_t(noise, outcome)) < 3
+    assert skill(noise, outcome).mse_skill < 0  # noise costs, which the test takes out
+
+
+def test_diebold_mariano_is_positive_where_the_second_is_better() -> None:
+    error = RNG.standard_normal(500)
+    t = diebold_mariano_t(1.1 * error, error)
+    assert t > 2
+    assert diebold_mariano_t(error, 1.1 * error) == pytest.approx(-t)
+    by_hand = mean_t((1.1 * error) ** 2 - error**2, 3)
+    count, h = 500, 3
+    factor = math.sqrt((count + 1 - 2 * h + h * (h - 1) / count) / count)
+    assert diebold_mariano_t(1.1 * error, error, horizon_bars=3) == pytest.approx(by_hand * factor)
+
+
+def test_intervals_are_scored_by_coverage_width_and_winkler() -> None:
+    outcome = np.array([0.0, 1.5, -3.0, 0.5])
+    found = interval_score(-np.ones(4), np.ones(4), outcome, level=0.5, window=2)
+    assert found.coverage == 0.5
+    assert found.width == 2.0
+    assert found.winkler == pytest.approx(2 + 4 * (0.5 + 2.0) / 4)
+    assert found.coverage_worst_288 == 0.0
+
+
+def test_honest_intervals_have_the_lowest_winkler_score() -> None:
+    outcome = RNG.standard_normal(50_000)
+    ones = np.ones_like(outcome)
+
+    def winkler(half: float) -> float:
+        return interval_score(-half * ones, half * ones, outcome, level=0.9).winkler
+
+    assert winkler(1.645) < min(winkler(1.3), winkler(2.0))

@@ -1,0 +1,106 @@
+"""A retrainer for the tests: a fake clock, jobs that do as the test says, a real registry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream_app.messages.schemas import RetrainEvent
+from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.settings import PredictionSettings
+from stream_app.prediction.symbol import SymbolPipeline
+from stream_app.registry.store import Registry
+from stream_app.training.cycle import Retrainer
+from stream_app.training.job import TrainedModel, TrainingJob
+from stream_app.training.settings import RetrainSettings, model_settings
+from tests.builders import TrainedArtifacts, records, settings, walk
+
+SETTINGS = settings()
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class Bench:
+    """A retrainer and what is around it."""
+
+    retrainer: Retrainer
+    clock: FakeClock
+    events: list[RetrainEvent]
+    symbols: dict[str, SymbolPipeline]
+    jobs: list[TrainingJob] = field(default_factory=list)
+
+    async def finish(self) -> None:
+        while self.retrainer._cycle is not None and not self.retrainer._cycle.done():
+            await asyncio.sleep(0.001)
+
+
+def symbols(*names: str, bars: int = 250) -> dict[str, SymbolPipeline]:
+    partition = PartitionPipeline(PredictionSettings.of(SETTINGS))
+    for seed, name in enumerate(names):
+        partition.process(records(walk(bars * 4 + 8, symbol=name, seed=seed)))
+    return partition.symbols
+
+
+Answer = Callable[[TrainingJob], Any]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, trained_artifacts: TrainedArtifacts) -> Callable[..., Bench]:
+    def make(
+        given: Mapping[str, SymbolPipeline],
+        *,
+        answer: Answer | None = None,
+        starts: Any = None,
+        **overrides: Any,
+    ) -> Bench:
+        chosen = settings(**overrides)
+        clock, events = FakeClock(), []
+
+        async def publish(event: RetrainEvent) -> None:
+            events.append(event)
+
+        async def run_job(job: TrainingJob, begun: Callable[[], None]) -> TrainedModel:
+            made.jobs.append(job)
+            if starts is not None:
+                await starts()
+            begun()
+            await asyncio.sleep(0)
+            if answer is not None:
+                result = answer(job)
+                if asyncio.iscoroutine(result):
+                    await result
+                if isinstance(result, TrainedModel):
+                    return result
+            return TrainedModel(
+                name=job.model, artifact=trained_artifacts[job.model], seconds=1.0, rows=100
+            )
+
+        retrainer = Retrainer(
+            settings=RetrainSettings.of(chosen),
+            registry=Registry(tmp_path, model_settings(chosen)),
+            run_job=run_job,
+            symbols=lambda: given,
+            publish=publish,
+            clock=clock,
+            worker="w1",
+        )
+        made = Bench(retrainer, clock, events, dict(given))
+        return made
+
+    return make

@@ -1,0 +1,120 @@
+"""What a restart takes from the bars topic after settings have changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from aiokafka.structs import ConsumerRecord
+
+from stream_app.messages.codec import encode_bar
+from stream_app.messages.schemas import Bar
+from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.settings import PredictionSettings
+from stream_app.prediction.symbol import SymbolPipeline
+from stream_app.worker.bar_log import BarLog
+from tests.builders import START_MS, records, settings, walk
+from tests.fakes import ConstantMember, model_set
+
+TOPIC = "market.ticks.v1"
+TICKS = list(walk(1600))
+ALL = 1_000_000
+
+
+def bars_of(
+    ticks: slice = slice(None), *, first: int = 0, answer: float = 0.0, **overrides: int
+) -> list[Bar]:
+    """The bars that a worker with these settings publishes."""
+    pipeline = PartitionPipeline(PredictionSettings.of(settings(**overrides)))
+    constant = {"random_forest": ConstantMember(answer), "lightgbm": ConstantMember(answer)}
+    pipeline.pipeline_of("BTC").models = model_set(constant, trained_to_ts=START_MS)
+    return pipeline.process(records(TICKS[ticks], first=first)).bars
+
+
+def log_of(bars: list[Bar], bar_s: int) -> BarLog:
+    log = BarLog(TOPIC, ALL, bar_s)
+    for offset, bar in enumerate(bars):
+        value = encode_bar(bar)
+        log.take(
+            ConsumerRecord(
+                topic="market.bars.v1",
+                partition=0,
+                offset=offset,
+                timestamp=0,
+                timestamp_type=1,
+                key=b"BTC",
+                value=value,
+                checksum=None,
+                serialized_key_size=3,
+                serialized_value_size=len(value),
+                headers=(),
+            )
+        )
+    return log
+
+
+def restored(bars: list[Bar], **overrides: int) -> SymbolPipeline:
+    pipeline = SymbolPipeline("BTC", PredictionSettings.of(settings(**overrides)))
+    pipeline.restore(bars, None)
+    return pipeline
+
+
+def test_bars_of_another_length_are_left_out_and_counted() -> None:
+    old = bars_of(slice(800))
+    new = bars_of(slice(800, None), first=800, bar_seconds=30)
+    log = log_of([*old, *new], 30)
+    assert {bar.bar_s for bar in log.bars(ALL)["BTC"]} == {30}
+    assert log.left_out == {60: len(old)}
+    assert log.with_gap() == set()
+
+
+def test_what_only_bars_of_another_length_cover_is_not_read_again() -> None:
+    old = bars_of(slice(800))
+    log = log_of(old, 30)
+    assert log.bars(ALL) == {}
+    assert log.floor == old[-1].state["floor"]
+
+
+def test_a_symbol_that_had_another_length_in_between_has_a_gap() -> None:
+    first = bars_of(slice(400))
+    between = bars_of(slice(400, 800), first=400, bar_seconds=30)
+    assert log_of([*first, *between], 60).with_gap() == {"BTC"}
+    after = bars_of(slice(800, None), first=800)
+    assert log_of([*first, *between, *after], 60).with_gap() == set()
+
+
+BIASED = 0.004
+"""A member's error that is far beyond chance."""
+
+
+def test_forecasts_of_the_same_horizon_enter_the_correction() -> None:
+    bars = bars_of(answer=BIASED)
+    assert {bar.horizon_s for bar in bars if bar.forecast is not None} == {60}
+    assert restored(bars).bias.value < 0
+
+
+def test_forecasts_of_another_horizon_do_not() -> None:
+    bars = bars_of(answer=BIASED)
+    changed = restored(bars, horizon_bars=2)
+    assert changed.bias.value == 0.0
+    assert changed.bias.state() == []
+    assert bars[-1].state["forecasts"]
+    assert len(changed.window) == len(bars)
+
+
+@pytest.mark.parametrize("horizon_bars", [1, 2])
+def test_bars_of_a_version_that_did_not_say_the_horizon_come_back(horizon_bars: int) -> None:
+    bars = bars_of(answer=BIASED)
+    older = [
+        replace(
+            bar,
+            horizon_s=None,
+            state={name: part for name, part in bar.state.items() if name != "horizon_s"},
+        )
+        for bar in bars
+    ]
+    pipeline = restored(older, horizon_bars=horizon_bars)
+    assert len(pipeline.window) == len(bars)
+    if horizon_bars == 1:
+        assert pipeline.bias.value == restored(bars).bias.value
+        assert pipeline.bias.state() == restored(bars).bias.state()
