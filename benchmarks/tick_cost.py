@@ -75,7 +75,7 @@ def copy_window(source: SymbolPipeline, target: SymbolPipeline) -> None:
             )
         )
     target.window.restore(window.state())
-    target.kalman = source.kalman.copy()
+    target._intake.kalman = source.kalman.copy()
 
 
 def loaded(trained: dict[str, TrainedModel], settings: Settings, to_ts: int) -> ModelSet:

@@ -11,11 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
 
-from stream_app.bars.ahead import Place
-from stream_app.bars.jumps import FAR, limit_of
 from stream_app.bars.message import bar_message, bar_of_message, empty_bar_message
-from stream_app.bars.open_bars import OpenBar, OpenBars
-from stream_app.bars.window import ClosedBar, Window
 from stream_app.messages.schemas import Bar, MemberOutput, Prediction, Source
 from stream_app.messages.symbols import state_name
 from stream_app.models.catalog import KALMAN
@@ -23,14 +19,13 @@ from stream_app.models.kalman_filter import KalmanFilter
 from stream_app.models.model_set import ModelSet, untrained
 from stream_app.prediction.bias import BiasCorrection
 from stream_app.prediction.ensemble import BlendedTick
-from stream_app.prediction.notice import Notice
+from stream_app.prediction.intake import Intake
+from stream_app.prediction.notice import Notice, notices_of
 from stream_app.prediction.observation import (
-    AHEAD,
     DUPLICATE,
     LATE,
     MISPLACED,
     Arrival,
-    ContextCache,
     Observation,
 )
 from stream_app.prediction.origin import Origin
@@ -95,17 +90,9 @@ class SymbolPipeline:
         self._origin = origin or Origin()
         self._suffix = self._origin.suffix
         self._bar_ms = settings.bar_ms
-        self._grace_ms = settings.grace_ms
         self._horizon_ms = settings.horizon_ms
-        self._horizon_bars = settings.horizon_bars
-        self.window = Window(
-            capacity=settings.window_bars,
-            bar_ms=settings.bar_ms,
-            grace_ms=settings.grace_ms,
-        )
-        self.kalman = KalmanFilter()
-        self._kalman_ahead: KalmanFilter | None = None
-        """A copy of the filter that took the ticks ahead, while the window holds any."""
+        self._intake = Intake(settings)
+        self.window = self._intake.window
         self.bias = BiasCorrection(
             horizon_ms=settings.horizon_ms,
             horizon_bars=settings.horizon_bars,
@@ -118,12 +105,13 @@ class SymbolPipeline:
         self._since = -1
         """The offset at which `_serving` was adopted."""
         self._last_bar: Bar | None = None
-        self._lost_bars = 0
-        """How many more bars must close until no feature reaches back to lost history."""
         self.first_uncovered: int | None = None
         """Offset of the first tick after the last published state; None when there is none."""
-        self._contexts = ContextCache(settings.sequence_length)
-        self._note_usual_move()
+
+    @property
+    def kalman(self) -> KalmanFilter:
+        """The filter, as the newest confirmed tick left it."""
+        return self._intake.kalman
 
     def enter(self, ticks: Sequence[Arrival], *, floor: int, adopt: bool) -> Entered:
         """Take in ticks, in the order of their offsets; `finish` must follow.
@@ -173,14 +161,15 @@ class SymbolPipeline:
 
     def _state(self, floor: int) -> SymbolState:
         """Just after the tick that was entered last; the forecasts are added by who knows them."""
+        intake = self._intake
         return SymbolState(
             window=self.window.state(),
-            kalman=self.kalman.to_state(),
-            kalman_ahead=None if self._kalman_ahead is None else self._kalman_ahead.to_state(),
+            kalman=intake.kalman.to_state(),
+            kalman_ahead=None if intake.kalman_ahead is None else intake.kalman_ahead.to_state(),
             forecasts=(),
             version=self._serving.version,
             since=self._since,
-            lost_bars=self._lost_bars,
+            lost_bars=intake.lost_bars,
             floor=floor,
             horizon_s=self._horizon_ms // 1000,
             topic_id=self._origin.topic_id,
@@ -188,132 +177,13 @@ class SymbolPipeline:
         )
 
     def _enter(self, arrival: Arrival, models: ModelSet, floor: int) -> Observation:
-        tick, source, appended_ms = arrival
-        window = self.window
-        latest: OpenBar | None = None
-        left_out = None
-        place = window.place(tick.ts, appended_ms)
-        dropped = 0
-        if window.ahead is not None and (dropped := window.drop_ahead(tick.ts, place)):
-            self._kalman_ahead = None
-        closed: list[ClosedBar] = []
-        jump = 0.0
-        if place is Place.LATE:
-            open_bars, kalman, left_out = window.main, self.kalman, LATE
-        elif place is Place.AHEAD:
-            open_bars, kalman, left_out, jump = self._enter_ahead(arrival, models, closed)
-        else:
-            open_bars, kalman = window.main, self.kalman
-            if open_bars.is_duplicate(tick):
-                left_out = DUPLICATE
-            else:
-                latest, jump = self._add(arrival, open_bars, kalman, models)
-                closed = self._close()
-        if closed:
+        seen = self._intake.take(arrival, models)
+        if seen.closed:
             self.first_uncovered = None
-        elif self.first_uncovered is None:
-            self.first_uncovered = source.offset
-        newest = open_bars.bars[-1]
-        log_price = math.log(newest.close)
-        limit, bar_jumped = math.inf, False
-        before = window.last_close(open_bars)
-        if before is not None:
-            bars = (newest.ts_open - before[0]) // self._bar_ms
-            limit = self._limit if bars == 1 else limit_of(window.usual_move, bars)
-            bar_jumped = abs(log_price - math.log(before[1])) > limit
-        return Observation(
-            tick=tick,
-            source=source,
-            left_out=left_out,
-            bar=latest,
-            price=newest.close,
-            log_price=log_price,
-            log_high=math.log(newest.high),
-            log_low=math.log(newest.low),
-            level=kalman.level,
-            velocity=kalman.velocity,
-            innovation=kalman.innovation,
-            limit=limit,
-            far=self._far,
-            jump=jump,
-            bar_jumped=bar_jumped,
-            context=self._contexts.context_of(window, open_bars) if models.is_trained else None,
-            closed=closed,
-            state=self._state(floor) if closed else None,
-            history_lost=self._lost_bars > 0,
-            dropped_ahead=dropped,
-        )
-
-    def _add(
-        self, arrival: Arrival, open_bars: OpenBars, kalman: KalmanFilter, models: ModelSet
-    ) -> tuple[OpenBar | None, float]:
-        """Enter a tick into these bars and this filter.
-
-        Returns:
-            Its bar if it is the latest tick of that, and the log return by which the price jumped.
-        """
-        tick = arrival.tick
-        log_price, level = math.log(tick.price), kalman.level
-        bars = (tick.ts - kalman.last_ts) / self._bar_ms
-        limit = self._limit if bars <= 1.0 else limit_of(self.window.usual_move, bars)
-        jumped = kalman.update(log_price, tick.ts, models.noise, self._bar_ms, limit)
-        bar, is_latest = open_bars.add(tick, arrival.appended_ms)
-        if is_latest:
-            bar.kalman_velocity, bar.kalman_innovation = kalman.velocity, kalman.innovation
-        return bar if is_latest else None, log_price - level if jumped else 0.0
-
-    def _close(self) -> list[ClosedBar]:
-        """Move the bars that the watermark has passed into the window."""
-        taken = self.window.main.take_closed()
-        if not taken:
-            return []
-        closed = [self.window.append(bar) for bar in taken]
-        self._lost_bars = max(0, self._lost_bars - len(closed))
-        self._note_usual_move()
-        return closed
-
-    def _note_usual_move(self) -> None:
-        """What is believed from now on, until another bar closes."""
-        self._limit = limit_of(self.window.usual_move, 1)
-        self._far = limit_of(self.window.usual_move, self._horizon_bars, FAR)
-
-    def _enter_ahead(
-        self, arrival: Arrival, models: ModelSet, closed: list[ClosedBar]
-    ) -> tuple[OpenBars, KalmanFilter, str | None, float]:
-        """Enter a tick ahead beside the window, or into it once its time is confirmed.
-
-        Args:
-            arrival: the tick.
-            models: whose noise the filter runs with.
-            closed: the bars that this closes are added here.
-
-        Returns:
-            The bars and the filter that the tick is answered from, why it is left out, and the
-            log return by which the price jumped.
-        """
-        tick, _, appended_ms = arrival
-        window = self.window
-        if window.confirm_ahead(tick.ts, appended_ms):
-            self._confirm(closed)
-        ahead = window.ahead or window.begin_ahead(tick.ts)
-        kalman = self._kalman_ahead
-        if kalman is None:
-            kalman = self._kalman_ahead = self.kalman.copy()
-        if ahead.open_bars.is_duplicate(tick):
-            return ahead.open_bars, kalman, DUPLICATE, 0.0
-        ahead.count += 1
-        _, jump = self._add(arrival, ahead.open_bars, kalman, models)
-        if window.confirm_ahead():
-            self._confirm(closed)
-            return window.main, self.kalman, None, jump
-        leads = appended_ms is not None and tick.ts - appended_ms > self._grace_ms
-        return ahead.open_bars, kalman, AHEAD if leads else None, jump
-
-    def _confirm(self, closed: list[ClosedBar]) -> None:
-        """Go on with the filter of the ticks ahead, whose bars the window has taken over."""
-        if self._kalman_ahead is not None:
-            self.kalman, self._kalman_ahead = self._kalman_ahead, None
-        closed.extend(self._close())
+            return replace(seen, state=self._state(floor))
+        if self.first_uncovered is None:
+            self.first_uncovered = arrival.source.offset
+        return seen
 
     def finish(
         self, entered: Entered, names: Sequence[str], blended: Sequence[BlendedTick]
@@ -334,7 +204,7 @@ class SymbolPipeline:
             duplicates=sum(item.left_out is DUPLICATE for item in odd),
             ahead=sum(item.dropped_ahead for item in odd),
             jumps=sum(item.jump != 0.0 for item in odd),
-            notices=self._notices(odd) if odd else [],
+            notices=notices_of(self.symbol, odd) if odd else [],
         )
         models = entered.models
         # The filter's state, and so its answer, also depends on when it took over its noise.
@@ -377,24 +247,6 @@ class SymbolPipeline:
             )
         return answer
 
-    def _notices(self, odd: Sequence[Observation]) -> list[Notice]:
-        """One of each kind, of the first tick that it concerns."""
-        notices = []
-        late = [item for item in odd if item.left_out is LATE]
-        if late:
-            detail = "a tick came later than GRACE_SECONDS behind the newest and entered no bar"
-            notices.append(Notice(symbol=self.symbol, kind="late", count=len(late), detail=detail))
-        if ahead := sum(item.dropped_ahead for item in odd):
-            detail = "a tick's time ran ahead of the ticks after it, and the tick was left out"
-            notices.append(Notice(symbol=self.symbol, kind="ahead", count=ahead, detail=detail))
-        if jumps := [item for item in odd if item.jump]:
-            detail = (
-                f"a price of {jumps[0].tick.price:g} is {math.exp(jumps[0].jump):.3g} times the "
-                "expected one: a jump, from which no model learns"
-            )
-            notices.append(Notice(symbol=self.symbol, kind="jump", count=len(jumps), detail=detail))
-        return notices
-
     def _bars(self, item: Observation, forecasts: Sequence[float | None]) -> Iterator[Bar]:
         if item.state is None:
             return
@@ -428,15 +280,10 @@ class SymbolPipeline:
                 closed.append((bar.ts_open, math.log(bar.close), forecast, jumped))
                 self._last_bar = message
         state = SymbolState.from_json(bars[-1].state)
-        self.window.restore(state.window)
-        self.kalman = KalmanFilter.from_state(state.kalman)
-        if state.kalman_ahead is not None:
-            self._kalman_ahead = KalmanFilter.from_state(state.kalman_ahead)
-        self._note_usual_move()
+        self._intake.restore(state)
         self.bias.restore(closed, state.forecasts if self._is_horizon(state.horizon_s) else ())
         if serving is not None:
             self._serving, self._since = serving, state.since
-        self._lost_bars = state.lost_bars
 
     @property
     def has_news(self) -> bool:
@@ -455,4 +302,4 @@ class SymbolPipeline:
 
     def lose_history(self) -> None:
         """Say in the answers that a part of the history is gone, as long as features need it."""
-        self._lost_bars = self._contexts.needed_bars
+        self._intake.lose_history()

@@ -1,0 +1,187 @@
+"""One symbol's window and Kalman filter: ticks go in, observations come out. Pure."""
+
+from __future__ import annotations
+
+import math
+
+from stream_app.bars.ahead import Place
+from stream_app.bars.jumps import FAR, limit_of
+from stream_app.bars.open_bars import OpenBar, OpenBars
+from stream_app.bars.window import ClosedBar, Window
+from stream_app.models.kalman_filter import KalmanFilter
+from stream_app.models.model_set import ModelSet
+from stream_app.prediction.observation import (
+    AHEAD,
+    DUPLICATE,
+    LATE,
+    Arrival,
+    ContextCache,
+    Observation,
+)
+from stream_app.prediction.settings import PredictionSettings
+from stream_app.prediction.state import SymbolState
+
+
+class Intake:
+    """Enters the ticks of one symbol, in the order of their offsets."""
+
+    def __init__(self, settings: PredictionSettings) -> None:
+        self._bar_ms = settings.bar_ms
+        self._grace_ms = settings.grace_ms
+        self._horizon_bars = settings.horizon_bars
+        self.window = Window(
+            capacity=settings.window_bars, bar_ms=settings.bar_ms, grace_ms=settings.grace_ms
+        )
+        self.kalman = KalmanFilter()
+        self.kalman_ahead: KalmanFilter | None = None
+        """A copy of the filter that took the ticks ahead, while the window holds any."""
+        self.lost_bars = 0
+        """How many more bars must close until no feature reaches back to lost history."""
+        self._contexts = ContextCache(settings.sequence_length)
+        self.note_usual_move()
+
+    def lose_history(self) -> None:
+        """Say in the answers that a part of the history is gone, as long as features need it."""
+        self.lost_bars = self._contexts.needed_bars
+
+    def restore(self, state: SymbolState) -> None:
+        """Take over a state, once the window has its closed bars."""
+        self.window.restore(state.window)
+        self.kalman = KalmanFilter.from_state(state.kalman)
+        if state.kalman_ahead is not None:
+            self.kalman_ahead = KalmanFilter.from_state(state.kalman_ahead)
+        self.lost_bars = state.lost_bars
+        self.note_usual_move()
+
+    def take(self, arrival: Arrival, models: ModelSet) -> Observation:
+        """Enter a tick. Does not block.
+
+        Args:
+            arrival: the next one in the order of the offsets.
+            models: that serve; the filter runs with their noise.
+
+        Returns:
+            What is known just after it, without the state.
+        """
+        tick, source, appended_ms = arrival
+        window = self.window
+        latest: OpenBar | None = None
+        left_out = None
+        place = window.place(tick.ts, appended_ms)
+        dropped = 0
+        if window.ahead is not None and (dropped := window.drop_ahead(tick.ts, place)):
+            self.kalman_ahead = None
+        closed: list[ClosedBar] = []
+        jump = 0.0
+        if place is Place.LATE:
+            open_bars, kalman, left_out = window.main, self.kalman, LATE
+        elif place is Place.AHEAD:
+            open_bars, kalman, left_out, jump = self._enter_ahead(arrival, models, closed)
+        else:
+            open_bars, kalman = window.main, self.kalman
+            if open_bars.is_duplicate(tick):
+                left_out = DUPLICATE
+            else:
+                latest, jump = self._add(arrival, open_bars, kalman, models)
+                closed = self._close()
+        newest = open_bars.bars[-1]
+        log_price = math.log(newest.close)
+        limit, bar_jumped = math.inf, False
+        before = window.last_close(open_bars)
+        if before is not None:
+            bars = (newest.ts_open - before[0]) // self._bar_ms
+            limit = self._limit if bars == 1 else limit_of(window.usual_move, bars)
+            bar_jumped = abs(log_price - math.log(before[1])) > limit
+        return Observation(
+            tick=tick,
+            source=source,
+            left_out=left_out,
+            bar=latest,
+            price=newest.close,
+            log_price=log_price,
+            log_high=math.log(newest.high),
+            log_low=math.log(newest.low),
+            level=kalman.level,
+            velocity=kalman.velocity,
+            innovation=kalman.innovation,
+            limit=limit,
+            far=self._far,
+            jump=jump,
+            bar_jumped=bar_jumped,
+            context=self._contexts.context_of(window, open_bars) if models.is_trained else None,
+            closed=closed,
+            state=None,
+            history_lost=self.lost_bars > 0,
+            dropped_ahead=dropped,
+        )
+
+    def _add(
+        self, arrival: Arrival, open_bars: OpenBars, kalman: KalmanFilter, models: ModelSet
+    ) -> tuple[OpenBar | None, float]:
+        """Enter a tick into these bars and this filter.
+
+        Returns:
+            Its bar if it is the latest tick of that, and the log return by which the price jumped.
+        """
+        tick = arrival.tick
+        log_price, level = math.log(tick.price), kalman.level
+        bars = (tick.ts - kalman.last_ts) / self._bar_ms
+        limit = self._limit if bars <= 1.0 else limit_of(self.window.usual_move, bars)
+        jumped = kalman.update(log_price, tick.ts, models.noise, self._bar_ms, limit)
+        bar, is_latest = open_bars.add(tick, arrival.appended_ms)
+        if is_latest:
+            bar.kalman_velocity, bar.kalman_innovation = kalman.velocity, kalman.innovation
+        return bar if is_latest else None, log_price - level if jumped else 0.0
+
+    def _close(self) -> list[ClosedBar]:
+        """Move the bars that the watermark has passed into the window."""
+        taken = self.window.main.take_closed()
+        if not taken:
+            return []
+        closed = [self.window.append(bar) for bar in taken]
+        self.lost_bars = max(0, self.lost_bars - len(closed))
+        self.note_usual_move()
+        return closed
+
+    def note_usual_move(self) -> None:
+        """What is believed from now on, until another bar closes."""
+        self._limit = limit_of(self.window.usual_move, 1)
+        self._far = limit_of(self.window.usual_move, self._horizon_bars, FAR)
+
+    def _enter_ahead(
+        self, arrival: Arrival, models: ModelSet, closed: list[ClosedBar]
+    ) -> tuple[OpenBars, KalmanFilter, str | None, float]:
+        """Enter a tick ahead beside the window, or into it once its time is confirmed.
+
+        Args:
+            arrival: the tick.
+            models: whose noise the filter runs with.
+            closed: the bars that this closes are added here.
+
+        Returns:
+            The bars and the filter that the tick is answered from, why it is left out, and the
+            log return by which the price jumped.
+        """
+        tick, _, appended_ms = arrival
+        window = self.window
+        if window.confirm_ahead(tick.ts, appended_ms):
+            self._confirm(closed)
+        ahead = window.ahead or window.begin_ahead(tick.ts)
+        kalman = self.kalman_ahead
+        if kalman is None:
+            kalman = self.kalman_ahead = self.kalman.copy()
+        if ahead.open_bars.is_duplicate(tick):
+            return ahead.open_bars, kalman, DUPLICATE, 0.0
+        ahead.count += 1
+        _, jump = self._add(arrival, ahead.open_bars, kalman, models)
+        if window.confirm_ahead():
+            self._confirm(closed)
+            return window.main, self.kalman, None, jump
+        leads = appended_ms is not None and tick.ts - appended_ms > self._grace_ms
+        return ahead.open_bars, kalman, AHEAD if leads else None, jump
+
+    def _confirm(self, closed: list[ClosedBar]) -> None:
+        """Go on with the filter of the ticks ahead, whose bars the window has taken over."""
+        if self.kalman_ahead is not None:
+            self.kalman, self.kalman_ahead = self.kalman_ahead, None
+        closed.extend(self._close())
