@@ -87,18 +87,27 @@ async def check_topics(topics: Topics, client: Mapping[str, Any]) -> CheckReport
                 continue
             message = (
                 f"{spec.name}: {topics.file.name} says {item.wanted}, the broker has {item.there}; "
-                + _remedy(topics, spec, found.get(spec.name))
+                + _remedy(
+                    topics,
+                    spec,
+                    item,
+                    found.get(spec.name),
+                    f"run `stream-app topics apply` or change {topics.file.name}",
+                )
             )
             mismatches.append(Mismatch(spec.name, item.key, message))
     return CheckReport(tuple(mismatches), tuple(skipped))
 
 
-def _remedy(topics: Topics, spec: TopicSpec, actual: ActualTopic | None) -> str:
-    if actual is not None and actual.partitions > spec.partitions:  # Kafka cannot lower it
+def _remedy(
+    topics: Topics, spec: TopicSpec, item: _Difference, actual: ActualTopic | None, otherwise: str
+) -> str:
+    """What to do about a difference; Kafka cannot lower a partition count."""
+    if item.key == "partitions" and actual is not None and actual.partitions > spec.partitions:
         if spec in twins(topics):
             return widen(topics, actual.partitions)
         return f"set `partitions: {actual.partitions}` for it in {topics.file.name}"
-    return f"run `stream-app topics apply` or change {topics.file.name}"
+    return otherwise
 
 
 async def require_topics(topics: Topics, client: Mapping[str, Any]) -> None:
@@ -147,10 +156,10 @@ async def apply_topics(topics: Topics, client: Mapping[str, Any]) -> ApplyReport
                 try:
                     changes[spec.name].append(await _change(admin, spec, actual, item.key))
                 except (KafkaError, RefusedError) as error:
+                    otherwise = f"change {topics.file.name}, or delete the topic and apply again"
                     refusals.append(
                         f"{spec.name}: {topics.file.name} says {item.wanted}, the broker keeps "
-                        f"{item.there}: {error}; change {topics.file.name}, or delete the topic "
-                        "and apply again"
+                        f"{item.there}: {error}; " + _remedy(topics, spec, item, actual, otherwise)
                     )
         await _until_listed(admin, topics)
     return ApplyReport(tuple(chain.from_iterable(changes.values())), tuple(refusals))

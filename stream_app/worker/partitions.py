@@ -63,6 +63,8 @@ class Partitions:
         self._partitions: dict[int, PartitionPipeline] = {}
         self._restoring: dict[int, asyncio.Task[None]] = {}
         self._assigned: set[int] | None = None
+        self._partition_count = topics.ticks.partitions
+        """As the broker says, which may have more than topics.yaml had at the start."""
         self.topic_id = ""
         """Of the ticks topic; empty until the first assignment, and where no broker tells it."""
 
@@ -145,6 +147,7 @@ class Partitions:
         if self.topic_id and place.topic_id != self.topic_id:
             raise TopicError(made_anew(name, self.topic_id, place.topic_id))
         self.topic_id = place.topic_id
+        self._partition_count = topic.partitions
         return place
 
     async def _start(self, place: Place) -> int:
@@ -178,7 +181,7 @@ class Partitions:
             PredictionSettings.of(self._settings),
             partition=number,
             placement=placement(
-                self._topics.ticks.partitions,
+                self._partition_count,
                 key_required=self._settings.tick_mapping.key_required,
             ),
         )

@@ -139,6 +139,8 @@ async def test_apply_never_lowers_partitions_or_moves_replicas(
         applied = await apply_topics(wanted, client)
         assert applied.changes == ()
         assert len(applied.refusals) == 1
+        named = "set `partitions: 4` for " in applied.refusals[0]
+        assert named is (key == "partitions")  # to delete the topic would be an accident
         mismatches = (await check_topics(wanted, client)).mismatches
         assert [mismatch.key for mismatch in mismatches] == [key]
 

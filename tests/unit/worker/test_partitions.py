@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +14,7 @@ from faust.types import TP
 
 from stream_app.kafka.group import Place
 from stream_app.kafka.topic_check import load_topics
+from stream_app.kafka.topic_ids import KnownTopic
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.worker import partitions as partitions_module
@@ -195,3 +198,36 @@ async def test_a_batch_that_became_void_while_it_waited_is_not_answered() -> Non
     waiting = batch(40, read_from=40)
     waiting.is_void = True
     assert await partitions.pipeline(waiting) is None
+
+
+async def test_where_ticks_belong_follows_the_brokers_partitions_not_the_files(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Partitions are added while it runs, and topics.yaml was read at the start."""
+    counts: list[int] = []
+
+    def noted(count: int, *, key_required: bool) -> Any:
+        counts.append(count)
+        return lambda _symbol: (0,)
+
+    class View:
+        async def known_topic(self, _other: str | None = None) -> KnownTopic:
+            return KnownTopic(topic_id="ONE", partitions=6)
+
+        async def places(self, _topic: KnownTopic, numbers: list[int]) -> dict[int, Place]:
+            return {number: place() for number in numbers}
+
+    @asynccontextmanager
+    async def open_view(*_: Any, **__: Any) -> AsyncIterator[View]:
+        yield View()
+
+    async def nothing(*_: Any, **__: Any) -> None:
+        return None
+
+    monkeypatch.setattr(partitions_module, "placement", noted)
+    monkeypatch.setattr(partitions_module, "open_group", open_view)
+    monkeypatch.setattr(partitions_module, "restore_partition", nothing)
+    partitions = Standing(position=None)
+    await Partitions._place(partitions, 0)
+    await Partitions._restore(partitions, 0, 0)
+    assert counts == [6]
