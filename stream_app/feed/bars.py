@@ -28,7 +28,7 @@ class BadBarError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class TickRows:
     """Rows of ticks as arrays of the same length."""
 
     ts: NDArray[np.int64]
@@ -47,7 +47,7 @@ def bars_to_ticks(
     ohlc: NDArray[np.float64],
     volume: NDArray[np.float64] | None,
     code: NDArray[np.int64],
-) -> Rows:
+) -> TickRows:
     """Turn bars, in order of time, into four times as many ticks, in order of time.
 
     The open is at the bar's start. The others are in the last milliseconds of the bar, because
@@ -90,7 +90,7 @@ def bars_to_ticks(
         size = np.full(price.shape, np.nan)
         size[:, -1] = volume
         size = size.ravel()[order]
-    return Rows(
+    return TickRows(
         ts=ts[order],
         price=price.ravel()[order],
         size=size,

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stream_app.errors import SourceError
-from stream_app.feed.bars import BadBarError, Rows, bar_length_ms, bars_to_ticks
+from stream_app.feed.bars import BadBarError, TickRows, bar_length_ms, bars_to_ticks
 from stream_app.feed.columns import Kind
 from stream_app.feed.layout import Layout
 from stream_app.feed.part import Part, read_part
@@ -34,7 +34,7 @@ class TickFile:
     """In the order in which the files name them."""
     notices: tuple[str, ...]
     """What the user should know and need not mend, one line each."""
-    rows: Rows
+    rows: TickRows
     understood: Understood
 
     @property
@@ -178,7 +178,7 @@ class _Merged:
                 raise self._parts[0].refused_at(int(self._row[0]), error.problem) from None
         else:
             price = self.price[:, 0]
-            rows = Rows(self.ts, price, self.size, self.code, self._told_apart(price))
+            rows = TickRows(self.ts, price, self.size, self.code, self._told_apart(price))
         return TickFile(
             paths=tuple(part.path for part in self._parts),
             kind=self.kind,
