@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "worker": "Consume ticks, publish predictions, retrain every hour.",
     "feed": "Produce ticks from a file of ticks or bars, or synthetic ones.",
     "train": "Train the four models once, offline, and print training times and errors.",
+    "backtest": "Predict a file's ticks as a worker would have, and say what that was worth.",
     "bench": "Compare LSTM settings on your own prices: time against error.",
     "verify": "Check whether a running system works; exit code 0 or 1.",
     "history": "Print the most recent retrain cycles.",

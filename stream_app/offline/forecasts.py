@@ -36,8 +36,13 @@ class Series:
         )
 
     def scores(self, horizon_bars: int) -> dict[str, Skill]:
-        """By name: `published`, `ensemble`, and each member."""
-        named = {"published": self.published, "ensemble": self.ensemble, **self.members}
+        """By name: `last_price`, `published`, `ensemble`, and each member."""
+        named = {
+            "last_price": np.zeros_like(self.outcome),
+            "published": self.published,
+            "ensemble": self.ensemble,
+            **self.members,
+        }
         return {
             name: skill(values, self.outcome, horizon_bars=horizon_bars)
             for name, values in named.items()

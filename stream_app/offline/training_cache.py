@@ -67,6 +67,7 @@ class TrainingCache:
                 artifact=artifact,
                 seconds=float(told["seconds"]),
                 rows=int(told["rows"]),
+                last_price=told["last_price"],
             )
         except (OSError, KeyError, TypeError, ValueError):
             return None
@@ -82,6 +83,7 @@ class TrainingCache:
             "sha256": hashlib.sha256(model.artifact).hexdigest(),
             "seconds": model.seconds,
             "rows": model.rows,
+            "last_price": model.last_price,
         }
         write_new(place.with_suffix(".json"), orjson.dumps(told))
 

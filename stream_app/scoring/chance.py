@@ -52,28 +52,3 @@ def clark_west_t(
     nan
     """
     return mean_t(2.0 * outcome * forecast, max(horizon_bars, 1))
-
-
-def diebold_mariano_t(
-    error_1: NDArray[np.float64],
-    error_2: NDArray[np.float64],
-    *,
-    horizon_bars: int = 1,
-    power: int = 2,
-) -> float:
-    """The t of Diebold and Mariano (1995), positive where the second forecasts better.
-
-    The t of the mean of abs(e1)^p - abs(e2)^p, times the small-sample factor of Harvey,
-    Leybourne and Newbold (1997), sqrt((n + 1 - 2h + h (h - 1) / n) / n); compare it with
-    Student's t of n - 1 degrees of freedom. For models of which neither nests the other.
-
-    Args:
-        error_1: shape (N,), in order of time.
-        error_2: of the other forecasts of the same outcomes.
-        horizon_bars: h, how many bars ahead.
-        power: 1 for absolute errors, 2 for squares.
-    """
-    count, h = len(error_1), horizon_bars
-    difference = np.abs(error_1) ** power - np.abs(error_2) ** power
-    factor = (count + 1 - 2 * h + h * (h - 1) / count) / count if count else 0.0
-    return mean_t(difference, max(h, 1)) * math.sqrt(factor) if factor > 0 else math.nan

@@ -21,8 +21,8 @@ class Skill:
     n: int
     mae: float
     """Mean absolute error, log return."""
-    rmse: float
-    """Root of the mean squared error, log return."""
+    mse: float
+    """Mean squared error."""
     bias: float
     """Mean of outcome less forecast, log return."""
     mae_skill: float
@@ -64,7 +64,7 @@ def skill(
     return Skill(
         n=len(error),
         mae=mae,
-        rmse=float(np.sqrt(mse)),
+        mse=mse,
         bias=float(error.mean()),
         mae_skill=1 - mae / base_mae if base_mae else float("nan"),
         mse_skill=1 - mse / base_mse if base_mse else float("nan"),

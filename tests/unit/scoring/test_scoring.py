@@ -9,11 +9,9 @@ import pytest
 
 from stream_app.scoring.chance import (
     clark_west_t,
-    diebold_mariano_t,
     long_run_variance,
     mean_t,
 )
-from stream_app.scoring.intervals import interval_score
 from stream_app.scoring.skill import skill
 
 RNG = np.random.default_rng(5)
@@ -74,33 +72,3 @@ def test_clark_west_finds_a_small_truth_and_not_noise() -> None:
     noise = 0.03 * RNG.standard_normal(20_000)
     assert abs(clark_west_t(noise, outcome)) < 3
     assert skill(noise, outcome).mse_skill < 0  # noise costs, which the test takes out
-
-
-def test_diebold_mariano_is_positive_where_the_second_is_better() -> None:
-    error = RNG.standard_normal(500)
-    t = diebold_mariano_t(1.1 * error, error)
-    assert t > 2
-    assert diebold_mariano_t(error, 1.1 * error) == pytest.approx(-t)
-    by_hand = mean_t((1.1 * error) ** 2 - error**2, 3)
-    count, h = 500, 3
-    factor = math.sqrt((count + 1 - 2 * h + h * (h - 1) / count) / count)
-    assert diebold_mariano_t(1.1 * error, error, horizon_bars=3) == pytest.approx(by_hand * factor)
-
-
-def test_intervals_are_scored_by_coverage_width_and_winkler() -> None:
-    outcome = np.array([0.0, 1.5, -3.0, 0.5])
-    found = interval_score(-np.ones(4), np.ones(4), outcome, level=0.5, window=2)
-    assert found.coverage == 0.5
-    assert found.width == 2.0
-    assert found.winkler == pytest.approx(2 + 4 * (0.5 + 2.0) / 4)
-    assert found.coverage_worst_288 == 0.0
-
-
-def test_honest_intervals_have_the_lowest_winkler_score() -> None:
-    outcome = RNG.standard_normal(50_000)
-    ones = np.ones_like(outcome)
-
-    def winkler(half: float) -> float:
-        return interval_score(-half * ones, half * ones, outcome, level=0.9).winkler
-
-    assert winkler(1.645) < min(winkler(1.3), winkler(2.0))
