@@ -22,7 +22,7 @@ What to change
     `act`: what you do, and whether you do it for a prediction that is degraded or whose `target_ts`
     is past. What is in doubt: look whether it happened, then delete its row from `begun`.
     On several machines use a database that all of them reach, for a partition may move to any.
-    Start with a new database when the ticks topic was deleted and made anew.
+    Start with a new database when the ticks topic was deleted and recreated.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ How to run it
 What to change
     The columns, or the database: any that has transactions will do.
     Delete old rows now and then, or the table grows without end.
-    Start with a new database when the topic was deleted and made anew: offsets begin at 0 again.
+    Start with a new database when the topic was deleted and recreated: offsets begin at 0 again.
 """
 
 from __future__ import annotations

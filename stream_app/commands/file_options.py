@@ -110,7 +110,7 @@ class Reading:
             symbol: as `read_ticks`.
             command: what begins the lines on stderr.
             bar_seconds: the length of the models' bars, which the file's may not exceed.
-            coarse: whether they may all the same; then it is a warning.
+            coarse: whether they may; then it is a warning.
             pick: whether `symbol` may also be one of those that the files name.
 
         Raises:

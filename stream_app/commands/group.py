@@ -29,9 +29,9 @@ def group() -> None:
 def reset(config: Path | None, yes: bool) -> None:
     """Let the workers answer the whole ticks topic, from its beginning.
 
-    Needed after the topic was made anew, or to have everything answered again. All workers of
+    Needed after the topic was recreated, or to have everything answered again. All workers of
     CONSUMER_GROUP must have stopped. Predictions of ticks that were answered before have the same
-    ids; those of a topic that was made anew have others. See docs/accidents.md.
+    ids; those of a topic that was recreated have others. See docs/accidents.md.
     """
     settings = load_settings(config)
     if not yes:

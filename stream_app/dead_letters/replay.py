@@ -30,7 +30,7 @@ from stream_app.settings import Settings
 
 _REACH_TIMEOUT_S: Final = 10.0
 _ACK_TIMEOUT_S: Final = 60.0
-"""An idempotent producer would try for ever."""
+"""An idempotent producer would try forever."""
 _RUN: Final = 500
 """Letters that are sent together; none of them is above 800,000 bytes."""
 

@@ -44,7 +44,7 @@ class TickFile:
 
     @property
     def ticks(self) -> Iterator[Tick]:
-        """The ticks in order of event time; each call begins anew. Does not block."""
+        """The ticks in order of event time; each call begins again. Does not block."""
         rows = self.rows
         for start in range(0, self.count, _CHUNK_ROWS):
             chunk = slice(start, start + _CHUNK_ROWS)

@@ -66,8 +66,8 @@ class Place:
         if self.committed > self.end:
             return (
                 f"{self.topic} partition {self.partition}: the group {self.group} has committed "
-                f"offset {self.committed}, but the log ends at {self.end}: the topic was made "
-                f"anew, or the broker has lost records; {RESET}"
+                f"offset {self.committed}, but the log ends at {self.end}: the topic was "
+                f"recreated, or the broker has lost records; {RESET}"
             )
         return None
 
@@ -75,7 +75,7 @@ class Place:
 def made_anew(topic: str, was: str, now: str) -> str:
     """The line for a topic that was deleted and created again."""
     return (
-        f"{topic}: it was made anew (its id was {was} and is {now}), so what was answered belongs "
+        f"{topic}: it was recreated (its id was {was} and is {now}), so what was answered belongs "
         f"to another topic; {RESET}"
     )
 

@@ -1,4 +1,4 @@
-"""The id that a broker gives a topic when it makes it: a topic made anew has another one.
+"""The id that a broker gives a topic when it makes it: a topic recreated has another one.
 
 aiokafka asks for the topics in the fifth version of Kafka's request; the ids come with the tenth.
 So the request is described here, with aiokafka's own types.

@@ -102,7 +102,7 @@ class KalmanFilter:
     ) -> bool:
         """Predict to `ts`, then correct by the price.
 
-        A price further from the prediction than the limit is a jump: the level starts anew from
+        A price further from the prediction than the limit is a jump: the level starts again from
         it, and nothing is learned from the step.
 
         The first tick sets the level, with the measurement's variance, and a velocity of zero.

@@ -1,7 +1,7 @@
 """The end of a process: its parts stop in order, and what does not stop is left behind.
 
 A part of a process that ends may hang, raise, or swallow its cancellation. None of these may keep
-the process alive, or the supervisor waits for ever and the partitions with it.
+the process alive, or the supervisor waits forever and the partitions with it.
 """
 
 from __future__ import annotations

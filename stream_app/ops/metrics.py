@@ -47,7 +47,7 @@ AHEAD: Final = Counter(
 )
 JUMPS: Final = Counter(
     "stream_app_price_jumps",
-    "Ticks whose price jumped beyond what is believed: the filter starts anew from it.",
+    "Ticks whose price jumped beyond what is believed: the filter starts again from it.",
     registry=REGISTRY,
 )
 MISPLACED: Final = Counter(

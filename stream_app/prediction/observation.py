@@ -53,7 +53,7 @@ class Context:
 
 
 class ContextCache:
-    """The context of a forming bar, made anew only when a bar before it has changed."""
+    """The context of a forming bar, made again only when a bar before it has changed."""
 
     def __init__(self, sequence_length: int) -> None:
         self._history_bars = sequence_length - 1

@@ -289,7 +289,7 @@ class SymbolPipeline:
     def has_news(self) -> bool:
         """Whether a training now would learn from more than the last one.
 
-        A state that its symbol has left, as after partitions were added, has none for ever. For
+        A state that its symbol has left, as after partitions were added, has none forever. For
         symbols in their place silence is left to the schedule.
         """
         if self.name == self.symbol or not self.models.is_trained:

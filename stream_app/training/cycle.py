@@ -218,7 +218,7 @@ class Retrainer:
         RETRAIN_SECONDS.set(ended.duration_seconds)
         RETRAINS.labels(ended.state).inc()
         for failure in ended.reasons:
-            logger.error("Retraining failed, the serving models go on: %s", failure)
+            logger.error("Retraining failed, the old models keep serving: %s", failure)
         for symbol, reason in ended.skipped.items():
             logger.warning("%s is not retrained: %s", symbol, reason)
         for symbol, models in ended.last_price.items():

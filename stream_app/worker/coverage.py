@@ -41,7 +41,7 @@ async def read_coverage(
     if log.newest_offset >= place.end:
         raise TopicError(
             f"{place.topic} partition {place.partition}: its bars reach to offset "
-            f"{log.newest_offset}, but the log ends at {place.end}: the topic was made anew, or "
+            f"{log.newest_offset}, but the log ends at {place.end}: the topic was recreated, or "
             f"the broker has lost records; {RESET}"
         )
     return log.floor

@@ -118,7 +118,7 @@ class LagWatch:
             raise TopicError(
                 f"{self._topic} partition {number}: this worker has answered up to offset "
                 f"{positions[number]}, but the log ends at {places[number].end}: the topic was "
-                f"made anew, or the broker has lost records; {RESET}"
+                f"recreated, or the broker has lost records; {RESET}"
             )
         self._beyond = beyond
         self.own = own

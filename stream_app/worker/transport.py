@@ -4,7 +4,7 @@ One Faust event costs 0.1 to 0.4 ms, more than all that is done with a tick, so 
 `Batch`: consecutive records of one partition. What may be committed follows from what the agent
 says it has answered. Faust's own acks are off: it acks an event in a `finally`, also when the
 loop's body raised, its search for gaps in the offsets advances by one batch per commit, and what is
-acked but not committed by Faust itself stays in its memory for ever.
+acked but not committed by Faust itself stays in its memory forever.
 """
 
 from __future__ import annotations

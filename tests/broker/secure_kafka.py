@@ -1,6 +1,6 @@
 """Apache Kafka with passwords and certificates: one node with a listener of each kind.
 
-Everything secret is made anew for each run: an authority, the broker's certificate for
+Everything secret is made for each run: an authority, the broker's certificate for
 127.0.0.1, a client's certificate, a user's password.
 """
 

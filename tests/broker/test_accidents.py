@@ -105,11 +105,11 @@ async def test_a_topic_that_is_made_anew_stops_the_worker_and_a_reset_reads_it(
         await feed(settings, NEW)
         if meanwhile == "running":
             assert await ended(worker) == 1, worker.text()
-            assert "it was made anew (its id was" in worker.text()
+            assert "it was recreated (its id was" in worker.text()
             assert "Traceback" not in worker.text().split("the worker ends")[1]
         worker.start()  # as its supervisor does
         assert await ended(worker) == 1, worker.text()
-        assert "it was made anew (its id was" in worker.text()
+        assert "it was recreated (its id was" in worker.text()
         assert "stream-app group reset" in worker.text()
         assert ids_of(await read_all(settings, topics_on_broker.predictions)) == before
 
@@ -354,7 +354,7 @@ async def test_a_broker_that_was_wiped_stops_the_worker_and_the_next_one_answers
             await apply_topics(topics, client_settings(settings))
             await feed(settings, NEW)
             assert await ended(worker) == 1, worker.text()
-            assert "it was made anew (its id was" in worker.text()
+            assert "it was recreated (its id was" in worker.text()
             await at_the_shell(settings, monkeypatch, "group", "reset", "--yes")
             worker.start()
             messages = await read_until(worker, topics.predictions, len(NEW))

@@ -42,7 +42,7 @@ def test_a_commit_at_the_end_is_no_problem() -> None:
 def test_a_commit_beyond_the_end_is_named_with_both_offsets_and_the_remedy() -> None:
     assert place(committed=101).problem == (
         "market.ticks.v1 partition 3: the group stream-app has committed offset 101, but the log "
-        "ends at 100: the topic was made anew, or the broker has lost records; stop all workers "
+        "ends at 100: the topic was recreated, or the broker has lost records; stop all workers "
         "of the group and run `stream-app group reset` (docs/accidents.md)"
     )
 
@@ -51,7 +51,7 @@ def test_a_commit_of_another_topic_is_named_though_its_offset_is_in_the_log() ->
     problem = place(committed_topic_id="OLD").problem
     assert problem is not None
     assert problem.startswith(
-        "market.ticks.v1: it was made anew (its id was OLD and is NEW), so what was answered "
+        "market.ticks.v1: it was recreated (its id was OLD and is NEW), so what was answered "
         "belongs to another topic; stop all workers"
     )
 

@@ -108,7 +108,7 @@ async def test_a_topic_with_another_id_ends_the_worker() -> None:
     looking = look({0: 100})
     await looking()
     looking.broker.topic_id = "TWO"
-    with pytest.raises(TopicError, match=r"it was made anew \(its id was ONE and is TWO\)"):
+    with pytest.raises(TopicError, match=r"it was recreated \(its id was ONE and is TWO\)"):
         await looking()
 
 
