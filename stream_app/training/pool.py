@@ -27,22 +27,19 @@ def longest_first(jobs: Iterable[TrainingJob]) -> list[TrainingJob]:
     return sorted(jobs, key=lambda job: CATALOG[job.model].training_rank)
 
 
-LOOK_EVERY_S: Final = 0.1
-"""How often to look whether a process has taken a job: pebble does not tell."""
-
-
 class TrainingPool:
     """Runs training jobs beside the event loop."""
 
     def __init__(self, processes: int) -> None:
         self._pool = ProcessPool(
             max_workers=processes,
-            max_tasks=JOBS_PER_PROCESS,
+            max_tasks=2 * JOBS_PER_PROCESS,  # before each job a question, see `run`
             # LightGBM and torch hang in forked children.
             context=multiprocessing.get_context("spawn"),
             initializer=start_process,
         )
         self._processes = processes
+        self._next_job = asyncio.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -72,15 +69,14 @@ class TrainingPool:
             TrainingError: no model can be trained on this data.
             ProcessExpired: the process was killed from outside or died.
         """
-        future: ProcessFuture[TrainedModel] = self._pool.schedule(run_job, args=[job])
-        trained = asyncio.wrap_future(future)
-        try:
-            while not (future.running() or future.done()):
-                await asyncio.wait([trained], timeout=LOOK_EVERY_S)
-            begun()
-            return await trained
-        finally:
-            trained.cancel()
+        # pebble sends a job to the processes at once. If it is cancelled before a process takes it,
+        # the process that takes it later is killed. So a job waits here, where cancelling it costs
+        # nothing, until a process is free to answer a question.
+        async with self._next_job:
+            await asyncio.shield(asyncio.wrap_future(self._pool.schedule(os.getpid)))
+            future: ProcessFuture[TrainedModel] = self._pool.schedule(run_job, args=[job])
+        begun()
+        return await asyncio.wrap_future(future)
 
     def run_all(self, jobs: Sequence[TrainingJob]) -> Iterator[TrainedModel]:
         """Run jobs and yield each model when it is done. Blocks; for use without an event loop.

@@ -122,5 +122,30 @@ async def test_it_says_when_a_process_takes_a_job(
     assert begun == ["first", "second"]
 
 
+async def test_jobs_that_were_cancelled_before_they_began_cost_no_process(
+    pool: TrainingPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers: Any = pool._pool._pool_manager.worker_manager
+    start, started = workers.new_worker, []
+
+    def counted() -> None:
+        started.append(True)
+        start()
+
+    monkeypatch.setattr(workers, "new_worker", counted)
+    monkeypatch.setattr(pool_module, "run_job", hang)
+    begun = asyncio.Event()
+    running = asyncio.create_task(pool.run(job(), begun.set))
+    await begun.wait()
+    waiting = [asyncio.create_task(pool.run(job())) for _ in range(3)]
+    await asyncio.sleep(0.2)
+    before = len(started)
+    for task in [*waiting, running]:
+        task.cancel()
+    await asyncio.gather(running, *waiting, return_exceptions=True)
+    await still_works(pool, monkeypatch)
+    assert len(started) - before == 1  # in place of the one whose job ran
+
+
 def tell_pid(job: TrainingJob) -> TrainedModel:
     return TrainedModel(name=job.model, artifact=b"", seconds=0.0, rows=os.getpid())
