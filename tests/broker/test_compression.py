@@ -157,7 +157,8 @@ async def test_every_compression_works_the_whole_way(
         "in time": True,
         "every symbol": True,
         "all four models": True,
-        "predictions keep coming": False,  # the worker has ended
+        "all partitions are read": False,  # the worker has ended
+        "predictions keep coming": False,
     }
     assert await codecs_of(settings, topics_on_broker.ticks) == {"none", *CODECS}
     for topic in topics_on_broker.specs:
