@@ -64,7 +64,7 @@ class KalmanFilter:
 
     >>> kalman = KalmanFilter()
     >>> for minute, price in enumerate([100.0, 101.0, 102.0]):
-    ...     kalman.update(math.log(price), 60_000 * minute, KalmanNoise(), bar_ms=60_000)
+    ...     _ = kalman.update(math.log(price), 60_000 * minute, KalmanNoise(), bar_ms=60_000)
     >>> round(math.exp(kalman.level), 1), round(kalman.velocity, 4)
     (102.0, 0.0066)
     """

@@ -258,10 +258,11 @@ def test_a_training_row_equals_the_live_feature_vector_of_the_same_ticks(seed: i
     symbol = made.pipeline_of("A")
     symbol.models = model_set({"lstm": recorder})
     last_of_bar: dict[int, np.ndarray[Any, Any]] = {}
-    for item in stream:
+    for item, ts in zip(stream, stamps.tolist(), strict=True):
         made.process([item])
         if recorder.seen:
-            last_of_bar[symbol.window.open_bars[-1].ts_open] = recorder.seen[-1]
+            # A tick that waits beside the window belongs to its own bar, too.
+            last_of_bar[ts - ts % BAR_MS] = recorder.seen[-1]
     bars = symbol.window.columns()
     rows = bar_vectors(bars)
     compared = 0
