@@ -7,6 +7,9 @@ from typing import Final
 
 REMEMBERED: Final = 8
 """How many of the last trainings count. A few, because the load of the machine changes."""
+OUTLIERS: Final = 2
+"""How many of these, the longest, do not count. A symbol whose process is replaced takes much
+longer, and would end the next cycles early."""
 
 
 class Budget:
@@ -23,15 +26,20 @@ class Budget:
     def has_room(self, elapsed_s: float) -> bool:
         """Whether a symbol that begins now is expected to be done within the target.
 
-        It is expected to take as long as the longest of the last trainings. Before the first one
-        is done, nothing is known and there is room until the target.
+        It is expected to take as long as the longest of the last trainings that is no outlier.
+        Before the first one is done, nothing is known and there is room until the target.
 
         >>> budget = Budget(target_s=45.0)
         >>> budget.note(4.0)
+        >>> budget.has_room(40.0), budget.has_room(42.0)
+        (True, False)
+        >>> for seconds in (20.0, 25.0, 3.5):
+        ...     budget.note(seconds)
         >>> budget.has_room(40.0), budget.has_room(42.0)
         (True, False)
 
         Args:
             elapsed_s: since the cycle began.
         """
-        return elapsed_s + max(self._seconds, default=0.0) <= self._target_s
+        usual = sorted(self._seconds)[: max(1, len(self._seconds) - OUTLIERS)]
+        return elapsed_s + max(usual, default=0.0) <= self._target_s
