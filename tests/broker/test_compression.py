@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,8 @@ async def whole_way(settings: Settings, topics: Topics, folder: Path, *, trains:
     with WorkerProcess(settings, folder / "worker.log") as worker:
         predictions = await read_until(worker, topics.predictions, len(ticks))
         assert "restored 1 symbols" in worker.text()
+        if trains:  # else its own first cycle may be cut off by its end
+            await worker.until("(all 4 models)")
         assert worker.terminate() == 0, worker.text()
     assert len({message["id"] for message in predictions}) == len(ticks)
     assert {len(message["members"]) for message in predictions[-20:]} == {4 if trains else 1}
@@ -137,7 +140,9 @@ async def whole_way(settings: Settings, topics: Topics, folder: Path, *, trains:
     assert len({bar.ts_open for bar in bars if bar.ticks}) == (len(ticks) - 1) // 4
 
     listed = told(settings, "dlq", "list")
-    assert listed["counts"] == {"not_json": 5, "wrong_type": 5}
+    # The worker was killed, so a letter may be there twice.
+    places = {(letter["reason"], letter["source"]["offset"]) for letter in listed["letters"]}
+    assert Counter(reason for reason, _ in places) == {"not_json": 5, "wrong_type": 5}
     place = [str(listed["letters"][0][name]) for name in ("partition", "offset")]
     assert "not json" in run(settings, "dlq", "show", *place)
     told(settings, "dlq", "replay", "--dry-run")
@@ -148,8 +153,8 @@ async def test_every_compression_works_the_whole_way(
 ) -> None:
     settings = settings_for(**SMALL)
     await whole_way(settings, topics_on_broker, tmp_path, trains=True)
-    (event,) = [item for item in told(settings, "history") if item["trigger"] == "initial"]
-    assert event["state"] == "succeeded"
+    initial = [item for item in told(settings, "history") if item["trigger"] == "initial"]
+    assert [event["state"] for event in initial] == ["succeeded", "succeeded"]  # of each worker
     checks = told(settings, "verify", "--wait", "0.5", code=1)["checks"]
     assert {check["name"]: check["passed"] for check in checks} == {
         "initial training": True,

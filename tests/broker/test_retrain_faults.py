@@ -6,17 +6,19 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from stream_app.demo.ticks import live
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import produce
-from stream_app.feed.synthetic import synthetic_ticks
 from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.topic_check import Topics, load_topics
+from stream_app.messages.schemas import Tick
 from stream_app.settings import Settings
 from tests.builders import START_MS, walk
 from tests.conftest import SettingsFor, needs_kafka
@@ -48,10 +50,11 @@ async def events_until(
             await asyncio.sleep(0.3)
 
 
-async def feed_on(settings: Settings, stop: asyncio.Event) -> None:
+async def feed_on(settings: Settings, last: Tick, stop: asyncio.Event) -> None:
+    """Live ticks, a day after the history, which go on from its last price."""
     async with connected_producer(settings) as producer:
         await produce(
-            synthetic_ticks(symbols=["A"], seed=4, start_ms=START_MS + 86_400_000, interval_ms=2),
+            live(replace(last, ts=START_MS + 86_400_000), 500),
             producer=producer,
             topic=load_topics(settings.topics_file).ticks.name,
             pace=Pace(Speed(per_second=500)),
@@ -78,9 +81,10 @@ async def test_the_champions_go_on_and_the_next_cycle_runs(
     log = tmp_path / "worker.log"
     stop = asyncio.Event()
     with WorkerProcess(settings, log, module="tests.faults", variables=variables) as worker:
-        await feed(settings, list(walk(1000, symbol="A")))
+        history = list(walk(1000, symbol="A"))
+        await feed(settings, history)
         events = await events_until(worker, topics_on_broker, "succeeded", 0)
-        feeding = asyncio.create_task(feed_on(settings, stop))
+        feeding = asyncio.create_task(feed_on(settings, history[-1], stop))
         await asyncio.sleep(2)
         spans = []
         for fault, words in FAULTS.items():
@@ -97,8 +101,8 @@ async def test_the_champions_go_on_and_the_next_cycle_runs(
         await feeding
         records = await read_all(settings, topics_on_broker.predictions)
         assert worker.terminate() == 0, worker.text()
-    live = [orjson.loads(record.value or b"") for record in records[1000:]]
-    assert all(message["degraded"] == [] for message in live)
+    answered = [orjson.loads(record.value or b"") for record in records[1000:]]
+    assert all(message["degraded"] == [] for message in answered)
     times = [record.timestamp for record in records[1200:]]
     for fault, (began, ended) in zip(FAULTS, spans, strict=True):
         during = [at for at in times if 1000 * began <= at <= 1000 * ended]
