@@ -76,15 +76,21 @@ class BiasCorrection:
         Returns:
             The forecast made at the closed bar's last tick, if one was.
         """
-        if jumped:
-            self._closed = deque((*item[:2], None) for item in self._closed)
-        earlier = self._one_horizon_before(ts_open)
-        if earlier is not None and earlier[2] is not None:
-            self._errors.append(log_close - earlier[1] - earlier[2])
+        if self._take_error(ts_open, log_close, jumped=jumped):
             self._update()
         forecast = self._forecasts.pop(ts_open, None)
         self._closed.append((ts_open, log_close, forecast))
         return forecast
+
+    def _take_error(self, ts_open: int, log_close: float, *, jumped: bool) -> bool:
+        """Take the error that this closed bar reveals; whether there is one."""
+        if jumped:
+            self._closed = deque((*item[:2], None) for item in self._closed)
+        earlier = self._one_horizon_before(ts_open)
+        if earlier is None or earlier[2] is None:
+            return False
+        self._errors.append(log_close - earlier[1] - earlier[2])
+        return True
 
     def _one_horizon_before(self, ts_open: int) -> tuple[int, float, float | None] | None:
         """Take out the bar whose horizon this one is; bars that have missed theirs go too."""
@@ -123,7 +129,7 @@ class BiasCorrection:
             state: as `state` gave it when the last of them closed, or later.
         """
         for ts_open, log_close, forecast, jumped in closed:
-            if forecast is not None:
-                self.note(ts_open, forecast)
-            self.close(ts_open, log_close, jumped=jumped)
+            self._take_error(ts_open, log_close, jumped=jumped)
+            self._closed.append((ts_open, log_close, forecast))
+        self._update()  # once: the value follows from the errors that are left
         self._forecasts = dict(state)
