@@ -38,7 +38,7 @@ class Intake:
         self.lost_bars = 0
         """How many more bars must close until no feature reaches back to lost history."""
         self._contexts = ContextCache(settings.sequence_length)
-        self.note_usual_move()
+        self._note_usual_move()
 
     def lose_history(self) -> None:
         """Say in the answers that a part of the history is gone, as long as features need it."""
@@ -51,7 +51,7 @@ class Intake:
         if state.kalman_ahead is not None:
             self.kalman_ahead = KalmanFilter.from_state(state.kalman_ahead)
         self.lost_bars = state.lost_bars
-        self.note_usual_move()
+        self._note_usual_move()
 
     def take(self, arrival: Arrival, models: ModelSet) -> Observation:
         """Enter a tick. Does not block.
@@ -140,10 +140,10 @@ class Intake:
             return []
         closed = [self.window.append(bar) for bar in taken]
         self.lost_bars = max(0, self.lost_bars - len(closed))
-        self.note_usual_move()
+        self._note_usual_move()
         return closed
 
-    def note_usual_move(self) -> None:
+    def _note_usual_move(self) -> None:
         """What is believed from now on, until another bar closes."""
         self._limit = limit_of(self.window.usual_move, 1)
         self._far = limit_of(self.window.usual_move, self._horizon_bars, FAR)

@@ -11,11 +11,10 @@ import orjson
 import pytest
 
 from stream_app.errors import ArtifactError
-from stream_app.models.base import Rows
 from stream_app.models.catalog import CATALOG
 from stream_app.models.last_price import KEY, LastPriceMember, last_price_artifact
 from stream_app.models.lstm_weights import read_weights
-from tests.contract.worlds import MODELS, SETTINGS, live_rows
+from tests.contract.worlds import MODELS, SETTINGS, live_rows, young_rows
 
 REASON = "the price is no market's"
 every_model = pytest.mark.parametrize("name", MODELS)
@@ -41,15 +40,7 @@ def test_it_answers_the_last_price_and_knows_why(name: str) -> None:
 
 @every_model
 def test_it_needs_no_features(name: str) -> None:
-    rows = live_rows(4)
-    young = Rows(
-        log_price=rows.log_price,
-        kalman_level=rows.kalman_level,
-        kalman_velocity=rows.kalman_velocity,
-        features=None,
-        histories=(),
-        history_index=np.zeros(4, dtype=np.int64),
-    )
+    young = young_rows(4)
     member = CATALOG[name].load(made(name), SETTINGS)
     assert not member.needs_features
     assert not member.predict(young).any()

@@ -7,11 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from stream_app.models.base import Rows
 from stream_app.models.catalog import CATALOG
 from stream_app.training.job import serve
 from tests.contract.conftest import Trained
-from tests.contract.worlds import SETTINGS, live_rows, taken, walk_data
+from tests.contract.worlds import SETTINGS, live_rows, taken, walk_data, young_rows
 
 
 def test_it_answers_as_the_model_it_was_exported_from(trained: Trained) -> None:
@@ -70,15 +69,7 @@ def test_asking_does_not_change_the_answer(trained: Trained) -> None:
 
 
 def test_only_a_member_that_needs_features_asks_for_them(trained: Trained) -> None:
-    rows = live_rows(4)
-    young = Rows(
-        log_price=rows.log_price,
-        kalman_level=rows.kalman_level,
-        kalman_velocity=rows.kalman_velocity,
-        features=None,
-        histories=(),
-        history_index=np.zeros(4, dtype=np.int64),
-    )
+    young = young_rows(4)
     if trained.member.needs_features:
         with pytest.raises(ValueError, match="features"):
             trained.member.predict(young)

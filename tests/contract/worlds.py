@@ -105,6 +105,16 @@ def live_rows(count: int, histories: int = 3) -> Rows:
     )
 
 
+def young_rows(count: int) -> Rows:
+    """Ticks of a window that has too few bars for features."""
+    return dataclasses.replace(
+        live_rows(count),
+        features=None,
+        histories=(),
+        history_index=np.zeros(count, dtype=np.int64),
+    )
+
+
 def taken(rows: Rows, order: NDArray[np.int64]) -> Rows:
     """Those ticks of a batch, in that order."""
     assert rows.features is not None
