@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from stream_app.training.pool import TrainingPool
 
 _UNIT_MS: Final = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
-STEPS: Final = {"bars": 1, "filter": 1, "predict": 1}
-"""Passes over the ticks, with how often each goes through them."""
+_PASSES: Final = ("bars", "filter", "predict")
+"""Over the ticks, by the names that `run_backtest` reports."""
 
 
 class _Duration(click.ParamType):
@@ -127,7 +127,7 @@ def _run(
     from stream_app.training.settings import model_settings
 
     with counting(Console(stderr=True)) as progress:
-        tasks = {name: progress.add_task(name, total=read.count) for name in STEPS}
+        tasks = {name: progress.add_task(name, total=read.count) for name in _PASSES}
         trainings = progress.add_task("train", total=None)
 
         def on_progress(step: str, count: int) -> None:
