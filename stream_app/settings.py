@@ -73,6 +73,8 @@ class Settings(BaseSettings):
     lstm_warm_start: bool = False
     """Whether a retrain's LSTM starts from the weights of the LSTM that serves."""
     ensemble_weights: Weights = {name: spec.weight for name, spec in CATALOG.items()}
+    shrinkage: bool = True
+    """Whether forecasts count only as far as their own realised ones justify it."""
     model_max_age_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 720.0
     """Event time. A model whose training data ended longer ago is left out of the ensemble."""
 

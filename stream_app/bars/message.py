@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stream_app.bars.open_bars import OpenBar
-from stream_app.messages.schemas import Bar, Source
+from stream_app.messages.schemas import Bar, BarForecasts, Source
 
 
 def bar_message(
@@ -14,7 +14,7 @@ def bar_message(
     *,
     bar_s: int,
     empty_before: int,
-    forecast: float | None,
+    forecasts: BarForecasts | None,
     horizon_s: int,
     state: dict[str, Any],
     source: Source,
@@ -34,8 +34,9 @@ def bar_message(
         empty_before=empty_before,
         kalman_velocity=bar.kalman_velocity,
         kalman_innovation=bar.kalman_innovation,
-        forecast=forecast,
-        horizon_s=None if forecast is None else horizon_s,
+        forecast=None if forecasts is None else forecasts.ensemble,
+        forecasts=forecasts,
+        horizon_s=None if forecasts is None else horizon_s,
         state=state,
         source=source,
     )
@@ -85,3 +86,10 @@ def bar_of_message(bar: Bar) -> OpenBar | None:
         kalman_velocity=bar.kalman_velocity,
         kalman_innovation=bar.kalman_innovation,
     )
+
+
+def forecasts_of_message(bar: Bar) -> BarForecasts | None:
+    """What was forecast at the bar's last tick, also in a bar of a version that said less."""
+    if bar.forecasts is None and bar.forecast is not None:
+        return BarForecasts(ensemble=bar.forecast)
+    return bar.forecasts

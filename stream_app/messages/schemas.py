@@ -47,6 +47,8 @@ class MemberOutput:
     version: str
     age_s: float
     """Event time between the last bar that the model was trained on and the tick."""
+    shrinkage: float = 1.0
+    """From 0 to 1: how much of the model's own distance from the last price `prediction` keeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,25 @@ class Prediction:
     degraded: tuple[str, ...]
     """Why this answer is weaker than the full ensemble's for a fresh tick; empty if it is not."""
     source: Source
+    shrinkage: float = 1.0
+    """From 0 to 1: how much of the weighted mean's distance from the last price is kept."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarForecasts:
+    """What was forecast at a bar's last tick: log returns over the horizon."""
+
+    members: dict[str, float] = field(default_factory=dict)
+    """Before their shrinkage; those that answered."""
+    unshrunk: float | None = None
+    """The members' weighted mean; None, as all that follows but `ensemble`, in bars of versions
+    that did not say it."""
+    mean: float | None = None
+    """The weighted mean of the members after their shrinkage."""
+    ensemble: float
+    """The same after its own shrinkage, before the bias correction."""
+    published: float | None = None
 
 
 @with_config(STRICT)
@@ -93,11 +114,13 @@ class Bar:
     kalman_velocity: float
     kalman_innovation: float
     forecast: float | None
-    """The ensemble's forecast at the last tick: a log return, before the bias correction."""
+    """`forecasts.ensemble`, for readers of versions without `forecasts`."""
     state: dict[str, Any]
     source: Source
     horizon_s: int | None = None
-    """Of `forecast`; None in bars of versions that did not say it, and without a forecast."""
+    """Of the forecasts; None in bars of versions that did not say it, and without a forecast."""
+    forecasts: BarForecasts | None = None
+    """What was forecast at the last tick; None if nothing was, and in bars of older versions."""
 
 
 @with_config(STRICT)

@@ -30,6 +30,8 @@ class PredictionSettings:
     """The form in which ticks come."""
     weights: Mapping[str, float]
     """Of the ensemble, by model; they sum to 1."""
+    shrinkage: bool
+    """Whether forecasts count only as far as their own realised ones justify it."""
     model_max_age_ms: float
     """Event time after which a model is left out of the ensemble."""
 
@@ -51,5 +53,6 @@ class PredictionSettings:
             max_future_ms=settings.max_future_seconds * 1000,
             tick_mapping=settings.tick_mapping,
             weights=settings.ensemble_weights,
+            shrinkage=settings.shrinkage,
             model_max_age_ms=settings.model_max_age_hours * 3_600_000,
         )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Self
+
+from stream_app.messages.schemas import BarForecasts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,8 +17,8 @@ class SymbolState:
     """As `Window.state` gives it."""
     kalman: Mapping[str, float]
     """As `KalmanFilter.to_state` gives it."""
-    forecasts: Sequence[tuple[int, float]]
-    """As `BiasCorrection.state` gives it."""
+    forecasts: Sequence[tuple[int, float | Mapping[str, Any]]]
+    """As `TrackRecord.open_forecasts` gives it; a number in states of versions that said less."""
     version: str
     """Of the models that serve."""
     since: int
@@ -27,12 +29,21 @@ class SymbolState:
     """Of the partition: the offset below which every tick is covered by some symbol's state."""
     kalman_ahead: Mapping[str, float] | None = None
     """Of the filter that took the ticks ahead, while the window holds any."""
+    shrinkage: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """As `TrackRecord.sums` gives it."""
     horizon_s: int | None = None
     """Of the forecasts; None in states of versions that did not say it."""
     topic_id: str = ""
     """Of the ticks topic; see `Origin`. Empty in bars of before it was noted."""
     is_anew: bool = False
     """As in `Origin`."""
+
+    def open_forecasts(self) -> list[tuple[int, BarForecasts]]:
+        """The forecasts of the open bars."""
+        return [
+            (ts, BarForecasts(**said) if isinstance(said, Mapping) else BarForecasts(ensemble=said))
+            for ts, said in self.forecasts
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """As a bar carries it."""
@@ -49,6 +60,6 @@ class SymbolState:
         for item in fields(cls):
             if item.name in state:
                 known[item.name] = state[item.name]
-            elif item.default is MISSING:
+            elif item.default is item.default_factory is MISSING:
                 raise ValueError(f"the state has no {item.name}")
         return cls(**known)

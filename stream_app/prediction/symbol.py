@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import chain, groupby
+from typing import Any
 
-from stream_app.bars.message import bar_message, bar_of_message, empty_bar_message
-from stream_app.messages.schemas import Bar, MemberOutput, Prediction, Source
+from stream_app.bars.message import (
+    bar_message,
+    bar_of_message,
+    empty_bar_message,
+    forecasts_of_message,
+)
+from stream_app.messages.schemas import Bar, BarForecasts, MemberOutput, Prediction, Source
 from stream_app.messages.symbols import state_name
 from stream_app.models.catalog import KALMAN
 from stream_app.models.kalman_filter import KalmanFilter
 from stream_app.models.model_set import ModelSet, untrained
-from stream_app.prediction.bias import BiasCorrection
 from stream_app.prediction.ensemble import BlendedTick
 from stream_app.prediction.intake import Intake
 from stream_app.prediction.notice import Notice, notices_of
@@ -29,8 +34,10 @@ from stream_app.prediction.observation import (
     Observation,
 )
 from stream_app.prediction.origin import Origin
+from stream_app.prediction.outcomes import ClosedForecasts
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.state import SymbolState
+from stream_app.prediction.track_record import TrackRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +70,7 @@ class Entered:
 
 
 class SymbolPipeline:
-    """One symbol's window, Kalman filter, models and bias correction, in one partition."""
+    """One symbol's window, Kalman filter, models and track record, in one partition."""
 
     def __init__(
         self,
@@ -93,11 +100,7 @@ class SymbolPipeline:
         self._horizon_ms = settings.horizon_ms
         self._intake = Intake(settings)
         self.window = self._intake.window
-        self.bias = BiasCorrection(
-            horizon_ms=settings.horizon_ms,
-            horizon_bars=settings.horizon_bars,
-            horizon_by=settings.horizon_by,
-        )
+        self.record = TrackRecord(settings)
         self.models: ModelSet = untrained(settings.horizon_bars)
         """The champions. Replaced whole by one assignment, from anywhere in the event loop; the
         next batch adopts them, and sees one set throughout."""
@@ -149,7 +152,7 @@ class SymbolPipeline:
         if not self.window.open_bars:
             return []
         self.first_uncovered = None
-        state = replace(self._state(floor), forecasts=self.bias.state()).to_json()
+        state = self._recorded(self._state(floor))
         if self._last_bar is None:
             before = self.window.open_bars[0].ts_open - self._bar_ms
             made = empty_bar_message(
@@ -160,7 +163,7 @@ class SymbolPipeline:
         return [self._last_bar]
 
     def _state(self, floor: int) -> SymbolState:
-        """Just after the tick that was entered last; the forecasts are added by who knows them."""
+        """Just after the tick that was entered last, without the track record."""
         intake = self._intake
         return SymbolState(
             window=self.window.state(),
@@ -175,6 +178,11 @@ class SymbolPipeline:
             topic_id=self._origin.topic_id,
             is_anew=self._origin.is_anew,
         )
+
+    def _recorded(self, state: SymbolState) -> dict[str, Any]:
+        """A state with the track record as it is now, as a bar carries it."""
+        forecasts = [(ts, asdict(each)) for ts, each in self.record.open_forecasts()]
+        return replace(state, forecasts=forecasts, shrinkage=self.record.sums()).to_json()
 
     def _enter(self, arrival: Arrival, models: ModelSet, floor: int) -> Observation:
         seen = self._intake.take(arrival, models)
@@ -209,15 +217,17 @@ class SymbolPipeline:
         models = entered.models
         # The filter's state, and so its answer, also depends on when it took over its noise.
         kalman_version = f"{models.version}@{self._since}" if models.is_trained else models.version
+        record = self.record
         for item, blend in zip(seen, blended, strict=True):
             forecasts = [
-                self.bias.close(bar.ts_open, math.log(bar.close), jumped=jumped)
+                record.close(bar.ts_open, math.log(bar.close), jumped=jumped)
                 for bar, _, jumped in item.closed
             ]
+            said = record.published(item.price, blend)
             if item.bar is not None:
-                self.bias.note(item.bar.ts_open, math.log(blend.price) - item.log_price)
+                record.note(item.bar.ts_open, said)
             answer.bars.extend(self._bars(item, forecasts))
-            tick, bias = item.tick, item.price * self.bias.value
+            tick = item.tick
             age_s = max(0, tick.ts - models.trained_to_ts) / 1000 if models.is_trained else 0.0
             answer.predictions.append(
                 Prediction(
@@ -227,37 +237,41 @@ class SymbolPipeline:
                     target_ts=tick.ts + self._horizon_ms,
                     horizon_s=self._horizon_ms // 1000,
                     last_price=item.price,
-                    prediction=blend.price + bias,
-                    bias_correction=bias,
+                    prediction=said.prediction,
+                    bias_correction=said.bias,
                     members={
                         name: MemberOutput(
                             prediction=price,
                             weight=weight,
                             version=kalman_version if name == KALMAN else models.version,
                             age_s=age_s,
+                            shrinkage=factor,
                         )
-                        for name, price, weight in zip(
-                            names, blend.member_prices, blend.weights, strict=True
+                        for name, price, weight, factor in zip(
+                            names, said.members, blend.weights, record.factors, strict=True
                         )
                         if not math.isnan(price)
                     },
                     degraded=(*blend.degraded, *self._placement, *item.reasons),
                     source=item.source,
+                    shrinkage=record.factor,
                 )
             )
         return answer
 
-    def _bars(self, item: Observation, forecasts: Sequence[float | None]) -> Iterator[Bar]:
+    def _bars(
+        self, item: Observation, forecasts: Sequence[BarForecasts | None]
+    ) -> Iterator[Bar]:
         if item.state is None:
             return
-        state = replace(item.state, forecasts=self.bias.state()).to_json()
+        state = self._recorded(item.state)
         for (bar, empty, _), forecast in zip(item.closed, forecasts, strict=True):
             self._last_bar = bar_message(
                 self.symbol,
                 bar,
                 bar_s=self._bar_ms // 1000,
                 empty_before=empty,
-                forecast=forecast,
+                forecasts=forecast,
                 horizon_s=self._horizon_ms // 1000,
                 state=state,
                 source=item.source,
@@ -276,12 +290,14 @@ class SymbolPipeline:
         for message in bars:
             if (bar := bar_of_message(message)) is not None:
                 jumped = self.window.append(bar).jumped
-                forecast = message.forecast if self._is_horizon(message.horizon_s) else None
-                closed.append((bar.ts_open, math.log(bar.close), forecast, jumped))
+                is_ours = self._is_horizon(message.horizon_s)
+                forecasts = forecasts_of_message(message) if is_ours else None
+                closed.append(ClosedForecasts(bar.ts_open, math.log(bar.close), forecasts, jumped))
                 self._last_bar = message
         state = SymbolState.from_json(bars[-1].state)
         self._intake.restore(state)
-        self.bias.restore(closed, state.forecasts if self._is_horizon(state.horizon_s) else ())
+        if self._is_horizon(state.horizon_s):
+            self.record.restore(closed, state.open_forecasts(), state.shrinkage)
         if serving is not None:
             self._serving, self._since = serving, state.since
 

@@ -8,9 +8,22 @@ least. The variance of a mean is therefore estimated with Bartlett's weights (Ne
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+BEYOND_CHANCE: Final = 3.0
+"""How many standard errors count as chance: a mean of noise exceeds them once in 370 times."""
+
+
+def least_outcomes(horizon_bars: int) -> int:
+    """Below so many outcomes nothing is concluded from them: a mean of a few is noise.
+
+    >>> least_outcomes(1), least_outcomes(12)
+    (48, 96)
+    """
+    return max(48, 8 * horizon_bars)
 
 
 def long_run_variance(values: NDArray[np.float64], lag: int) -> float:

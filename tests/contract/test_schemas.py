@@ -29,7 +29,11 @@ from tests.fakes import model_set
 
 CONTRACTS = Path(__file__).parents[2] / "docs" / "contracts"
 MESSAGES = {"tick": Tick, "bar": Bar, "prediction": Prediction, "retrain-event": RetrainEvent}
-ADDED = {"retrain-event": ["waiting_seconds", "skipped", "last_price"]}
+ADDED = {
+    "bar": ["forecasts"],
+    "prediction": ["shrinkage"],
+    "retrain-event": ["waiting_seconds", "skipped", "last_price"],
+}
 """Fields that came later: a reader must not expect them of every message on the topic."""
 EVENT = RetrainEvent(
     cycle="c",

@@ -190,7 +190,9 @@ def test_a_restart_at_any_offset_goes_on_as_if_nothing_had_happened(
         one, two = undisturbed.pipeline_of(name), restarted.pipeline_of(name)
         assert orjson.dumps(one.window.state()) == orjson.dumps(two.window.state())
         assert one.kalman.to_state() == two.kalman.to_state()
-        assert one.bias.value == two.bias.value
+        assert one.record.bias.value == two.record.bias.value
+        assert one.record.sums() == two.record.sums()
+        assert one.record.factors == two.record.factors
 
 
 @hypothesis_settings(max_examples=30, deadline=None)

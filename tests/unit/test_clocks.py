@@ -458,10 +458,10 @@ def test_the_bias_correction_learns_nothing_from_a_gap() -> None:
     feed = Feed()
     feed.send(walk(800, start=CLOSE_ON_FRIDAY - 800 * 15_000))
     symbol = feed.pipeline.pipeline_of("BTC")
-    before = symbol.bias.value
+    before = symbol.record.bias.value
     feed.send([tick(OPEN_ON_SUNDAY, 30_000.0), tick(OPEN_ON_SUNDAY + BAR_MS + GRACE_MS, 30_000.0)])
     # Friday's last bar but one was a horizon before its last; across the gap there is no error.
-    assert abs(symbol.bias.value - before) < 1e-4
+    assert abs(symbol.record.bias.value - before) < 1e-4
 
 
 # The calendar

@@ -36,7 +36,7 @@ def test_the_live_errors_are_those_of_the_training_targets(horizon_by: str, hori
     expected = (target - forecast)[np.isfinite(target) & np.isfinite(forecast)]
     over_the_weekend = np.isfinite(target[99 - horizon + 1 : 100])
     assert over_the_weekend.all() == (horizon_by == "bars")
-    assert list(symbol.bias._errors) == pytest.approx(expected[-BIAS_ERRORS:], rel=1e-4, abs=1e-9)
+    assert list(symbol.record.bias._errors) == pytest.approx(expected[-BIAS_ERRORS:], rel=1e-4, abs=1e-9)
 
 
 @pytest.mark.parametrize("horizon_by", ["time", "bars"])

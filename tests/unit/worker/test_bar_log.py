@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from aiokafka.structs import ConsumerRecord
@@ -22,7 +23,7 @@ ALL = 1_000_000
 
 
 def bars_of(
-    ticks: slice = slice(None), *, first: int = 0, answer: float = 0.0, **overrides: int
+    ticks: slice = slice(None), *, first: int = 0, answer: float = 0.0, **overrides: Any
 ) -> list[Bar]:
     """The bars that a worker with these settings publishes."""
     pipeline = PartitionPipeline(PredictionSettings.of(settings(**overrides)))
@@ -88,23 +89,23 @@ BIASED = 0.004
 
 
 def test_forecasts_of_the_same_horizon_enter_the_correction() -> None:
-    bars = bars_of(answer=BIASED)
+    bars = bars_of(answer=BIASED, shrinkage=False)
     assert {bar.horizon_s for bar in bars if bar.forecast is not None} == {60}
-    assert restored(bars).bias.value < 0
+    assert restored(bars).record.bias.value < 0
 
 
 def test_forecasts_of_another_horizon_do_not() -> None:
-    bars = bars_of(answer=BIASED)
+    bars = bars_of(answer=BIASED, shrinkage=False)
     changed = restored(bars, horizon_bars=2)
-    assert changed.bias.value == 0.0
-    assert changed.bias.state() == []
+    assert changed.record.bias.value == 0.0
+    assert changed.record.open_forecasts() == []
     assert bars[-1].state["forecasts"]
     assert len(changed.window) == len(bars)
 
 
 @pytest.mark.parametrize("horizon_bars", [1, 2])
 def test_bars_of_a_version_that_did_not_say_the_horizon_come_back(horizon_bars: int) -> None:
-    bars = bars_of(answer=BIASED)
+    bars = bars_of(answer=BIASED, shrinkage=False)
     older = [
         replace(
             bar,
@@ -116,5 +117,5 @@ def test_bars_of_a_version_that_did_not_say_the_horizon_come_back(horizon_bars: 
     pipeline = restored(older, horizon_bars=horizon_bars)
     assert len(pipeline.window) == len(bars)
     if horizon_bars == 1:
-        assert pipeline.bias.value == restored(bars).bias.value
-        assert pipeline.bias.state() == restored(bars).bias.state()
+        assert pipeline.record.bias.value == restored(bars).record.bias.value
+        assert pipeline.record.open_forecasts() == restored(bars).record.open_forecasts()

@@ -1,0 +1,96 @@
+"""Meets each bar's forecasts with the price that came one horizon later."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from stream_app.messages.schemas import BarForecasts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of the forecasts that were made at a bar's last tick."""
+
+    ts_open: int
+    """Of the bar at whose last tick they were made, epoch ms."""
+    ts_target: int
+    """Opening time of the bar one horizon later."""
+    log_close: float
+    """The bar's, from which the forecasts look ahead."""
+    forecasts: BarForecasts
+    log_return: float
+    """What came: from the bar's close to the close one horizon later."""
+
+    @property
+    def error(self) -> float:
+        """Of the ensemble before the bias correction: what came less what it said."""
+        return self.log_return - self.forecasts.ensemble
+
+
+class ClosedForecasts(NamedTuple):
+    """A closed bar as far as forecasts are concerned."""
+
+    ts_open: int
+    log_close: float
+    forecasts: BarForecasts | None
+    """None where the bar has none."""
+    jumped: bool = False
+    """Whether the price jumped into this bar."""
+
+
+class Outcomes:
+    """The forecasts of a symbol whose outcome is still to come.
+
+    By time, the outcome is the close of the bar that begins h bar lengths later; if that bar has
+    no ticks, there is none. By bars, it is the close of the h-th bar with ticks. A jump of the
+    price on the way leaves none either, for nobody could know. Training takes its targets the same
+    way (`training/job.py`).
+
+    Args:
+        horizon_ms: the horizon on the clock.
+        horizon_bars: the same in bars.
+        horizon_by: which of the two says where a horizon ends.
+    """
+
+    def __init__(
+        self, *, horizon_ms: int, horizon_bars: int, horizon_by: Literal["time", "bars"] = "time"
+    ) -> None:
+        self._horizon_ms = horizon_ms
+        self._horizon_bars = horizon_bars
+        self._by_bars = horizon_by == "bars"
+        self._waiting: deque[ClosedForecasts] = deque()
+        """The closed bars whose horizon is still to come."""
+
+    def close(self, bar: ClosedForecasts) -> Outcome | None:
+        """A bar has closed: the outcome that it reveals, if it does."""
+        if bar.jumped:
+            self._waiting = deque(each._replace(forecasts=None) for each in self._waiting)
+        earlier = self._one_horizon_before(bar.ts_open)
+        self._waiting.append(bar)
+        if earlier is None or earlier.forecasts is None:
+            return None
+        return Outcome(
+            ts_open=earlier.ts_open,
+            ts_target=bar.ts_open,
+            log_close=earlier.log_close,
+            forecasts=earlier.forecasts,
+            log_return=bar.log_close - earlier.log_close,
+        )
+
+    def _one_horizon_before(self, ts_open: int) -> ClosedForecasts | None:
+        """Take out the bar whose horizon this one is; bars that have missed theirs go too."""
+        waiting = self._waiting
+        if self._by_bars:
+            return waiting.popleft() if len(waiting) == self._horizon_bars else None
+        while waiting and waiting[0].ts_open < ts_open - self._horizon_ms:
+            waiting.popleft()
+        if waiting and waiting[0].ts_open == ts_open - self._horizon_ms:
+            return waiting.popleft()
+        return None
+
+    def replay(self, closed: Iterable[ClosedForecasts]) -> list[Outcome]:
+        """Go through the closed bars of a restore, oldest first: the outcomes that they gave."""
+        return [outcome for bar in closed if (outcome := self.close(bar)) is not None]

@@ -1,0 +1,172 @@
+"""What a symbol's forecasts have been worth, and what follows from it for the next one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from stream_app.messages.schemas import BarForecasts
+from stream_app.prediction.bias import BiasCorrection
+from stream_app.prediction.ensemble import BlendedTick
+from stream_app.prediction.outcomes import ClosedForecasts, Outcome, Outcomes
+from stream_app.prediction.settings import PredictionSettings
+from stream_app.prediction.shrinkage import Shrinkage
+
+ENSEMBLE = "ensemble"
+"""Among the names of the shrinkage factors; no model has it."""
+
+
+class Published(NamedTuple):
+    """What is published at a tick, all of it prices but the factors."""
+
+    price: float
+    """The last one."""
+    own: Sequence[float]
+    """Each member's before its shrinkage, in the ensemble's order; NaN where it gave none."""
+    members: Sequence[float]
+    """The same after it."""
+    unshrunk: float
+    """The weighted mean of the first."""
+    mean: float
+    """The weighted mean of the second."""
+    ensemble: float
+    """After its own shrinkage, before the bias correction."""
+    bias: float
+    prediction: float
+
+
+class TrackRecord:
+    """The forecasts of one symbol, their outcomes, and the corrections that follow from them.
+
+    At each tick `published` applies the corrections. When a bar closes, its last tick's forecasts
+    begin to wait for their outcome, and those of one horizon before meet theirs (`close`).
+    """
+
+    def __init__(self, settings: PredictionSettings) -> None:
+        self.names = tuple(settings.weights)
+        self._is_shrunk = settings.shrinkage
+        self._outcomes = Outcomes(
+            horizon_ms=settings.horizon_ms,
+            horizon_bars=settings.horizon_bars,
+            horizon_by=settings.horizon_by,
+        )
+        self._forming: dict[int, Published] = {}
+        """By opening time of the open bars, what was published at what is so far their last tick."""
+        self._restored: dict[int, BarForecasts] = {}
+        """The same of before a restart."""
+        self.bias = BiasCorrection(horizon_bars=settings.horizon_bars)
+        self._members = {name: self._shrinkage(settings, 0) for name in self.names}
+        self._ensemble = self._shrinkage(settings, 1)
+        self.factors = [1.0] * len(self.names)
+        """Of the members, in the ensemble's order."""
+        self.factor = 1.0
+        """Of the ensemble."""
+        self._note_factors()
+
+    @staticmethod
+    def _shrinkage(settings: PredictionSettings, prior: Any) -> Shrinkage:
+        return Shrinkage(
+            horizon_bars=settings.horizon_bars, memory_bars=settings.window_bars, prior=prior
+        )
+
+    def _note_factors(self) -> None:
+        if self._is_shrunk:
+            self.factors = [each.factor for each in self._members.values()]
+            self.factor = self._ensemble.factor
+
+    def published(self, price: float, blend: BlendedTick) -> Published:
+        """Shrink and correct the ensemble's answer to a tick whose last price is `price`."""
+        own = blend.member_prices
+        if self._is_shrunk:
+            members = [
+                price + factor * (each - price)
+                for factor, each in zip(self.factors, own, strict=True)
+            ]
+            distance = 0.0
+            for weight, each in zip(blend.weights, members, strict=True):
+                if weight:
+                    distance += weight * (each - price)
+            mean, ensemble = price + distance, price + self.factor * distance
+        else:
+            members, mean, ensemble = own, blend.price, blend.price
+        bias = price * self.bias.value
+        return Published(
+            price, own, members, blend.price, mean, ensemble, bias, ensemble + bias
+        )
+
+    def note(self, ts_open: int, published: Published) -> None:
+        """What was published at what is so far the last tick of a bar."""
+        self._forming[ts_open] = published
+
+    def close(self, ts_open: int, log_close: float, *, jumped: bool = False) -> BarForecasts | None:
+        """A bar has closed: learn from the outcome that it reveals.
+
+        Returns:
+            What was forecast at the closed bar's last tick, if anything was.
+        """
+        forecasts = self._taken(ts_open)
+        outcome = self._outcomes.close(ClosedForecasts(ts_open, log_close, forecasts, jumped))
+        if outcome is not None:
+            self.bias.take([outcome.error])
+            self._shrink(outcome)
+        return forecasts
+
+    def _taken(self, ts_open: int) -> BarForecasts | None:
+        restored = self._restored.pop(ts_open, None)
+        forming = self._forming.pop(ts_open, None)
+        return restored if forming is None else self._forecasts(forming)
+
+    def _forecasts(self, published: Published) -> BarForecasts:
+        price = published.price
+        return BarForecasts(
+            members={
+                name: math.log(each / price)
+                for name, each in zip(self.names, published.own, strict=True)
+                if not math.isnan(each)
+            },
+            unshrunk=math.log(published.unshrunk / price),
+            mean=math.log(published.mean / price),
+            ensemble=math.log(published.ensemble / price),
+            published=math.log(published.prediction / price),
+        )
+
+    def _shrink(self, outcome: Outcome) -> None:
+        for name, forecast in outcome.forecasts.members.items():
+            if name in self._members:
+                self._members[name].take(forecast, outcome.log_return)
+        if outcome.forecasts.mean is not None:
+            self._ensemble.take(outcome.forecasts.mean, outcome.log_return)
+        self._note_factors()
+
+    def open_forecasts(self) -> list[tuple[int, BarForecasts]]:
+        """What a restart needs beside the closed bars: the forecasts of the open ones."""
+        forming = {ts: self._forecasts(each) for ts, each in self._forming.items()}
+        return list((self._restored | forming).items())
+
+    def sums(self) -> dict[str, list[float]]:
+        """What a restart needs of the shrinkage, as JSON."""
+        return {
+            name: list(each.sums)
+            for name, each in (*self._members.items(), (ENSEMBLE, self._ensemble))
+        }
+
+    def restore(
+        self,
+        closed: Iterable[ClosedForecasts],
+        open_forecasts: Iterable[tuple[int, BarForecasts]],
+        sums: Mapping[str, Sequence[float]],
+    ) -> None:
+        """Take over what was.
+
+        Args:
+            closed: the closed bars, oldest first.
+            open_forecasts: as `open_forecasts` gave them when the last of these closed, or later.
+            sums: as `sums` gave them then.
+        """
+        self.bias.take([outcome.error for outcome in self._outcomes.replay(closed)])
+        self._restored = dict(open_forecasts)
+        for name, shrinkage in (*self._members.items(), (ENSEMBLE, self._ensemble)):
+            if name in sums:
+                shrinkage.restore(sums[name])
+        self._note_factors()
