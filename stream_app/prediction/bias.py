@@ -9,10 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from stream_app.scoring.chance import BEYOND_CHANCE, least_outcomes, mean_t
+from stream_app.scoring.chance import BEYOND_CHANCE, least_outcomes, mean_t, recent_outcomes
 
-BIAS_ERRORS: Final = 288
-"""How many forecast errors the correction averages, or 24 horizons where that is more."""
 BIAS_LIMIT: Final = 0.001
 """Bound of the correction, relative to the last price: ten basis points."""
 
@@ -36,7 +34,7 @@ class BiasCorrection:
     def __init__(self, *, horizon_bars: int) -> None:
         self._lag = 2 * horizon_bars
         self._least = least_outcomes(horizon_bars)
-        self._errors: deque[float] = deque(maxlen=max(BIAS_ERRORS, 24 * horizon_bars))
+        self._errors: deque[float] = deque(maxlen=recent_outcomes(horizon_bars))
         self.value = 0.0
         """Relative to the last price."""
 

@@ -259,9 +259,7 @@ class SymbolPipeline:
             )
         return answer
 
-    def _bars(
-        self, item: Observation, forecasts: Sequence[BarForecasts | None]
-    ) -> Iterator[Bar]:
+    def _bars(self, item: Observation, forecasts: Sequence[BarForecasts | None]) -> Iterator[Bar]:
         if item.state is None:
             return
         state = self._recorded(item.state)

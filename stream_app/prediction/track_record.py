@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from stream_app.messages.schemas import BarForecasts
 from stream_app.prediction.bias import BiasCorrection
 from stream_app.prediction.ensemble import BlendedTick
 from stream_app.prediction.outcomes import ClosedForecasts, Outcome, Outcomes
 from stream_app.prediction.settings import PredictionSettings
-from stream_app.prediction.shrinkage import Shrinkage
+from stream_app.prediction.shrinkage import EnsembleShrinkage, MemberShrinkage
 
-ENSEMBLE = "ensemble"
+ENSEMBLE: Final = "ensemble"
 """Among the names of the shrinkage factors; no model has it."""
 
 
@@ -52,23 +52,24 @@ class TrackRecord:
             horizon_by=settings.horizon_by,
         )
         self._forming: dict[int, Published] = {}
-        """By opening time of the open bars, what was published at what is so far their last tick."""
+        """By opening time of the open bars, what was published at their last tick so far."""
         self._restored: dict[int, BarForecasts] = {}
         """The same of before a restart."""
         self.bias = BiasCorrection(horizon_bars=settings.horizon_bars)
-        self._members = {name: self._shrinkage(settings, 0) for name in self.names}
-        self._ensemble = self._shrinkage(settings, 1)
+        self._members = {
+            name: MemberShrinkage(
+                horizon_bars=settings.horizon_bars, memory_bars=settings.window_bars
+            )
+            for name in self.names
+        }
+        self._ensemble = EnsembleShrinkage(
+            horizon_bars=settings.horizon_bars, memory_bars=settings.window_bars
+        )
         self.factors = [1.0] * len(self.names)
         """Of the members, in the ensemble's order."""
         self.factor = 1.0
         """Of the ensemble."""
         self._note_factors()
-
-    @staticmethod
-    def _shrinkage(settings: PredictionSettings, prior: Any) -> Shrinkage:
-        return Shrinkage(
-            horizon_bars=settings.horizon_bars, memory_bars=settings.window_bars, prior=prior
-        )
 
     def _note_factors(self) -> None:
         if self._is_shrunk:
@@ -91,9 +92,7 @@ class TrackRecord:
         else:
             members, mean, ensemble = own, blend.price, blend.price
         bias = price * self.bias.value
-        return Published(
-            price, own, members, blend.price, mean, ensemble, bias, ensemble + bias
-        )
+        return Published(price, own, members, blend.price, mean, ensemble, bias, ensemble + bias)
 
     def note(self, ts_open: int, published: Published) -> None:
         """What was published at what is so far the last tick of a bar."""
@@ -146,10 +145,11 @@ class TrackRecord:
 
     def sums(self) -> dict[str, list[float]]:
         """What a restart needs of the shrinkage, as JSON."""
-        return {
-            name: list(each.sums)
-            for name, each in (*self._members.items(), (ENSEMBLE, self._ensemble))
-        }
+        return {name: list(each.sums) for name, each in self._shrinkages()}
+
+    def _shrinkages(self) -> Iterator[tuple[str, MemberShrinkage | EnsembleShrinkage]]:
+        yield from self._members.items()
+        yield ENSEMBLE, self._ensemble
 
     def restore(
         self,
@@ -166,7 +166,7 @@ class TrackRecord:
         """
         self.bias.take([outcome.error for outcome in self._outcomes.replay(closed)])
         self._restored = dict(open_forecasts)
-        for name, shrinkage in (*self._members.items(), (ENSEMBLE, self._ensemble)):
+        for name, shrinkage in self._shrinkages():
             if name in sums:
                 shrinkage.restore(sums[name])
         self._note_factors()

@@ -26,6 +26,15 @@ def least_outcomes(horizon_bars: int) -> int:
     return max(48, 8 * horizon_bars)
 
 
+def recent_outcomes(horizon_bars: int) -> int:
+    """How many outcomes count as recent: a day of five-minute bars, or 24 horizons.
+
+    >>> recent_outcomes(1), recent_outcomes(48)
+    (288, 1152)
+    """
+    return max(288, 24 * horizon_bars)
+
+
 def long_run_variance(values: NDArray[np.float64], lag: int) -> float:
     """The variance of sqrt(N) times the mean, with Bartlett's weights up to `lag`.
 

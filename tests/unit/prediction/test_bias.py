@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream_app.prediction.bias import BIAS_ERRORS, BIAS_LIMIT, BiasCorrection
-from stream_app.scoring.chance import BEYOND_CHANCE, least_outcomes, mean_t
+from stream_app.prediction.bias import BIAS_LIMIT, BiasCorrection
+from stream_app.scoring.chance import BEYOND_CHANCE, least_outcomes, mean_t, recent_outcomes
 
 
 def run(errors: list[float], horizon: int = 1) -> BiasCorrection:
@@ -65,7 +65,7 @@ def test_errors_that_scatter_around_zero_give_none() -> None:
 
 
 def test_only_the_last_errors_count() -> None:
-    assert run([5e-4] * 60 + [1e-4] * BIAS_ERRORS).value == pytest.approx(1e-4)
+    assert run([5e-4] * 60 + [1e-4] * recent_outcomes(1)).value == pytest.approx(1e-4)
 
 
 def test_it_is_bounded_both_ways() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream_app.prediction.bias import BIAS_ERRORS
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
+from stream_app.scoring.chance import recent_outcomes
 from stream_app.training.job import prepare
 from stream_app.training.settings import model_settings
 from tests.builders import START_MS, records, settings, walk
@@ -36,7 +36,9 @@ def test_the_live_errors_are_those_of_the_training_targets(horizon_by: str, hori
     expected = (target - forecast)[np.isfinite(target) & np.isfinite(forecast)]
     over_the_weekend = np.isfinite(target[99 - horizon + 1 : 100])
     assert over_the_weekend.all() == (horizon_by == "bars")
-    assert list(symbol.record.bias._errors) == pytest.approx(expected[-BIAS_ERRORS:], rel=1e-4, abs=1e-9)
+    assert list(symbol.record.bias._errors) == pytest.approx(
+        expected[-recent_outcomes(1) :], rel=1e-4, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("horizon_by", ["time", "bars"])
