@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "bench": "Compare LSTM settings on your own prices: time against error.",
     "verify": "Check whether a running system works; exit code 0 or 1.",
     "history": "Print the most recent retrain cycles.",
+    "scores": "Print what the forecasts have been worth beside the last price.",
     "topics": "Create the topics of topics.yaml, or compare them with the broker.",
     "group": "Let the workers answer the whole ticks topic again.",
     "dlq": "List, show and resend records that were not valid ticks.",

@@ -22,9 +22,9 @@ from pydantic import (
 
 from stream_app.errors import TopicError
 
-Role = Literal["ticks", "bars", "predictions", "dead_letters", "retrain_events"]
+Role = Literal["ticks", "bars", "predictions", "dead_letters", "scores", "retrain_events"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
-CO_PARTITIONED: Final[tuple[Role, ...]] = ("ticks", "bars", "predictions", "dead_letters")
+CO_PARTITIONED: Final[tuple[Role, ...]] = ("ticks", "bars", "predictions", "dead_letters", "scores")
 """Results of ticks in partition p are written to partition p of these topics."""
 _NO_OTHER_KEYS: Final = ConfigDict(extra="forbid")
 _NAME_KEY: Final = "(name)"
@@ -99,13 +99,14 @@ class Topics:
     bars: TopicSpec
     predictions: TopicSpec
     dead_letters: TopicSpec
+    scores: TopicSpec
     retrain_events: TopicSpec
     services: Mapping[str, Service]
 
     @property
     def specs(self) -> tuple[TopicSpec, ...]:
         """Every topic, in the order of the roles."""
-        return (self.ticks, self.bars, self.predictions, self.dead_letters, self.retrain_events)
+        return tuple(getattr(self, role) for role in ROLES)
 
 
 def load_topics(path: Path) -> Topics:

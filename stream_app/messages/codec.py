@@ -1,4 +1,4 @@
-"""Predictions, bars and retrain events to bytes and back. `ticks.py` does the same for ticks."""
+"""Predictions, bars, scores and retrain events to bytes and back; `ticks.py` does it for ticks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import SchemaValidator
 
-from stream_app.messages.schemas import Bar, Prediction, RetrainEvent
+from stream_app.messages.schemas import Bar, Prediction, RetrainEvent, Score
 from stream_app.messages.symbols import is_symbol
 
 
-def _validator(message_type: type[Bar | RetrainEvent]) -> SchemaValidator:
+def _validator(message_type: type[Bar | RetrainEvent | Score]) -> SchemaValidator:
     """Check what orjson has read against the annotations of schemas.py, at every depth."""
     schema = TypeAdapter(message_type).core_schema
     _accept_json(schema)
@@ -38,7 +38,7 @@ def _accept_json(schema: Any) -> None:
 
 _BAR: Final = _validator(Bar)
 _EVENT: Final = _validator(RetrainEvent)
-_EVENT_FIELDS: Final = frozenset(item.name for item in fields(RetrainEvent))
+_SCORE: Final = _validator(Score)
 
 
 def encode_prediction(prediction: Prediction) -> bytes:
@@ -84,16 +84,41 @@ def decode_retrain_event(value: bytes) -> RetrainEvent:
     Raises:
         ValueError: the value is not a retrain event.
     """
+    event: RetrainEvent = _decoded(value, _EVENT, RetrainEvent, "a retrain event")
+    return event
+
+
+def encode_score(score: Score) -> bytes:
+    """Encode a score as the JSON of its contract."""
+    return orjson.dumps(score)
+
+
+def decode_score(value: bytes) -> Score:
+    """Decode a score. Unknown fields, which a newer version may write, are dropped.
+
+    Raises:
+        ValueError: the value is not a score.
+    """
+    score: Score = _decoded(value, _SCORE, Score, "a score")
+    return score
+
+
+def _decoded(value: bytes, validator: SchemaValidator, message: type[Any], what: str) -> Any:
+    """A message without the fields that its type does not have.
+
+    Raises:
+        ValueError: the value is no such message.
+    """
     try:
         read = orjson.loads(value)
         if isinstance(read, dict):
-            read = {name: item for name, item in read.items() if name in _EVENT_FIELDS}
-        event: RetrainEvent = _EVENT.validate_python(read)
+            known = {item.name for item in fields(message)}
+            read = {name: item for name, item in read.items() if name in known}
+        return validator.validate_python(read)
     except ValidationError as error:
-        raise ValueError(f"not a retrain event: {_first_problem(error)}") from None
+        raise ValueError(f"not {what}: {_first_problem(error)}") from None
     except orjson.JSONDecodeError as error:
-        raise ValueError(f"not a retrain event: {error}") from None
-    return event
+        raise ValueError(f"not {what}: {error}") from None
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -123,6 +123,54 @@ class Bar:
     """What was forecast at the last tick; None if nothing was, and in bars of older versions."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkillFigures:
+    """What one forecaster was worth over a span of time; log returns, skills as shares."""
+
+    n: int
+    mae: float | None
+    """None, as all that follows, where it is not defined."""
+    mse: float | None
+    bias: float | None
+    """Mean of what came less the forecast."""
+    mae_skill: float | None
+    """1 - MAE / that of the last price: 0.002 is 0.2 % better."""
+    mse_skill: float | None
+    """The same of the squared errors: the out-of-sample R2."""
+    hit_rate: float | None
+    cw_t: float | None
+    """Clark-West t against the last price: above 1.65 by chance once in 20 times."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """What became of the forecasts that were made at one bar's last tick."""
+
+    symbol: str
+    ts_open: int
+    """Of the bar at whose last tick the forecasts were made, epoch milliseconds."""
+    ts_target: int
+    """Opening time of the bar whose close is the outcome."""
+    horizon_s: int
+    last_price: float
+    """From which the forecasts look ahead: the bar's close."""
+    outcome: float
+    """The price that came."""
+    errors: dict[str, float]
+    """What came less the forecast, log returns: of each model before its shrinkage, `ensemble`
+    (their weighted mean), `published` and `last_price`."""
+    shrinkage: dict[str, float]
+    """The factors in force from now on: of each model, and `ensemble`."""
+    running: dict[str, dict[str, SkillFigures]]
+    """By span (`day`, `week`, `month`) and forecaster; a day up to the last full hour, a week and
+    a month of 28 days up to the last full day, UTC."""
+    harm: float
+    """How much the published forecasts speak for doing harm: an e-value; 100 is plain."""
+    source: Source
+    """The tick that closed the bar of the outcome."""
+
+
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainEvent:

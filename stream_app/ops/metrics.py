@@ -55,6 +55,28 @@ MISPLACED: Final = Counter(
     "Ticks in another partition than their key's: answered, from a window of their own.",
     registry=REGISTRY,
 )
+SCORED: Final = Counter(
+    "stream_app_forecasts_scored",
+    "Bars whose forecasts have met their outcome.",
+    registry=REGISTRY,
+)
+MSE_SKILL: Final = Gauge(
+    "stream_app_mse_skill",
+    "1 less the squared error over the last price's, of the last week; of the first 50 symbols.",
+    ["symbol", "forecaster"],
+    registry=REGISTRY,
+)
+SHRINKAGE: Final = Gauge(
+    "stream_app_shrinkage",
+    "The share of the distance from the last price that counts; of the first 50 symbols.",
+    ["symbol", "forecaster"],
+    registry=REGISTRY,
+)
+HARMED: Final = Gauge(
+    "stream_app_harmed_symbols",
+    "Symbols whose published forecasts are plainly worse than the last price.",
+    registry=REGISTRY,
+)
 BATCH_SECONDS: Final = Histogram(
     "stream_app_batch_seconds",
     "Seconds to compute one batch of records, without publishing.",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stream_app.messages.records import DeadLetter, Record
-from stream_app.messages.schemas import Bar, Prediction, Rejection, Source, Tick
+from stream_app.messages.schemas import Bar, Prediction, Rejection, Score, Source, Tick
 from stream_app.messages.tick_mapping import decoder_for
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble
@@ -34,6 +34,7 @@ class Answer:
     predictions: list[Prediction] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)
+    scores: list[Score] = field(default_factory=list)
     late: int = 0
     duplicates: int = 0
     ahead: int = 0
@@ -119,6 +120,7 @@ class PartitionPipeline:
         for given in answer_ticks(asked, self._ensemble, floor=floor, adopt=adopt):
             answer.predictions.extend(given.predictions)
             answer.bars.extend(given.bars)
+            answer.scores.extend(given.scores)
             answer.late += given.late
             answer.duplicates += given.duplicates
             answer.ahead += given.ahead
@@ -131,6 +133,7 @@ class PartitionPipeline:
         if len(batches) > 1:
             answer.predictions.sort(key=lambda prediction: prediction.source.offset)
             answer.bars.sort(key=lambda bar: bar.source.offset)
+            answer.scores.sort(key=lambda score: score.source.offset)
         if records:
             self.position = records[-1].offset + 1
             answer.bars.extend(self._checkpoints(records[-1], floor))

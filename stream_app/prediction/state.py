@@ -29,7 +29,7 @@ class SymbolState:
     """Of the partition: the offset below which every tick is covered by some symbol's state."""
     kalman_ahead: Mapping[str, float] | None = None
     """Of the filter that took the ticks ahead, while the window holds any."""
-    shrinkage: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    learned: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """As `TrackRecord.sums` gives it."""
     horizon_s: int | None = None
     """Of the forecasts; None in states of versions that did not say it."""

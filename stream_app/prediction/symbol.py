@@ -18,7 +18,14 @@ from stream_app.bars.message import (
     empty_bar_message,
     forecasts_of_message,
 )
-from stream_app.messages.schemas import Bar, BarForecasts, MemberOutput, Prediction, Source
+from stream_app.messages.schemas import (
+    Bar,
+    BarForecasts,
+    MemberOutput,
+    Prediction,
+    Score,
+    Source,
+)
 from stream_app.messages.symbols import state_name
 from stream_app.models.catalog import KALMAN
 from stream_app.models.kalman_filter import KalmanFilter
@@ -47,6 +54,8 @@ class SymbolAnswer:
     predictions: list[Prediction]
     """One for each tick, in the order of the ticks."""
     bars: list[Bar]
+    scores: list[Score]
+    """Of the bars whose outcome the ticks have shown."""
     late: int
     duplicates: int
     ahead: int
@@ -182,7 +191,7 @@ class SymbolPipeline:
     def _recorded(self, state: SymbolState) -> dict[str, Any]:
         """A state with the track record as it is now, as a bar carries it."""
         forecasts = [(ts, asdict(each)) for ts, each in self.record.open_forecasts()]
-        return replace(state, forecasts=forecasts, shrinkage=self.record.sums()).to_json()
+        return replace(state, forecasts=forecasts, learned=self.record.sums()).to_json()
 
     def _enter(self, arrival: Arrival, models: ModelSet, floor: int) -> Observation:
         seen = self._intake.take(arrival, models)
@@ -208,6 +217,7 @@ class SymbolPipeline:
         answer = SymbolAnswer(
             predictions=[],
             bars=entered.checkpoint,
+            scores=[],
             late=sum(item.left_out is LATE for item in odd),
             duplicates=sum(item.left_out is DUPLICATE for item in odd),
             ahead=sum(item.dropped_ahead for item in odd),
@@ -219,10 +229,12 @@ class SymbolPipeline:
         kalman_version = f"{models.version}@{self._since}" if models.is_trained else models.version
         record = self.record
         for item, blend in zip(seen, blended, strict=True):
-            forecasts = [
-                record.close(bar.ts_open, math.log(bar.close), jumped=jumped)
-                for bar, _, jumped in item.closed
-            ]
+            forecasts = []
+            for bar, _, jumped in item.closed:
+                made, outcome = record.close(bar.ts_open, math.log(bar.close), jumped=jumped)
+                forecasts.append(made)
+                if outcome is not None:
+                    answer.scores.append(record.score(self.symbol, outcome, item.source))
             said = record.published(item.price, blend)
             if item.bar is not None:
                 record.note(item.bar.ts_open, said)
@@ -295,7 +307,7 @@ class SymbolPipeline:
         state = SymbolState.from_json(bars[-1].state)
         self._intake.restore(state)
         if self._is_horizon(state.horizon_s):
-            self.record.restore(closed, state.open_forecasts(), state.shrinkage)
+            self.record.restore(closed, state.open_forecasts(), state.learned)
         if serving is not None:
             self._serving, self._since = serving, state.since
 

@@ -6,15 +6,18 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from stream_app.messages.schemas import BarForecasts
+from stream_app.messages.schemas import BarForecasts, Score, Source
 from stream_app.prediction.bias import BiasCorrection
 from stream_app.prediction.ensemble import BlendedTick
+from stream_app.prediction.harm import HarmTest
 from stream_app.prediction.outcomes import ClosedForecasts, Outcome, Outcomes
+from stream_app.prediction.running import LAST_PRICE, PUBLISHED, UNSHRUNK, RunningScores
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.shrinkage import EnsembleShrinkage, MemberShrinkage
 
 ENSEMBLE: Final = "ensemble"
-"""Among the names of the shrinkage factors; no model has it."""
+"""Among the names of the factors and of what was learned, as HARM; no model has them."""
+HARM: Final = "harm"
 
 
 class Published(NamedTuple):
@@ -65,6 +68,14 @@ class TrackRecord:
         self._ensemble = EnsembleShrinkage(
             horizon_bars=settings.horizon_bars, memory_bars=settings.window_bars
         )
+        self._running = RunningScores(
+            self.names,
+            horizon_bars=settings.horizon_bars,
+            bar_ms=settings.bar_ms,
+            window_bars=settings.window_bars,
+        )
+        self._harm = HarmTest(horizon_bars=settings.horizon_bars, bar_ms=settings.bar_ms)
+        self._horizon_s = settings.horizon_ms // 1000
         self.factors = [1.0] * len(self.names)
         """Of the members, in the ensemble's order."""
         self.factor = 1.0
@@ -98,18 +109,52 @@ class TrackRecord:
         """What was published at what is so far the last tick of a bar."""
         self._forming[ts_open] = published
 
-    def close(self, ts_open: int, log_close: float, *, jumped: bool = False) -> BarForecasts | None:
+    def close(
+        self, ts_open: int, log_close: float, *, jumped: bool = False
+    ) -> tuple[BarForecasts | None, Outcome | None]:
         """A bar has closed: learn from the outcome that it reveals.
 
         Returns:
-            What was forecast at the closed bar's last tick, if anything was.
+            What was forecast at the closed bar's last tick, if anything was, and the outcome.
         """
         forecasts = self._taken(ts_open)
         outcome = self._outcomes.close(ClosedForecasts(ts_open, log_close, forecasts, jumped))
         if outcome is not None:
             self.bias.take([outcome.error])
             self._shrink(outcome)
-        return forecasts
+            self._running.take(outcome)
+            published = outcome.forecasts.published
+            if published is not None:
+                self._harm.take(outcome.ts_open, published, outcome.log_return)
+        return forecasts, outcome
+
+    def score(self, symbol: str, outcome: Outcome, source: Source) -> Score:
+        """What became of a bar's forecasts, with the figures and factors as they are now."""
+        said = outcome.forecasts
+        forecasts: dict[str, float | None] = {
+            **said.members,
+            UNSHRUNK: said.unshrunk,
+            PUBLISHED: said.published,
+            LAST_PRICE: 0.0,
+        }
+        factors = dict(zip(self.names, self.factors, strict=True))
+        return Score(
+            symbol=symbol,
+            ts_open=outcome.ts_open,
+            ts_target=outcome.ts_target,
+            horizon_s=self._horizon_s,
+            last_price=math.exp(outcome.log_close),
+            outcome=math.exp(outcome.log_close + outcome.log_return),
+            errors={
+                name: outcome.log_return - forecast
+                for name, forecast in forecasts.items()
+                if forecast is not None
+            },
+            shrinkage=factors | {ENSEMBLE: self.factor},
+            running=self._running.figures(),
+            harm=self._harm.e_value,
+            source=source,
+        )
 
     def _taken(self, ts_open: int) -> BarForecasts | None:
         restored = self._restored.pop(ts_open, None)
@@ -144,8 +189,9 @@ class TrackRecord:
         return list((self._restored | forming).items())
 
     def sums(self) -> dict[str, list[float]]:
-        """What a restart needs of the shrinkage, as JSON."""
-        return {name: list(each.sums) for name, each in self._shrinkages()}
+        """What a restart needs of what was learned, as JSON."""
+        shrinkage = {name: list(each.sums) for name, each in self._shrinkages()}
+        return {**shrinkage, HARM: self._harm.state()}
 
     def _shrinkages(self) -> Iterator[tuple[str, MemberShrinkage | EnsembleShrinkage]]:
         yield from self._members.items()
@@ -164,9 +210,14 @@ class TrackRecord:
             open_forecasts: as `open_forecasts` gave them when the last of these closed, or later.
             sums: as `sums` gave them then.
         """
-        self.bias.take([outcome.error for outcome in self._outcomes.replay(closed)])
+        outcomes = self._outcomes.replay(closed)
+        self.bias.take([outcome.error for outcome in outcomes])
+        for outcome in outcomes:
+            self._running.take(outcome)
         self._restored = dict(open_forecasts)
         for name, shrinkage in self._shrinkages():
             if name in sums:
                 shrinkage.restore(sums[name])
+        if HARM in sums:
+            self._harm.restore(sums[HARM])
         self._note_factors()

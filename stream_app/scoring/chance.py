@@ -13,6 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.compiled import DOUBLES, compiled, types
+
 BEYOND_CHANCE: Final = 3.0
 """How many standard errors count as chance: a mean of noise exceeds them once in 370 times."""
 
@@ -35,42 +37,35 @@ def recent_outcomes(horizon_bars: int) -> int:
     return max(288, 24 * horizon_bars)
 
 
+@compiled(types.float64(DOUBLES, types.int64))
 def long_run_variance(values: NDArray[np.float64], lag: int) -> float:
     """The variance of sqrt(N) times the mean, with Bartlett's weights up to `lag`.
 
     g0 + 2 sum over k of (1 - k / (lag + 1)) gk, which is never negative.
 
     Args:
-        values: shape (N,), in order of time.
+        values: shape (N,), in order of time, N above 0.
         lag: 0 or more; capped at N - 1.
     """
-    centred = values - values.mean()
-    count = len(centred)
-    total = float(centred @ centred)
-    for k in range(1, min(lag, count - 1) + 1):
-        total += 2 * (1 - k / (lag + 1)) * float(centred[k:] @ centred[:-k])
+    count = len(values)
+    mean = 0.0
+    for value in values:
+        mean += value
+    mean /= count
+    total = 0.0
+    for k in range(min(lag, count - 1) + 1):
+        alike = 0.0
+        for i in range(k, count):
+            alike += (values[i] - mean) * (values[i - k] - mean)
+        total += alike if k == 0 else 2.0 * (1.0 - k / (lag + 1.0)) * alike
     return max(total / count, 0.0)
 
 
+@compiled(types.float64(DOUBLES, types.int64))
 def mean_t(values: NDArray[np.float64], lag: int) -> float:
     """The t of a mean against 0, shape (N,); NaN where it is not defined."""
     count = len(values)
     if count < 2:
         return math.nan
     variance = long_run_variance(values, lag)
-    return float(values.mean() / math.sqrt(variance / count)) if variance > 0 else math.nan
-
-
-def clark_west_t(
-    forecast: NDArray[np.float64], outcome: NDArray[np.float64], *, horizon_bars: int = 1
-) -> float:
-    """The t of Clark and West (2007) against forecasts of 0, both of shape (N,).
-
-    A model that nests saying nothing adds noise to its error even when it knows nothing. The
-    test takes that noise out: f = e0^2 - (e1^2 - (0 - forecast)^2), t of its mean, one-sided.
-    With e0 = outcome and e1 = outcome - forecast, f is 2 * outcome * forecast.
-
-    >>> clark_west_t(np.zeros(5), np.ones(5))
-    nan
-    """
-    return mean_t(2.0 * outcome * forecast, max(horizon_bars, 1))
+    return values.mean() / math.sqrt(variance / count) if variance > 0.0 else math.nan

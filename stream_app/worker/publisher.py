@@ -16,7 +16,12 @@ from stream_app.dead_letters.letter import letter_of
 from stream_app.kafka.producer import COMPRESSION
 from stream_app.kafka.retries import may_pass
 from stream_app.kafka.topic_check import Topics
-from stream_app.messages.codec import encode_bar, encode_prediction, encode_retrain_event
+from stream_app.messages.codec import (
+    encode_bar,
+    encode_prediction,
+    encode_retrain_event,
+    encode_score,
+)
 from stream_app.messages.records import Message
 from stream_app.messages.schemas import RetrainEvent
 from stream_app.prediction.pipeline import Answer
@@ -32,7 +37,7 @@ STOP_TIMEOUT_S: Final = 3.0
 class Publisher:
     """A producer of its own: Faust's costs 0.25 ms a message.
 
-    Predictions and bars go to the partition number of their tick, which topics.yaml's equal
+    Predictions, bars and scores go to the partition number of their tick, which topics.yaml's equal
     partition counts make the partition that their key has anyway.
     """
 
@@ -78,6 +83,10 @@ class Publisher:
             (
                 self._topics.bars.name,
                 [Message(item.symbol.encode(), encode_bar(item), []) for item in answer.bars],
+            ),
+            (
+                self._topics.scores.name,
+                [Message(item.symbol.encode(), encode_score(item), []) for item in answer.scores],
             ),
             (self._topics.dead_letters.name, [letter_of(item) for item in answer.dead_letters]),
         ]

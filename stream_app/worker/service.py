@@ -21,6 +21,7 @@ from stream_app.worker.misplaced import MisplacedLog
 from stream_app.worker.notice_log import NoticeLog
 from stream_app.worker.partitions import Partitions
 from stream_app.worker.publisher import Publisher
+from stream_app.worker.score_watch import ScoreWatch
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class TickService:
         """Resolved with the error after which this process must not go on."""
         self._flood = FloodAlarm(time.monotonic)
         self._notices = NoticeLog()
+        self._scores = ScoreWatch()
         self._misplaced = MisplacedLog(topics.ticks.partitions)
         metrics.DEAD_LETTER_ALARM.set_function(self._flood.level)
 
@@ -122,6 +124,7 @@ class TickService:
             self._misplaced.note(answer, batch.tp.partition)
             self._flood.note(len(batch.records), len(answer.dead_letters))
             self._notices.note(answer.notices)
+            self._scores.note(answer.scores)
         except Exception as error:  # noqa: BLE001 - any other way out loses the batch in silence
             self.fail(error)
         finally:

@@ -15,11 +15,23 @@ from jsonschema import Draft202012Validator
 from stream_app.messages.codec import (
     decode_bar,
     decode_retrain_event,
+    decode_score,
     encode_bar,
     encode_prediction,
     encode_retrain_event,
+    encode_score,
 )
-from stream_app.messages.schemas import Bar, MemberOutput, Prediction, RetrainEvent, Source, Tick
+from stream_app.messages.schemas import (
+    Bar,
+    BarForecasts,
+    MemberOutput,
+    Prediction,
+    RetrainEvent,
+    Score,
+    SkillFigures,
+    Source,
+    Tick,
+)
 from stream_app.messages.ticks import decode_tick, encode_tick
 from stream_app.models.catalog import CATALOG
 from stream_app.prediction.pipeline import PartitionPipeline
@@ -28,7 +40,13 @@ from tests.builders import START_MS, records, settings, walk
 from tests.fakes import model_set
 
 CONTRACTS = Path(__file__).parents[2] / "docs" / "contracts"
-MESSAGES = {"tick": Tick, "bar": Bar, "prediction": Prediction, "retrain-event": RetrainEvent}
+MESSAGES = {
+    "tick": Tick,
+    "bar": Bar,
+    "prediction": Prediction,
+    "score": Score,
+    "retrain-event": RetrainEvent,
+}
 ADDED = {
     "bar": ["forecasts"],
     "prediction": ["shrinkage"],
@@ -79,7 +97,7 @@ def test_a_schema_is_valid_and_describes_every_field(name: str) -> None:
     assert problems(name, loaded["examples"][0]) == []
 
 
-@pytest.mark.parametrize("name", ["bar", "prediction", "retrain-event"])
+@pytest.mark.parametrize("name", ["bar", "prediction", "score", "retrain-event"])
 def test_our_own_messages_have_all_fields_and_no_others(name: str) -> None:
     loaded = schema(name)
     added = ADDED.get(name, [])
@@ -95,7 +113,13 @@ def test_nested_schemas_have_the_fields_of_their_types() -> None:
     prediction = schema("prediction")["properties"]
     member = prediction["members"]["additionalProperties"]
     assert set(member["properties"]) == {item.name for item in fields(MemberOutput)}
-    for name in ("prediction", "bar"):
+    forecasts = schema("bar")["properties"]["forecasts"]
+    assert set(forecasts["properties"]) == {item.name for item in fields(BarForecasts)}
+    figures = schema("score")["properties"]["running"]["additionalProperties"]
+    assert set(figures["additionalProperties"]["properties"]) == {
+        item.name for item in fields(SkillFigures)
+    }
+    for name in ("prediction", "bar", "score"):
         source = schema(name)["properties"]["source"]
         assert set(source["properties"]) == {item.name for item in fields(Source)}
 
@@ -121,6 +145,10 @@ def test_what_the_pipeline_publishes_fits() -> None:
             assert problems("prediction", json.loads(encode_prediction(prediction))) == []
         for bar in answer.bars:
             assert problems("bar", json.loads(encode_bar(bar))) == []
+        for score in answer.scores:
+            assert problems("score", json.loads(encode_score(score))) == []
+            assert decode_score(encode_score(score)) == score
+    assert answers[1].scores[-1].running["day"]["published"].n > 100
     first, last = answers[0].predictions[-1].members, answers[1].predictions[-1].members
     assert {item.version for item in first.values()} == {"untrained"}
     assert last["kalman"].version == f"{last['lstm'].version}@100"

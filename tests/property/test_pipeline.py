@@ -88,6 +88,7 @@ def merged(answers: list[Answer]) -> dict[str, Any]:
             for answer in answers
             for b in answer.bars
         ],
+        "scores": [asdict(score) for answer in answers for score in answer.scores],
         "dead": [d.record.offset for answer in answers for d in answer.dead_letters],
         "late": sum(answer.late for answer in answers),
         "ahead": sum(answer.ahead for answer in answers),

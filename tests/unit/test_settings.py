@@ -298,8 +298,9 @@ def test_every_setting_is_known_with_the_prefix_too(
     name: str, place: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = {"kafka_security_protocol": "SSL", "kafka_idempotent_producer": "false",
-              "lstm_warm_start": "true", "shrinkage": "false", "log_level": "ERROR", "lstm_layers": "[8]",
-              "kafka_sasl_mechanism": "PLAIN", "horizon_bars": "2", "bar_seconds": "60",
+              "lstm_warm_start": "true", "shrinkage": "false", "log_level": "ERROR",
+              "lstm_layers": "[8]", "kafka_sasl_mechanism": "PLAIN",
+              "horizon_bars": "2", "bar_seconds": "60",
               "horizon_by": "bars", "tick_fields": '{"price":"p"}', "tick_time_unit": "s",
               "tick_key": "ignored",
               "ensemble_weights": '{"kalman":1,"random_forest":0,"lightgbm":0,"lstm":0}',

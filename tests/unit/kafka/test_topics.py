@@ -37,6 +37,7 @@ def test_each_topic_is_found_by_its_role() -> None:
         "market.bars.v1",
         "market.predictions.v1",
         "market.ticks.v1.dlq",
+        "market.scores.v1",
         "ops.retrain-events.v1",
     ]
     assert topics.ticks.name == TICKS

@@ -7,12 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from stream_app.scoring.chance import (
-    clark_west_t,
-    long_run_variance,
-    mean_t,
-)
-from stream_app.scoring.skill import skill
+from stream_app.scoring.chance import long_run_variance, mean_t
+from stream_app.scoring.skill import skill, skills
 
 RNG = np.random.default_rng(5)
 
@@ -68,7 +64,26 @@ def test_overlapping_outcomes_do_not_pass_for_independent_ones() -> None:
 def test_clark_west_finds_a_small_truth_and_not_noise() -> None:
     signal = RNG.standard_normal(20_000)
     outcome = 0.03 * signal + RNG.standard_normal(20_000)
-    assert clark_west_t(0.03 * signal, outcome) > 2.5
+    assert skill(0.03 * signal, outcome).cw_t > 2.5
     noise = 0.03 * RNG.standard_normal(20_000)
-    assert abs(clark_west_t(noise, outcome)) < 3
+    assert abs(skill(noise, outcome).cw_t) < 3
     assert skill(noise, outcome).mse_skill < 0  # noise costs, which the test takes out
+
+
+def test_clark_wests_t_is_that_of_the_gain_without_its_noise() -> None:
+    forecast, outcome = RNG.standard_normal((2, 50))
+    gained = outcome**2 - ((outcome - forecast) ** 2 - forecast**2)
+    for horizon in (1, 5):
+        found = skill(forecast, outcome, horizon_bars=horizon).cw_t
+        assert found == pytest.approx(mean_t(gained, horizon))
+
+
+def test_forecasters_are_scored_over_the_forecasts_that_they_gave() -> None:
+    forecasts, outcome = RNG.standard_normal((3, 40)), RNG.standard_normal(40)
+    forecasts[1, ::2] = math.nan
+    forecasts[2] = math.nan
+    whole, half, none = skills(forecasts, outcome)
+    assert whole == skill(forecasts[0], outcome)
+    assert half == skill(forecasts[1, 1::2], outcome[1::2])
+    assert none.n == 0
+    assert math.isnan(none.mse)

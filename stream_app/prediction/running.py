@@ -1,0 +1,125 @@
+"""The last month's forecasts of a symbol beside what came, and their figures over running spans."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from stream_app.messages.schemas import SkillFigures
+from stream_app.prediction.outcomes import Outcome
+from stream_app.scoring.skill import Skill, skills
+
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
+UNSHRUNK: Final = "ensemble"
+PUBLISHED: Final = "published"
+LAST_PRICE: Final = "last_price"
+
+
+class Span(NamedTuple):
+    """A stretch of event time before the last full step of it."""
+
+    name: str
+    length_ms: int
+    step_ms: int
+
+
+SPANS: Final = (
+    Span("day", DAY_MS, HOUR_MS),
+    Span("week", 7 * DAY_MS, DAY_MS),
+    Span("month", 28 * DAY_MS, DAY_MS),
+)
+"""Worked out only at each step, which keeps a bar cheap."""
+
+
+class RunningScores:
+    """Keeps forecasts and outcomes, and scores them over each span.
+
+    What it says follows from the outcomes of the spans alone, so a restart that goes through the
+    closed bars again gives the same.
+
+    Args:
+        names: of the models.
+        horizon_bars: how far ahead the forecasts look.
+        bar_ms: length of a bar.
+        window_bars: how many closed bars a restart goes through; no span reaches further back.
+    """
+
+    def __init__(
+        self, names: Iterable[str], *, horizon_bars: int, bar_ms: int, window_bars: int
+    ) -> None:
+        self.names = (*names, UNSHRUNK, PUBLISHED)
+        self._horizon_bars = horizon_bars
+        reach_ms = (window_bars - horizon_bars - 1) * bar_ms
+        self._spans = [
+            span._replace(length_ms=min(span.length_ms, reach_ms - span.step_ms))
+            for span in SPANS
+            if span.step_ms < reach_ms
+        ]
+        self._capacity = (SPANS[-1].length_ms + DAY_MS) // bar_ms + 1
+        self._ts = np.empty(0, dtype=np.int64)
+        self._rows = np.empty((1 + len(self.names), 0), dtype=np.float32)
+        """The outcome, then each forecaster's forecast; NaN where it gave none."""
+        self._end = 0
+        self._made: dict[str, tuple[int, dict[str, SkillFigures]]] = {}
+
+    def take(self, outcome: Outcome) -> None:
+        """Remember what became of a bar's forecasts."""
+        said = outcome.forecasts
+        if said.published is None or said.unshrunk is None:
+            return  # made by a version that did not say them
+        if self._end == len(self._ts):
+            self._make_room()
+        own = (said.members.get(name, math.nan) for name in self.names[:-2])
+        self._ts[self._end] = outcome.ts_open
+        self._rows[:, self._end] = (outcome.log_return, *own, said.unshrunk, said.published)
+        self._end += 1
+
+    def _make_room(self) -> None:
+        """Forget what no span reaches, and make the arrays an eighth longer than the rest."""
+        first = max(0, self._end - self._capacity)
+        kept = self._end - first
+        size = kept + max(64, kept // 8)
+        ts, rows = np.empty(size, np.int64), np.empty((len(self._rows), size), np.float32)
+        ts[:kept], rows[:, :kept] = self._ts[first : self._end], self._rows[:, first : self._end]
+        self._ts, self._rows, self._end = ts, rows, kept
+
+    def figures(self) -> dict[str, dict[str, SkillFigures]]:
+        """By span and forecaster; a span without outcomes is left out."""
+        if not self._end:
+            return {}
+        newest = int(self._ts[self._end - 1])
+        found = {}
+        for span in self._spans:
+            until = newest - newest % span.step_ms
+            made = self._made.get(span.name)
+            if made is None or made[0] != until:
+                made = self._made[span.name] = until, self._worked_out(until, span.length_ms)
+            if made[1]:
+                found[span.name] = made[1]
+        return found
+
+    def _worked_out(self, until: int, length_ms: int) -> dict[str, SkillFigures]:
+        first, end = np.searchsorted(self._ts[: self._end], (until - length_ms, until)).tolist()
+        if first == end:
+            return {}
+        outcome, *forecasts = self._rows[:, first:end].astype(np.float64)
+        rows = np.array([*forecasts, np.zeros_like(outcome)])
+        found = skills(rows, outcome, horizon_bars=self._horizon_bars)
+        return {
+            name: _figures(each)
+            for name, each in zip((*self.names, LAST_PRICE), found, strict=True)
+            if each.n
+        }
+
+
+def _figures(found: Skill) -> SkillFigures:
+    values = asdict(found)
+    n = values.pop("n")
+    return SkillFigures(
+        n=n, **{name: None if math.isnan(each) else each for name, each in values.items()}
+    )
