@@ -31,15 +31,16 @@ PARAMETERS: Final[dict[str, Any]] = {
     # times the trees.
     "learning_rate": 0.04,
     "num_leaves": 31,
-    "lambda_l2": 50.0,
     "feature_fraction": 0.33,
     "num_threads": 1,
     "deterministic": True,
     "force_row_wise": True,
     "verbosity": -1,
 }
-ROWS_PER_LEAF: Final = 1 / 40
-"""The least share of the rows that a leaf may hold."""
+PRIOR_ROWS: Final = 50.0
+"""How many rows that say 0 are added to each leaf (LightGBM's `lambda_l2`), one bar ahead."""
+LEAF_SHARE: Final = 1 / 40
+"""The least share of the rows that a leaf may hold, one bar ahead."""
 
 
 class GradientBoostingForecaster:
@@ -58,11 +59,11 @@ class GradientBoostingForecaster:
         import lightgbm
 
         check_rows(data)
-        y, unit = scaled_target(data)
+        y, unit = scaled_target(data, settings.horizon_bars)
         parameters = {
             **PARAMETERS,
             "seed": settings.seed,
-            "min_data_in_leaf": max(1, int(len(y) * ROWS_PER_LEAF)),
+            **outcomes_per_leaf(len(y), settings.horizon_bars),
         }
         booster = lightgbm.train(
             parameters, lightgbm.Dataset(data.features[data.rows], y), num_boost_round=ROUNDS
@@ -92,6 +93,20 @@ class GradientBoostingForecaster:
         if self._fitted is None:
             raise RuntimeError("fit before predict and export")
         return self._fitted
+
+
+def outcomes_per_leaf(rows: int, horizon_bars: int) -> dict[str, float]:
+    """LightGBM's parameters that count rows. At h bars, h rows count as one.
+
+    >>> outcomes_per_leaf(8000, 1)
+    {'lambda_l2': 50.0, 'min_data_in_leaf': 200}
+    >>> outcomes_per_leaf(8000, 12)
+    {'lambda_l2': 600.0, 'min_data_in_leaf': 2400}
+    """
+    return {
+        "lambda_l2": PRIOR_ROWS * horizon_bars,
+        "min_data_in_leaf": max(1, int(rows * LEAF_SHARE * horizon_bars)),
+    }
 
 
 def float32_thresholds(model: str) -> str:

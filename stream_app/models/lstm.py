@@ -107,7 +107,7 @@ class LSTMForecaster:
         check_rows(data)
         if not np.isfinite(data.features[LOOKBACK:]).all():
             raise TrainingError("the window holds a feature that is not finite")
-        y, unit = scaled_target(data)
+        y, unit = scaled_target(data, settings.horizon_bars)
         seen = data.features[data.rows].astype(np.float64)
         deviation = seen.std(axis=0)
         deviation[deviation <= np.finfo(np.float32).eps] = 1.0  # a constant says nothing

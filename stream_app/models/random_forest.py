@@ -26,7 +26,9 @@ LEAF_SHARE: Final = 1 / 80
 """A leaf holds at least this share of the rows: 90 of a month's. With 10 rows per leaf, the holdout
 error on a month of prices was 0.4% above the last price's; with 90 it is within 0.1% of it."""
 SAMPLE_SHARE: Final = 1 / 2
-"""Size of each tree's bootstrap: half the training time at the same holdout error."""
+"""Size of each tree's bootstrap at one bar ahead: half the training time at the same holdout error.
+At h bars it is 1/h of that, the rows' average uniqueness (Lopez de Prado 2018, chapters 4 and 6),
+so that a leaf still averages as many outcomes."""
 
 
 class RandomForestForecaster:
@@ -43,13 +45,13 @@ class RandomForestForecaster:
                 move.
         """
         check_rows(data)
-        y, unit = scaled_target(data)
+        y, unit = scaled_target(data, settings.horizon_bars)
         forest = forest_class()(
             n_estimators=TREES,
             max_depth=DEPTH,
             max_features=FEATURE_SHARE,
             min_samples_leaf=LEAF_SHARE,
-            max_samples=SAMPLE_SHARE,
+            max_samples=sample_share(len(y), settings.horizon_bars),
             n_jobs=1,
             random_state=settings.seed,
         )
@@ -83,6 +85,15 @@ class RandomForestForecaster:
         if self._fitted is None:
             raise RuntimeError("fit before predict and export")
         return self._fitted
+
+
+def sample_share(rows: int, horizon_bars: int) -> float:
+    """Which share of the rows each tree draws: at least one row.
+
+    >>> sample_share(8640, 1), sample_share(8640, 10), sample_share(100, 288)
+    (0.5, 0.05, 0.01)
+    """
+    return max(SAMPLE_SHARE / horizon_bars, 1 / rows)
 
 
 def forest_class() -> type[RandomForestRegressor]:

@@ -1,4 +1,10 @@
-"""What every Forecaster checks in its training rows before it learns from them."""
+"""What every Forecaster checks in its training rows, and how it scales what it learns.
+
+Over a horizon of h bars, neighbouring targets share h - 1 of their h steps. The mean of N such
+targets varies as that of N / h independent ones (Hansen and Hodrick 1980). So N rows hold N / h
+outcomes, and each Forecaster's settings, which were chosen at one bar, follow from that
+(docs/models.md).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +15,7 @@ from numpy.typing import NDArray
 
 from stream_app.errors import TrainingError
 from stream_app.models.base import TrainingData
+from stream_app.scoring.chance import mean_t, share_beyond_chance
 
 MIN_ROWS: Final = 50
 """Fewer rows say nothing about a return."""
@@ -34,15 +41,22 @@ def check_rows(data: TrainingData) -> None:
         raise TrainingError("the price does not move in the training window")
 
 
-def scaled_target(data: TrainingData) -> tuple[NDArray[np.float32], float]:
+def scaled_target(data: TrainingData, horizon_bars: int) -> tuple[NDArray[np.float32], float]:
     """The target in units of its root mean square, and that unit as a log return.
 
     Returns are about 1e-3 and their squares 1e-6, near the constants at which the libraries stop
-    splitting or stepping. The target is not centred, because zero must stay the last price.
+    splitting or stepping.
+
+    The target is not centred one bar ahead, because zero must stay the last price. Further ahead
+    its mean is a drift estimated from N / h outcomes, and forecasting it adds h / N of the
+    outcomes' variance to the error: the length of the window alone says how well a drift is known
+    (Merton 1980). So what of the mean may be chance is reduced to a single bar's.
 
     Returns:
         Shape (rows,), float32, and the unit.
     """
     target = data.target[data.rows].astype(np.float64)
     unit = float(np.sqrt(np.mean(np.square(target))))
-    return (target / unit).astype(np.float32), unit
+    chance = 1 - share_beyond_chance(mean_t(target, 2 * horizon_bars))
+    dropped = target.mean() * chance * (1 - 1 / horizon_bars)
+    return ((target - dropped) / unit).astype(np.float32), unit

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
 
-from stream_app.scoring.chance import BEYOND_CHANCE, least_outcomes, mean_t, recent_outcomes
+from stream_app.scoring.chance import least_outcomes, mean_t, recent_outcomes, share_beyond_chance
 
 BIAS_LIMIT: Final = 0.001
 """Bound of the correction, relative to the last price: ten basis points."""
@@ -44,8 +43,6 @@ class BiasCorrection:
         if len(self._errors) < self._least:
             return
         known = np.array(self._errors)
-        mean, t = float(known.mean()), mean_t(known, self._lag)
-        # Errors that are all the same have no t: there is no chance in them.
-        chance = 0.0 if math.isnan(t) else (BEYOND_CHANCE / t) ** 2 if t else math.inf
-        kept = min(max(mean * max(0.0, 1.0 - chance), -BIAS_LIMIT), BIAS_LIMIT)
+        share = share_beyond_chance(mean_t(known, self._lag))
+        kept = min(max(float(known.mean()) * share, -BIAS_LIMIT), BIAS_LIMIT)
         self.value = kept + 0.0  # no -0.0

@@ -69,3 +69,17 @@ def mean_t(values: NDArray[np.float64], lag: int) -> float:
         return math.nan
     variance = long_run_variance(values, lag)
     return values.mean() / math.sqrt(variance / count) if variance > 0.0 else math.nan
+
+
+def share_beyond_chance(t: float) -> float:
+    """Which share of a mean with this t is more than chance: max(0, 1 - (3 / t)^2).
+
+    The positive-part James-Stein rule (Efron and Morris 1973) with a threshold of BEYOND_CHANCE
+    standard errors. Values that are all the same have no t: there is no chance in them.
+
+    >>> [share_beyond_chance(t) for t in (2.0, -6.0, math.nan)]
+    [0.0, 0.75, 1.0]
+    """
+    if math.isnan(t):
+        return 1.0
+    return max(0.0, 1.0 - (BEYOND_CHANCE / t) ** 2) if t else 0.0

@@ -39,7 +39,10 @@ def network_of(forecaster: LSTMForecaster) -> LSTMNetwork:
 
 def error_on_held(forecaster: LSTMForecaster, data: TrainingData, settings: ModelSettings) -> float:
     """The loss on the rows that a warm start holds back."""
-    rows, y = torch.from_numpy(data.rows), torch.from_numpy(scaled_target(data)[0])
+    rows, y = (
+        torch.from_numpy(data.rows),
+        torch.from_numpy(scaled_target(data, settings.horizon_bars)[0]),
+    )
     _, held = lstm_network.held_back(rows, settings.horizon_bars)
     return lstm_network.held_error(
         network_of(forecaster),
@@ -174,7 +177,7 @@ def test_a_job_starts_where_it_is_told_also_after_it_was_sent(artifact: bytes) -
 def test_without_a_start_all_rows_are_learned_from_in_every_epoch(artifact: bytes) -> None:
     """The training as it was before there were warm starts, bit for bit."""
     data = walk_data()
-    y, unit = scaled_target(data)
+    y, unit = scaled_target(data, SETTINGS.horizon_bars)
     exported = network_of(fitted(data, SETTINGS))
     torch.manual_seed(SETTINGS.seed)
     network = LSTMNetwork(exported.mean, exported.deviation, unit, SETTINGS.lstm_layers)
