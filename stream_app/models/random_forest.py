@@ -23,12 +23,11 @@ TREES: Final = 100
 DEPTH: Final = 12
 FEATURE_SHARE: Final = 1 / 3
 LEAF_SHARE: Final = 1 / 80
-"""A leaf holds at least this share of the rows: 90 of a month's. With 10 rows per leaf, the holdout
-error on a month of prices was 0.4% above the last price's; with 90 it is within 0.1% of it."""
+"""A leaf holds at least this share of the rows, one bar ahead: 90 of a month's. With 10 rows per
+leaf, the holdout error on a month of prices was 0.4% above the last price's; with 90 it is within
+0.1% of it."""
 SAMPLE_SHARE: Final = 1 / 2
-"""Size of each tree's bootstrap at one bar ahead: half the training time at the same holdout error.
-At h bars it is 1/h of that, the rows' average uniqueness (Lopez de Prado 2018, chapters 4 and 6),
-so that a leaf still averages as many outcomes."""
+"""Size of each tree's bootstrap: half the training time at the same holdout error."""
 
 
 class RandomForestForecaster:
@@ -50,8 +49,8 @@ class RandomForestForecaster:
             n_estimators=TREES,
             max_depth=DEPTH,
             max_features=FEATURE_SHARE,
-            min_samples_leaf=LEAF_SHARE,
-            max_samples=sample_share(len(y), settings.horizon_bars),
+            min_samples_leaf=leaf_share(settings.horizon_bars),
+            max_samples=SAMPLE_SHARE,
             n_jobs=1,
             random_state=settings.seed,
         )
@@ -87,13 +86,15 @@ class RandomForestForecaster:
         return self._fitted
 
 
-def sample_share(rows: int, horizon_bars: int) -> float:
-    """Which share of the rows each tree draws: at least one row.
+def leaf_share(horizon_bars: int) -> float:
+    """The least share of the rows in a leaf. At h bars, h rows count as one.
 
-    >>> sample_share(8640, 1), sample_share(8640, 10), sample_share(100, 288)
-    (0.5, 0.05, 0.01)
+    From 0.5 on a tree cannot split, and scikit-learn takes no share of 1 or more.
+
+    >>> leaf_share(1), leaf_share(4), leaf_share(288)
+    (0.0125, 0.05, 0.5)
     """
-    return max(SAMPLE_SHARE / horizon_bars, 1 / rows)
+    return min(LEAF_SHARE * horizon_bars, 0.5)
 
 
 def forest_class() -> type[RandomForestRegressor]:
