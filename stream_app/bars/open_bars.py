@@ -41,16 +41,19 @@ class OpenBar:
 
     def add(self, tick: Tick) -> bool:
         """Enter a tick; true when it is the bar's latest so far, which sets the close."""
-        price = tick.price
+        ts, price = tick.ts, tick.price
         self.ticks += 1
         self.volume += tick.size or 0.0
-        self.high = max(self.high, price)
-        self.low = min(self.low, price)
-        self.ts_first, self.open = min((self.ts_first, self.open), (tick.ts, price))
-        if (tick.ts, price) >= (self.ts_last, self.close):
-            self.ts_last, self.close = tick.ts, price
-            return True
-        return False
+        if price > self.high:
+            self.high = price
+        elif price < self.low:
+            self.low = price
+        if ts < self.ts_first or (ts == self.ts_first and price < self.open):
+            self.ts_first, self.open = ts, price
+        is_latest = ts > self.ts_last or (ts == self.ts_last and price >= self.close)
+        if is_latest:
+            self.ts_last, self.close = ts, price
+        return is_latest
 
 
 class OpenBars:
@@ -125,12 +128,13 @@ class OpenBars:
         self._remember(tick)
         ts_open = ts - ts % self._bar_ms
         bars = self.bars
+        if bars and bars[-1].ts_open == ts_open:  # as nearly all are
+            return bars[-1], bars[-1].add(tick)
+        # A new newest bar, or one before the newest is touched.
+        self.revision = next(self._revisions)
         at = len(bars)
         while at and bars[at - 1].ts_open > ts_open:
             at -= 1
-        if at < len(bars) or not bars or bars[-1].ts_open != ts_open:
-            # A new newest bar, or one before the newest is touched.
-            self.revision = next(self._revisions)
         if at and bars[at - 1].ts_open == ts_open:
             return bars[at - 1], bars[at - 1].add(tick)
         bar = OpenBar(
