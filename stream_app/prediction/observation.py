@@ -82,9 +82,12 @@ class ContextCache:
         return Context(vector, History(bar_vectors(bars)[-self._history_bars :]))
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Observation:
-    """One tick of a batch, with what was known just after it."""
+    """One tick of a batch, with what was known just after it.
+
+    Not frozen: to make a frozen one of so many fields takes four times as long.
+    """
 
     tick: Tick
     source: Source
@@ -120,6 +123,8 @@ class Observation:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why the answer is less than one to a fresh tick with the whole history."""
+        if not (self.history_lost or self.bar_jumped or self.jump or self.left_out):
+            return ()  # as nearly all
         found = [HISTORY_LOST] if self.history_lost else []
         if self.bar_jumped or self.jump:
             found.append(JUMP)

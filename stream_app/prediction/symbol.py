@@ -197,8 +197,8 @@ class SymbolPipeline:
         seen = self._intake.take(arrival, models)
         if seen.closed:
             self.first_uncovered = None
-            return replace(seen, state=self._state(floor))
-        if self.first_uncovered is None:
+            seen.state = self._state(floor)
+        elif self.first_uncovered is None:
             self.first_uncovered = arrival.source.offset
         return seen
 
