@@ -50,9 +50,14 @@ class LSTMMember:
         """Log returns over the horizon, shape (B,)."""
         if rows.features is None:
             raise ValueError("the features of these ticks are not known yet")
-        self._remember([h for h in rows.histories if h not in self._after])
-        known = np.array([self._after[history] for history in rows.histories])
-        answers, _ = lstm_run(self._network, rows.features[None], known, rows.history_index)
+        try:
+            known = [self._after[history] for history in rows.histories]
+        except KeyError:
+            self._remember([h for h in rows.histories if h not in self._after])
+            known = [self._after[history] for history in rows.histories]
+        answers, _ = lstm_run(
+            self._network, rows.features[None], np.array(known), rows.history_index
+        )
         return answers
 
     def _remember(self, histories: list[History]) -> None:

@@ -44,7 +44,7 @@ def answer_ticks(
     models = [batch.models for batch in entered for _ in batch.runs]
     blend = ensemble.blend(
         list(zip(models, rows_of(runs), strict=True)),
-        np.array([item.tick.ts for item in seen], dtype=np.int64),
+        [item.tick.ts for item in seen],
         np.array([item.price for item in seen]),
         np.array([item.far for item in seen]),
     )

@@ -125,7 +125,7 @@ class Ensemble:
     def blend(
         self,
         parts: Sequence[tuple[ModelSet, Rows]],
-        ts: NDArray[np.int64],
+        ts: Sequence[int],
         last_price: FloatArray,
         far: FloatArray,
     ) -> Blend:
@@ -143,15 +143,14 @@ class Ensemble:
 
         Args:
             parts: which models answer which ticks; together B ticks.
-            ts: event times, shape (B,).
+            ts: the B event times.
             last_price: shape (B,).
             far: the largest log return of a member that is believed, shape (B,).
         """
         names = tuple(self._weights)
-        returns = np.full((len(names), len(ts)), np.nan)
-        trained_to = [models.trained_to_ts for models, rows in parts for _ in range(len(rows))]
-        too_old = ts - np.array(trained_to) > self._max_age_ms
-        any_too_old = bool(too_old.any())
+        returns = np.empty((len(names), len(ts)))
+        returns.fill(np.nan)
+        too_old = self._too_old(parts, ts)
         reasons: list[dict[str, str]] = []
         for (models, rows), part in zip(parts, spans(rows for _, rows in parts), strict=True):
             reasons.append({})
@@ -165,7 +164,7 @@ class Ensemble:
                     returns[row, part] = member.predict(rows)
                     if isinstance(member, LastPriceMember):
                         reasons[-1][name] = f"answers the last price: {member.reason}"
-                    if any_too_old and member.needs_features:
+                    if too_old is not None and member.needs_features:
                         returns[row, part][too_old[part]] = np.nan
         prices, weights, price, complete = _mixed(
             returns, last_price, far, self._shares, self._spare
@@ -176,8 +175,19 @@ class Ensemble:
             with np.errstate(over="ignore"):
                 finite = np.isfinite(np.exp(returns))
             asked = [rows for _, rows in parts]
+            if too_old is None:
+                too_old = np.zeros(len(ts), dtype=np.bool_)
             degraded = tuple(self._degraded(asked, reasons, answered, finite, too_old))
         return Blend(names=names, prices=prices, weights=weights, price=price, degraded=degraded)
+
+    def _too_old(
+        self, parts: Sequence[tuple[ModelSet, Rows]], ts: Sequence[int]
+    ) -> NDArray[np.bool_] | None:
+        """At which ticks the models are older than the maximal age, shape (B,); None for none."""
+        if max(ts) - min(models.trained_to_ts for models, _ in parts) <= self._max_age_ms:
+            return None
+        trained_to = [models.trained_to_ts for models, rows in parts for _ in range(len(rows))]
+        return np.array(ts) - np.array(trained_to) > self._max_age_ms
 
     def _degraded(
         self,
