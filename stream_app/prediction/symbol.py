@@ -56,13 +56,13 @@ class SymbolAnswer:
     bars: list[Bar]
     scores: list[Score]
     """Of the bars whose outcome the ticks have shown."""
-    late: int
-    duplicates: int
-    ahead: int
+    late: int = 0
+    duplicates: int = 0
+    ahead: int = 0
     """Ticks ahead that ticks of this batch have contradicted."""
-    jumps: int
+    jumps: int = 0
     """Ticks whose price jumped."""
-    notices: list[Notice]
+    notices: Sequence[Notice] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,10 @@ class SymbolPipeline:
         checkpoint = self._adopt(ticks[0].source, floor) if adopt else []
         models = self._serving
         seen = [self._enter(arrival, models, floor) for arrival in ticks]
-        runs = [list(run) for _, run in groupby(seen, key=lambda item: item.context is None)]
+        if len({item.context is None for item in seen}) == 1:
+            runs = [seen]  # as nearly always
+        else:
+            runs = [list(run) for _, run in groupby(seen, key=lambda item: item.context is None)]
         return Entered(models=models, runs=runs, checkpoint=checkpoint)
 
     def _adopt(self, source: Source, floor: int) -> list[Bar]:
@@ -213,20 +216,11 @@ class SymbolPipeline:
             blended: the ensemble's answer to each tick.
         """
         seen = list(chain.from_iterable(entered.runs))
-        odd = [item for item in seen if item.left_out or item.dropped_ahead or item.jump]
-        answer = SymbolAnswer(
-            predictions=[],
-            bars=entered.checkpoint,
-            scores=[],
-            late=sum(item.left_out is LATE for item in odd),
-            duplicates=sum(item.left_out is DUPLICATE for item in odd),
-            ahead=sum(item.dropped_ahead for item in odd),
-            jumps=sum(item.jump != 0.0 for item in odd),
-            notices=notices_of(self.symbol, odd) if odd else [],
-        )
+        answer = self._counted(seen, entered.checkpoint)
         models = entered.models
         # The filter's state, and so its answer, also depends on when it took over its noise.
         kalman_version = f"{models.version}@{self._since}" if models.is_trained else models.version
+        versions = [kalman_version if name == KALMAN else models.version for name in names]
         record = self.record
         for item, blend in zip(seen, blended, strict=True):
             forecasts = []
@@ -238,12 +232,13 @@ class SymbolPipeline:
             said = record.published(item.price, blend)
             if item.bar is not None:
                 record.note(item.bar.ts_open, said)
-            answer.bars.extend(self._bars(item, forecasts))
-            tick = item.tick
+            if forecasts:
+                answer.bars.extend(self._bars(item, forecasts))
+            tick, source = item.tick, item.source
             age_s = max(0, tick.ts - models.trained_to_ts) / 1000 if models.is_trained else 0.0
             answer.predictions.append(
                 Prediction(
-                    id=f"{item.source.topic}{self._suffix}-{item.source.partition}-{item.source.offset}",
+                    id=f"{source.topic}{self._suffix}-{source.partition}-{source.offset}",
                     symbol=tick.symbol,
                     ts=tick.ts,
                     target_ts=tick.ts + self._horizon_ms,
@@ -255,21 +250,42 @@ class SymbolPipeline:
                         name: MemberOutput(
                             prediction=price,
                             weight=weight,
-                            version=kalman_version if name == KALMAN else models.version,
+                            version=version,
                             age_s=age_s,
                             shrinkage=factor,
                         )
-                        for name, price, weight, factor in zip(
-                            names, said.members, blend.weights, record.factors, strict=True
+                        for name, price, weight, version, factor in zip(
+                            names,
+                            said.members,
+                            blend.weights,
+                            versions,
+                            record.factors,
+                            strict=True,
                         )
                         if not math.isnan(price)
                     },
                     degraded=(*blend.degraded, *self._placement, *item.reasons),
-                    source=item.source,
+                    source=source,
                     shrinkage=record.factor,
                 )
             )
         return answer
+
+    def _counted(self, seen: Sequence[Observation], bars: list[Bar]) -> SymbolAnswer:
+        """An answer without predictions: what is odd about the ticks, counted."""
+        odd = [item for item in seen if item.left_out or item.dropped_ahead or item.jump]
+        if not odd:
+            return SymbolAnswer(predictions=[], bars=bars, scores=[])
+        return SymbolAnswer(
+            predictions=[],
+            bars=bars,
+            scores=[],
+            late=sum(item.left_out is LATE for item in odd),
+            duplicates=sum(item.left_out is DUPLICATE for item in odd),
+            ahead=sum(item.dropped_ahead for item in odd),
+            jumps=sum(item.jump != 0.0 for item in odd),
+            notices=notices_of(self.symbol, odd),
+        )
 
     def _bars(self, item: Observation, forecasts: Sequence[BarForecasts | None]) -> Iterator[Bar]:
         if item.state is None:
