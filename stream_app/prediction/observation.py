@@ -161,7 +161,7 @@ def rows_of(runs: Sequence[Sequence[Observation]]) -> list[Rows]:
         limit=limit,
     )
     places: dict[Context | None, int] = {}
-    at = np.array([places.setdefault(item.context, len(places)) for item in seen], dtype=np.int64)
+    at = [places.setdefault(item.context, len(places)) for item in seen]
     features = None
     if [*places] != [None]:
         # What has no context is not answered from features; its row keeps the others' places.

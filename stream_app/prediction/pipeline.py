@@ -146,11 +146,11 @@ class PartitionPipeline:
 
     def _checkpoints(self, last: Record, floor: int) -> Iterator[Bar]:
         """New states of symbols that have long closed no bar: a restart begins at the floor."""
-        source = Source(topic=last.topic, partition=last.partition, offset=last.offset)
         while oldest := self._oldest_uncovered():
             uncovered, pipeline = oldest
             if self.position - uncovered <= CHECKPOINT_AFTER:
                 break
+            source = Source(topic=last.topic, partition=last.partition, offset=last.offset)
             yield from pipeline.checkpoint(source, floor)
 
     def floor(self) -> int:
