@@ -91,14 +91,12 @@ class TrackRecord:
         """Shrink and correct the ensemble's answer to a tick whose last price is `price`."""
         own = blend.member_prices
         if self._is_shrunk:
-            members = [
-                price + factor * (each - price)
-                for factor, each in zip(self.factors, own, strict=True)
-            ]
-            distance = 0.0
-            for weight, each in zip(blend.weights, members, strict=True):
+            members, distance = [], 0.0
+            for factor, each, weight in zip(self.factors, own, blend.weights, strict=True):
+                member = price + factor * (each - price)
+                members.append(member)
                 if weight:
-                    distance += weight * (each - price)
+                    distance += weight * (member - price)
             mean, ensemble = price + distance, price + self.factor * distance
         else:
             members, mean, ensemble = own, blend.price, blend.price
