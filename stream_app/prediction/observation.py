@@ -86,7 +86,7 @@ class ContextCache:
 class Observation:
     """One tick of a batch, with what was known just after it.
 
-    Not frozen: to make a frozen one of so many fields takes four times as long.
+    Not frozen: to make a frozen dataclass takes more than twice as long.
     """
 
     tick: Tick
