@@ -187,7 +187,8 @@ class Ensemble:
         if max(ts) - min(models.trained_to_ts for models, _ in parts) <= self._max_age_ms:
             return None
         trained_to = [models.trained_to_ts for models, rows in parts for _ in range(len(rows))]
-        return np.array(ts) - np.array(trained_to) > self._max_age_ms
+        ages: NDArray[np.int64] = np.array(ts) - np.array(trained_to)
+        return ages > self._max_age_ms
 
     def _degraded(
         self,
