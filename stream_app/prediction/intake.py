@@ -38,9 +38,6 @@ class Intake:
         self.lost_bars = 0
         """How many more bars must close until no feature reaches back to lost history."""
         self._contexts = ContextCache(settings.sequence_length)
-        self._step = (-1, math.nan, math.inf)
-        """Revision of open bars, log close of the bar before their newest, and the largest step
-        from it that is believed; NaN and infinity without one."""
         self._note_usual_move()
 
     def lose_history(self) -> None:
@@ -89,9 +86,12 @@ class Intake:
                 closed = self._close()
         newest = open_bars.bars[-1]
         log_price = math.log(newest.close)
-        if self._step[0] != open_bars.revision:
-            self._note_step(open_bars)
-        _, log_before, limit = self._step
+        limit, bar_jumped = math.inf, False
+        before = window.last_close(open_bars)
+        if before is not None:
+            bars = (newest.ts_open - before[0]) // self._bar_ms
+            limit = self._limit if bars == 1 else limit_of(window.usual_move, bars)
+            bar_jumped = abs(log_price - math.log(before[1])) > limit
         return Observation(
             tick=tick,
             source=source,
@@ -107,7 +107,7 @@ class Intake:
             limit=limit,
             far=self._far,
             jump=jump,
-            bar_jumped=abs(log_price - log_before) > limit,
+            bar_jumped=bar_jumped,
             context=self._contexts.context_of(window, open_bars) if models.is_trained else None,
             closed=closed,
             state=None,
@@ -145,19 +145,8 @@ class Intake:
 
     def _note_usual_move(self) -> None:
         """What is believed from now on, until another bar closes."""
-        self._step = (-1, math.nan, math.inf)
         self._limit = limit_of(self.window.usual_move, 1)
         self._far = limit_of(self.window.usual_move, self._horizon_bars, FAR)
-
-    def _note_step(self, open_bars: OpenBars) -> None:
-        """What the newest open bar steps from, until a bar before it changes."""
-        before = self.window.last_close(open_bars)
-        if before is None:
-            self._step = (open_bars.revision, math.nan, math.inf)
-            return
-        bars = (open_bars.bars[-1].ts_open - before[0]) // self._bar_ms
-        limit = self._limit if bars == 1 else limit_of(self.window.usual_move, bars)
-        self._step = (open_bars.revision, math.log(before[1]), limit)
 
     def _enter_ahead(
         self, arrival: Arrival, models: ModelSet, closed: list[ClosedBar]
