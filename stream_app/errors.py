@@ -41,3 +41,7 @@ class ArtifactError(StreamAppError):
 
 class TrainingError(StreamAppError):
     """A training job cannot produce a usable model: too few rows, or values that are not finite."""
+
+
+class LookAheadError(StreamAppError):
+    """An answer of a backtest depends on what comes after it."""

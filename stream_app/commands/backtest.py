@@ -2,53 +2,64 @@
 
 from __future__ import annotations
 
-import re
-import time
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from stream_app.commands.file_options import Reading, file_options, symbol_option
 from stream_app.commands.options import config_option, json_option, print_json
-from stream_app.errors import TrainingError
+from stream_app.commands.time_type import DurationType, TimeType
+from stream_app.errors import LookAheadError, TrainingError
 from stream_app.models.catalog import CATALOG
-from stream_app.offline.window import counting
 from stream_app.settings import Settings, load_settings
 from stream_app.terminal.logs import log_to_stderr
+from stream_app.terminal.progress import utc
+from stream_app.terminal.steps import StepsView
 
 if TYPE_CHECKING:
-    from stream_app.feed.files import TickFile
-    from stream_app.offline.backtest import Backtest
-    from stream_app.scoring.skill import Skill
+    from rich.table import Table
+
+    from stream_app.offline.backtest import Backtest, BacktestSettings
+    from stream_app.offline.recording import Recording
+    from stream_app.offline.training_cache import TrainingCache
+    from stream_app.prediction.pipeline import Answer
     from stream_app.training.pool import TrainingPool
 
-_UNIT_MS: Final = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_PASSES: Final = ("bars", "filter", "predict")
-"""Over the ticks, by the names that `run_backtest` reports."""
+CHECK: Final = "check"
+_STEPS: Final = {
+    "bars": "making the bars",
+    "latency": "timing a turn",
+    "kalman": "fitting the Kalman filter's noise",
+    "filter": "running the filter",
+    "train": "training the other models",
+    "predict": "predicting",
+    CHECK: "cutting the input",
+}
+"""With what is shown of them."""
+_TRAINS: Final = ("latency", "kalman", "train")
+_PREDICTS: Final = ("bars", "filter", "predict")
 
 
-class _Duration(click.ParamType):
-    name = "DURATION"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What the command line asks for, beside the settings."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        given = re.fullmatch(r"([1-9][0-9]{0,4})([mhd])", value)
-        if given is None:
-            self.fail(f"{value!r} is no duration; give one such as 30m, 1h or 1d", param, ctx)
-        return int(given[1]) * _UNIT_MS[given[2]]
+    every_ms: int
+    latency_s: float | None
+    begin: int | None
+    end: int | None
 
 
 @click.command(
     epilog="""\b
 Examples:
   stream-app backtest prices.csv.gz --retrain-every 1d
-  stream-app backtest prices.csv.gz --horizon 1 --horizon 12 --json
+  stream-app backtest btc.csv.gz eth.csv.gz --horizon 1 --horizon 12 --json
+  stream-app backtest prices.csv.gz --from 2022-01-15 --html skill.html
 """
 )
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -56,7 +67,7 @@ Examples:
 @click.option(
     "--retrain-every",
     "every_ms",
-    type=_Duration(),
+    type=DurationType(),
     default="1h",
     show_default=True,
     help="Event time from one retrain to the next.",
@@ -65,10 +76,9 @@ Examples:
     "--latency",
     "latency_s",
     type=click.FloatRange(min=0),
-    default=10.0,
-    show_default=True,
     metavar="SECONDS",
-    help="How long after a retrain begins its models serve.",
+    help="How long after a retrain begins its models serve; default: as long as a turn with the "
+    "longest window takes here, in full ten seconds.",
 )
 @click.option(
     "--horizon",
@@ -78,6 +88,26 @@ Examples:
     metavar="BARS",
     help="Instead of HORIZON_BARS. Repeatable.",
 )
+@click.option(
+    "--from",
+    "begin",
+    type=TimeType(),
+    help="Score no forecast before this time. Models learn from all ticks before all the same.",
+)
+@click.option(
+    "--to", "end", type=TimeType(), help="Score no forecast at or after this time, nor retrain."
+)
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False, writable=True),
+    metavar="FILE",
+    help="Write a page with charts, complete in itself.",
+)
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Cut the input at 20 random ticks; no answer before a cut may change.",
+)
 @file_options
 @config_option
 @json_option
@@ -86,116 +116,199 @@ def backtest(
     files: tuple[Path, ...],
     symbol: str | None,
     every_ms: int,
-    latency_s: float,
+    latency_s: float | None,
     horizons: tuple[int, ...],
+    begin: int | None,
+    end: int | None,
+    html: Path | None,
+    check: bool,
     reading: Reading,
     config: Path | None,
     as_json: bool,
 ) -> None:
     """Predict the ticks of FILES as a worker would have, with retrains, and score the forecasts.
 
-    One forecast a bar is scored, at its close, beside saying nothing, which is the last price.
-    What was trained is kept below DATA_DIR: the same command again trains nothing.
+    One forecast a bar is scored, at its close, beside saying nothing, which is the last price;
+    and apart from that those inside bars. Files are merged in order of event time. What was
+    trained is kept below DATA_DIR: the same command again trains nothing.
     """
+    from stream_app.offline.report import summary
+    from stream_app.offline.training_cache import TrainingCache
     from stream_app.training.pool import TrainingPool
 
+    if begin is not None and end is not None and begin >= end:
+        raise click.UsageError("--from is not before --to; nothing is left to score")
     settings = load_settings(config)
     log_to_stderr("WARNING")
-    read = reading.read(files, symbol=symbol, command="backtest", bar_seconds=settings.bar_seconds)
+    recording = _read(files, symbol, reading, settings)
+    choices = Choices(every_ms=every_ms, latency_s=latency_s, begin=begin, end=end)
+    wanted = tuple(dict.fromkeys(horizons or (settings.horizon_bars,)))
+    steps = _STEPS if check else {name: told for name, told in _STEPS.items() if name != CHECK}
     found: dict[int, Backtest] = {}
-    began = time.monotonic()
-    with TrainingPool(settings.retrain_processes) as pool:
-        for horizon in horizons or (settings.horizon_bars,):
-            chosen = settings.model_copy(update={"horizon_bars": horizon})
-            found[horizon] = _run(read, chosen, pool, every_ms, round(latency_s * 1000))
-    summary = _summary(found, read, time.monotonic() - began)
+    with (
+        TrainingPool(settings.retrain_processes) as pool,
+        StepsView(steps, runs=len(wanted), console=Console(stderr=True)) as view,
+    ):
+        kept = TrainingCache(settings.data_dir / "backtest")
+        for horizon in wanted:
+            asked = _settings(settings.model_copy(update={"horizon_bars": horizon}), choices)
+            run = _Run(settings=asked, kept=kept, pool=pool, view=view, seed=settings.model_seed)
+            found[horizon] = run.checked(recording) if check else run.plain(recording)
+            _require_scores(found[horizon], recording, choices)
+    if html is not None:
+        from stream_app.offline.page import page
+
+        html.write_text(page(found, recording), encoding="utf-8")
+        click.echo(f"backtest: charts are in {html}", err=True)
     if as_json:
-        print_json(summary)
+        trained = sum(view.seconds.get(name, 0.0) for name in _TRAINS)
+        predicted = sum(view.seconds.get(name, 0.0) for name in _PREDICTS)
+        print_json(summary(found, train_seconds=trained, predict_seconds=predicted))
         return
     console = Console()
     for horizon, one in found.items():
-        for name, series in one.series.items():
-            console.print(_table(name, horizon, series.scores(horizon), one.retrains))
+        for table in _tables(horizon, one):
+            console.print(table)
 
 
-def _run(
-    read: TickFile, settings: Settings, pool: TrainingPool, every_ms: int, latency_ms: int
-) -> Backtest:
-    from stream_app.offline.backtest import BacktestSettings, run_backtest
-    from stream_app.offline.training_cache import TrainingCache
+def _read(
+    paths: Sequence[Path], symbol: str | None, reading: Reading, settings: Settings
+) -> Recording:
+    """Each file by itself: its bars have a length of their own. Those of one symbol as one."""
+    from stream_app.offline.recording import Recording
+
+    together = [paths] if symbol is not None else [[path] for path in paths]
+    recording = Recording.of(
+        [
+            reading.read(each, symbol=symbol, command="backtest", bar_seconds=settings.bar_seconds)
+            for each in together
+        ]
+    )
+    for gap in recording.long_gaps():
+        click.echo(f"backtest: {gap}: forecasts across it are not scored", err=True)
+    return recording
+
+
+def _settings(settings: Settings, choices: Choices) -> BacktestSettings:
+    from stream_app.offline.backtest import BacktestSettings
     from stream_app.prediction.settings import PredictionSettings
     from stream_app.training.settings import model_settings
 
-    with counting(Console(stderr=True)) as progress:
-        tasks = {name: progress.add_task(name, total=read.count) for name in _PASSES}
-        trainings = progress.add_task("train", total=None)
+    given = choices.latency_s
+    return BacktestSettings(
+        prediction=PredictionSettings.of(settings),
+        models=model_settings(settings),
+        retrain_every_ms=choices.every_ms,
+        processes=settings.retrain_processes,
+        min_bars=settings.min_training_bars,
+        latency_ms=None if given is None else round(given * 1000),
+        score_from=choices.begin,
+        score_to=choices.end,
+    )
 
-        def on_progress(step: str, count: int) -> None:
-            progress.advance(tasks.get(step, trainings), count)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """A backtest with one horizon."""
+
+    settings: BacktestSettings
+    kept: TrainingCache
+    pool: TrainingPool
+    view: StepsView
+    seed: int
+
+    def plain(
+        self, recording: Recording, on_answer: Callable[[Answer], None] = lambda _: None
+    ) -> Backtest:
+        from stream_app.offline.backtest import run_backtest
 
         found = run_backtest(
-            lambda: iter(read.ticks),
-            BacktestSettings(
-                prediction=PredictionSettings.of(settings),
-                models=model_settings(settings),
-                retrain_every_ms=every_ms,
-                latency_ms=latency_ms,
-                min_bars=settings.min_training_bars,
-            ),
-            kept=TrainingCache(settings.data_dir / "backtest"),
-            train=pool.run_numbered,
-            on_progress=on_progress,
+            recording,
+            self.settings,
+            kept=self.kept,
+            train=self.pool.run_numbered,
+            watch=self.view,
+            on_answer=on_answer,
         )
-    if not any(len(series.outcome) for series in found.series.values()):
-        raise TrainingError(
-            f"{read.paths[0]}: no forecast of all {len(CATALOG)} models has an outcome in the "
-            "file; give a longer one"
+        how = "measured" if self.settings.latency_ms is None else "given"
+        click.echo(
+            f"backtest: {found.retrains} retrains; their models serve after "
+            f"{found.latency_ms / 1000:g} s ({how})",
+            err=True,
         )
-    return found
+        return found
 
+    def checked(self, recording: Recording) -> Backtest:
+        """The same, and that no earlier answer changes when the input ends earlier.
 
-def _summary(found: dict[int, Backtest], read: TickFile, seconds: float) -> dict[str, Any]:
-    symbols: dict[str, Any] = {}
-    for horizon, one in found.items():
-        for name, series in one.series.items():
-            scores = {each: asdict(score) for each, score in series.scores(horizon).items()}
-            last_price = scores.pop("last_price")
-            symbols.setdefault(name, {"horizons": {}})["horizons"][str(horizon)] = {
-                "n": last_price["n"],
-                "last_price": {key: last_price[key] for key in ("mae", "mse")},
-                "published": scores.pop("published"),
-                "ensemble": scores.pop("ensemble"),
-                "members": scores,
-            }
-    return {
-        "input": read.understood.as_dict(),
-        "symbols": symbols,
-        "retrains": sum(one.retrains for one in found.values()),
-        "seconds": {
-            "total": round(seconds, 3),
-            "train": round(sum(one.train_seconds for one in found.values()), 3),
-        },
-    }
+        Raises:
+            LookAheadError: one does.
+        """
+        from stream_app.offline.backtest import run_backtest
+        from stream_app.offline.look_ahead import CUTS, Digests, look_ahead, random_cuts
+        from stream_app.offline.watch import Unwatched
 
+        whole = Digests()
+        found = self.plain(recording, whole.take)
+        fixed = replace(self.settings, latency_ms=found.latency_ms)
 
-def _table(name: str, horizon: int, scores: dict[str, Skill], retrains: int) -> Table:
-    table = Table(
-        title=f"{escape(name)}, {horizon} bars ahead: {scores['last_price'].n} forecasts, "
-        f"{retrains} retrains",
-        title_justify="left",
-        caption="skill: 1 - error / the last price's error; t above 2 is more than chance",
-        caption_justify="left",
-    )
-    table.add_column("forecast")
-    for heading in ("MAE skill", "MSE skill", "hit rate", "Clark-West t"):
-        table.add_column(heading, justify="right")
-    for label, score in scores.items():
-        if label != "last_price":
-            table.add_row(
-                label,
-                f"{100 * score.mae_skill:+.3f} %",
-                f"{100 * score.mse_skill:+.3f} %",
-                f"{100 * score.hit_rate:.1f} %",
-                f"{score.cw_t:+.2f}",
+        def run(part: Recording, on_answer: Callable[[Answer], None]) -> None:
+            run_backtest(
+                part,
+                fixed,
+                kept=self.kept,
+                train=self.pool.run_numbered,
+                watch=Unwatched(),
+                on_answer=on_answer,
             )
-    return table
+
+        used = recording.head(len(whole))
+        cuts = random_cuts(
+            used,
+            [since for versions in found.versions.values() for since, _ in versions],
+            near_ms=2 * self.settings.prediction.horizon_ms,
+            seed=self.seed,
+        )
+        self.view.begin(CHECK, {CHECK: CUTS})
+        result = look_ahead(used, whole, cuts, run, on_cut=lambda: self.view.done(CHECK, 1))
+        if result.changed:
+            raise LookAheadError(
+                f"{len(result.changed)} of {len(cuts)} cuts change an earlier answer: "
+                f"{result.changed[0]}"
+            )
+        click.echo(
+            f"backtest: cut at {len(cuts)} random ticks: 0 of {result.compared:,} earlier answers "
+            "changed",
+            err=True,
+        )
+        return found
+
+
+def _require_scores(found: Backtest, recording: Recording, choices: Choices) -> None:
+    if any(len(each.closes) for each in found.forecasts.values()):
+        return
+    served = min(since for versions in found.versions.values() for since, _ in versions)
+    begin = served if choices.begin is None else max(served, choices.begin)
+    end = int(recording.rows.ts[-1]) if choices.end is None else choices.end
+    raise TrainingError(
+        f"nothing to score: no forecast of all {len(CATALOG)} models from {utc(begin)} to "
+        f"{utc(end)} has an outcome; models serve from {utc(served)}, and the files end at "
+        f"{utc(int(recording.rows.ts[-1]))}; give a longer file, or other --from and --to"
+    )
+
+
+def _tables(horizon: int, found: Backtest) -> Iterator[Table]:
+    from stream_app.offline.report import compared, parts
+    from stream_app.terminal.skill import comparison_table, parts_table, skill_table
+
+    for name, forecasts in found.forecasts.items():
+        closes, inside = forecasts.closes, forecasts.inside
+        if not len(closes):
+            continue
+        ahead = f"{name}, {horizon} bar{'s' * (horizon > 1)} ahead"
+        yield skill_table(
+            f"{ahead}: at the closes of bars, {found.retrains} retrains", closes.scores(horizon)
+        )
+        yield comparison_table(f"{ahead}: Diebold-Mariano t", compared(closes, horizon))
+        if len(inside):
+            yield parts_table(f"{ahead}: inside bars", parts(inside, found.bar_ms))

@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -19,6 +18,7 @@ from rich.console import Console
 
 from stream_app.commands.file_options import Reading, file_options
 from stream_app.commands.options import config_option, json_option, print_json
+from stream_app.commands.time_type import TimeType
 from stream_app.errors import SourceError
 from stream_app.feed.files import TickFile
 from stream_app.feed.layout import known_layouts
@@ -33,7 +33,6 @@ from stream_app.kafka.producer import COMPRESSION, Compression, connected_produc
 from stream_app.kafka.topic_check import load_topics
 from stream_app.messages.schemas import Tick
 from stream_app.messages.tick_mapping import encoder_for
-from stream_app.messages.times import EARLIEST_TS, LATEST_TS
 from stream_app.settings import Settings, load_settings
 from stream_app.terminal.progress import ProgressView, utc
 
@@ -51,22 +50,6 @@ class _SpeedType(click.ParamType):
             return Speed.parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-
-
-class _TimeType(click.ParamType):
-    name = "ISO"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        try:
-            given = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is no ISO 8601 time such as 2022-01-01T00:00Z", param, ctx)
-        if given.tzinfo is None:
-            given = given.replace(tzinfo=UTC)
-        ts = round(given.timestamp() * 1000)
-        if not EARLIEST_TS <= ts <= LATEST_TS:
-            self.fail(f"{value!r} is outside 2000 to 2100", param, ctx)
-        return ts
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +126,7 @@ each kind.
 )
 @click.option(
     "--start",
-    type=_TimeType(),
+    type=TimeType(),
     help="Event time of the first synthetic tick; default: now, or so much earlier that the last "
     "of --ticks is now, if the speed is above the clock's.",
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from stream_app.feed.rows import TickRows
 
 TICKS_PER_BAR: Final = 4
 SHORTEST_BAR_MS: Final = 10
@@ -25,21 +26,6 @@ class BadBarError(Exception):
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
         self.problem = problem
-
-
-@dataclass(frozen=True, slots=True)
-class TickRows:
-    """Rows of ticks as arrays of the same length."""
-
-    ts: NDArray[np.int64]
-    """Event time, epoch ms."""
-    price: NDArray[np.float64]
-    size: NDArray[np.float64] | None
-    """NaN where a row has none."""
-    code: NDArray[np.int64]
-    """Position of the row's symbol in the file's symbols."""
-    id: NDArray[np.object_] | None = None
-    """What tells trades apart that are otherwise equal; None where a row needs nothing."""
 
 
 def bars_to_ticks(
@@ -95,6 +81,7 @@ def bars_to_ticks(
         price=price.ravel()[order],
         size=size,
         code=np.repeat(code, TICKS_PER_BAR)[order],
+        is_settled=(np.arange(price.size) % TICKS_PER_BAR == TICKS_PER_BAR - 1)[order],
     )
 
 

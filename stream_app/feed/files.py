@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from stream_app.errors import SourceError
-from stream_app.feed.bars import BadBarError, TickRows, bar_length_ms, bars_to_ticks
+from stream_app.feed.bars import BadBarError, bar_length_ms, bars_to_ticks
 from stream_app.feed.columns import Kind
 from stream_app.feed.layout import Layout
 from stream_app.feed.part import Part, read_part
+from stream_app.feed.rows import TickRows
 from stream_app.feed.symbols import checked_symbol
 from stream_app.feed.understood import Row, Understood
 from stream_app.messages.schemas import Tick
-
-_CHUNK_ROWS: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +42,7 @@ class TickFile:
     @property
     def ticks(self) -> Iterator[Tick]:
         """The ticks in order of event time; each call begins again. Does not block."""
-        rows = self.rows
-        for start in range(0, self.count, _CHUNK_ROWS):
-            chunk = slice(start, start + _CHUNK_ROWS)
-            sizes: list[float | None] = (
-                [None] * len(rows.ts[chunk])
-                if rows.size is None
-                else [None if size != size else size for size in rows.size[chunk].tolist()]  # noqa: PLR0124 - NaN
-            )
-            for code, price, ts, size, id_ in zip(
-                rows.code[chunk].tolist(),
-                rows.price[chunk].tolist(),
-                rows.ts[chunk].tolist(),
-                sizes,
-                itertools.repeat(None) if rows.id is None else rows.id[chunk].tolist(),
-                strict=False,
-            ):
-                yield Tick(symbol=self.symbols[code], price=price, ts=ts, size=size, id=id_)
+        return self.rows.ticks(self.symbols)
 
 
 def read_ticks(

@@ -13,6 +13,7 @@ from typing import Final
 import orjson
 
 from stream_app.models.catalog import CATALOG
+from stream_app.offline.watch import Watch
 from stream_app.registry.disk import read_regular, write_new
 from stream_app.registry.manifest import SHARED_LIBRARIES
 from stream_app.training.job import TrainedModel, TrainingJob
@@ -54,9 +55,9 @@ class TrainingCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def find(self, job: TrainingJob) -> TrainedModel | None:
+    def find(self, job: TrainingJob, key: str) -> TrainedModel | None:
         """What this job gave before; None where it is not kept, or not as it was written."""
-        place = self._folder / job_key(job)
+        place = self._folder / key
         try:
             told = orjson.loads(read_regular(place.with_suffix(".json"), _MOST_BYTES))
             artifact = read_regular(place.with_suffix(".artifact"), _MOST_BYTES)
@@ -72,10 +73,10 @@ class TrainingCache:
         except (OSError, KeyError, TypeError, ValueError):
             return None
 
-    def keep(self, job: TrainingJob, model: TrainedModel) -> None:
+    def keep(self, key: str, model: TrainedModel) -> None:
         """Write a training's result, the artifact first."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        place = self._folder / job_key(job)
+        place = self._folder / key
         for suffix in (".json", ".artifact"):
             place.with_suffix(suffix).unlink(missing_ok=True)
         write_new(place.with_suffix(".artifact"), model.artifact)
@@ -93,22 +94,30 @@ def train_kept(
     kept: TrainingCache,
     train: Callable[[Sequence[TrainingJob]], Iterator[tuple[int, TrainedModel]]],
     *,
-    on_progress: Callable[[], None] = lambda: None,
+    watch: Watch,
+    step: str,
 ) -> list[TrainedModel]:
     """The result of each job, trained only where it is not kept. Blocks for the trainings.
 
     Args:
-        jobs: independent of each other.
+        jobs: independent of each other. Two of the same model and bars are trained once, such as
+            those of a weekend.
         kept: where results are looked for and written.
         train: runs jobs and yields each result with the position of its job, in any order.
-        on_progress: called once a job.
+        watch: told of the bars that are still to be learned from, by model.
+        step: the name under which.
     """
-    found = [kept.find(job) for job in jobs]
-    missing = [place for place, model in enumerate(found) if model is None]
-    for _ in range(len(jobs) - len(missing)):
-        on_progress()
-    for number, model in train([jobs[place] for place in missing]):
-        kept.keep(jobs[missing[number]], model)
-        found[missing[number]] = model
-        on_progress()
-    return [model for model in found if model is not None]
+    keys = [job_key(job) for job in jobs]
+    found = {key: kept.find(job, key) for job, key in zip(jobs, keys, strict=True)}
+    missing = {key: job for job, key in zip(jobs, keys, strict=True) if found[key] is None}
+    units: dict[str, int] = {}
+    for job in missing.values():
+        units[job.model] = units.get(job.model, 0) + len(job.bars)
+    watch.begin(step, units)
+    wanted = list(missing)
+    for number, model in train(list(missing.values())):
+        key = wanted[number]
+        kept.keep(key, model)
+        found[key] = model
+        watch.done(model.name, len(missing[key].bars), model.seconds)
+    return [done for key in keys if (done := found[key]) is not None]

@@ -36,6 +36,11 @@ class Skill:
     cw_t: float
     """Clark-West t against forecasts of 0; NaN where it is not defined."""
 
+    @property
+    def rmse(self) -> float:
+        """Root of the mean squared error, log return."""
+        return math.sqrt(self.mse)
+
 
 def skill(
     forecast: NDArray[np.float64], outcome: NDArray[np.float64], *, horizon_bars: int = 1

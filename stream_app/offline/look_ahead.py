@@ -1,0 +1,168 @@
+"""Whether anything that a backtest answers depends on what comes later."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from stream_app.messages.codec import encode_prediction
+from stream_app.messages.schemas import Prediction
+from stream_app.offline.recording import Recording
+from stream_app.prediction.pipeline import Answer
+
+CUTS: Final = 20
+_DIGEST_BYTES: Final = 8
+
+Run = Callable[[Recording, Callable[[Answer], None]], None]
+"""Backtests a recording, and calls its second argument with each answer."""
+
+
+class Digests:
+    """Of each prediction's bytes, by offset: 8 bytes each, so that a month fits into memory."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def take(self, answer: Answer) -> None:
+        """Note a batch; every offset has one prediction."""
+        self._parts += [
+            hashlib.blake2b(encode_prediction(each), digest_size=_DIGEST_BYTES).digest()
+            for each in answer.predictions
+        ]
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def first_difference(self, whole: Digests) -> int | None:
+        """The first offset whose prediction differs from that of a longer run."""
+        pairs = zip(self._parts, whole._parts, strict=False)
+        return next((offset for offset, (a, b) in enumerate(pairs) if a != b), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """An answer that came out otherwise once the input after it was cut off."""
+
+    cut: int
+    """How many ticks were left."""
+    offset: int
+    symbol: str
+    ts: int
+    """Event time, epoch ms."""
+    fields: tuple[str, ...]
+    """Of the prediction, that differ; `members.lstm` for one model."""
+
+    def __str__(self) -> str:
+        return (
+            f"the answer to tick {self.offset} ({self.symbol} at {self.ts}) is another one when "
+            f"the input ends after {self.cut} ticks: {', '.join(self.fields)} differ"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookAhead:
+    """What the check found."""
+
+    cuts: tuple[int, ...]
+    compared: int
+    """How many answers, over all cuts."""
+    changed: tuple[Changed, ...]
+    """The first one of each cut that has one."""
+
+
+def random_cuts(
+    recording: Recording, adoptions: Sequence[int], *, near_ms: int, seed: int, count: int = CUTS
+) -> list[int]:
+    """Offsets to cut at, all after the first models serve, in order.
+
+    Half of them are anywhere; half are within `near_ms` after an adoption, where a training that
+    has seen too much would show.
+
+    Args:
+        recording: the whole.
+        adoptions: event times since when models serve, epoch ms; at least one within the ticks.
+        near_ms: a time in which every model is asked.
+        seed: of the draw.
+        count: how many.
+    """
+    ts = recording.rows.ts
+    rng = np.random.default_rng(seed)
+    starts = np.searchsorted(ts, np.array(sorted(adoptions)))
+    starts = starts[starts < len(ts) - 1]
+    anywhere = rng.integers(starts[0] + 1, len(ts), count - count // 2)
+    chosen = rng.choice(starts, count // 2)
+    ends = np.searchsorted(ts, ts[chosen] + near_ms)
+    near = [
+        int(rng.integers(begin + 1, max(end, begin + 2)))
+        for begin, end in zip(chosen, ends, strict=True)
+    ]
+    return sorted([*anywhere.tolist(), *near])
+
+
+def look_ahead(
+    recording: Recording,
+    whole: Digests,
+    cuts: Sequence[int],
+    run: Run,
+    *,
+    on_cut: Callable[[], None] = lambda: None,
+) -> LookAhead:
+    """Run the beginning of a recording again for each cut, and compare every answer's bytes.
+
+    Blocks for a run of each cut.
+
+    Args:
+        recording: the whole.
+        whole: of its run.
+        cuts: how many ticks to keep.
+        run: the same as made `whole`.
+        on_cut: called after each.
+    """
+    changed, compared = [], 0
+    for cut in cuts:
+        digests = Digests()
+        run(recording.head(cut), digests.take)
+        compared += len(digests)
+        offset = digests.first_difference(whole)
+        if offset is not None:
+            changed.append(_explained(recording, cut, offset, run))
+        on_cut()
+    return LookAhead(cuts=tuple(cuts), compared=compared, changed=tuple(changed))
+
+
+def _explained(recording: Recording, cut: int, offset: int, run: Run) -> Changed:
+    """Make both answers once more, and say how they differ."""
+    found: list[Prediction] = []
+
+    def note(answer: Answer) -> None:
+        found.extend(each for each in answer.predictions if each.source.offset == offset)
+
+    run(recording, note)
+    run(recording.head(cut), note)
+    whole, early = found
+    return Changed(
+        cut=cut,
+        offset=offset,
+        symbol=early.symbol,
+        ts=early.ts,
+        fields=tuple(_differing(whole, early)),
+    )
+
+
+def _differing(whole: Prediction, early: Prediction) -> list[str]:
+    names: list[str] = []
+    for name in Prediction.__dataclass_fields__:
+        before: Any = getattr(early, name)
+        after: Any = getattr(whole, name)
+        if before == after:
+            continue
+        if isinstance(before, dict):
+            keys = dict.fromkeys([*before, *after])
+            names += [f"{name}.{key}" for key in keys if before.get(key) != after.get(key)]
+        else:
+            names.append(name)
+    return names

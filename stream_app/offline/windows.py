@@ -1,0 +1,126 @@
+"""The windows that a worker would learn from at each retrain, by the worker's own intake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Final
+
+import numpy as np
+
+from stream_app.bars.features import BarColumns
+from stream_app.messages.schemas import Source, Tick
+from stream_app.models.kalman_filter import KalmanNoise
+from stream_app.models.model_set import ModelSet, untrained
+from stream_app.prediction.intake import Intake
+from stream_app.prediction.observation import Arrival
+from stream_app.prediction.settings import PredictionSettings
+
+_SOURCE: Final = Source(topic="", partition=0, offset=0)
+_TOLD_EVERY: Final = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrain:
+    """One symbol's training at one time."""
+
+    symbol: str
+    ts: int
+    """Event time, epoch milliseconds."""
+    bars: BarColumns
+    """The window that is learned from: views of all the symbol's bars."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseFrom:
+    """The noise with which a symbol's filter runs from an event time on, epoch ms."""
+
+    ts: int
+    noise: KalmanNoise
+
+
+@dataclass(slots=True)
+class _Symbol:
+    intake: Intake
+    models: ModelSet
+    noises: list[NoiseFrom]
+    """Still to come, the next one last."""
+    closed: list[BarColumns] = field(default_factory=list)
+    """Each as the window had it when it was new; no later bar changes it."""
+
+    def enter(self, tick: Tick) -> None:
+        while self.noises and tick.ts >= self.noises[-1].ts:
+            self.models = replace(self.models, noise=self.noises.pop().noise)
+        seen = self.intake.take(Arrival(tick, _SOURCE, tick.ts), self.models)
+        if seen.closed:
+            self.closed.append(self.intake.window.columns(len(seen.closed)))
+
+    @property
+    def bars(self) -> int:
+        return sum(map(len, self.closed))
+
+
+def retrain_windows(
+    ticks: Iterable[Tick],
+    settings: PredictionSettings,
+    *,
+    times: Sequence[int],
+    min_bars: int,
+    noises: Mapping[str, Sequence[NoiseFrom]],
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> list[Retrain]:
+    """The window of each symbol at each time, just before the first tick at or after it.
+
+    Windows of less than `min_bars` are left out. Blocks for all ticks, about 15 us each. The
+    result is in memory: 80 bytes a bar of each symbol, however many windows share it.
+
+    Args:
+        ticks: in order of event time.
+        settings: of the pipeline.
+        times: event times in order, epoch ms.
+        min_bars: at least.
+        noises: by symbol, in order of time; before the first one it is the default.
+        on_progress: called with a number of ticks every few thousand.
+    """
+    symbols: dict[str, _Symbol] = {}
+    cuts: list[tuple[str, int, int]] = []
+    left = iter(times)
+    time = next(left, None)
+    count = 0
+    for count, tick in enumerate(ticks, 1):
+        while time is not None and tick.ts >= time:
+            cuts += [
+                (name, time, bars)
+                for name, one in symbols.items()
+                if (bars := one.bars) >= min_bars
+            ]
+            time = next(left, None)
+        symbol = symbols.get(tick.symbol)
+        if symbol is None:
+            symbol = symbols[tick.symbol] = _Symbol(
+                intake=Intake(settings),
+                models=untrained(settings.horizon_bars),
+                noises=[*reversed(noises.get(tick.symbol, ()))],
+            )
+        symbol.enter(tick)
+        if count % _TOLD_EVERY == 0:
+            on_progress(_TOLD_EVERY)
+    on_progress(count % _TOLD_EVERY)
+    columns = {name: _joined(one.closed) for name, one in symbols.items() if one.closed}
+    return [
+        Retrain(
+            symbol=name,
+            ts=ts,
+            bars=columns[name].slice(max(0, end - settings.window_bars), end),
+        )
+        for name, ts, end in cuts
+    ]
+
+
+def _joined(parts: Sequence[BarColumns]) -> BarColumns:
+    return BarColumns(
+        **{
+            each.name: np.concatenate([getattr(part, each.name) for part in parts])
+            for each in fields(BarColumns)
+        }
+    )

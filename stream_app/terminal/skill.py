@@ -1,0 +1,90 @@
+"""Tables of what forecasts were worth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from stream_app.scoring.diebold_mariano import Comparison
+from stream_app.scoring.skill import Skill
+
+
+def skill_table(title: str, scores: Mapping[str, Skill]) -> Table:
+    """A row for each forecast; errors in basis points, hundredths of a percent of the price."""
+    table = _table(
+        title,
+        "errors in basis points; skill: 1 - error / the last price's error; hit rate without "
+        "zeros; Clark-West t above 2: more than chance",
+    )
+    headings = ("n", "MAE", "RMSE", "bias", "MAE skill", "MSE skill", "hit rate", "Clark-West t")
+    table.add_column("forecast")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for label, score in scores.items():
+        table.add_row(
+            label,
+            f"{score.n:,}",
+            f"{1e4 * score.mae:.3f}",
+            f"{1e4 * score.rmse:.3f}",
+            f"{1e4 * score.bias:+.3f}",
+            percent(score.mae_skill),
+            percent(score.mse_skill),
+            "-" if math.isnan(score.hit_rate) else f"{100 * score.hit_rate:.1f} %",
+            number(score.cw_t),
+        )
+    return table
+
+
+def parts_table(title: str, parts: Sequence[tuple[str, Mapping[str, Skill]]]) -> Table:
+    """A row for each part of the bar: the skill of each forecast there, MAE and MSE."""
+    table = _table(title, "MAE skill, MSE skill; the outcome is the price at exactly the horizon")
+    table.add_column("part of the bar")
+    table.add_column("n", justify="right")
+    names = dict.fromkeys(name for _, scores in parts for name in scores)
+    for name in names:
+        table.add_column(name, justify="right")
+    for label, scores in parts:
+        cells = [
+            f"{percent(scores[name].mae_skill)}, {percent(scores[name].mse_skill)}"
+            for name in names
+        ]
+        table.add_row(label, f"{next(iter(scores.values())).n:,}", *cells)
+    return table
+
+
+def comparison_table(title: str, pairs: Mapping[tuple[str, str], Comparison]) -> Table:
+    """A row and a column for each forecast: the Diebold-Mariano t of the row against the column."""
+    table = _table(title, "above 2: the row's squared errors are smaller by more than chance")
+    names = list(dict.fromkeys(name for name, _ in pairs))
+    table.add_column("")
+    for name in names:
+        table.add_column(name, justify="right")
+    for row in names:
+        cells = ["" if row == column else number(pairs[row, column].t) for column in names]
+        table.add_row(row, *cells)
+    return table
+
+
+def percent(share: float) -> str:
+    """A skill in percent.
+
+    >>> percent(0.0024), percent(float("nan"))
+    ('+0.240 %', '-')
+    """
+    return "-" if math.isnan(share) else f"{100 * share:+.3f} %"
+
+
+def number(value: float) -> str:
+    """A t.
+
+    >>> number(-1.234), number(float("nan"))
+    ('-1.23', '-')
+    """
+    return "-" if math.isnan(value) else f"{value:+.2f}"
+
+
+def _table(title: str, caption: str) -> Table:
+    return Table(title=escape(title), title_justify="left", caption=caption, caption_justify="left")
