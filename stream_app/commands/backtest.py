@@ -158,7 +158,7 @@ def backtest(
     if html is not None:
         from stream_app.offline.page import page
 
-        html.write_text(page(found, recording), encoding="utf-8")
+        html.write_text(page(found, files=[path.name for path in files]), encoding="utf-8")
         click.echo(f"backtest: charts are in {html}", err=True)
     if as_json:
         trained = sum(view.seconds.get(name, 0.0) for name in _TRAINS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from rich.markup import escape
@@ -10,6 +9,7 @@ from rich.table import Table
 
 from stream_app.scoring.diebold_mariano import Comparison
 from stream_app.scoring.skill import Skill
+from stream_app.scoring.text import number, percent, points, share
 
 
 def skill_table(title: str, scores: Mapping[str, Skill]) -> Table:
@@ -20,19 +20,19 @@ def skill_table(title: str, scores: Mapping[str, Skill]) -> Table:
         "zeros; Clark-West t above 2: more than chance",
     )
     headings = ("n", "MAE", "RMSE", "bias", "MAE skill", "MSE skill", "hit rate", "Clark-West t")
-    table.add_column("forecast")
+    table.add_column("forecast", no_wrap=True)
     for heading in headings:
-        table.add_column(heading, justify="right")
+        table.add_column(heading.replace(" ", "\n"), justify="right", no_wrap=True)
     for label, score in scores.items():
         table.add_row(
             label,
             f"{score.n:,}",
-            f"{1e4 * score.mae:.3f}",
-            f"{1e4 * score.rmse:.3f}",
-            f"{1e4 * score.bias:+.3f}",
+            points(score.mae),
+            points(score.rmse),
+            points(score.bias, sign=True),
             percent(score.mae_skill),
             percent(score.mse_skill),
-            "-" if math.isnan(score.hit_rate) else f"{100 * score.hit_rate:.1f} %",
+            share(score.hit_rate),
             number(score.cw_t),
         )
     return table
@@ -61,29 +61,11 @@ def comparison_table(title: str, pairs: Mapping[tuple[str, str], Comparison]) ->
     names = list(dict.fromkeys(name for name, _ in pairs))
     table.add_column("")
     for name in names:
-        table.add_column(name, justify="right")
+        table.add_column(name.replace("_", "\n"), justify="right")
     for row in names:
         cells = ["" if row == column else number(pairs[row, column].t) for column in names]
         table.add_row(row, *cells)
     return table
-
-
-def percent(share: float) -> str:
-    """A skill in percent.
-
-    >>> percent(0.0024), percent(float("nan"))
-    ('+0.240 %', '-')
-    """
-    return "-" if math.isnan(share) else f"{100 * share:+.3f} %"
-
-
-def number(value: float) -> str:
-    """A t.
-
-    >>> number(-1.234), number(float("nan"))
-    ('-1.23', '-')
-    """
-    return "-" if math.isnan(value) else f"{value:+.2f}"
 
 
 def _table(title: str, caption: str) -> Table:
