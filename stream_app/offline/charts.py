@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from stream_app.offline.forecasts import Forecasts
 from stream_app.offline.report import parts
-from stream_app.offline.series import ENSEMBLE, LAST_PRICE, PUBLISHED, Series
+from stream_app.offline.series import PUBLISHED, UNCORRECTED, Series
+from stream_app.prediction.track_record import ENSEMBLE
 from stream_app.scoring.calibration import calibration, slope
 from stream_app.scoring.gains import cumulative_gain, fifths, trailing_volatility
 from stream_app.scoring.skill import Skill, skill
@@ -28,6 +29,7 @@ _FEWEST: Final = 30
 _COLOURS: Final = {
     PUBLISHED: "#d55e00",
     ENSEMBLE: "#0072b2",
+    UNCORRECTED: "#0072b2",
     "kalman": "#999999",
     "random_forest": "#009e73",
     "lightgbm": "#cc79a7",
@@ -66,16 +68,20 @@ def charts(forecasts: Forecasts, *, horizon: int, bar_ms: int) -> Iterator[Chart
     yield _by_volatility(closes, horizon)
     if len(forecasts.inside):
         yield _inside(forecasts.inside, bar_ms)
-    yield _weights(closes)
+    yield _over_time(closes, closes.weights, "weight", "Of the members, as they were in force.")
+    yield _over_time(
+        closes,
+        closes.shrinkage,
+        "shrinkage",
+        "How much of each forecast counted, as far as its own realised ones justified it.",
+    )
 
 
 def _gain(series: Series) -> Chart:
     figure = _figure("saved error, basis points")
     every = max(1, len(series) // _MOST_POINTS)
     rows = []
-    for name, made in series.returns.items():
-        if name == LAST_PRICE:
-            continue
+    for name, made in series.forecasts.items():
         saved = 1e4 * cumulative_gain(made, series.outcome)
         _line(figure, name, series.ts[::every], saved[::every])
         thirds = [float(saved[at]) for at in (len(saved) // 3, 2 * len(saved) // 3, -1)]
@@ -227,7 +233,7 @@ def _inside(series: Series, bar_ms: int) -> Chart:
     found = parts(series, bar_ms)
     figure = _figure("MSE skill, %", x="part of the bar")
     single = [(label, scores) for label, scores in found if label != "all"]
-    for name in (PUBLISHED, ENSEMBLE):
+    for name in (PUBLISHED, UNCORRECTED):
         figure.add_bar(
             x=[label for label, _ in single],
             y=[100 * scores[name].mse_skill for _, scores in single],
@@ -241,33 +247,36 @@ def _inside(series: Series, bar_ms: int) -> Chart:
         about="Forecasts at the last tick of each fifth of a bar, against the price at exactly "
         "the horizon after it. Their outcomes overlap, so they say less than their number.",
         figure=figure,
-        heads=("part", "n", "published", "ensemble"),
+        heads=("part", "n", "published", "before the correction"),
         rows=[
             (
                 label,
                 f"{scores[PUBLISHED].n:,}",
                 percent(scores[PUBLISHED].mse_skill),
-                percent(scores[ENSEMBLE].mse_skill),
+                percent(scores[UNCORRECTED].mse_skill),
             )
             for label, scores in found
         ],
     )
 
 
-def _weights(series: Series) -> Chart:
-    figure = _figure("weight")
+def _over_time(
+    series: Series, values: Mapping[str, NDArray[np.float64]], what: str, about: str
+) -> Chart:
+    figure = _figure(what)
     every = max(1, len(series) // _MOST_POINTS)
-    for name, weight in series.weights.items():
-        _line(figure, name, series.ts[::every], weight[::every])
-    changed = [name for name, weight in series.weights.items() if np.ptp(weight) > 1e-9]
+    for name, each in values.items():
+        _line(figure, name, series.ts[::every], each[::every])
+    figure.update_yaxes(range=[-0.02, 1.02])
+    last = ", ".join(f"{name.replace('_', ' ')} {each[-1]:.2f}" for name, each in values.items())
     return Chart(
-        title=f"Weights changed for {', '.join(changed)}" if changed else "Weights never changed",
-        about="Of the members, as they were in force.",
+        title=f"At the end the {what} is: {last}",
+        about=about,
         figure=figure,
-        heads=("member", "mean weight", "lowest", "highest"),
+        heads=("", "mean", "lowest", "highest", "at the end"),
         rows=[
-            (name, f"{weight.mean():.3f}", f"{weight.min():.3f}", f"{weight.max():.3f}")
-            for name, weight in series.weights.items()
+            (name, *(f"{one:.3f}" for one in (each.mean(), each.min(), each.max(), each[-1])))
+            for name, each in values.items()
         ],
     )
 

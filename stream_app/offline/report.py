@@ -7,8 +7,10 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from stream_app.offline.backtest import Backtest
-from stream_app.offline.forecasts import PARTS, Forecasts
-from stream_app.offline.series import ENSEMBLE, LAST_PRICE, PUBLISHED, Series
+from stream_app.offline.forecasts import Forecasts
+from stream_app.offline.inside import PARTS
+from stream_app.offline.series import LAST_PRICE, PUBLISHED, Series
+from stream_app.prediction.track_record import ENSEMBLE
 from stream_app.scoring.diebold_mariano import Comparison, diebold_mariano
 from stream_app.scoring.skill import Skill
 
@@ -61,7 +63,7 @@ def _skill(score: Skill) -> dict[str, float]:
 
 def compared(series: Series, horizon: int) -> dict[tuple[str, str], Comparison]:
     """Diebold-Mariano of each forecast against each, on squared errors; the last price is one."""
-    errors = {name: series.outcome - made for name, made in series.returns.items()}
+    errors = series.errors
     return {
         (row, column): diebold_mariano(errors[row], errors[column], horizon_bars=horizon)
         for row in errors
@@ -87,7 +89,7 @@ def parts(series: Series, bar_ms: int) -> list[tuple[str, dict[str, Skill]]]:
 
 def _shown(series: Series) -> dict[str, Skill]:
     scores = series.scores(1)
-    return {name: scores[name] for name in (PUBLISHED, ENSEMBLE)}
+    return {name: scores[name] for name in series.forecasts}
 
 
 def _span(number: int, bar_ms: int) -> str:

@@ -13,7 +13,8 @@ from stream_app.scoring.skill import Skill, skill
 
 LAST_PRICE: Final = "last_price"
 PUBLISHED: Final = "published"
-ENSEMBLE: Final = "ensemble"
+UNCORRECTED: Final = "uncorrected"
+"""What is published less the bias correction: the ensemble after the shrinkage."""
 
 FloatArray = NDArray[np.float64]
 
@@ -29,12 +30,12 @@ class Series:
     price: FloatArray
     """The last price."""
     outcome: FloatArray
-    members: Mapping[str, FloatArray]
-    ensemble: FloatArray
-    """Before the bias correction."""
-    published: FloatArray
+    forecasts: Mapping[str, FloatArray]
+    """By name; the last price's, 0, is not among them."""
     weights: Mapping[str, FloatArray]
     """Of the members, in force."""
+    shrinkage: Mapping[str, FloatArray]
+    """Of the members and of the ensemble."""
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -50,23 +51,22 @@ class Series:
         return type(self)(**{item.name: cut(getattr(self, item.name)) for item in fields(self)})
 
     @property
-    def returns(self) -> dict[str, FloatArray]:
-        """By name: `last_price`, `published`, `ensemble`, and each member."""
-        return {
-            LAST_PRICE: np.zeros_like(self.outcome),
-            PUBLISHED: self.published,
-            ENSEMBLE: self.ensemble,
-            **self.members,
-        }
+    def published(self) -> FloatArray:
+        """What consumers were told."""
+        return self.forecasts[PUBLISHED]
+
+    @property
+    def errors(self) -> dict[str, FloatArray]:
+        """Outcome less forecast, by name, the last price first."""
+        made = {name: self.outcome - forecast for name, forecast in self.forecasts.items()}
+        return {LAST_PRICE: self.outcome, **made}
 
     def scores(self, lag: int) -> dict[str, Skill]:
-        """The skill of each of the `returns`.
+        """By name, the last price first.
 
         Args:
             lag: up to how many forecasts apart outcomes overlap; the horizon in bars where there
                 is one a bar.
         """
-        return {
-            name: skill(values, self.outcome, horizon_bars=lag)
-            for name, values in self.returns.items()
-        }
+        named = {LAST_PRICE: np.zeros_like(self.outcome), **self.forecasts}
+        return {name: skill(made, self.outcome, horizon_bars=lag) for name, made in named.items()}
