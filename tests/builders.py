@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from stream_app.feed.rows import TickRows
 from stream_app.messages.schemas import Tick
 from stream_app.messages.ticks import encode_tick
+from stream_app.offline.recording import Recording
 from stream_app.settings import Settings, load_settings
 
 TrainedArtifacts = dict[str, bytes]
@@ -72,3 +74,18 @@ class SteppedClock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def recording(ticks: Iterable[Tick]) -> Recording:
+    """Ticks as those of a file of trades."""
+    given = list(ticks)
+    symbols = tuple(dict.fromkeys(tick.symbol for tick in given))
+    return Recording(
+        symbols=symbols,
+        rows=TickRows(
+            ts=np.array([tick.ts for tick in given], dtype=np.int64),
+            price=np.array([tick.price for tick in given]),
+            size=np.array([np.nan if tick.size is None else tick.size for tick in given]),
+            code=np.array([symbols.index(tick.symbol) for tick in given], dtype=np.int64),
+        ),
+    )

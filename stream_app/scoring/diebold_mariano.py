@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtr
 
 from stream_app.scoring.chance import long_run_variance
 
@@ -62,4 +62,4 @@ def diebold_mariano(
     if variance <= 0:
         return Comparison(t=math.nan, p=math.nan)
     t = float(loss.mean() / math.sqrt(variance / count) * math.sqrt(factor / count))
-    return Comparison(t=t, p=float(2 * student.sf(abs(t), count - 1)))
+    return Comparison(t=t, p=float(2 * stdtr(count - 1, -abs(t))))

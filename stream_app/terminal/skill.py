@@ -20,7 +20,7 @@ def skill_table(title: str, scores: Mapping[str, Skill]) -> Table:
         "errors in basis points; skill: 1 - error / the last price's error; hit rate without "
         "zeros; Clark-West t above 2: more than chance",
     )
-    headings = ("n", "MAE", "RMSE", "bias", "MAE skill", "MSE skill", "hit rate", "Clark-West t")
+    headings = ("n", "MAE", "RMSE", "bias", "MAE skill", "MSE skill", "hit rate", "Clark- West t")
     table.add_column("forecast", no_wrap=True)
     for heading in headings:
         table.add_column(heading.replace(" ", "\n"), justify="right", no_wrap=True)
@@ -70,4 +70,12 @@ def comparison_table(title: str, pairs: Mapping[tuple[str, str], Comparison]) ->
 
 
 def _table(title: str, caption: str) -> Table:
-    return Table(title=escape(title), title_justify="left", caption=caption, caption_justify="left")
+    return Table(
+        title=escape(title),
+        title_justify="left",
+        caption=caption,
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )

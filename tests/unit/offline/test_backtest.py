@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -12,13 +15,16 @@ import pytest
 from stream_app.errors import TrainingError
 from stream_app.messages.codec import encode_prediction
 from stream_app.messages.schemas import Prediction, Tick
+from stream_app.models.catalog import CATALOG
 from stream_app.offline.backtest import Backtest, BacktestSettings, run_backtest
+from stream_app.offline.forecasts import ForecastLog
 from stream_app.offline.training_cache import TrainingCache, job_key
+from stream_app.offline.watch import Unwatched
 from stream_app.prediction.pipeline import Answer
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.training.job import TrainedModel, TrainingJob, run_job
 from stream_app.training.settings import model_settings
-from tests.builders import settings, walk
+from tests.builders import START_MS, recording, settings, walk
 from tests.contract.worlds import SETTINGS, bars_of
 
 CHOSEN = settings(lstm_epochs=1)
@@ -40,18 +46,21 @@ class Trainer:
 
 
 def backtest(
-    ticks: list[Tick], folder: Path, train: Trainer, **changes: int
+    ticks: list[Tick], folder: Path, train: Trainer, **changes: int | None
 ) -> tuple[Backtest, list[Prediction]]:
     answers: list[Answer] = []
+    asked: dict[str, Any] = {"retrain_every_ms": 3 * HOUR_MS, "latency_ms": 7000, "min_bars": 200}
     found = run_backtest(
-        lambda: iter(ticks),
+        recording(ticks),
         BacktestSettings(
             prediction=PredictionSettings.of(CHOSEN),
             models=model_settings(CHOSEN),
-            **{"retrain_every_ms": 3 * HOUR_MS, "latency_ms": 7000, "min_bars": 200} | changes,
+            processes=2,
+            **asked | changes,
         ),
         kept=TrainingCache(folder),
         train=train,
+        watch=Unwatched(),
         on_answer=answers.append,
     )
     return found, [item for answer in answers for item in answer.predictions]
@@ -78,9 +87,9 @@ def test_models_serve_from_the_retrain_and_its_latency_on(
 def test_every_bar_with_all_models_is_scored_once(
     whole: tuple[Backtest, list[Prediction], Path],
 ) -> None:
-    series = whole[0].series["BTC"]
+    series = whole[0].forecasts["BTC"].closes
     # Four hours after six o'clock, less the last bar, which is open, and the one before it.
-    assert 235 <= len(series.outcome) <= 240
+    assert 235 <= len(series) <= 240
     assert (np.diff(series.ts_open) == 60_000).all()
     scores = series.scores(1)
     assert scores["last_price"].mse_skill == 0.0
@@ -89,6 +98,83 @@ def test_every_bar_with_all_models_is_scored_once(
         *("kalman", "random_forest", "lightgbm", "lstm"),
     }
     assert abs(scores["published"].mae_skill) < 0.2
+
+
+def test_only_what_is_asked_for_is_scored_and_the_models_stay_the_same(
+    whole: tuple[Backtest, list[Prediction], Path],
+) -> None:
+    everything = whole[0].forecasts["BTC"].closes
+    begin, end = START_MS + 7 * HOUR_MS, START_MS + 8 * HOUR_MS
+    again = Trainer()
+    found, _ = backtest(TICKS, whole[2], again, score_from=begin, score_to=end)
+    assert again.jobs == 0
+    asked = everything.where((everything.ts >= begin) & (everything.ts < end))
+    scored = found.forecasts["BTC"].closes
+    assert len(scored) == 60
+    assert scored.ts.tolist() == asked.ts.tolist()
+    assert scored.published.tolist() == asked.published.tolist()
+    assert found.retrains == 1  # the one at nine is after the end
+
+
+def test_inside_bars_the_outcome_is_the_price_at_exactly_the_horizon(
+    whole: tuple[Backtest, list[Prediction], Path],
+) -> None:
+    inside = whole[0].forecasts["BTC"].inside
+    price = {tick.ts: tick.price for tick in TICKS}
+    assert len(inside) > 900
+    assert sorted(set((inside.ts - inside.ts_open).tolist())) == [0, 15_000, 30_000, 45_000]
+    for at in range(0, len(inside), 37):
+        ts = int(inside.ts[at])
+        came = math.log(price[ts + 60_000] / price[ts])
+        assert inside.outcome[at] == pytest.approx(came, abs=1e-15)
+
+
+def test_forecasts_inside_a_bar_of_the_file_are_not_scored(
+    whole: tuple[Backtest, list[Prediction], Path],
+) -> None:
+    """Of each four ticks only the last one may be: the others tell how their bar ends."""
+    given = recording(TICKS)
+    settled = np.arange(len(given)) % 4 == 3
+    log = ForecastLog(PredictionSettings.of(CHOSEN), names=tuple(CATALOG), is_settled=settled)
+    log.take(whole[1], [])
+    inside = log.forecasts()["BTC"].inside
+    assert len(inside) > 230
+    assert set((inside.ts - inside.ts_open).tolist()) == {45_000}
+
+
+def test_the_latency_is_measured_where_none_is_given(
+    whole: tuple[Backtest, list[Prediction], Path],
+) -> None:
+    again = Trainer()
+    found, _ = backtest(TICKS, whole[2], again, latency_ms=None)
+    assert found.latency_ms > 0
+    assert found.latency_ms % 10_000 == 0
+    assert [since % HOUR_MS for since, _ in found.versions["BTC"]] == [found.latency_ms] * 2
+    first = again.jobs
+    assert first > 0
+    same, _ = backtest(TICKS, whole[2], again, latency_ms=None)
+    assert (same.latency_ms, again.jobs) == (found.latency_ms, first)
+
+
+def test_symbols_are_answered_as_if_each_were_alone(
+    whole: tuple[Backtest, list[Prediction], Path],
+) -> None:
+    other = list(walk(2400, symbol="ETH", seed=2))
+    both = sorted([*TICKS, *other], key=lambda tick: tick.ts)
+    found, _ = backtest(both, whole[2], Trainer())
+    assert set(found.forecasts) == {"BTC", "ETH"}
+    alone, together = whole[0].forecasts["BTC"].closes, found.forecasts["BTC"].closes
+    # The filter's noise begins at a batch, the models at a tick: both are the symbol's own.
+    assert together.published.tolist() == alone.published.tolist()
+    assert together.outcome.tolist() == alone.outcome.tolist()
+
+
+def test_a_weekend_between_retrains_trains_nothing_again(tmp_path: Path) -> None:
+    quiet = [*TICKS[:1700], *(replace(tick, ts=tick.ts + 48 * HOUR_MS) for tick in TICKS[1700:])]
+    trainer = Trainer()
+    found, _ = backtest(quiet, tmp_path, trainer)
+    assert found.retrains > 16
+    assert trainer.jobs <= 4 * 4
 
 
 def test_the_same_again_trains_nothing_and_says_the_same(
@@ -123,8 +209,9 @@ def test_a_kept_training_that_was_altered_is_trained_again(tmp_path: Path) -> No
             name="kalman", artifact=orjson.dumps({"q": 1}), seconds=1.5, rows=7, last_price=None
         ),
     )
-    assert kept.find(job) is None
-    kept.keep(job, model)
-    assert kept.find(job) == model
-    (tmp_path / f"{job_key(job)}.artifact").write_bytes(b"altered")
-    assert kept.find(job) is None
+    key = job_key(job)
+    assert kept.find(job, key) is None
+    kept.keep(key, model)
+    assert kept.find(job, key) == model
+    (tmp_path / f"{key}.artifact").write_bytes(b"altered")
+    assert kept.find(job, key) is None
