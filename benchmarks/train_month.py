@@ -19,17 +19,11 @@ from rich.table import Table
 from world import jobs_for, month_bars, plain_settings, warm_pool
 
 from stream_app.models.base import TrainingData
-from stream_app.training.holdout import evaluate
+from stream_app.training.holdout import evaluate, score
 from stream_app.training.job import prepare
 from stream_app.training.settings import model_settings
 
 TARGET_S = 5.0
-
-
-def price_error(data: TrainingData, rows: NDArray[np.int64], answers: NDArray[np.float64]) -> float:
-    """Mean absolute error of the forecast price."""
-    price = np.exp(data.log_price[rows])
-    return float(np.abs(price * (np.exp(answers) - np.exp(data.target[rows]))).mean())
 
 
 def plain_errors(
@@ -40,7 +34,7 @@ def plain_errors(
     errors, answers = {}, {}
     for name, fit in PLAIN.items():
         answers[name] = fit(data, rows, seed)(test)
-        errors[name] = price_error(data, test, answers[name])
+        errors[name] = score(data, test, answers[name]).mae
     return errors
 
 
@@ -92,7 +86,7 @@ def main() -> None:
                 weights=settings.ensemble_weights,
                 train_all=pool.run_all,
             )
-            scores = {name: score.mae for name, score in found.models.items()}
+            scores = {name: each.mae for name, each in found.models.items()}
             scores |= {"ensemble": found.ensemble.mae, "last price": found.last_price.mae}
             shown.advance(task)
             shown.update(task, description="errors, plain")

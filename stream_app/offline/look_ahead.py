@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
 
-from stream_app.messages.codec import encode_prediction
-from stream_app.messages.schemas import Prediction
+from stream_app.messages.codec import encode_bar, encode_prediction
+from stream_app.messages.schemas import Bar, Prediction
 from stream_app.offline.recording import Recording
 from stream_app.prediction.pipeline import Answer
 
@@ -22,25 +22,36 @@ Run = Callable[[Recording, Callable[[Answer], None]], None]
 
 
 class Digests:
-    """Of each prediction's bytes, by offset: 8 bytes each, so that a month fits into memory."""
+    """Of each prediction's and bar's bytes: 8 bytes each, so that a month fits into memory.
+
+    The bars belong to the answers: they say what was forecast before it was shrunk.
+    """
 
     def __init__(self) -> None:
-        self._parts: list[bytes] = []
+        self._predictions: list[bytes] = []
+        """By offset; every one has a prediction."""
+        self._bars: list[tuple[int, bytes]] = []
+        """In order, with the offset of the tick that closed each."""
 
     def take(self, answer: Answer) -> None:
-        """Note a batch; every offset has one prediction."""
-        self._parts += [
-            hashlib.blake2b(encode_prediction(each), digest_size=_DIGEST_BYTES).digest()
-            for each in answer.predictions
-        ]
+        """Note a batch."""
+        self._predictions += [_digest(encode_prediction(each)) for each in answer.predictions]
+        self._bars += [(bar.source.offset, _digest(encode_bar(bar))) for bar in answer.bars]
 
     def __len__(self) -> int:
-        return len(self._parts)
+        return len(self._predictions)
 
     def first_difference(self, whole: Digests) -> int | None:
-        """The first offset whose prediction differs from that of a longer run."""
-        pairs = zip(self._parts, whole._parts, strict=False)
-        return next((offset for offset, (a, b) in enumerate(pairs) if a != b), None)
+        """The first offset whose prediction or bars differ from those of a longer run."""
+        pairs = zip(self._predictions, whole._predictions, strict=False)
+        found = [offset for offset, (early, late) in enumerate(pairs) if early != late][:1]
+        bars = zip(self._bars, whole._bars, strict=False)
+        found += [early[0] for early, late in bars if early != late][:1]
+        return min(found, default=None)
+
+
+def _digest(value: bytes) -> bytes:
+    return hashlib.blake2b(value, digest_size=_DIGEST_BYTES).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +65,7 @@ class Changed:
     ts: int
     """Event time, epoch ms."""
     fields: tuple[str, ...]
-    """Of the prediction, that differ; `members.lstm` for one model."""
+    """That differ, such as `prediction.members.lstm` or `bar.forecasts`."""
 
     def __str__(self) -> str:
         return (
@@ -136,33 +147,36 @@ def look_ahead(
 
 def _explained(recording: Recording, cut: int, offset: int, run: Run) -> Changed:
     """Make both answers once more, and say how they differ."""
-    found: list[Prediction] = []
 
-    def note(answer: Answer) -> None:
-        found.extend(each for each in answer.predictions if each.source.offset == offset)
+    def answers(part: Recording) -> dict[str, Any]:
+        found: dict[str, Any] = {}
 
-    run(recording, note)
-    run(recording.head(cut), note)
-    whole, early = found
+        def note(answer: Answer) -> None:
+            for each in answer.predictions:
+                if each.source.offset == offset:
+                    found.update(_parts("prediction", each))
+            for bar in answer.bars:
+                if bar.source.offset == offset:
+                    found.update(_parts("bar", bar))
+
+        run(part, note)
+        return found
+
+    whole, early = answers(recording), answers(recording.head(cut))
     return Changed(
         cut=cut,
         offset=offset,
-        symbol=early.symbol,
-        ts=early.ts,
-        fields=tuple(_differing(whole, early)),
+        symbol=early["prediction.symbol"],
+        ts=early["prediction.ts"],
+        fields=tuple(name for name in early if early[name] != whole.get(name)),
     )
 
 
-def _differing(whole: Prediction, early: Prediction) -> list[str]:
-    names: list[str] = []
-    for name in Prediction.__dataclass_fields__:
-        before: Any = getattr(early, name)
-        after: Any = getattr(whole, name)
-        if before == after:
-            continue
-        if isinstance(before, dict):
-            keys = dict.fromkeys([*before, *after])
-            names += [f"{name}.{key}" for key in keys if before.get(key) != after.get(key)]
+def _parts(name: str, message: Prediction | Bar) -> Iterator[tuple[str, Any]]:
+    """The fields of a message, and the parts of those that have parts."""
+    for item in fields(message):
+        value = getattr(message, item.name)
+        if isinstance(value, dict):
+            yield from ((f"{name}.{item.name}.{key}", part) for key, part in value.items())
         else:
-            names.append(name)
-    return names
+            yield f"{name}.{item.name}", value
