@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from stream_app.offline.forecasts import Forecasts
 from stream_app.offline.report import parts
-from stream_app.offline.series import PUBLISHED, UNCORRECTED, Series
-from stream_app.prediction.track_record import ENSEMBLE
+from stream_app.offline.series import UNCORRECTED, Series
+from stream_app.prediction.running import PUBLISHED, UNSHRUNK
 from stream_app.scoring.calibration import calibration, slope
 from stream_app.scoring.gains import cumulative_gain, fifths, trailing_volatility
 from stream_app.scoring.skill import Skill, skill
@@ -28,7 +28,7 @@ _FEWEST: Final = 30
 """Forecasts below which a group has no skill worth a bar."""
 _COLOURS: Final = {
     PUBLISHED: "#d55e00",
-    ENSEMBLE: "#0072b2",
+    UNSHRUNK: "#0072b2",
     UNCORRECTED: "#0072b2",
     "kalman": "#999999",
     "random_forest": "#009e73",

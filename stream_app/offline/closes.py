@@ -9,8 +9,9 @@ import numpy as np
 from stream_app.bars.message import bar_of_message, forecasts_of_message
 from stream_app.bars.window import Window
 from stream_app.messages.schemas import Bar, Prediction
-from stream_app.offline.series import PUBLISHED, Series
+from stream_app.offline.series import Series
 from stream_app.prediction.outcomes import ClosedForecasts, Outcome, Outcomes
+from stream_app.prediction.running import PUBLISHED, UNSHRUNK
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.track_record import ENSEMBLE
 
@@ -70,7 +71,7 @@ class Closes:
             outcome=np.array([each.log_return for each in outcomes]),
             forecasts={
                 PUBLISHED: np.array([each.published for each in said], dtype=np.float64),
-                ENSEMBLE: np.array([each.unshrunk for each in said], dtype=np.float64),
+                UNSHRUNK: np.array([each.unshrunk for each in said], dtype=np.float64),
                 **{
                     name: np.array([each.members[name] for each in said], dtype=np.float64)
                     for name in self._names

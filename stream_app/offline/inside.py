@@ -10,8 +10,9 @@ from typing import Final
 import numpy as np
 
 from stream_app.messages.schemas import Prediction
-from stream_app.offline.series import PUBLISHED, UNCORRECTED, Series
+from stream_app.offline.series import UNCORRECTED, Series
 from stream_app.prediction.observation import JUMP
+from stream_app.prediction.running import PUBLISHED
 from stream_app.prediction.settings import PredictionSettings
 
 PARTS: Final = 5

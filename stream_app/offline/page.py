@@ -10,7 +10,7 @@ from typing import Final
 from stream_app.offline.backtest import Backtest
 from stream_app.offline.charts import Chart, charts
 from stream_app.offline.forecasts import Forecasts
-from stream_app.offline.series import LAST_PRICE, PUBLISHED
+from stream_app.prediction.running import LAST_PRICE, PUBLISHED
 from stream_app.scoring.skill import Skill
 from stream_app.scoring.text import number, percent, points, share
 

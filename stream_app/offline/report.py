@@ -9,8 +9,8 @@ from typing import Any, Final
 from stream_app.offline.backtest import Backtest
 from stream_app.offline.forecasts import Forecasts
 from stream_app.offline.inside import PARTS
-from stream_app.offline.series import LAST_PRICE, PUBLISHED, Series
-from stream_app.prediction.track_record import ENSEMBLE
+from stream_app.offline.series import Series
+from stream_app.prediction.running import LAST_PRICE, PUBLISHED, UNSHRUNK
 from stream_app.scoring.diebold_mariano import Comparison, diebold_mariano
 from stream_app.scoring.skill import Skill
 
@@ -50,7 +50,7 @@ def _horizon(forecasts: Forecasts, horizon: int) -> dict[str, Any]:
         "n": last_price.n,
         "last_price": {"mae": last_price.mae, "mse": last_price.mse},
         "published": _skill(scores.pop(PUBLISHED)),
-        "ensemble": _skill(scores.pop(ENSEMBLE)),
+        "ensemble": _skill(scores.pop(UNSHRUNK)),
         "members": {name: _skill(score) for name, score in scores.items()},
         "intervals": [],
     }

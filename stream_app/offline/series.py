@@ -9,10 +9,9 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.prediction.running import LAST_PRICE, PUBLISHED
 from stream_app.scoring.skill import Skill, skill
 
-LAST_PRICE: Final = "last_price"
-PUBLISHED: Final = "published"
 UNCORRECTED: Final = "uncorrected"
 """What is published less the bias correction: the ensemble after the shrinkage."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 
 from stream_app.errors import TrainingError
 from stream_app.messages.codec import encode_prediction
-from stream_app.messages.schemas import Prediction, Tick
+from stream_app.messages.schemas import Prediction, Score, Tick
 from stream_app.models.catalog import CATALOG
 from stream_app.offline.backtest import Backtest, BacktestSettings, run_backtest
 from stream_app.offline.forecasts import ForecastLog
@@ -46,7 +46,12 @@ class Trainer:
 
 
 def backtest(
-    ticks: list[Tick], folder: Path, train: Trainer, **changes: int | None
+    ticks: list[Tick],
+    folder: Path,
+    train: Trainer,
+    *,
+    on_answer: Callable[[Answer], None] = lambda _: None,
+    **changes: int | None,
 ) -> tuple[Backtest, list[Prediction]]:
     answers: list[Answer] = []
     asked: dict[str, Any] = {"retrain_every_ms": 3 * HOUR_MS, "latency_ms": 7000, "min_bars": 200}
@@ -63,6 +68,8 @@ def backtest(
         watch=Unwatched(),
         on_answer=answers.append,
     )
+    for answer in answers:
+        on_answer(answer)
     return found, [item for answer in answers for item in answer.predictions]
 
 
@@ -167,6 +174,20 @@ def test_symbols_are_answered_as_if_each_were_alone(
     # The filter's noise begins at a batch, the models at a tick: both are the symbol's own.
     assert together.published.tolist() == alone.published.tolist()
     assert together.outcome.tolist() == alone.outcome.tolist()
+
+
+def test_live_scores_and_a_backtest_say_the_same(
+    whole: tuple[Backtest, list[Prediction], Path],
+) -> None:
+    live: list[Score] = []
+    found, _ = backtest(
+        TICKS, whole[2], Trainer(), on_answer=lambda answer: live.extend(answer.scores)
+    )
+    closes = found.forecasts["BTC"].closes
+    complete = [score for score in live if "lstm" in score.errors]
+    assert [score.ts_open for score in complete] == closes.ts_open.tolist()
+    for name, errors in closes.errors.items():
+        assert [score.errors[name] for score in complete] == errors.tolist()
 
 
 def test_a_weekend_between_retrains_trains_nothing_again(tmp_path: Path) -> None:
