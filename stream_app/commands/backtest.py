@@ -138,6 +138,8 @@ def backtest(
 
     if begin is not None and end is not None and begin >= end:
         raise click.UsageError("--from is not before --to; nothing is left to score")
+    if html is not None and not html.absolute().parent.is_dir():
+        raise click.UsageError(f"--html {html}: no such folder; make it first")
     settings = load_settings(config)
     log_to_stderr("WARNING")
     recording = _read(files, symbol, reading, settings)
@@ -285,7 +287,11 @@ class _Run:
 
 
 def _require_scores(found: Backtest, recording: Recording, choices: Choices) -> None:
-    if any(len(each.closes) for each in found.forecasts.values()):
+    scored = [name for name, each in found.forecasts.items() if len(each.closes)]
+    for name in recording.symbols:
+        if scored and name not in scored:
+            click.echo(f"backtest: {name}: nothing to score, it has too few bars", err=True)
+    if scored:
         return
     served = min(since for versions in found.versions.values() for since, _ in versions)
     begin = served if choices.begin is None else max(served, choices.begin)

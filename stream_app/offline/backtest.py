@@ -12,12 +12,14 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from stream_app.bars.features import BarColumns
 from stream_app.errors import TrainingError
 from stream_app.messages.records import Record
 from stream_app.models.base import ModelSettings
 from stream_app.models.catalog import CATALOG, KALMAN
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.model_set import ModelSet
+from stream_app.models.training_rows import MIN_ROWS
 from stream_app.offline.forecasts import ForecastLog, Forecasts
 from stream_app.offline.latency import latency_ms
 from stream_app.offline.recording import Recording
@@ -27,7 +29,7 @@ from stream_app.offline.watch import TICKS, Watch, ticks_done
 from stream_app.offline.windows import NoiseFrom, Retrain, retrain_windows
 from stream_app.prediction.pipeline import Answer, PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
-from stream_app.training.job import TrainedModel, TrainingJob, price_moves
+from stream_app.training.job import TrainedModel, TrainingJob, price_moves, row_count
 
 Train = Callable[[Sequence[TrainingJob]], Iterator[tuple[int, TrainedModel]]]
 
@@ -231,8 +233,9 @@ class _Trainings:
         first = self._windows("bars", recording, times, {})
         if not first:
             raise TrainingError(
-                f"no symbol has the {settings.min_bars} bars of MIN_TRAINING_BARS at a retrain; "
-                "give longer files, a smaller MIN_TRAINING_BARS or a shorter --retrain-every"
+                f"no symbol has the {settings.min_bars} bars of MIN_TRAINING_BARS, and prices that "
+                "move in them, at a retrain; give longer files, a smaller MIN_TRAINING_BARS or a "
+                "shorter --retrain-every"
             )
         latency = self._latency(first)
         noises = self._models("kalman", first, [KALMAN])
@@ -267,7 +270,12 @@ class _Trainings:
             noises=noises,
             on_progress=ticks_done(self._watch),
         )
-        return [each for each in found if price_moves(each.bars, self._settings.models)]
+        return [each for each in found if self._is_learnable(each.bars)]
+
+    def _is_learnable(self, bars: BarColumns) -> bool:
+        """Whether a worker's turn would give models; otherwise the old ones keep serving."""
+        models = self._settings.models
+        return row_count(bars, models) >= MIN_ROWS and price_moves(bars, models)
 
     def _latency(self, retrains: Sequence[Retrain]) -> int:
         """The setting; or what one turn with the longest window takes, with nothing beside it."""

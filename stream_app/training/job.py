@@ -91,6 +91,11 @@ def price_moves(bars: BarColumns, settings: ModelSettings) -> bool:
     return not len(rows) or bool(target[rows].any())
 
 
+def row_count(bars: BarColumns, settings: ModelSettings) -> int:
+    """How many rows a training on these bars would have."""
+    return len(_targets(bars.without_jumps(), _jumps(bars), settings)[1])
+
+
 def _jumps(bars: BarColumns) -> NDArray[np.int64]:
     """How many jumps there were up to each bar, itself included."""
     return np.cumsum(bars.log_jump != 0.0)

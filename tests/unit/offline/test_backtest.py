@@ -216,7 +216,7 @@ def test_what_comes_later_changes_no_earlier_answer(
 
 
 def test_a_file_too_short_to_train_on_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="no symbol has the 200 bars of MIN_TRAINING_BARS"):
+    with pytest.raises(TrainingError, match="no symbol has the 200 bars of MIN_TRAINING_BARS, and"):
         backtest(TICKS[:700], tmp_path, Trainer())
 
 
@@ -236,3 +236,13 @@ def test_a_kept_training_that_was_altered_is_trained_again(tmp_path: Path) -> No
     assert kept.find(job, key) == model
     (tmp_path / f"{key}.artifact").write_bytes(b"altered")
     assert kept.find(job, key) is None
+
+
+def test_a_window_that_nothing_can_be_learned_from_keeps_the_old_models(tmp_path: Path) -> None:
+    """After six hours every second bar is empty, so hardly a row has its outcome."""
+    sparse = [tick for tick in TICKS if tick.ts < START_MS + 6 * HOUR_MS or tick.ts // 60_000 % 2]
+    found, _ = backtest(sparse, tmp_path, Trainer(), min_bars=100)
+    assert found.retrains == 3
+    still = [replace(tick, price=40_000.0) for tick in TICKS]
+    with pytest.raises(TrainingError, match="prices that move"):
+        backtest(still, tmp_path, Trainer())
