@@ -141,14 +141,16 @@ def _calibration(series: Series, horizon: int) -> Chart:
         name=PUBLISHED,
         marker={"color": _COLOURS[PUBLISHED], "size": 8},
     )
-    found = slope(series.published, series.outcome)
-    says = "as large as they should be"
-    if found < 0.8:
-        says = "too large" if found > 0 else "of the wrong sign more often than not"
-    elif found > 1.25:
+    found = slope(series.published, series.outcome, horizon_bars=horizon)
+    spread = 2 * found.standard_error
+    says = "as large as they should be, as far as can be told"
+    if found.value + spread < 1:
+        says = "too large"
+    elif found.value - spread > 1:
         says = "too small"
     return Chart(
-        title=f"Published forecasts are {says}: outcomes are {found:.2f} times as large",
+        title=f"Published forecasts are {says}: outcomes are {found.value:.2f} +- {spread:.2f} "
+        "times as large",
         about="Forecasts in ten bins of equal counts. On the dotted line outcomes are what was "
         "forecast; the whiskers are two standard errors.",
         figure=figure,

@@ -67,13 +67,30 @@ def _bins(
         )
 
 
-def slope(forecast: NDArray[np.float64], outcome: NDArray[np.float64]) -> float:
-    """By how much forecasts should be multiplied: least squares through 0, NaN without forecasts.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slope:
+    """By how much forecasts should be multiplied."""
 
-    1 is right; below it the forecasts are too large; Mincer and Zarnowitz (1969) with no constant.
+    value: float
+    """1 is right; below it the forecasts are too large. NaN where all are 0."""
+    standard_error: float
+
+
+def slope(
+    forecast: NDArray[np.float64], outcome: NDArray[np.float64], *, horizon_bars: int = 1
+) -> Slope:
+    """Least squares of outcomes on forecasts through 0, both of shape (N,), in order of time.
+
+    Mincer and Zarnowitz (1969) with no constant: b = f'y / f'f. Its standard error is
+    sqrt(N V) / f'f, with V the long-run variance of f (y - b f), Bartlett's weights up to lag h
+    (Newey and West 1987).
 
     >>> slope(np.array([1.0, -1.0]), np.array([0.5, -0.5]))
-    0.5
+    Slope(value=0.5, standard_error=0.0)
     """
     square = float(forecast @ forecast)
-    return float(forecast @ outcome) / square if square else math.nan
+    if not square:
+        return Slope(value=math.nan, standard_error=math.nan)
+    value = float(forecast @ outcome) / square
+    variance = long_run_variance(forecast * (outcome - value * forecast), horizon_bars)
+    return Slope(value=value, standard_error=math.sqrt(len(forecast) * variance) / square)

@@ -60,8 +60,11 @@ def test_calibration_finds_forecasts_that_are_too_large() -> None:
     assert [each.n for each in bins] == [2000] * 10
     for each in bins:
         assert abs(each.outcome - 0.5 * each.forecast) < 4 * each.standard_error + 0.01
-    assert slope(forecast, outcome) == pytest.approx(0.5, abs=0.01)
-    assert math.isnan(slope(np.zeros(3), np.ones(3)))
+    found = slope(forecast, outcome)
+    assert abs(found.value - 0.5) < 4 * found.standard_error
+    # White's standard error of homoscedastic noise is that of least squares.
+    assert found.standard_error == pytest.approx(0.1 / math.sqrt(20_000), rel=0.1)
+    assert math.isnan(slope(np.zeros(3), np.ones(3)).value)
     assert len(calibration(np.zeros(50), RNG.standard_normal(50))) == 1
 
 
