@@ -139,7 +139,8 @@ class VolatilityForecast:
     def _square(self, hour: int) -> float:
         known = min(self._counts[hour], 1.0 / self._factor_step)
         share = known / (known + self._factor_prior)
-        return (1.0 + share * (self._ratios[hour] - 1.0)) ** 2
+        factor = 1.0 + share * (self._ratios[hour] - 1.0)
+        return factor * factor
 
     def ahead_of(self, ts_open: int) -> float:
         """The deviation of the log return over the horizon, of forecasts made in one bar.
