@@ -3,8 +3,7 @@
 All forecast the last price at each bar's close and take their outcomes when their horizon is over;
 all are scored on the same bars. ACI (Gibbs and Candes 2021) has the step 0.005 of its paper and
 the quantile of the absolute errors of a trailing 1,250 bars, without normalisation. GARCH is fitted
-by `arch` every day on all bars before. Ours does not see the bar at whose close it forecasts, as
-in the worker; the other two do.
+by `arch` every day on all bars before.
 
 The step: returns and ranges times 3 from a bar on, at many bars of each month.
 """
@@ -27,7 +26,7 @@ from rich.table import Table
 from world import month_pipeline, plain_settings
 
 from stream_app.bars.features import BarColumns
-from stream_app.prediction.intervals import IntervalTrackers
+from stream_app.prediction.intervals import IntervalTrackers, returns_of
 from stream_app.prediction.volatility import VolatilityForecast
 from stream_app.scoring.intervals import IntervalScore, interval_score, worst_coverage
 
@@ -133,23 +132,16 @@ def known(bars: Bars, horizon: int) -> Iterator[tuple[int, int | None]]:
 def ours(bars: Bars, horizon: int) -> Side:
     """As the worker does: published at a bar's last tick, before that bar closes."""
     found = empty(bars)
-    volatility = VolatilityForecast(bar_ms=bars.bar_ms, horizon_bars=horizon)
-    volatility.start(1e-3)
+    volatility = VolatilityForecast(bar_ms=bars.bar_ms, horizon_bars=horizon, start=1e-3)
     trackers = IntervalTrackers(levels=LEVELS, horizon_bars=horizon)
-    outcome, gaps = bars.outcomes(horizon), bars.gaps()
+    outcome = bars.outcomes(horizon)
     for at, earlier in known(bars, horizon):
-        ahead = volatility.ahead_of(int(bars.ts_open[at]))
+        ts_open, high, low = int(bars.ts_open[at]), float(bars.high[at]), float(bars.low[at])
+        ahead = volatility.at(ts_open + bars.bar_ms - 1, high, low, math.inf)
         found.volatility[at] = ahead
-        for level, low, high in trackers.around(ahead):
-            found.low[level][at], found.high[level][at] = low, high
-        volatility.close(
-            int(bars.ts_open[at]),
-            float(bars.high[at]),
-            float(bars.low[at]),
-            float(bars.close[at]),
-            empty_before=int(gaps[at]),
-            jumped=False,
-        )
+        for level, below, above in returns_of(trackers.bounds, published=0.0, volatility=ahead):
+            found.low[level][at], found.high[level][at] = below, above
+        volatility.close(ts_open, high, low, float(bars.close[at]))
         if earlier is not None:
             trackers.take(
                 float(outcome[earlier]),

@@ -28,6 +28,7 @@ from pydantic_settings.exceptions import SettingsError
 from stream_app.environment import variables as environment
 from stream_app.environment.types import (
     Layers,
+    Levels,
     LogLevel,
     SaslMechanism,
     SecurityProtocol,
@@ -75,6 +76,8 @@ class Settings(BaseSettings):
     ensemble_weights: Weights = {name: spec.weight for name, spec in CATALOG.items()}
     shrinkage: bool = True
     """Whether forecasts count only as far as their own realised ones justify it."""
+    interval_levels: Levels = (0.5, 0.9)
+    """How likely the price at the horizon lies in each prediction interval."""
     model_max_age_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 720.0
     """Event time. A model whose training data ended longer ago is left out of the ensemble."""
 

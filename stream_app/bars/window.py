@@ -52,6 +52,9 @@ class ClosedBar(NamedTuple):
     """How many bars without a tick lie between the one before and this one."""
     jumped: bool
     """Whether the step from the bar before into this one is a jump."""
+    high: float
+    """Without what mistaken ticks have made, as the low."""
+    low: float
 
 
 class Window:
@@ -200,7 +203,7 @@ class Window:
         self._last = bar.ts_open, bar.close
         self._start = max(self._start, self._end - self.capacity)
         self._usual_move = usual_move(self._values[_MOVE, self._start : self._end])
-        return ClosedBar(bar, empty, jumped)
+        return ClosedBar(bar, empty, jumped, values[_HIGH], values[_LOW])
 
     def _row(self, bar: OpenBar, ts_before: int, close_before: float) -> list[float]:
         """A bar's values, after a bar that opened and closed so, in the order of _COLUMNS."""

@@ -34,6 +34,14 @@ def _layers(value: tuple[int, ...]) -> tuple[int, ...]:
     return value
 
 
+def _levels(value: tuple[float, ...]) -> tuple[float, ...]:
+    if not all(0.0 < level < 1.0 for level in value) or list(value) != sorted(set(value)):
+        raise ValueError(
+            "allowed is a list of rising numbers above 0 and below 1, such as [0.5,0.9]"
+        )
+    return value
+
+
 def _tick_fields(value: dict[str, str]) -> dict[str, str]:
     check_fields(value)
     return value
@@ -61,6 +69,7 @@ def _no_service_link(value: object) -> object:
 Weights = Annotated[dict[str, float], AfterValidator(_weights)]
 """One weight for each model of the catalog; they sum to 1."""
 TickFields = Annotated[dict[str, str], AfterValidator(_tick_fields)]
+Levels = Annotated[tuple[float, ...], AfterValidator(_levels)]
 Layers = Annotated[tuple[int, ...], AfterValidator(_layers)]
 _Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 _Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]

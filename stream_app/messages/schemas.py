@@ -6,6 +6,7 @@ dataclass takes more than twice as long to make.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -55,6 +56,15 @@ class MemberOutput:
     """From 0 to 1: how much of the model's own distance from the last price `prediction` keeps."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """Where the price at the horizon lies with a probability of `level`."""
+
+    level: float
+    low: float
+    high: float
+
+
 @dataclass(slots=True, kw_only=True)
 class Prediction:
     """The ensemble's answer to one tick."""
@@ -73,6 +83,8 @@ class Prediction:
     source: Source
     shrinkage: float = 1.0
     """From 0 to 1: how much of the weighted mean's distance from the last price is kept."""
+    intervals: Sequence[Interval] = ()
+    """By rising level; each holds `prediction` and the intervals before it."""
 
 
 @with_config(STRICT)
@@ -90,6 +102,10 @@ class BarForecasts:
     ensemble: float
     """The same after its own shrinkage, before the bias correction."""
     published: float | None = None
+    intervals: tuple[tuple[float, float, float], ...] = ()
+    """Level, low and high of each interval; none in bars of versions that did not say them."""
+    volatility: float | None = None
+    """Forecast of the deviation over the horizon, from which the intervals were made."""
 
 
 @with_config(STRICT)

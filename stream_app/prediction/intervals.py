@@ -18,8 +18,9 @@ Conformal Inference for Multi-Step Time Series Forecasting).
 Over any stretch the mean of err differs from a by what q has moved there, divided by rate B and
 the stretch's length, whatever prices do: a larger rate holds the coverage of short stretches, a
 smaller one gives narrower intervals. The paper names 0.01 to 0.1. Outcomes of overlapping horizons
-miss in runs of up to h, which moves q by chance, so the rate is divided by sqrt(h). The constants
-were chosen on synthetic series, none on recorded prices.
+miss in runs of up to h, which moves q by chance. Divided by h, the rate would move it by chance as
+little as at a horizon of one bar, but hold short stretches worse; it is divided by h^(3/4). The
+constants were chosen on synthetic series, none on recorded prices.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, Final, NamedTuple
+
+from stream_app.messages.schemas import Interval
 
 RATE: Final = 0.025
 """For a horizon of one bar."""
@@ -45,19 +48,52 @@ LEAST_LARGEST: Final = 3.0
 MOST_SCORE: Final = 20.0
 """A score beyond counts as this, and no bound is further away: one error of the feed must not move
 the bounds for days, and every bound is a finite price above 0."""
-MOST_VOLATILITY: Final = 1.0
-"""A forecast beyond counts as this: a factor of e."""
 _KEPT: Final = 2.0 ** (-1.0 / MEMORY)
 _STEEPEST: Final = math.atan(MOST_SCORE)
 """Where the tangent is cut, before it is infinite."""
 
 
-class Bounds(NamedTuple):
-    """One interval."""
+class Bound(NamedTuple):
+    """How far one interval reaches from the published forecast, in volatilities, 0 or more."""
 
     level: float
     low: float
     high: float
+
+
+def returns_of(
+    bounds: Iterable[Bound], *, published: float, volatility: float
+) -> tuple[tuple[float, float, float], ...]:
+    """Level, low and high of each interval, log returns over the horizon.
+
+    Args:
+        bounds: as `IntervalTrackers.bounds`.
+        published: the published forecast, a log return.
+        volatility: the forecast of the deviation over the horizon, a log return.
+
+    >>> returns_of([Bound(0.9, 2.0, 1.0)], published=0.5, volatility=0.25)
+    ((0.9, 0.0, 0.75),)
+    """
+    return tuple(
+        (level, published - low * volatility, published + high * volatility)
+        for level, low, high in bounds
+    )
+
+
+def prices_of(bounds: Iterable[Bound], *, published: float, volatility: float) -> list[Interval]:
+    """The intervals around a published price, in the same unit.
+
+    >>> prices_of([Bound(0.9, 0.0, 0.0)], published=100.0, volatility=0.01)
+    [Interval(level=0.9, low=100.0, high=100.0)]
+    """
+    return [
+        Interval(
+            level=level,
+            low=published * math.exp(-low * volatility),
+            high=published * math.exp(high * volatility),
+        )
+        for level, low, high in bounds
+    ]
 
 
 @dataclass(slots=True)
@@ -88,8 +124,8 @@ class IntervalTrackers:
     """The intervals of one symbol, which learn from each outcome.
 
     >>> found = IntervalTrackers(levels=(0.5, 0.9), horizon_bars=1)
-    >>> [(level, round(low, 5), round(high, 5)) for level, low, high in found.around(0.01)]
-    [(0.5, -0.00674, 0.00674), (0.9, -0.01645, 0.01645)]
+    >>> [(level, round(low, 3), round(high, 3)) for level, low, high in found.bounds]
+    [(0.5, 0.674, 0.674), (0.9, 1.645, 1.645)]
 
     Args:
         levels: strictly increasing, above 0 and below 1.
@@ -97,30 +133,25 @@ class IntervalTrackers:
     """
 
     def __init__(self, *, levels: Sequence[float], horizon_bars: int) -> None:
-        self._rate = RATE / math.sqrt(horizon_bars)
+        self._rate = RATE / horizon_bars**0.75
         self._largest = LEAST_LARGEST
         self._trackers: dict[float, tuple[_Tracker, _Tracker]] = {}
         """By level, of the low bound and of the high one. The cold start is normal."""
         for level in levels:
-            quantile = NormalDist().inv_cdf((1.0 + level) / 2.0)
+            quantile = NormalDist().inv_cdf(min((1.0 + level) / 2.0, 1.0 - 1e-12))
             self._trackers[level] = (_Tracker(quantile), _Tracker(quantile))
+        self.bounds = self._worked_out()
+        """The intervals in force, another tuple after each outcome."""
 
-    def around(self, volatility: float) -> list[Bounds]:
-        """The intervals around a published forecast, as log returns from it.
-
-        They hold 0, and each holds those of smaller levels.
-
-        Args:
-            volatility: forecast of the deviation over the horizon, a log return.
-        """
-        unit = min(volatility, MOST_VOLATILITY)
+    def _worked_out(self) -> tuple[Bound, ...]:
+        """The intervals as they are now. Each holds 0 and those of smaller levels."""
         low = high = 0.0
         found = []
         for level, (below, above) in self._trackers.items():
             low = max(low, below.bound(self._largest))
             high = max(high, above.bound(self._largest))
-            found.append(Bounds(level, -low * unit, high * unit))
-        return found
+            found.append(Bound(level, low, high))
+        return tuple(found)
 
     def take(
         self,
@@ -139,7 +170,7 @@ class IntervalTrackers:
             intervals: level, low and high as they were published, log returns as `outcome`.
                 A level that was not published then learns nothing.
         """
-        score = min(abs(outcome - published) / min(volatility, MOST_VOLATILITY), MOST_SCORE)
+        score = min(abs(outcome - published) / volatility, MOST_SCORE)
         self._largest = max(score, LEAST_LARGEST, self._largest * _KEPT)
         gain = self._rate * self._largest
         for level, low, high in intervals:
@@ -148,6 +179,7 @@ class IntervalTrackers:
                 share = (1.0 - level) / 2.0
                 below.take(missed=outcome < low, share=share, gain=gain)
                 above.take(missed=outcome > high, share=share, gain=gain)
+        self.bounds = self._worked_out()
 
     def state(self) -> dict[str, Any]:
         """What a restart needs, as JSON values; see `restore`."""
@@ -165,3 +197,4 @@ class IntervalTrackers:
         for level, below, above in state["trackers"]:
             if level in self._trackers:
                 self._trackers[level] = (_Tracker(*below), _Tracker(*above))
+        self.bounds = self._worked_out()

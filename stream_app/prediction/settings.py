@@ -32,6 +32,8 @@ class PredictionSettings:
     """Of the ensemble, by model; they sum to 1."""
     shrinkage: bool
     """Whether forecasts count only as far as their own realised ones justify it."""
+    interval_levels: tuple[float, ...]
+    """Of the prediction intervals, rising."""
     model_max_age_ms: float
     """Event time after which a model is left out of the ensemble."""
 
@@ -54,5 +56,6 @@ class PredictionSettings:
             tick_mapping=settings.tick_mapping,
             weights=settings.ensemble_weights,
             shrinkage=settings.shrinkage,
+            interval_levels=settings.interval_levels,
             model_max_age_ms=settings.model_max_age_hours * 3_600_000,
         )

@@ -31,6 +31,8 @@ class SymbolState:
     """Of the filter that took the ticks ahead, while the window holds any."""
     learned: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """As `TrackRecord.sums` gives it."""
+    intervals: Mapping[str, Any] = field(default_factory=dict)
+    """As `TrackRecord.interval_state` gives it; empty in bars of before there were intervals."""
     horizon_s: int | None = None
     """Of the forecasts; None in states of versions that did not say it."""
     topic_id: str = ""
@@ -40,10 +42,7 @@ class SymbolState:
 
     def open_forecasts(self) -> list[tuple[int, BarForecasts]]:
         """The forecasts of the open bars."""
-        return [
-            (ts, BarForecasts(**said) if isinstance(said, Mapping) else BarForecasts(ensemble=said))
-            for ts, said in self.forecasts
-        ]
+        return [(ts, _forecasts(said)) for ts, said in self.forecasts]
 
     def to_json(self) -> dict[str, Any]:
         """As a bar carries it."""
@@ -63,3 +62,10 @@ class SymbolState:
             elif item.default is item.default_factory is MISSING:
                 raise ValueError(f"the state has no {item.name}")
         return cls(**known)
+
+
+def _forecasts(said: float | Mapping[str, Any]) -> BarForecasts:
+    if not isinstance(said, Mapping):
+        return BarForecasts(ensemble=said)
+    intervals = tuple((level, low, high) for level, low, high in said.get("intervals", ()))
+    return BarForecasts(**{**said, "intervals": intervals})

@@ -32,6 +32,7 @@ from stream_app.models.kalman_filter import KalmanFilter
 from stream_app.models.model_set import ModelSet, untrained
 from stream_app.prediction.ensemble import BlendedTick
 from stream_app.prediction.intake import Intake
+from stream_app.prediction.intervals import prices_of
 from stream_app.prediction.notice import Notice, notices_of
 from stream_app.prediction.observation import (
     DUPLICATE,
@@ -194,7 +195,12 @@ class SymbolPipeline:
     def _recorded(self, state: SymbolState) -> dict[str, Any]:
         """A state with the track record as it is now, as a bar carries it."""
         forecasts = [(ts, asdict(each)) for ts, each in self.record.open_forecasts()]
-        return replace(state, forecasts=forecasts, learned=self.record.sums()).to_json()
+        return replace(
+            state,
+            forecasts=forecasts,
+            learned=self.record.sums(),
+            intervals=self.record.interval_state(),
+        ).to_json()
 
     def _enter(self, arrival: Arrival, models: ModelSet, floor: int) -> Observation:
         seen = self._intake.take(arrival, models)
@@ -224,12 +230,12 @@ class SymbolPipeline:
         record = self.record
         for item, blend in zip(seen, blended, strict=True):
             forecasts = []
-            for bar, _, jumped in item.closed:
-                made, outcome = record.close(bar.ts_open, math.log(bar.close), jumped=jumped)
+            for closed in item.closed:
+                made, outcome = record.close(closed)
                 forecasts.append(made)
                 if outcome is not None:
                     answer.scores.append(record.score(self.symbol, outcome, item.source))
-            said = record.published(item.price, blend)
+            said = record.published(item, blend)
             if item.bar is not None:
                 record.note(item.bar.ts_open, said)
             if forecasts:
@@ -267,6 +273,9 @@ class SymbolPipeline:
                     degraded=(*blend.degraded, *self._placement, *item.reasons),
                     source=source,
                     shrinkage=record.factor,
+                    intervals=prices_of(
+                        said.bounds, published=said.prediction, volatility=said.volatility
+                    ),
                 )
             )
         return answer
@@ -291,12 +300,12 @@ class SymbolPipeline:
         if item.state is None:
             return
         state = self._recorded(item.state)
-        for (bar, empty, _), forecast in zip(item.closed, forecasts, strict=True):
+        for closed, forecast in zip(item.closed, forecasts, strict=True):
             self._last_bar = bar_message(
                 self.symbol,
-                bar,
+                closed.bar,
                 bar_s=self._bar_ms // 1000,
-                empty_before=empty,
+                empty_before=closed.empty_before,
                 forecasts=forecast,
                 horizon_s=self._horizon_ms // 1000,
                 state=state,
@@ -312,18 +321,24 @@ class SymbolPipeline:
             serving: the models of the version that the last bar's state names, if they are
                 still there; the next batch adopts `models` in their place.
         """
+        state = SymbolState.from_json(bars[-1].state)
         closed = []
         for message in bars:
             if (bar := bar_of_message(message)) is not None:
-                jumped = self.window.append(bar).jumped
+                appended = self.window.append(bar)
+                if not state.intervals:
+                    self.record.learn_volatility(appended)
                 is_ours = self._is_horizon(message.horizon_s)
                 forecasts = forecasts_of_message(message) if is_ours else None
-                closed.append(ClosedForecasts(bar.ts_open, math.log(bar.close), forecasts, jumped))
+                closed.append(
+                    ClosedForecasts(bar.ts_open, math.log(bar.close), forecasts, appended.jumped)
+                )
                 self._last_bar = message
-        state = SymbolState.from_json(bars[-1].state)
         self._intake.restore(state)
+        if state.intervals:
+            self.record.volatility.restore(state.intervals["volatility"])
         if self._is_horizon(state.horizon_s):
-            self.record.restore(closed, state.open_forecasts(), state.learned)
+            self.record.restore(closed, state.open_forecasts(), state.learned, state.intervals)
         if serving is not None:
             self._serving, self._since = serving, state.since
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from stream_app.bars.window import ClosedBar
 from stream_app.messages.schemas import BarForecasts, Score, Source
+from stream_app.models.kalman_filter import KalmanNoise
 from stream_app.prediction.bias import BiasCorrection
 from stream_app.prediction.ensemble import BlendedTick
 from stream_app.prediction.harm import HarmTest
+from stream_app.prediction.intervals import Bound, IntervalTrackers, returns_of
+from stream_app.prediction.observation import Observation
 from stream_app.prediction.outcomes import ClosedForecasts, Outcome, Outcomes
 from stream_app.prediction.running import LAST_PRICE, PUBLISHED, UNSHRUNK, RunningScores
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.shrinkage import EnsembleShrinkage, MemberShrinkage
+from stream_app.prediction.volatility import VolatilityForecast
 
 ENSEMBLE: Final = "ensemble"
 """Among the names of the factors and of what was learned, as HARM; no model has them."""
@@ -37,6 +42,10 @@ class Published(NamedTuple):
     """After its own shrinkage, before the bias correction."""
     bias: float
     prediction: float
+    volatility: float
+    """Forecast of the deviation over the horizon, a log return."""
+    bounds: tuple[Bound, ...]
+    """Of the intervals around `prediction`."""
 
 
 class TrackRecord:
@@ -81,14 +90,24 @@ class TrackRecord:
         self.factor = 1.0
         """Of the ensemble."""
         self._note_factors()
+        noise = KalmanNoise()
+        self.volatility = VolatilityForecast(
+            bar_ms=settings.bar_ms,
+            horizon_bars=settings.horizon_bars,
+            start=math.sqrt(noise.q_level + noise.q_velocity / 3.0),
+        )
+        self._intervals = IntervalTrackers(
+            levels=settings.interval_levels, horizon_bars=settings.horizon_bars
+        )
 
     def _note_factors(self) -> None:
         if self._is_shrunk:
             self.factors = [each.factor for each in self._members.values()]
             self.factor = self._ensemble.factor
 
-    def published(self, price: float, blend: BlendedTick) -> Published:
-        """Shrink and correct the ensemble's answer to a tick whose last price is `price`."""
+    def published(self, item: Observation, blend: BlendedTick) -> Published:
+        """Shrink and correct the ensemble's answer to a tick, and say how wide it may miss."""
+        price = item.price
         own = blend.member_prices
         if self._is_shrunk:
             members, distance = [], 0.0
@@ -101,22 +120,36 @@ class TrackRecord:
         else:
             members, mean, ensemble = own, blend.price, blend.price
         bias = price * self.bias.value
-        return Published(price, own, members, blend.price, mean, ensemble, bias, ensemble + bias)
+        volatility = self.volatility.at(item.tick.ts, item.log_high, item.log_low, item.limit)
+        return Published(
+            price,
+            own,
+            members,
+            blend.price,
+            mean,
+            ensemble,
+            bias,
+            ensemble + bias,
+            volatility,
+            self._intervals.bounds,
+        )
 
     def note(self, ts_open: int, published: Published) -> None:
         """What was published at what is so far the last tick of a bar."""
         self._forming[ts_open] = published
 
-    def close(
-        self, ts_open: int, log_close: float, *, jumped: bool = False
-    ) -> tuple[BarForecasts | None, Outcome | None]:
-        """A bar has closed: learn from the outcome that it reveals.
+    def close(self, closed: ClosedBar) -> tuple[BarForecasts | None, Outcome | None]:
+        """A bar has closed: learn from it, and from the outcome that it reveals.
 
         Returns:
             What was forecast at the closed bar's last tick, if anything was, and the outcome.
         """
+        ts_open, log_close = closed.bar.ts_open, math.log(closed.bar.close)
         forecasts = self._taken(ts_open)
-        outcome = self._outcomes.close(ClosedForecasts(ts_open, log_close, forecasts, jumped))
+        outcome = self._outcomes.close(
+            ClosedForecasts(ts_open, log_close, forecasts, closed.jumped)
+        )
+        self.learn_volatility(closed)
         if outcome is not None:
             self.bias.take([outcome.error])
             self._shrink(outcome)
@@ -124,6 +157,7 @@ class TrackRecord:
             published = outcome.forecasts.published
             if published is not None:
                 self._harm.take(outcome.ts_open, published, outcome.log_return)
+            self._judge_intervals(outcome)
         return forecasts, outcome
 
     def score(self, symbol: str, outcome: Outcome, source: Source) -> Score:
@@ -154,6 +188,26 @@ class TrackRecord:
             source=source,
         )
 
+    def learn_volatility(self, closed: ClosedBar) -> None:
+        """A bar has closed, or is one of a restore whose state says nothing of the volatility."""
+        self.volatility.close(
+            closed.bar.ts_open,
+            math.log(closed.high),
+            math.log(closed.low),
+            math.log(closed.bar.close),
+            jumped=closed.jumped,
+        )
+
+    def _judge_intervals(self, outcome: Outcome) -> None:
+        said = outcome.forecasts
+        if said.volatility is not None and said.published is not None:
+            self._intervals.take(
+                outcome.log_return,
+                published=said.published,
+                volatility=said.volatility,
+                intervals=said.intervals,
+            )
+
     def _taken(self, ts_open: int) -> BarForecasts | None:
         restored = self._restored.pop(ts_open, None)
         forming = self._forming.pop(ts_open, None)
@@ -161,6 +215,7 @@ class TrackRecord:
 
     def _forecasts(self, published: Published) -> BarForecasts:
         price = published.price
+        said = math.log(published.prediction / price)
         return BarForecasts(
             members={
                 name: math.log(each / price)
@@ -170,7 +225,9 @@ class TrackRecord:
             unshrunk=math.log(published.unshrunk / price),
             mean=math.log(published.mean / price),
             ensemble=math.log(published.ensemble / price),
-            published=math.log(published.prediction / price),
+            published=said,
+            intervals=returns_of(published.bounds, published=said, volatility=published.volatility),
+            volatility=published.volatility,
         )
 
     def _shrink(self, outcome: Outcome) -> None:
@@ -195,18 +252,24 @@ class TrackRecord:
         yield from self._members.items()
         yield ENSEMBLE, self._ensemble
 
+    def interval_state(self) -> dict[str, Any]:
+        """What a restart needs of the intervals, as JSON."""
+        return {"volatility": self.volatility.state(), "trackers": self._intervals.state()}
+
     def restore(
         self,
         closed: Iterable[ClosedForecasts],
         open_forecasts: Iterable[tuple[int, BarForecasts]],
         sums: Mapping[str, Sequence[float]],
+        intervals: Mapping[str, Any],
     ) -> None:
-        """Take over what was.
+        """Take over what was, but for the volatility, which does not depend on the horizon.
 
         Args:
             closed: the closed bars, oldest first.
             open_forecasts: as `open_forecasts` gave them when the last of these closed, or later.
             sums: as `sums` gave them then.
+            intervals: as `interval_state` gave it; may be empty.
         """
         outcomes = self._outcomes.replay(closed)
         self.bias.take([outcome.error for outcome in outcomes])
@@ -219,3 +282,5 @@ class TrackRecord:
         if HARM in sums:
             self._harm.restore(sums[HARM])
         self._note_factors()
+        if intervals:
+            self._intervals.restore(intervals["trackers"])

@@ -7,10 +7,13 @@ Extreme Value Method for Estimating the Variance of the Rate of Return), and its
 not ruled by single large moves as squares are (Alizadeh, Brandt, Diebold 2002).
 
 Each range is divided by the factor of its hour of the day, and two exponential averages are taken,
-one over half an hour and one over four hours (half-lives in bars of five minutes): volatility
-clusters for long, and a mean of a quick and a slow average forecasts it better than either (Corsi
-2009, A Simple Approximate Long-Memory Model of Realized Volatility). The forecast is their
-weighted mean times the factors of the hours that the horizon covers, by the square root of time.
+a quick and a slow one: volatility clusters for long, and their mean forecasts it better than either
+(Corsi 2009, A Simple Approximate Long-Memory Model of Realized Volatility). The forecast is that
+mean times the factors of the hours that the horizon covers, by the square root of time.
+
+At a tick the forming bar counts too, as far as it has come. After a share t of a bar the expected
+range is sqrt(t) times the whole bar's, so the averages take its range over sqrt(t) with t times
+the weight of a closed bar.
 
 The constants follow from these sources and from synthetic series (GARCH, and stochastic volatility
 with heavy tails, a time-of-day pattern, a step by 3). None was chosen on recorded prices.
@@ -20,17 +23,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 QUICK_BARS: Final = 6
-SLOW_BARS: Final = 48
-"""Half-lives of the two averages."""
-QUICK_SHARE: Final = 0.7
-"""Of the quick one. After a step by 3 the forecast has made 0.8 of it in 36 bars."""
+SLOW_BARS: Final = 96
+"""Half-lives of the two averages: half an hour and eight hours of five-minute bars."""
+QUICK_SHARE: Final = 0.75
+"""Of the quick one. After a step by 3 the forecast has made 0.8 of it in 36 bars. With a smaller
+share it would be slower, with a larger one it would exaggerate the wildest times."""
 PRIOR_BARS: Final = 3
 """The cold start counts as so many bars."""
 MAX_GAP_BARS: Final = 12
-"""After a longer gap the market may have been closed, and does not move by the square root of
+"""After more empty bars the market may have been closed, and did not move by the square root of
 time: the first bar then says nothing of the volatility."""
 FACTOR_DAYS: Final = 10.0
 """Half-life of what is known of an hour of the day."""
@@ -42,6 +46,8 @@ MOST_RATIO: Final = 8.0
 """A bar that is wilder than so many ordinary ones tells of itself, not of its hour."""
 LEAST: Final = 1e-8
 """No forecast is smaller, a log return a bar: a price that stands still will move again."""
+MOST: Final = 1.0
+"""No forecast is larger, a log return over the horizon: a factor of e."""
 _RANGE: Final = math.sqrt(8.0 / math.pi)
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
@@ -49,23 +55,36 @@ _DAY_MS: Final = 24 * _HOUR_MS
 
 def _step(half_life: float) -> float:
     """The weight of the newest value in an average of this half-life."""
-    return 1.0 - 2.0 ** (-1.0 / half_life)
+    return 1.0 - math.exp2(-1.0 / half_life)
+
+
+class _Bar(NamedTuple):
+    """What a tick of one bar needs to know: the forecast is
+    level - t fade + sqrt(t) gain (range so far), where t is the share of the bar that has passed.
+    """
+
+    ts_open: int
+    level: float
+    fade: float
+    gain: float
+    before: float
+    """Log close of the bar before."""
 
 
 class VolatilityForecast:
     """The volatility of one symbol, updated when a bar closes.
 
-    >>> found = VolatilityForecast(bar_ms=300_000, horizon_bars=4)
-    >>> found.start(1e-3)
-    >>> round(found.ahead_of(0), 6)
+    >>> found = VolatilityForecast(bar_ms=300_000, horizon_bars=4, start=1e-3)
+    >>> round(found.at(0, 4.0, 4.0, math.inf), 6)
     0.002
 
     Args:
         bar_ms: length of a bar.
         horizon_bars: how far ahead.
+        start: the cold start: the deviation of one bar, a log return, above 0.
     """
 
-    def __init__(self, *, bar_ms: int, horizon_bars: int) -> None:
+    def __init__(self, *, bar_ms: int, horizon_bars: int, start: float) -> None:
         self._bar_ms = bar_ms
         self._horizon_ms = bar_ms * horizon_bars
         self._steps = (_step(QUICK_BARS), _step(SLOW_BARS), _step(max(12.0, _DAY_MS / bar_ms)))
@@ -73,25 +92,78 @@ class VolatilityForecast:
         self._factor_step = _step(FACTOR_DAYS * hour_bars)
         self._factor_prior = FACTOR_PRIOR_DAYS * hour_bars
         self._bars = 0
-        """How many bars have counted, until the slowest average forgets the start."""
-        self._before: float | None = None
-        """Log close of the bar before."""
-        self._levels = [0.0, 0.0, 0.0]
+        """How many bars have counted."""
+        self._before: tuple[int, float] | None = None
+        """Opening time and log close of the newest closed bar."""
+        self._levels = [start] * 3
         """Deviation a bar at an ordinary hour: quick, slow, and of a day, log returns."""
         self._ratios = [1.0] * 24
         """By hour, mean of the deviation divided by that of a day."""
         self._counts = [0] * 24
+        """By hour, of how many bars."""
         self._squares = [1.0] * 24
         """By hour, the factor's square."""
+        self._now: _Bar | None = None
+        """Of the bar that was asked about last, until a bar closes."""
 
-    def start(self, deviation: float) -> None:
-        """The cold start, before any bar has counted; later calls change nothing.
+    def at(self, ts: int, log_high: float, log_low: float, limit: float) -> float:
+        """The deviation of the log return over the horizon, for a forecast made at a tick.
 
         Args:
-            deviation: of one bar, a log return, positive.
+            ts: of the tick, epoch milliseconds.
+            log_high: the highest price of the forming bar so far.
+            log_low: the lowest.
+            limit: the largest step that is believed, a log return; beyond it the forming bar
+                does not count.
         """
-        if not self._levels[0]:
-            self._levels = [max(deviation, LEAST)] * 3
+        ts_open = ts - ts % self._bar_ms
+        now = self._now
+        if now is None or now.ts_open != ts_open:
+            now = self._now = self._prepared(ts_open)
+        _, level, fade, gain, before = now
+        distance = (log_high if log_high > before else before) - (
+            log_low if log_low < before else before
+        )
+        if not gain or distance > limit:
+            return min(level, MOST)
+        passed = (ts - ts_open) / self._bar_ms
+        return min(level - passed * fade + math.sqrt(passed) * gain * distance, MOST)
+
+    def _prepared(self, ts_open: int) -> _Bar:
+        quick, slow, _ = self._levels
+        weight_quick, weight_slow = (
+            QUICK_SHARE * self._newest(0),
+            (1 - QUICK_SHARE) * self._newest(1),
+        )
+        unit = math.sqrt(self._squares_ahead(ts_open))
+        level = unit * (QUICK_SHARE * quick + (1.0 - QUICK_SHARE) * slow)
+        if self._before is None:
+            return _Bar(ts_open, level, 0.0, 0.0, 0.0)
+        ts_before, before = self._before
+        bars = (ts_open - ts_before) // self._bar_ms
+        if not 1 <= bars <= MAX_GAP_BARS + 1:
+            return _Bar(ts_open, level, 0.0, 0.0, before)
+        fade = unit * (weight_quick * quick + weight_slow * slow)
+        hour = ts_open // _HOUR_MS % 24
+        ordinary = _RANGE * math.sqrt(bars * self._squares[hour])
+        gain = unit * (weight_quick + weight_slow) / ordinary
+        return _Bar(ts_open, level, fade, gain, before)
+
+    def _newest(self, average: int) -> float:
+        """The weight of the next bar in an average; the first bars count more."""
+        return max(self._steps[average], 1.0 / (self._bars + 1 + PRIOR_BARS))
+
+    def _squares_ahead(self, ts_open: int) -> float:
+        """Sum over the bars of the horizon of the squared factors; it begins where a bar ends."""
+        start = ts_open + self._bar_ms
+        days, rest = divmod(self._horizon_ms, _DAY_MS)
+        total = days * _HOUR_MS * math.fsum(self._squares)
+        end = start + rest
+        while start < end:
+            upto = min(end, start - start % _HOUR_MS + _HOUR_MS)
+            total += (upto - start) * self._squares[start // _HOUR_MS % 24]
+            start = upto
+        return total / self._bar_ms
 
     def close(
         self,
@@ -100,34 +172,34 @@ class VolatilityForecast:
         log_low: float,
         log_close: float,
         *,
-        empty_before: int,
-        jumped: bool,
+        jumped: bool = False,
     ) -> None:
-        """A bar has closed; `start` was called.
-
-        A bar that the price jumped into says nothing of the volatility.
+        """A bar has closed. One that the price jumped into says nothing of the volatility.
 
         Args:
             ts_open: opening time, epoch milliseconds.
             log_high: without what mistaken ticks have made.
             log_low: the same.
             log_close: the bar's.
-            empty_before: how many bars without a tick lie before it.
             jumped: whether the step into the bar is not believed.
         """
-        before, self._before = self._before, log_close
-        if before is None or jumped or empty_before > MAX_GAP_BARS:
+        last, self._before, self._now = self._before, (ts_open, log_close), None
+        if last is None or jumped:
+            return
+        ts_before, before = last
+        bars = (ts_open - ts_before) // self._bar_ms
+        if bars > MAX_GAP_BARS + 1:
             return
         distance = max(log_high, before) - min(log_low, before)
-        moved = distance / (_RANGE * math.sqrt(empty_before + 1))
+        moved = distance / (_RANGE * math.sqrt(max(bars, 1)))
         hour = ts_open // _HOUR_MS % 24
         ordinary = moved / math.sqrt(self._squares[hour])
         self._learn_hour(hour, moved / self._levels[2])
+        steps = [self._newest(average) for average in range(3)]
         self._bars += 1
-        least = 1.0 / (self._bars + PRIOR_BARS)
         self._levels = [
-            max(level + max(step, least) * (ordinary - level), LEAST)
-            for level, step in zip(self._levels, self._steps, strict=True)
+            max(level + step * (ordinary - level), LEAST)
+            for level, step in zip(self._levels, steps, strict=True)
         ]
 
     def _learn_hour(self, hour: int, ratio: float) -> None:
@@ -142,36 +214,21 @@ class VolatilityForecast:
         factor = 1.0 + share * (self._ratios[hour] - 1.0)
         return factor * factor
 
-    def ahead_of(self, ts_open: int) -> float:
-        """The deviation of the log return over the horizon, of forecasts made in one bar.
-
-        Args:
-            ts_open: of the bar, epoch milliseconds; the horizon begins where it ends.
-        """
-        level = QUICK_SHARE * self._levels[0] + (1.0 - QUICK_SHARE) * self._levels[1]
-        start = ts_open + self._bar_ms
-        days, rest = divmod(self._horizon_ms, _DAY_MS)
-        total = days * _HOUR_MS * math.fsum(self._squares) if days else 0.0
-        end = start + rest
-        while start < end:
-            upto = min(end, start - start % _HOUR_MS + _HOUR_MS)
-            total += (upto - start) * self._squares[start // _HOUR_MS % 24]
-            start = upto
-        return max(level, LEAST) * math.sqrt(total / self._bar_ms)
-
     def state(self) -> dict[str, Any]:
         """What a restart needs, as JSON values; see `restore`."""
         return {
             "bars": self._bars,
             "before": self._before,
             "levels": self._levels,
-            "ratios": self._ratios,
-            "counts": self._counts,
+            "ratios": [*self._ratios],
+            "counts": [*self._counts],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over a `state`, exactly."""
-        self._bars, self._before = state["bars"], state["before"]
-        self._levels, self._ratios = [*state["levels"]], [*state["ratios"]]
-        self._counts = [*state["counts"]]
+        before = state["before"]
+        self._before = None if before is None else (before[0], before[1])
+        self._bars, self._levels = state["bars"], [*state["levels"]]
+        self._ratios, self._counts = [*state["ratios"]], [*state["counts"]]
         self._squares = [self._square(hour) for hour in range(24)]
+        self._now = None
