@@ -45,7 +45,7 @@ about as much as the prior knowledge that hours are alike."""
 MOST_RATIO: Final = 8.0
 """A bar that is wilder than so many ordinary ones tells of itself, not of its hour."""
 LEAST: Final = 1e-8
-"""No forecast is smaller, a log return a bar: a price that stands still will move again."""
+"""No level is smaller, a log return a bar: a price that stands still will move again."""
 MOST: Final = 1.0
 """No forecast is larger, a log return over the horizon: a factor of e."""
 _RANGE: Final = math.sqrt(8.0 / math.pi)
@@ -87,6 +87,7 @@ class VolatilityForecast:
     def __init__(self, *, bar_ms: int, horizon_bars: int, start: float) -> None:
         self._bar_ms = bar_ms
         self._horizon_ms = bar_ms * horizon_bars
+        self._least = LEAST * math.sqrt(horizon_bars)
         self._steps = (_step(QUICK_BARS), _step(SLOW_BARS), _step(max(12.0, _DAY_MS / bar_ms)))
         hour_bars = max(1.0, _HOUR_MS / bar_ms)
         self._factor_step = _step(FACTOR_DAYS * hour_bars)
@@ -136,7 +137,7 @@ class VolatilityForecast:
             (1 - QUICK_SHARE) * self._newest(1),
         )
         unit = math.sqrt(self._squares_ahead(ts_open))
-        level = unit * (QUICK_SHARE * quick + (1.0 - QUICK_SHARE) * slow)
+        level = max(unit * (QUICK_SHARE * quick + (1.0 - QUICK_SHARE) * slow), self._least)
         if self._before is None:
             return _Bar(ts_open, level, 0.0, 0.0, 0.0)
         ts_before, before = self._before

@@ -24,6 +24,7 @@ from stream_app.messages.codec import (
 from stream_app.messages.schemas import (
     Bar,
     BarForecasts,
+    Interval,
     MemberOutput,
     Prediction,
     RetrainEvent,
@@ -49,7 +50,7 @@ MESSAGES = {
 }
 ADDED = {
     "bar": ["forecasts"],
-    "prediction": ["shrinkage"],
+    "prediction": ["shrinkage", "intervals"],
     "retrain-event": ["waiting_seconds", "skipped", "last_price"],
 }
 """Fields that came later: a reader must not expect them of every message on the topic."""
@@ -113,6 +114,8 @@ def test_nested_schemas_have_the_fields_of_their_types() -> None:
     prediction = schema("prediction")["properties"]
     member = prediction["members"]["additionalProperties"]
     assert set(member["properties"]) == {item.name for item in fields(MemberOutput)}
+    interval = prediction["intervals"]["items"]
+    assert set(interval["properties"]) == set(Interval.__annotations__)
     forecasts = schema("bar")["properties"]["forecasts"]
     assert set(forecasts["properties"]) == {item.name for item in fields(BarForecasts)}
     figures = schema("score")["properties"]["running"]["additionalProperties"]

@@ -193,6 +193,8 @@ def test_a_restart_at_any_offset_goes_on_as_if_nothing_had_happened(
         assert one.kalman.to_state() == two.kalman.to_state()
         assert one.record.bias.value == two.record.bias.value
         assert one.record.sums() == two.record.sums()
+        states = [orjson.dumps(each.record.interval_state()) for each in (one, two)]
+        assert states[0] == states[1]
         assert one.record.factors == two.record.factors
 
 
@@ -289,3 +291,14 @@ def test_the_ensemble_lies_between_its_members_before_the_bias_correction(
         assert min(said) - slack <= before <= max(said) + slack
         assert math.fsum(m.weight for m in prediction.members.values()) == pytest.approx(1)
         assert abs(prediction.bias_correction) <= 0.001 * prediction.last_price + slack
+
+
+@hypothesis_settings(max_examples=15, deadline=None)
+@given(tick_streams())
+def test_intervals_hold_the_prediction_and_each_other(stream: list[FakeRecord]) -> None:
+    for prediction in pipeline().process(stream).predictions:
+        low = high = prediction.prediction
+        assert [item.level for item in prediction.intervals] == [0.5, 0.9]
+        for item in prediction.intervals:
+            assert 0 < item.low <= low <= high <= item.high < math.inf
+            low, high = item.low, item.high
