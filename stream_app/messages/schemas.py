@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypedDict
 
 from pydantic import ConfigDict, with_config
 
@@ -56,9 +56,12 @@ class MemberOutput:
     """From 0 to 1: how much of the model's own distance from the last price `prediction` keeps."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """Where the price at the horizon lies with a probability of `level`."""
+class Interval(TypedDict):
+    """Where the price at the horizon lies with a probability of `level`.
+
+    A dict and no dataclass: two are made at each tick, and a frozen one takes three times as long
+    to make and four times as long to encode.
+    """
 
     level: float
     low: float

@@ -28,6 +28,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import exp
 from statistics import NormalDist
 from typing import Any, Final, NamedTuple
 
@@ -80,18 +81,18 @@ def returns_of(
     )
 
 
-def prices_of(bounds: Iterable[Bound], *, published: float, volatility: float) -> list[Interval]:
-    """The intervals around a published price, in the same unit.
+def prices_of(bounds: Iterable[Bound], published: float, volatility: float) -> list[Interval]:
+    """The intervals around a published price, in its unit; arguments as those of `returns_of`.
 
-    >>> prices_of([Bound(0.9, 0.0, 0.0)], published=100.0, volatility=0.01)
-    [Interval(level=0.9, low=100.0, high=100.0)]
+    >>> prices_of([Bound(0.9, 0.0, 0.0)], 100.0, 0.01)
+    [{'level': 0.9, 'low': 100.0, 'high': 100.0}]
     """
     return [
-        Interval(
-            level=level,
-            low=published * math.exp(-low * volatility),
-            high=published * math.exp(high * volatility),
-        )
+        {
+            "level": level,
+            "low": published * exp(-low * volatility),
+            "high": published * exp(high * volatility),
+        }
         for level, low, high in bounds
     ]
 

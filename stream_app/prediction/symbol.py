@@ -273,9 +273,7 @@ class SymbolPipeline:
                     degraded=(*blend.degraded, *self._placement, *item.reasons),
                     source=source,
                     shrinkage=record.factor,
-                    intervals=prices_of(
-                        said.bounds, published=said.prediction, volatility=said.volatility
-                    ),
+                    intervals=prices_of(said.bounds, said.prediction, said.volatility),
                 )
             )
         return answer

@@ -64,11 +64,15 @@ class _Bar(NamedTuple):
     """
 
     ts_open: int
+    ts_end: int
     level: float
     fade: float
     gain: float
     before: float
     """Log close of the bar before."""
+
+
+_NO_BAR: Final = _Bar(0, 0, 0.0, 0.0, 0.0, 0.0)
 
 
 class VolatilityForecast:
@@ -104,7 +108,7 @@ class VolatilityForecast:
         """By hour, of how many bars."""
         self._squares = [1.0] * 24
         """By hour, the factor's square."""
-        self._now: _Bar | None = None
+        self._now = _NO_BAR
         """Of the bar that was asked about last, until a bar closes."""
 
     def at(self, ts: int, log_high: float, log_low: float, limit: float) -> float:
@@ -117,38 +121,38 @@ class VolatilityForecast:
             limit: the largest step that is believed, a log return; beyond it the forming bar
                 does not count.
         """
-        ts_open = ts - ts % self._bar_ms
-        now = self._now
-        if now is None or now.ts_open != ts_open:
-            now = self._now = self._prepared(ts_open)
-        _, level, fade, gain, before = now
+        ts_open, ts_end, level, fade, gain, before = self._now
+        if not ts_open <= ts < ts_end:
+            self._now = self._prepared(ts - ts % self._bar_ms)
+            ts_open, ts_end, level, fade, gain, before = self._now
         distance = (log_high if log_high > before else before) - (
             log_low if log_low < before else before
         )
-        if not gain or distance > limit:
-            return min(level, MOST)
+        if distance > limit:
+            return level
         passed = (ts - ts_open) / self._bar_ms
-        return min(level - passed * fade + math.sqrt(passed) * gain * distance, MOST)
+        forecast = level - passed * fade + math.sqrt(passed) * gain * distance
+        return forecast if forecast < MOST else MOST
 
     def _prepared(self, ts_open: int) -> _Bar:
         quick, slow, _ = self._levels
-        weight_quick, weight_slow = (
-            QUICK_SHARE * self._newest(0),
-            (1 - QUICK_SHARE) * self._newest(1),
-        )
         unit = math.sqrt(self._squares_ahead(ts_open))
-        level = max(unit * (QUICK_SHARE * quick + (1.0 - QUICK_SHARE) * slow), self._least)
-        if self._before is None:
-            return _Bar(ts_open, level, 0.0, 0.0, 0.0)
+        level = unit * (QUICK_SHARE * quick + (1.0 - QUICK_SHARE) * slow)
+        level = min(max(level, self._least), MOST)
+        ts_end = ts_open + self._bar_ms
+        if self._before is None or level == MOST:
+            return _Bar(ts_open, ts_end, level, 0.0, 0.0, 0.0)
         ts_before, before = self._before
         bars = (ts_open - ts_before) // self._bar_ms
         if not 1 <= bars <= MAX_GAP_BARS + 1:
-            return _Bar(ts_open, level, 0.0, 0.0, before)
+            return _Bar(ts_open, ts_end, level, 0.0, 0.0, before)
+        weight_quick = QUICK_SHARE * self._newest(0)
+        weight_slow = (1.0 - QUICK_SHARE) * self._newest(1)
         fade = unit * (weight_quick * quick + weight_slow * slow)
         hour = ts_open // _HOUR_MS % 24
         ordinary = _RANGE * math.sqrt(bars * self._squares[hour])
         gain = unit * (weight_quick + weight_slow) / ordinary
-        return _Bar(ts_open, level, fade, gain, before)
+        return _Bar(ts_open, ts_end, level, fade, gain, before)
 
     def _newest(self, average: int) -> float:
         """The weight of the next bar in an average; the first bars count more."""
@@ -184,7 +188,7 @@ class VolatilityForecast:
             log_close: the bar's.
             jumped: whether the step into the bar is not believed.
         """
-        last, self._before, self._now = self._before, (ts_open, log_close), None
+        last, self._before, self._now = self._before, (ts_open, log_close), _NO_BAR
         if last is None or jumped:
             return
         ts_before, before = last
@@ -232,4 +236,4 @@ class VolatilityForecast:
         self._bars, self._levels = state["bars"], [*state["levels"]]
         self._ratios, self._counts = [*state["ratios"]], [*state["counts"]]
         self._squares = [self._square(hour) for hour in range(24)]
-        self._now = None
+        self._now = _NO_BAR

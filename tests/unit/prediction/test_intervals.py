@@ -73,8 +73,8 @@ def test_intervals_nest_and_hold_the_forecast_whatever_came() -> None:
             assert high <= above <= MOST_SCORE
             low, high = below, above
         found.take(value, published=0.001, volatility=0.01, intervals=said)
-        prices = prices_of(found.bounds, published=1e15, volatility=1.0)
-        assert all(0 < item.low <= 1e15 <= item.high < math.inf for item in prices)
+        prices = prices_of(found.bounds, 1e15, 1.0)
+        assert all(0 < item["low"] <= 1e15 <= item["high"] < math.inf for item in prices)
 
 
 def test_one_error_of_the_feed_moves_the_bounds_little_and_not_for_long() -> None:

@@ -129,6 +129,7 @@ def test_a_price_that_stands_still_or_explodes_keeps_it_within_bounds() -> None:
     wild = new(288)
     fed(wild, [0.5] * 50)
     assert forecast(wild, 50) == MOST
+    assert wild.at(51 * BAR - 1, 9.0, -9.0, math.inf) == MOST
 
 
 def test_its_state_comes_back_to_the_bit() -> None:
