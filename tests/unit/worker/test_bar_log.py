@@ -54,7 +54,7 @@ def log_of(bars: list[Bar], bar_s: int) -> BarLog:
     return log
 
 
-def restored(bars: list[Bar], **overrides: int) -> SymbolPipeline:
+def restored(bars: list[Bar], **overrides: Any) -> SymbolPipeline:
     pipeline = SymbolPipeline("BTC", PredictionSettings.of(settings(**overrides)))
     pipeline.restore(bars, None)
     return pipeline
@@ -119,3 +119,42 @@ def test_bars_of_a_version_that_did_not_say_the_horizon_come_back(horizon_bars: 
     if horizon_bars == 1:
         assert pipeline.record.bias.value == restored(bars).record.bias.value
         assert pipeline.record.open_forecasts() == restored(bars).record.open_forecasts()
+
+
+def without_intervals(bar: Bar) -> Bar:
+    """As a version before intervals published it."""
+    state = {name: part for name, part in bar.state.items() if name != "intervals"}
+    state["forecasts"] = [
+        (ts, {name: part for name, part in said.items() if name not in ("intervals", "volatility")})
+        for ts, said in state["forecasts"]
+    ]
+    said = bar.forecasts and replace(bar.forecasts, intervals=(), volatility=None)
+    return replace(bar, state=state, forecasts=said)
+
+
+def test_bars_of_a_version_without_intervals_give_the_volatility_and_cold_trackers() -> None:
+    bars = bars_of()
+    kept, older = restored(bars), restored([without_intervals(bar) for bar in bars])
+    kept_state, older_state = kept.record.interval_state(), older.record.interval_state()
+    assert older_state["volatility"] == kept_state["volatility"]
+    assert kept_state["trackers"]["trackers"][0][1][2] > 0
+    cold = restored(bars[:1], horizon_bars=2).record.interval_state()["trackers"]
+    assert older_state["trackers"] == cold
+    assert older.record.open_forecasts()[-1][1].volatility is None
+
+
+def test_with_another_horizon_the_trackers_begin_anew_but_not_the_volatility() -> None:
+    bars = bars_of()
+    kept, changed = restored(bars), restored(bars, horizon_bars=2)
+    one, two = kept.record.interval_state(), changed.record.interval_state()
+    assert one["volatility"] == two["volatility"]
+    assert two["trackers"]["trackers"][0][1][2] == 0
+
+
+def test_a_level_keeps_its_tracker_when_another_is_added() -> None:
+    bars = bars_of()
+    one = restored(bars).record.interval_state()["trackers"]["trackers"]
+    two = restored(bars, interval_levels=(0.5, 0.8, 0.9)).record.interval_state()
+    found = {level: pair for level, *pair in two["trackers"]["trackers"]}
+    assert {level: found[level] for level, *_ in one} == {level: pair for level, *pair in one}
+    assert found[0.8][0][2] == 0
