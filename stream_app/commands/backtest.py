@@ -305,7 +305,12 @@ def _require_scores(found: Backtest, recording: Recording, choices: Choices) -> 
 
 def _tables(horizon: int, found: Backtest) -> Iterator[Table]:
     from stream_app.offline.report import compared, parts
-    from stream_app.terminal.skill import comparison_table, parts_table, skill_table
+    from stream_app.terminal.skill import (
+        comparison_table,
+        interval_table,
+        parts_table,
+        skill_table,
+    )
 
     for name, forecasts in found.forecasts.items():
         closes, inside = forecasts.closes, forecasts.inside
@@ -315,6 +320,8 @@ def _tables(horizon: int, found: Backtest) -> Iterator[Table]:
         yield skill_table(
             f"{ahead}: at the closes of bars, {found.retrains} retrains", closes.scores(horizon)
         )
+        if closes.intervals:
+            yield interval_table(f"{ahead}: intervals", closes.interval_scores())
         yield comparison_table(f"{ahead}: Diebold-Mariano t", compared(closes, horizon))
         if len(inside):
             yield parts_table(f"{ahead}: inside bars", parts(inside, found.bar_ms))

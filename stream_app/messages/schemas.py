@@ -185,6 +185,10 @@ class Score:
     (their weighted mean), `published` and `last_price`."""
     shrinkage: dict[str, float]
     """The factors in force from now on: of each model, and `ensemble`."""
+    inside: dict[str, bool]
+    """By level of the intervals, such as `0.9`, whether the price that came was inside."""
+    coverage: dict[str, dict[str, float]]
+    """By span and level, the share of the outcomes that were inside."""
     running: dict[str, dict[str, SkillFigures]]
     """By span (`day`, `week`, `month`) and forecaster; a day up to the last full hour, a week and
     a month of 28 days up to the last full day, UTC."""

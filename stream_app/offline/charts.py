@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stream_app.offline.forecasts import Forecasts
 from stream_app.offline.report import parts
-from stream_app.offline.series import UNCORRECTED, Series
+from stream_app.offline.series import UNCORRECTED, FloatArray, Series
 from stream_app.prediction.running import PUBLISHED, UNSHRUNK
 from stream_app.scoring.calibration import calibration, slope
 from stream_app.scoring.gains import cumulative_gain, fifths, trailing_volatility
@@ -63,6 +63,8 @@ def charts(forecasts: Forecasts, *, horizon: int, bar_ms: int) -> Iterator[Chart
     closes = forecasts.closes
     yield _gain(closes)
     yield _price(closes, horizon * bar_ms)
+    if closes.intervals:
+        yield _coverage(closes)
     yield _calibration(closes, horizon)
     yield _by_hour(closes, horizon)
     yield _by_volatility(closes, horizon)
@@ -104,6 +106,9 @@ def _price(series: Series, horizon_ms: int) -> Chart:
     realised = series.price * np.exp(series.outcome)
     target = series.ts + horizon_ms
     _line(figure, "price", target, realised)
+    for level, bounds in sorted(series.intervals.items(), reverse=True):
+        low, high = series.price * np.exp(bounds.T)
+        _cone(figure, f"{level:.0%} interval", target, low, high)
     _line(figure, PUBLISHED, target, series.price * np.exp(series.published), width=1)
     shown = _dates(target[max(0, len(target) - 288) :])
     figure.update_xaxes(range=[shown[0], shown[-1]], rangeslider={"visible": True})
@@ -121,6 +126,39 @@ def _price(series: Series, horizon_ms: int) -> Chart:
             ("mean move over the horizon", points(usual)),
             ("mean forecast move", points(float(np.abs(series.published).mean()))),
             ("largest forecast move", points(largest)),
+        ],
+    )
+
+
+def _coverage(series: Series) -> Chart:
+    scores = series.interval_scores()
+    figure = _figure("share inside", x="level")
+    levels = [score.level for score in scores]
+    figure.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", name="as stated",
+        line={"color": _AXIS, "dash": "dot", "width": 1},
+    )  # fmt: skip
+    for name, shares in (
+        ("all", [score.coverage for score in scores]),
+        ("most volatile fifth", [score.coverage_volatile for score in scores]),
+    ):
+        figure.add_scatter(x=levels, y=shares, mode="markers", name=name, marker={"size": 10})
+    widest = scores[-1]
+    return Chart(
+        title=f"{widest.coverage:.1%} of the outcomes lie in the {widest.level:.0%} intervals",
+        about="On the dotted line an interval holds as often as it says.",
+        figure=figure,
+        heads=("level", "inside", "worst 288", "most volatile fifth", "width, bp", "Winkler, bp"),
+        rows=[
+            (
+                f"{score.level:.0%}",
+                f"{score.coverage:.1%}",
+                f"{score.coverage_worst_288:.1%}",
+                f"{score.coverage_volatile:.1%}",
+                points(score.width),
+                points(score.winkler),
+            )
+            for score in scores
         ],
     )
 
@@ -284,6 +322,19 @@ def _over_time(
 
 
 _AXIS: Final = "#888888"
+
+
+def _cone(
+    figure: go.Figure, name: str, ts: NDArray[np.int64], low: FloatArray, high: FloatArray
+) -> None:
+    """The area between two lines."""
+    dates = _dates(ts)
+    edge: dict[str, Any] = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+    figure.add_scatter(x=dates, y=low, showlegend=False, legendgroup=name, **edge)
+    figure.add_scatter(
+        x=dates, y=high, name=name, legendgroup=name, fill="tonexty",
+        fillcolor="rgba(213, 94, 0, 0.15)", **edge
+    )  # fmt: skip
 
 
 def _figure(y: str, *, x: str = "") -> go.Figure:

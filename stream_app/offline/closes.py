@@ -26,6 +26,7 @@ class Closes:
 
     def __init__(self, settings: PredictionSettings, names: tuple[str, ...]) -> None:
         self._names = names
+        self._levels = settings.interval_levels
         self._outcomes = Outcomes(
             horizon_ms=settings.horizon_ms,
             horizon_bars=settings.horizon_bars,
@@ -64,6 +65,7 @@ class Closes:
         made = [each for each, _ in self._known]
         outcomes = [each for _, each in self._known]
         said = [each.forecasts for each in outcomes]
+        levels = self._levels if made else ()
         return Series(
             ts=np.array([each.ts for each in made], dtype=np.int64),
             ts_open=np.array([each.ts_open for each in outcomes], dtype=np.int64),
@@ -87,4 +89,9 @@ class Closes:
                     for name in self._names
                 },
             },
+            intervals={
+                level: np.array([each.intervals[number][1:] for each in said])
+                for number, level in enumerate(levels)
+            },
+            volatility=np.array([each.volatility for each in said], dtype=np.float64),
         )

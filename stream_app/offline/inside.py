@@ -91,4 +91,6 @@ class Inside:
             },
             weights={},
             shrinkage={},
+            intervals={},
+            volatility=np.full(len(made), np.nan),
         )

@@ -12,6 +12,7 @@ from stream_app.offline.inside import PARTS
 from stream_app.offline.series import Series
 from stream_app.prediction.running import LAST_PRICE, PUBLISHED, UNSHRUNK
 from stream_app.scoring.diebold_mariano import Comparison, diebold_mariano
+from stream_app.scoring.intervals import IntervalScore
 from stream_app.scoring.skill import Skill
 
 _SKILL_FIELDS: Final = ("mae", "mse", "mae_skill", "mse_skill", "bias", "hit_rate", "cw_t")
@@ -51,9 +52,18 @@ def _horizon(forecasts: Forecasts, horizon: int) -> dict[str, Any]:
         "last_price": {"mae": last_price.mae, "mse": last_price.mse},
         "published": _skill(scores.pop(PUBLISHED)),
         "ensemble": _skill(scores.pop(UNSHRUNK)),
-        "members": {name: _skill(score) for name, score in scores.items()},
-        "intervals": [],
+        "members": {
+            name: _skill(score) for name, score in forecasts.closes.shrunk(horizon).items()
+        },
+        "members_unshrunk": {name: _skill(score) for name, score in scores.items()},
+        "intervals": [_interval(score) for score in forecasts.closes.interval_scores()],
     }
+
+
+def _interval(score: IntervalScore) -> dict[str, float]:
+    said = asdict(score)
+    del said["n"]
+    return said
 
 
 def _skill(score: Skill) -> dict[str, float]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.prediction.running import LAST_PRICE, PUBLISHED
+from stream_app.scoring.intervals import IntervalScore, interval_score
 from stream_app.scoring.skill import Skill, skill
 
 UNCORRECTED: Final = "uncorrected"
@@ -35,6 +36,10 @@ class Series:
     """Of the members, in force."""
     shrinkage: Mapping[str, FloatArray]
     """Of the members and of the ensemble."""
+    intervals: Mapping[float, FloatArray]
+    """By level, low and high as log returns, shape (N, 2)."""
+    volatility: FloatArray
+    """That the intervals were made with; NaN without them."""
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -59,6 +64,22 @@ class Series:
         """Outcome less forecast, by name, the last price first."""
         made = {name: self.outcome - forecast for name, forecast in self.forecasts.items()}
         return {LAST_PRICE: self.outcome, **made}
+
+    def shrunk(self, lag: int) -> dict[str, Skill]:
+        """By name, the members as they entered what was published; see `scores`."""
+        return {
+            name: skill(self.shrinkage[name] * self.forecasts[name], self.outcome, horizon_bars=lag)
+            for name in self.weights
+        }
+
+    def interval_scores(self) -> list[IntervalScore]:
+        """What the intervals were worth, by rising level."""
+        return [
+            interval_score(
+                level, bounds[:, 0].copy(), bounds[:, 1].copy(), self.outcome, self.volatility
+            )
+            for level, bounds in sorted(self.intervals.items())
+        ]
 
     def scores(self, lag: int) -> dict[str, Skill]:
         """By name, the last price first.

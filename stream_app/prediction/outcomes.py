@@ -29,6 +29,12 @@ class Outcome:
         """Of the ensemble before the bias correction: what came less what it said."""
         return self.log_return - self.forecasts.ensemble
 
+    def inside(self) -> dict[float, bool]:
+        """By level, whether the price that came was in the interval; on a bound it was."""
+        return {
+            level: low <= self.log_return <= high for level, low, high in self.forecasts.intervals
+        }
+
 
 class ClosedForecasts(NamedTuple):
     """A closed bar as far as forecasts are concerned."""

@@ -28,6 +28,15 @@ class Span(NamedTuple):
     step_ms: int
 
 
+class SpanFigures(NamedTuple):
+    """What the forecasts of a span were worth."""
+
+    skill: dict[str, SkillFigures]
+    """By forecaster."""
+    coverage: dict[str, float]
+    """By level, the share of the outcomes that were inside."""
+
+
 SPANS: Final = (
     Span("day", DAY_MS, HOUR_MS),
     Span("week", 7 * DAY_MS, DAY_MS),
@@ -44,14 +53,22 @@ class RunningScores:
 
     Args:
         names: of the models.
+        levels: of the intervals.
         horizon_bars: how far ahead the forecasts look.
         bar_ms: length of a bar.
         window_bars: how many closed bars a restart goes through; no span reaches further back.
     """
 
     def __init__(
-        self, names: Iterable[str], *, horizon_bars: int, bar_ms: int, window_bars: int
+        self,
+        names: Iterable[str],
+        *,
+        levels: Iterable[float],
+        horizon_bars: int,
+        bar_ms: int,
+        window_bars: int,
     ) -> None:
+        self._levels = tuple(levels)
         self.names = (*names, UNSHRUNK, PUBLISHED)
         self._horizon_bars = horizon_bars
         reach_ms = (window_bars - horizon_bars - 1) * bar_ms
@@ -62,10 +79,11 @@ class RunningScores:
         ]
         self._capacity = (SPANS[-1].length_ms + DAY_MS) // bar_ms + 1
         self._ts = np.empty(0, dtype=np.int64)
-        self._rows = np.empty((1 + len(self.names), 0), dtype=np.float32)
-        """The outcome, then each forecaster's forecast; NaN where it gave none."""
+        self._rows = np.empty((1 + len(self.names) + len(self._levels), 0), dtype=np.float32)
+        """The outcome, each forecaster's forecast, and whether it was inside at each level: 1 or
+        0; NaN where there was none."""
         self._end = 0
-        self._made: dict[str, tuple[int, dict[str, SkillFigures]]] = {}
+        self._made: dict[str, tuple[int, SpanFigures]] = {}
 
     def take(self, outcome: Outcome) -> None:
         """Remember what became of a bar's forecasts."""
@@ -76,7 +94,9 @@ class RunningScores:
             self._make_room()
         own = (said.members.get(name, math.nan) for name in self.names[:-2])
         self._ts[self._end] = outcome.ts_open
-        self._rows[:, self._end] = (outcome.log_return, *own, said.unshrunk, said.published)
+        inside = outcome.inside()
+        held = (inside.get(level, math.nan) for level in self._levels)
+        self._rows[:, self._end] = (outcome.log_return, *own, said.unshrunk, said.published, *held)
         self._end += 1
 
     def _make_room(self) -> None:
@@ -88,8 +108,8 @@ class RunningScores:
         ts[:kept], rows[:, :kept] = self._ts[first : self._end], self._rows[:, first : self._end]
         self._ts, self._rows, self._end = ts, rows, kept
 
-    def figures(self) -> dict[str, dict[str, SkillFigures]]:
-        """By span and forecaster; a span without outcomes is left out."""
+    def figures(self) -> dict[str, SpanFigures]:
+        """By span; one without outcomes is left out."""
         if not self._end:
             return {}
         newest = int(self._ts[self._end - 1])
@@ -99,22 +119,30 @@ class RunningScores:
             made = self._made.get(span.name)
             if made is None or made[0] != until:
                 made = self._made[span.name] = until, self._worked_out(until, span.length_ms)
-            if made[1]:
+            if made[1].skill:
                 found[span.name] = made[1]
         return found
 
-    def _worked_out(self, until: int, length_ms: int) -> dict[str, SkillFigures]:
+    def _worked_out(self, until: int, length_ms: int) -> SpanFigures:
         first, end = np.searchsorted(self._ts[: self._end], (until - length_ms, until)).tolist()
         if first == end:
-            return {}
-        outcome, *forecasts = self._rows[:, first:end].astype(np.float64)
-        rows = np.array([*forecasts, np.zeros_like(outcome)])
-        found = skills(rows, outcome, horizon_bars=self._horizon_bars)
-        return {
-            name: _figures(each)
-            for name, each in zip((*self.names, LAST_PRICE), found, strict=True)
-            if each.n
-        }
+            return SpanFigures({}, {})
+        outcome, *rows = self._rows[:, first:end].astype(np.float64)
+        forecasts, inside = rows[: len(self.names)], rows[len(self.names) :]
+        scored = np.array([*forecasts, np.zeros_like(outcome)])
+        found = skills(scored, outcome, horizon_bars=self._horizon_bars)
+        return SpanFigures(
+            skill={
+                name: _figures(each)
+                for name, each in zip((*self.names, LAST_PRICE), found, strict=True)
+                if each.n
+            },
+            coverage={
+                str(level): float(np.nanmean(held))
+                for level, held in zip(self._levels, inside, strict=True)
+                if not np.isnan(held).all()
+            },
+        )
 
 
 def _figures(found: Skill) -> SkillFigures:

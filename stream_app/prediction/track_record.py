@@ -79,6 +79,7 @@ class TrackRecord:
         )
         self._running = RunningScores(
             self.names,
+            levels=settings.interval_levels,
             horizon_bars=settings.horizon_bars,
             bar_ms=settings.bar_ms,
             window_bars=settings.window_bars,
@@ -169,6 +170,7 @@ class TrackRecord:
             PUBLISHED: said.published,
             LAST_PRICE: 0.0,
         }
+        running = self._running.figures()
         factors = dict(zip(self.names, self.factors, strict=True))
         return Score(
             symbol=symbol,
@@ -183,7 +185,9 @@ class TrackRecord:
                 if forecast is not None
             },
             shrinkage=factors | {ENSEMBLE: self.factor},
-            running=self._running.figures(),
+            inside={str(level): held for level, held in outcome.inside().items()},
+            coverage={span: figures.coverage for span, figures in running.items()},
+            running={span: figures.skill for span, figures in running.items()},
             harm=self._harm.e_value,
             source=source,
         )

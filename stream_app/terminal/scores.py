@@ -11,7 +11,7 @@ from stream_app.messages.schemas import Score, SkillFigures
 
 
 def scores_table(score: Score) -> Table:
-    """One symbol's figures over each span, a row a forecaster."""
+    """One symbol's figures over each span, a row a forecaster and an interval."""
     at = datetime.fromtimestamp(score.ts_target / 1000, UTC)
     table = Table(
         title=f"{escape(score.symbol)}: {score.horizon_s} s ahead, up to {at:%Y-%m-%d %H:%M} UTC",
@@ -24,6 +24,8 @@ def scores_table(score: Score) -> Table:
     for span, forecasters in score.running.items():
         for name, figures in forecasters.items():
             table.add_row(span, name.replace("_", " "), *_cells(figures, score.shrinkage.get(name)))
+        for level, share in score.coverage.get(span, {}).items():
+            table.add_row(span, f"inside {float(level):.0%}", "", "", "", "", f"{share:.1%}")
         table.add_section()
     return table
 

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from stream_app.scoring.diebold_mariano import Comparison
+from stream_app.scoring.intervals import IntervalScore
 from stream_app.scoring.skill import Skill
 from stream_app.scoring.text import number, percent, points, share
 
@@ -35,6 +36,23 @@ def skill_table(title: str, scores: Mapping[str, Skill]) -> Table:
             percent(score.mse_skill),
             share(score.hit_rate),
             number(score.cw_t),
+        )
+    return table
+
+
+def interval_table(title: str, scores: Sequence[IntervalScore]) -> Table:
+    """A row for each level; widths and Winkler scores in basis points."""
+    table = _table(title, "the share of the outcomes inside; of all runs of 288 the worst")
+    for heading in ("level", "inside", "worst 288", "most volatile fifth", "width", "Winkler"):
+        table.add_column(heading, justify="right")
+    for score in scores:
+        table.add_row(
+            share(score.level),
+            share(score.coverage),
+            share(score.coverage_worst_288),
+            share(score.coverage_volatile),
+            points(score.width),
+            points(score.winkler),
         )
     return table
 

@@ -29,6 +29,7 @@ def outcomes(count: int, seed: int = 0) -> list[Outcome]:
                 mean=0.0,
                 ensemble=0.0,
                 published=0.5 * ensemble,
+                intervals=((0.5, -7e-4, 7e-4),),
             ),
             log_return=log_return,
         )
@@ -37,7 +38,9 @@ def outcomes(count: int, seed: int = 0) -> list[Outcome]:
 
 
 def scores(window_bars: int = MONTH) -> RunningScores:
-    return RunningScores(("kalman", "lstm"), horizon_bars=1, bar_ms=BAR, window_bars=window_bars)
+    return RunningScores(
+        ("kalman", "lstm"), levels=(0.5, 0.9), horizon_bars=1, bar_ms=BAR, window_bars=window_bars
+    )
 
 
 def test_a_day_ends_at_the_last_full_hour_and_a_week_at_the_last_full_day() -> None:
@@ -53,13 +56,15 @@ def test_a_day_ends_at_the_last_full_hour_and_a_week_at_the_last_full_day() -> N
         came = np.array([each.log_return for each in rows])
         forecast = np.array([each.forecasts.published for each in rows], dtype=np.float64)
         expected = skill(forecast, came)
-        figures = found[name]["published"]
+        figures = found[name].skill["published"]
         assert (figures.n, figures.mae, figures.cw_t) == (expected.n, expected.mae, expected.cw_t)
         assert figures.mse_skill == expected.mse_skill
-        assert found[name]["lstm"].n == sum("lstm" in each.forecasts.members for each in rows)
-        assert "kalman" not in found[name]
-        assert found[name]["last_price"].mse_skill == 0.0
-        assert found[name]["last_price"].hit_rate is None
+        assert found[name].skill["lstm"].n == sum("lstm" in each.forecasts.members for each in rows)
+        assert "kalman" not in found[name].skill
+        assert found[name].skill["last_price"].mse_skill == 0.0
+        assert found[name].skill["last_price"].hit_rate is None
+        share = float(np.mean(np.abs(came) <= 7e-4))
+        assert found[name].coverage == {"0.5": pytest.approx(share)}
 
 
 @pytest.mark.parametrize("window_bars", [400, 3000, MONTH])
@@ -71,7 +76,7 @@ def test_a_restart_that_has_only_the_windows_bars_gives_the_same(window_bars: in
     for outcome in given[-window_bars + 1 :]:
         restarted.take(outcome)
     assert restarted.figures() == live.figures()
-    assert live.figures()["day"]["published"].n >= min(288, window_bars - 20)
+    assert live.figures()["day"].skill["published"].n >= min(288, window_bars - 20)
 
 
 def test_in_the_first_hour_there_is_nothing_to_say() -> None:
@@ -80,7 +85,7 @@ def test_in_the_first_hour_there_is_nothing_to_say() -> None:
         assert made.figures() == {}
         made.take(outcome)
     made.take(outcomes(13)[-1])
-    assert made.figures()["day"]["published"].n == 12
+    assert made.figures()["day"].skill["published"].n == 12
     assert "week" not in made.figures()
 
 
