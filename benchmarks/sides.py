@@ -43,6 +43,8 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
         topics=topics,
         client_settings=client_settings(settings),
         registry=Registry(settings.data_dir, model_settings(settings)),
+        named=lambda _: None,
+        on_restored=lambda: None,
         on_progress=lambda: None,
         read_again=lambda _: None,
         commit=commit,

@@ -1,8 +1,8 @@
 """How many symbols are fully retrained inside the target of 45 s, the LSTM included.
 
 The worker's own cycle (training/cycle.py) runs over many symbols with a month of bars each, in its
-pool of two processes, including the registry's writing and loading. It measures when each symbol's
-new models serve.
+pool of two processes, including the gate and the registry's writing and loading. It measures when
+each symbol's new models serve.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import asyncio
 import dataclasses
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import numpy as np
 from harness import console, options, progress, save, show, spread, spread_table
@@ -31,6 +31,7 @@ from stream_app.settings import Settings
 from stream_app.training.cycle import Retrainer
 from stream_app.training.job import TrainedModel, TrainingJob
 from stream_app.training.settings import RetrainSettings, model_settings
+from stream_app.training.turn import Judge, RunJob
 
 BUDGET_S: Final = 45.0
 TARGET: Final = 12
@@ -67,7 +68,26 @@ class Retrained:
         self.served_at = time.perf_counter()
 
 
-async def cycle(settings: Settings, bars: BarColumns, count: int, run_job: Any) -> list[float]:
+class AtOnce:
+    """New models serve at once: the champions topic is not measured here."""
+
+    def __init__(self, symbols: Mapping[str, Retrained]) -> None:
+        self._symbols = symbols
+
+    def is_pinned(self, _name: str) -> bool:
+        return False
+
+    def needed(self, _name: str) -> set[str]:
+        return set()
+
+    async def promote(self, name: str, models: ModelSet) -> bool:
+        self._symbols[name].models = models
+        return True
+
+
+async def cycle(
+    settings: Settings, bars: BarColumns, count: int, run_job: RunJob, judge: Judge
+) -> list[float]:
     """After how many seconds new models served each symbol."""
     symbols = [
         Retrained(name, bars, untrained(settings.horizon_bars)) for name in symbol_names(count)
@@ -81,6 +101,8 @@ async def cycle(settings: Settings, bars: BarColumns, count: int, run_job: Any) 
         settings=RetrainSettings.of(settings),
         registry=Registry(settings.data_dir, model_settings(settings)),
         run_job=run_job,
+        judge=judge,
+        champions=AtOnce({item.symbol: item for item in symbols}),
         symbols=lambda: {item.symbol: cast(SymbolPipeline, item) for item in symbols},
         publish=publish,
         clock=SystemClock(),
@@ -119,7 +141,8 @@ def main() -> None:
                 return trained
 
             runs.extend(
-                asyncio.run(cycle(settings, bars, count, run_job)) for _ in range(chosen.rounds)
+                asyncio.run(cycle(settings, bars, count, run_job, pool.judge))
+                for _ in range(chosen.rounds)
             )
     inside = [float(sum(at <= BUDGET_S for at in run)) for run in runs]
     each = [run[-1] / count for run in runs]

@@ -32,6 +32,7 @@ from stream_app.training.cycle import Retrainer
 from stream_app.training.pool import TrainingPool
 from stream_app.training.settings import RetrainSettings, model_settings
 from stream_app.web.server import WebServer
+from stream_app.worker.champions import Champions
 from stream_app.worker.publisher import Publisher
 from stream_app.worker.service import TickService
 from stream_app.worker.transport import BatchConsumer, Transport
@@ -113,11 +114,22 @@ class Worker:
         )
         import_loaders()
         registry = Registry(settings.data_dir, model_settings(settings))
+        worker, clock = f"{socket.gethostname()}-{os.getpid()}", SystemClock()
+        self._champions = Champions(
+            topic=self._topics.champions,
+            client_settings=connection,
+            registry=registry,
+            symbols=lambda: self.service.partitions.symbols(),  # noqa: PLW0108 - made below
+            publish=self._publisher.publish_champion,
+            clock=clock,
+            worker=worker,
+        )
         self.service = TickService(
             settings=settings,
             topics=self._topics,
             client_settings=connection,
             registry=registry,
+            champions=self._champions,
             publisher=self._publisher,
             read_again=self._read_again,
             commit=self._commit,
@@ -127,10 +139,12 @@ class Worker:
             settings=RetrainSettings.of(settings),
             registry=registry,
             run_job=self._pool.run,
+            judge=self._pool.judge,
+            champions=self._champions,
             symbols=self.service.partitions.symbols,
             publish=self._publisher.publish_event,
-            clock=SystemClock(),
-            worker=f"{socket.gethostname()}-{os.getpid()}",
+            clock=clock,
+            worker=worker,
         )
         self._web = WebServer(
             settings.web_host,
@@ -143,7 +157,8 @@ class Worker:
             signs=lambda: self.service.signs_of_life,
             busy=lambda: self.service.is_busy,
         )
-        self._lag: asyncio.Task[None] | None = None
+        self._watches: list[asyncio.Task[None]] = []
+        """That end with the worker only."""
         self._forced_end = ForcedEnd(
             FORCED_AFTER_S,
             exit_code=lambda: WorkerFault.exit_code if self.service.failed.done() else 0,
@@ -192,13 +207,17 @@ class Worker:
         await self._publisher.start()
         try:
             self._pool.warm_up()
+            await self._champions.start()
             self._app.finalize()
             await self._app.start()
             self._watchdog.start()
             collect_garbage_rarely()
-            self._lag = asyncio.create_task(self.service.lag_watch.run())
+            self._watches = [
+                asyncio.create_task(self.service.lag_watch.run(), name="the look at the lag"),
+                asyncio.create_task(self._champions.run(), name="the champions"),
+            ]
             logger.info("Worker started on %s", self._settings.kafka_bootstrap_servers)
-            await self._until(stop, self._lag)
+            await self._until(stop)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the end is in order
             self.service.fail(error)
         finally:
@@ -206,15 +225,16 @@ class Worker:
         if self.service.failed.done():
             raise WorkerFault(f"the worker ended: {self.service.failed.result()}")
 
-    async def _until(self, stop: asyncio.Event, lag: asyncio.Task[None]) -> None:
+    async def _until(self, stop: asyncio.Event) -> None:
         stopped = asyncio.ensure_future(stop.wait())
-        waits: set[asyncio.Future[Any]] = {stopped, self.service.failed, lag}
+        waits: set[asyncio.Future[Any]] = {stopped, self.service.failed, *self._watches}
         # Faust's consumer tells of its end from a thread, which does not wake this loop.
         while not (self._app.should_stop or stopped.done() or self.service.failed.done()):
             await asyncio.wait(waits, timeout=LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
-            if lag.done():
-                lag.result()
-                raise RuntimeError("the look at the lag has ended")
+            for watch in self._watches:
+                if watch.done():
+                    watch.result()
+                    raise RuntimeError(f"{watch.get_name()} has ended")
         stopped.cancel()
         if self._app.crash_reason is not None:
             self.service.fail(self._app.crash_reason)
@@ -229,7 +249,7 @@ class Worker:
             Part(name="the training pool", stop=self._close_pool),
             Part(name="the batch in hand", stop=self._finish),
             Part(name="the restores", stop=self.service.partitions.close),
-            Part(name="the look at the lag", stop=self._stop_lag),
+            Part(name="the look at the lag and the champions", stop=self._stop_watches),
             Part(name="the consumer", stop=self._app.stop),
             Part(name="the producer", stop=self._publisher.stop),
             Part(name="the web server", stop=self._web.stop),
@@ -248,10 +268,10 @@ class Worker:
             await self.service.close()
             await cast(BatchConsumer, self._app.consumer).commit_answered()
 
-    async def _stop_lag(self) -> None:
-        if self._lag is not None:
-            self._lag.cancel()
-            await asyncio.wait([self._lag])
+    async def _stop_watches(self) -> None:
+        for watch in self._watches:
+            watch.cancel()
+        await asyncio.gather(*self._watches, return_exceptions=True)
 
 
 async def run_worker(settings: Settings) -> None:

@@ -9,10 +9,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.messages.schemas import Champion, ChampionBy
 from stream_app.models.base import Member, Rows
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.kalman_filter import KalmanNoise
 from stream_app.models.model_set import ModelSet
+from stream_app.prediction.symbol import SymbolPipeline
+from stream_app.registry.champion_log import ChampionLog
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +43,40 @@ class FeatureMember:
         live = rows.features.astype(np.float64) @ weights
         mixed: NDArray[np.float64] = self.scale * np.tanh(live + past[rows.history_index])
         return mixed
+
+
+class ServedAtOnce:
+    """The champions topic without a broker: what is promoted serves at once."""
+
+    def __init__(self, symbols: Mapping[str, SymbolPipeline]) -> None:
+        self._symbols = symbols
+        self.log = ChampionLog()
+
+    def say(self, name: str, version: str, by: ChampionBy, *, pinned: bool = False) -> bool:
+        said = Champion(
+            symbol=name,
+            version=version,
+            since="2026-01-01T00:00:00+00:00",
+            by=by,
+            why="",
+            pinned=pinned,
+            worker="w1",
+        )
+        return self.log.take(said)
+
+    def is_pinned(self, name: str) -> bool:
+        standing = self.log.standing(name)
+        return standing is not None and standing.pinned
+
+    def needed(self, name: str) -> set[str]:
+        return self.log.needed(name)
+
+    async def promote(self, name: str, models: ModelSet) -> bool:
+        if not self.say(name, models.version, "retrain"):
+            return False
+        if name in self._symbols:
+            self._symbols[name].models = models
+        return True
 
 
 def model_set(

@@ -108,7 +108,14 @@ def _every_symbol(here: Sequence[Standing], interval: timedelta, now: datetime) 
     failed = [f"{item.symbol} ({item.reason})" for item in here if item.state == "failed"]
     overdue = [item for item in here if item.waits_s(now) > interval.total_seconds()]
     skipped = [f"{item.symbol} ({item.reason})" for item in here if item.state == "skipped"]
-    said = [f"{sum(item.state == 'trained' for item in here)} trained"]
+    said = [f"{sum(item.state in ('trained', 'pinned') for item in here)} trained"]
+    for state in ("pinned", "rejected"):
+        these = [item for item in here if item.state == state]
+        if these:
+            named = [
+                f"{item.symbol} ({item.reason})" if item.reason else item.symbol for item in these
+            ]
+            said.append(f"{state}: {shortened(named)}")
     if failed:
         said.append(f"failed: {shortened(failed)}")
     if skipped:

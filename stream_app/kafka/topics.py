@@ -22,7 +22,9 @@ from pydantic import (
 
 from stream_app.errors import TopicError
 
-Role = Literal["ticks", "bars", "predictions", "dead_letters", "scores", "retrain_events"]
+Role = Literal[
+    "ticks", "bars", "predictions", "dead_letters", "scores", "retrain_events", "champions"
+]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 CO_PARTITIONED: Final[tuple[Role, ...]] = ("ticks", "bars", "predictions", "dead_letters", "scores")
 """Results of ticks in partition p are written to partition p of these topics."""
@@ -101,6 +103,7 @@ class Topics:
     dead_letters: TopicSpec
     scores: TopicSpec
     retrain_events: TopicSpec
+    champions: TopicSpec
     services: Mapping[str, Service]
 
     @property

@@ -1,19 +1,20 @@
-"""Predictions, bars, scores and retrain events to bytes and back; `ticks.py` does it for ticks."""
+"""Messages to bytes and back: all but ticks, for which `ticks.py` does the same."""
 
 from __future__ import annotations
 
 from dataclasses import fields
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import SchemaValidator
 
-from stream_app.messages.schemas import Bar, Prediction, RetrainEvent, Score
-from stream_app.messages.symbols import is_symbol
+from stream_app.messages.schemas import Bar, Champion, Prediction, RetrainEvent, Score
+from stream_app.messages.symbols import is_symbol, split_state_name
 
 
-def _validator(message_type: type[Bar | RetrainEvent | Score]) -> SchemaValidator:
+def _validator(message_type: type[Bar | RetrainEvent | Score | Champion]) -> SchemaValidator:
     """Check what orjson has read against the annotations of schemas.py, at every depth."""
     schema = TypeAdapter(message_type).core_schema
     _accept_json(schema)
@@ -39,6 +40,7 @@ def _accept_json(schema: Any) -> None:
 _BAR: Final = _validator(Bar)
 _EVENT: Final = _validator(RetrainEvent)
 _SCORE: Final = _validator(Score)
+_CHAMPION: Final = _validator(Champion)
 
 
 def encode_prediction(prediction: Prediction) -> bytes:
@@ -101,6 +103,28 @@ def decode_score(value: bytes) -> Score:
     """
     score: Score = _decoded(value, _SCORE, Score, "a score")
     return score
+
+
+def encode_champion(champion: Champion) -> bytes:
+    """Encode a champion as the JSON of its contract."""
+    return orjson.dumps(champion)
+
+
+def decode_champion(value: bytes) -> Champion:
+    """Decode a champion. Unknown fields, which a newer version may write, are dropped.
+
+    Raises:
+        ValueError: the value is not a champion.
+    """
+    champion: Champion = _decoded(value, _CHAMPION, Champion, "a champion")
+    if not is_symbol(split_state_name(champion.symbol)[0]):
+        raise ValueError(f"not a champion: symbol {champion.symbol[:80]!r}")
+    try:
+        if datetime.fromisoformat(champion.since).tzinfo is not None:
+            return champion
+    except ValueError:
+        pass
+    raise ValueError(f"not a champion: since {champion.since[:40]!r} is no time with a zone")
 
 
 def _decoded(value: bytes, validator: SchemaValidator, message: type[Any], what: str) -> Any:

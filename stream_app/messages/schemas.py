@@ -16,6 +16,7 @@ STRICT: Final = ConfigDict(strict=True, extra="forbid")
 """For messages that are read: no unknown fields, and no other types than annotated."""
 RetrainState = Literal["started", "succeeded", "failed", "timed_out"]
 RetrainTrigger = Literal["initial", "growth", "scheduled"]
+ChampionBy = Literal["retrain", "rollback", "pin", "unpin"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +234,31 @@ class RetrainEvent:
     last_price: dict[str, str] = field(default_factory=dict)
     """By symbol, which of its new models could not be trained, so that they answer the last price,
     and why."""
+    rejected: dict[str, str] = field(default_factory=dict)
+    """By symbol whose new models the gate has refused, why. They were not written; the old ones
+    serve on. That is no failure of the cycle."""
+    gate: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By symbol, the figures that the gate has judged, such as `ensemble.r2`."""
+    pinned: dict[str, str] = field(default_factory=dict)
+    """By symbol that is pinned, its new version: written, and not serving."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Champion:
+    """Which version serves a symbol from now on. The newest one of a key counts."""
+
+    symbol: str
+    """The state's name, which is also the key."""
+    version: str
+    since: str
+    """When it was named, by the wall clock: ISO 8601, UTC."""
+    by: ChampionBy
+    why: str
+    pinned: bool
+    """Whether retrains leave it in place."""
+    worker: str
+    """Host and process of who named it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,7 @@ class TrainingCache:
                 artifact=artifact,
                 seconds=float(told["seconds"]),
                 rows=int(told["rows"]),
+                data_to=int(told["data_to"]),
                 last_price=told["last_price"],
             )
         except (OSError, KeyError, TypeError, ValueError):
@@ -84,6 +85,7 @@ class TrainingCache:
             "sha256": hashlib.sha256(model.artifact).hexdigest(),
             "seconds": model.seconds,
             "rows": model.rows,
+            "data_to": model.data_to,
             "last_price": model.last_price,
         }
         write_new(place.with_suffix(".json"), orjson.dumps(told))

@@ -89,6 +89,12 @@ RETRAIN_SECONDS: Final = Gauge(
 RETRAINS: Final = Counter(
     "stream_app_retrains", "Finished retrain cycles, by state.", ["state"], registry=REGISTRY
 )
+GATE_DECISIONS: Final = Counter(
+    "stream_app_gate_decisions",
+    "New models of a symbol: promoted, pinned, or the check of the gate that refused them.",
+    ["decision"],
+    registry=REGISTRY,
+)
 SYMBOLS_TRAINED: Final = Gauge(
     "stream_app_symbols_trained",
     "This worker's symbols that all four models serve.",

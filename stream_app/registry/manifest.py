@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from importlib.metadata import version as library_version
 from pathlib import Path
@@ -36,6 +36,8 @@ class TrainedSet:
     """Event time of the first bar's opening, epoch ms."""
     data_to: int
     """Event time of the last tick learned from, epoch ms."""
+    gate: Mapping[str, float] = field(default_factory=dict)
+    """The figures by which it may serve."""
 
 
 def manifest_digest(manifest: Mapping[str, Any]) -> str:
@@ -116,6 +118,7 @@ def write_version(
         "created": now.isoformat(),
         "data": {"from": trained.data_from, "to": trained.data_to, "rows": trained.rows},
         "seconds": dict(trained.seconds),
+        "gate": dict(trained.gate),
         "settings": asdict(settings),
         "libraries": {name: library_version(name) for name in _libraries()},
         "files": files,

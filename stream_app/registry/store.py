@@ -1,21 +1,19 @@
 """The model registry: a folder of versions for each symbol, written whole or not at all.
 
     DATA_DIR/models/SYMBOL/VERSION/manifest.json + one artifact per model
-    DATA_DIR/models/SYMBOL/champion.json          the version that serves
 
 SYMBOL stands for a state's name: a symbol whose ticks come in two partitions has a folder for each,
 because each is written by the worker that has the partition.
 
-A version is written to a staging folder, loaded back, and renamed into place. One rename replaces
-the champion file. Several workers may write at the same time: each uses names of its own, and the
-last rename decides which version serves. Reading trusts nothing: symbols, versions and file names
+A version is written to a staging folder, loaded back, and renamed into place. Several workers may
+write at the same time: each uses names of its own. Which version serves is said on the champions
+topic; the registry keeps the files. Reading trusts nothing: symbols, versions and file names
 must be the expected ones, symbolic links are not followed, and each size and SHA-256 must match.
 The artifacts are ONNX or JSON, never pickles.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import logging
@@ -23,6 +21,7 @@ import re
 import shutil
 import time
 import uuid
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,15 +38,12 @@ from stream_app.models.kalman_filter import KalmanNoise
 from stream_app.models.model_set import ModelSet
 from stream_app.registry.disk import (
     discard,
-    read_regular,
     remove_file,
     require_folder,
     sync_folder,
-    write_new,
 )
 from stream_app.registry.folders import folder_name
 from stream_app.registry.manifest import (
-    MANIFEST_MAX_BYTES,
     TrainedSet,
     read_artifact,
     read_manifest,
@@ -86,18 +82,26 @@ class Registry:
         self._root = data_dir / "models"
         self._settings = settings
 
-    def publish(self, trained: TrainedSet, *, now: datetime) -> ModelSet:
-        """Write a version, load it back, and make it the symbol's champion.
+    def publish(
+        self, trained: TrainedSet, *, now: datetime, keep: Collection[str] = ()
+    ) -> ModelSet:
+        """Write a version and load it back. It serves once the champions topic says so.
+
+        Older versions are removed but for the newest.
+
+        Args:
+            trained: what to write.
+            now: the version is named after it.
+            keep: older versions that stay.
 
         Raises:
-            ArtifactError: the version cannot be written or loaded back. The champion stays as it
-                was.
+            ArtifactError: the version cannot be written or loaded back.
         """
         digest = hashlib.sha256(b"".join(trained.artifacts[name] for name in CATALOG)).hexdigest()
         version = f"{now:%Y%m%dT%H%M%SZ}-{digest[:8]}"
         folder = self._folder(trained.symbol)
         mine = uuid.uuid4().hex
-        staging, champion = folder / f".staging-{mine}", folder / f".champion-{mine}"
+        staging = folder / f".staging-{mine}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             require_folder(folder)
@@ -106,9 +110,6 @@ class Registry:
             write_version(staging, trained, self._settings, version=version, now=now)
             models = self._load(staging, trained.symbol, version)
             models = self._move_in(staging, folder, trained.symbol, models)
-            write_new(champion, orjson.dumps({"version": version}))
-            champion.replace(folder / "champion.json")
-            sync_folder(folder)
         except OSError as error:
             raise ArtifactError(
                 f"model registry {folder}: {error.strerror or error}; free space or fix the "
@@ -116,19 +117,26 @@ class Registry:
             ) from None
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-            remove_file(champion)
-        self._prune(folder, keep=version)
+        self._prune(folder, keep={version, *keep})
         return models
 
-    def champion(self, symbol: str) -> ModelSet | None:
-        """The symbol's champion, or the newest intact version before it, or None.
+    def champion(self, symbol: str, named: str = "") -> ModelSet | None:
+        """The version that is to serve a symbol.
 
         It never raises because of what is on the disk; it logs each problem as a warning.
+
+        Args:
+            symbol: or the name of its state.
+            named: the version that the champions topic names; empty where it names none.
+
+        Returns:
+            That version, or the newest intact one before it, or the newest intact one after it, or
+            None.
         """
         tried: set[str] = set()
         try:
             folder = self._folder(symbol)
-            while (version := self._candidate(folder, tried)) is not None:
+            while (version := self._candidate(folder, named, tried)) is not None:
                 tried.add(version)
                 try:
                     return self.load(symbol, version)
@@ -211,22 +219,11 @@ class Registry:
         sync_folder(folder)
         return models
 
-    def _candidate(self, folder: Path, tried: set[str]) -> str | None:
-        """The version to try next: the champion, then those before it, then those after it.
-
-        It reads the champion file every time, because another worker may just have replaced it and
-        removed the version that it named.
-        """
+    @staticmethod
+    def _candidate(folder: Path, named: str, tried: set[str]) -> str | None:
+        """The version to try next: the named one, then those before it, then those after it."""
         require_folder(folder)
-        named = ""
-        with contextlib.suppress(OSError, KeyError, TypeError, orjson.JSONDecodeError):
-            said = orjson.loads(read_regular(folder / "champion.json", MANIFEST_MAX_BYTES))
-            if VERSION_PATTERN.fullmatch(said["version"]):
-                named = str(said["version"])
-        if not named:
-            if not tried:
-                logger.warning("model registry %s: champion.json cannot be read", folder)
-        elif named not in tried:
+        if named and named not in tried:
             return named
         left = set(_versions(folder)) - tried
         older = {name for name in left if name < named}
@@ -239,13 +236,14 @@ class Registry:
         return self._root / folder_name(name)
 
     @staticmethod
-    def _prune(folder: Path, *, keep: str) -> None:
+    def _prune(folder: Path, *, keep: Collection[str]) -> None:
         try:
-            older = sorted(name for name in _versions(folder) if name != keep)
+            older = sorted(_versions(folder))[:-KEPT_VERSIONS]
         except OSError:
-            return  # the published version serves; the next publish prunes again
-        for name in older[: -(KEPT_VERSIONS - 1)]:
-            discard(folder / name)
+            return  # the next publish prunes again
+        for name in older:
+            if name not in keep:
+                discard(folder / name)
 
 
 def _versions(folder: Path) -> list[str]:
@@ -255,7 +253,7 @@ def _versions(folder: Path) -> list[str]:
 def _remove_stale(folder: Path) -> None:
     """Remove what killed writers have left. Another worker may do the same at this moment."""
     for path in folder.iterdir():
-        if not path.name.startswith((".staging-", ".champion-")):
+        if not path.name.startswith(".staging-"):
             continue
         try:
             stale = time.time() - path.lstat().st_mtime > STALE_S

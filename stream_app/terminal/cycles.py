@@ -48,6 +48,10 @@ def _states(event: RetrainEvent) -> Iterable[str]:
     if event.waiting_seconds:
         longest = duration(max(event.waiting_seconds.values()))
         yield f"{len(event.waiting_seconds)} waiting, up to {longest}"
+    for symbol, reason in event.rejected.items():
+        yield f"rejected {symbol}: {reason}"
+    if event.pinned:
+        yield f"pinned {shortened(event.pinned)}"
     if event.skipped:
         yield f"skipped {shortened(event.skipped)}"
     if event.last_price:

@@ -4,9 +4,9 @@ A cycle gives the symbols that are due their turns, the one with the oldest mode
 long as the next one is done within the target. Those that are left are the first of the next
 cycle, which follows at once.
 
-A turn is all or nothing: four new models take over together, by one assignment, or the old ones
-serve on. Predictions never wait for it: the jobs run in the pool, the registry's disk work in a
-thread.
+A turn is all or nothing: four new models pass the gate and take over together, by one assignment,
+or the old ones serve on. Predictions never wait for it: the jobs run in the pool, the registry's
+disk work in a thread.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from stream_app.bars.features import BarColumns
 from stream_app.clock import Clock
 from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
 from stream_app.models.model_set import ModelSet
-from stream_app.ops.metrics import RETRAIN_SECONDS, RETRAINS
+from stream_app.ops.metrics import GATE_DECISIONS, RETRAIN_SECONDS, RETRAINS
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.store import Registry
 from stream_app.training.budget import Budget
@@ -32,7 +32,7 @@ from stream_app.training.job import price_moves
 from stream_app.training.schedule import RetrainSchedule
 from stream_app.training.settings import RetrainSettings
 from stream_app.training.standing import STOPPED
-from stream_app.training.turn import RunJob, SymbolTrainer
+from stream_app.training.turn import Champions, Judge, RunJob, SymbolTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +71,8 @@ class Retrainer:
         settings: RetrainSettings,
         registry: Registry,
         run_job: RunJob,
+        judge: Judge,
+        champions: Champions,
         symbols: Callable[[], Mapping[str, SymbolPipeline]],
         publish: Callable[[RetrainEvent], Awaitable[None]],
         clock: Clock,
@@ -84,7 +86,12 @@ class Retrainer:
         self._schedule = RetrainSchedule(settings.schedule, clock)
         self._budget = Budget(settings.target_s)
         self._trainer = SymbolTrainer(
-            settings=settings, registry=registry, run_job=run_job, serve=self._serve, clock=clock
+            settings=settings,
+            registry=registry,
+            run_job=run_job,
+            judge=judge,
+            champions=champions,
+            clock=clock,
         )
         self._cycle: asyncio.Task[None] | None = None
         self._stopped = False
@@ -179,15 +186,9 @@ class Retrainer:
             outcome = await self._trainer.turn(symbol, bars, models, given)
         finally:
             given.set()  # also where the turn was over before it had jobs
-        if outcome.version:
+        if outcome.verdict is not None:
             self._budget.note(self._clock.monotonic() - began_s)
         return outcome
-
-    def _serve(self, symbol: str, models: ModelSet) -> None:
-        # The partition may have been restored meanwhile: the pipeline that is here now serves.
-        current = self._symbols().get(symbol)
-        if current is not None:
-            current.models = models
 
     def _ended(self, cycle: Cycle) -> RetrainEvent:
         outcomes = cycle.outcomes()
@@ -217,10 +218,19 @@ class Retrainer:
         self.training_history.append(ended)
         RETRAIN_SECONDS.set(ended.duration_seconds)
         RETRAINS.labels(ended.state).inc()
+        GATE_DECISIONS.labels("promoted").inc(len(ended.versions))
+        GATE_DECISIONS.labels("pinned").inc(len(ended.pinned))
         for failure in ended.reasons:
             logger.error("Retraining failed, the old models keep serving: %s", failure)
         for symbol, reason in ended.skipped.items():
             logger.warning("%s is not retrained: %s", symbol, reason)
+        for symbol, reason in ended.rejected.items():
+            GATE_DECISIONS.labels(reason.split(":")[0]).inc()
+            logger.warning(
+                "%s: the new models are refused, the old ones serve on: %s", symbol, reason
+            )
+        for symbol, version in ended.pinned.items():
+            logger.info("%s is pinned: the new version %s does not serve", symbol, version)
         for symbol, models in ended.last_price.items():
             logger.warning("%s: could not be trained, answers the last price: %s", symbol, models)
         if not ended.reasons:

@@ -11,6 +11,7 @@ from stream_app.bars.features import BarColumns
 from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
 from stream_app.models.catalog import CATALOG, LSTM
 from stream_app.prediction.symbol import SymbolPipeline
+from stream_app.training.gate import Verdict
 from stream_app.training.job import TrainedModel
 
 
@@ -31,6 +32,17 @@ class Outcome:
     """Why it was not trained, where that is no failure."""
     last_price: str = ""
     """Which of its models could not be trained and answer the last price, and why."""
+    verdict: Verdict | None = None
+    """What the gate said of the new models; None where it was not asked."""
+    held: str | None = None
+    """The new version of a pinned symbol, which was written and does not serve."""
+
+    @property
+    def rejected(self) -> str | None:
+        """The check that the new models failed and why, where the gate refused them."""
+        if self.verdict is None or self.verdict.check is None:
+            return None
+        return f"{self.verdict.check}: {self.verdict.reason}"
 
 
 def failed(failure: str, bars: BarColumns, *, timed_out: bool = False) -> Outcome:
@@ -41,16 +53,20 @@ def failed(failure: str, bars: BarColumns, *, timed_out: bool = False) -> Outcom
 def trained_outcome(
     trained: Mapping[str, TrainedModel],
     bars: BarColumns,
+    verdict: Verdict | None = None,
     *,
     version: str | None = None,
+    held: str | None = None,
     failure: str | None = None,
 ) -> Outcome:
-    """The outcome for a symbol with four new models, which serve unless `failure` says why not."""
+    """The outcome for a symbol with four new models, which serve if they have a `version`."""
     return Outcome(
         seconds={name: model.seconds for name, model in trained.items()},
         rows=trained[LSTM].rows,
         data=_span(bars),
         version=version,
+        held=held,
+        verdict=verdict,
         failure=failure,
         last_price="; ".join(
             f"{name}: {model.last_price}" for name, model in trained.items() if model.last_price
@@ -100,7 +116,8 @@ def ended_event(
     """The event of a cycle that has ended.
 
     It succeeded if every symbol that had its turn did. Symbols that had none are no failure: they
-    are the first of the next cycle.
+    are the first of the next cycle. New models that the gate refuses are none either: all was done
+    that there was to do.
 
     Args:
         started: the cycle's first event.
@@ -134,6 +151,13 @@ def ended_event(
         last_price={
             symbol: item.last_price
             for symbol, item in outcomes.items()
-            if item.version and item.last_price
+            if (item.version or item.held) and item.last_price
         },
+        rejected={symbol: item.rejected for symbol, item in outcomes.items() if item.rejected},
+        gate={
+            symbol: dict(item.verdict.figures)
+            for symbol, item in outcomes.items()
+            if item.verdict is not None
+        },
+        pinned={symbol: item.held for symbol, item in outcomes.items() if item.held},
     )

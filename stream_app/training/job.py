@@ -54,6 +54,8 @@ class TrainedModel:
     """Wall time of preparing, fitting, exporting and checking."""
     rows: int
     """How many rows it learned from."""
+    data_to: int
+    """Event time of the last tick of the bars that it was given, epoch ms."""
     last_price: str | None = None
     """Why the model could not be trained, so that the artifact answers the last price."""
 
@@ -153,6 +155,7 @@ def run_job(job: TrainingJob) -> TrainedModel:
             artifact=last_price_artifact(job.model, spec.suffix, str(error), job.settings),
             seconds=time.perf_counter() - started,
             rows=len(data.rows),
+            data_to=int(job.bars.ts_last[-1]),
             last_price=str(error),
         )
     trained = forecaster.predict(data, data.rows)
@@ -171,6 +174,7 @@ def run_job(job: TrainingJob) -> TrainedModel:
         artifact=artifact,
         seconds=time.perf_counter() - started,
         rows=len(data.rows),
+        data_to=int(job.bars.ts_last[-1]),
     )
 
 

@@ -7,13 +7,17 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
-from typing import Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from pebble import ProcessFuture, ProcessPool
 
 from stream_app.models.catalog import CATALOG
+from stream_app.training.gate import Verdict
+from stream_app.training.gate_job import GateJob, run_gate
 from stream_app.training.job import TrainedModel, TrainingJob, run_job
 from stream_app.training.process import start_process
+
+_T = TypeVar("_T")
 
 JOBS_PER_PROCESS: Final = 24
 """After so many jobs a process is replaced, because LightGBM keeps its memory (LightGBM#4239)."""
@@ -69,12 +73,26 @@ class TrainingPool:
             TrainingError: no model can be trained on this data.
             ProcessExpired: the process was killed from outside or died.
         """
+        return await self._run(run_job, job, begun)
+
+    async def judge(self, job: GateJob) -> Verdict:
+        """Judge a challenger, as `run` runs a job.
+
+        Raises:
+            ArtifactError: an artifact of the challenger cannot be loaded.
+            ProcessExpired: the process was killed from outside or died.
+        """
+        return await self._run(run_gate, job, lambda: None)
+
+    async def _run(
+        self, work: Callable[[Any], _T], job: TrainingJob | GateJob, begun: Callable[[], None]
+    ) -> _T:
         # pebble sends a job to the processes at once. If it is cancelled before a process takes it,
         # the process that takes it later is killed. So a job waits here, where cancelling it costs
         # nothing, until a process is free to answer a question.
         async with self._next_job:
             await asyncio.shield(asyncio.wrap_future(self._pool.schedule(os.getpid)))
-            future: ProcessFuture[TrainedModel] = self._pool.schedule(run_job, args=[job])
+            future: ProcessFuture[_T] = self._pool.schedule(work, args=[job])
         begun()
         return await asyncio.wrap_future(future)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -45,6 +46,8 @@ class RetrainSettings:
     processes: int
     """Of the pool: how many jobs run at once."""
     lstm_warm_start: bool
+    weights: Mapping[str, float]
+    """Of the ensemble, by model: the gate judges what would be published."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -59,4 +62,5 @@ class RetrainSettings:
             deadline_s=settings.retrain_deadline_seconds,
             processes=settings.retrain_processes,
             lstm_warm_start=settings.lstm_warm_start,
+            weights=settings.ensemble_weights,
         )

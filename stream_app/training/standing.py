@@ -12,7 +12,7 @@ from stream_app.messages.schemas import RetrainEvent
 STOPPED: Final = "the worker was stopped"
 """The reason of a cycle that the worker's end cut off."""
 
-State = Literal["trained", "skipped", "failed", "waiting"]
+State = Literal["trained", "pinned", "rejected", "skipped", "failed", "waiting"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Standing:
     has_models: bool
     """Whether this or an earlier event gave it models."""
     reason: str = ""
-    """Why it failed or was skipped."""
+    """Why it failed, was skipped or rejected."""
 
     def waits_s(self, now: datetime) -> float:
         """For how long it has been due, if it waits; else 0."""
@@ -56,6 +56,10 @@ def _told(event: RetrainEvent) -> Iterable[Standing]:
         state: State = "failed"
         if symbol in event.versions:
             state = "trained"
+        elif symbol in event.pinned:
+            state = "pinned"
+        elif symbol in event.rejected:
+            state = "rejected"
         elif symbol in event.skipped:
             state = "skipped"
         yield Standing(
@@ -63,7 +67,7 @@ def _told(event: RetrainEvent) -> Iterable[Standing]:
             state=state,
             told_at=at,
             since=at,
-            has_models=state == "trained",
+            has_models=state in {"trained", "pinned"},
             reason=_reason(event, symbol),
         )
     for symbol, waits_s in event.waiting_seconds.items():
@@ -78,8 +82,11 @@ def _told(event: RetrainEvent) -> Iterable[Standing]:
 
 def _reason(event: RetrainEvent, symbol: str) -> str:
     """Why a symbol was not trained. A cycle that was cut off has one reason for all of them."""
-    if symbol in event.versions or symbol in event.skipped:
-        return event.skipped.get(symbol, "")
+    if symbol in event.versions or symbol in event.pinned:
+        return ""
+    for told in (event.skipped, event.rejected):
+        if symbol in told:
+            return told[symbol]
     begin = f"{symbol}: "
     own = [line.removeprefix(begin) for line in event.reasons if line.startswith(begin)]
     return next(iter([*own, *event.reasons]), "")

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from stream_app.bars.features import BarColumns
 from stream_app.clock import Clock
@@ -18,6 +18,8 @@ from stream_app.models.model_set import ModelSet
 from stream_app.registry.manifest import TrainedSet
 from stream_app.registry.store import Registry
 from stream_app.training.events import Outcome, failed, trained_outcome
+from stream_app.training.gate import Verdict
+from stream_app.training.gate_job import GateJob, StandingChampion
 from stream_app.training.job import TrainedModel, TrainingJob
 from stream_app.training.pool import longest_first
 from stream_app.training.settings import RetrainSettings
@@ -26,8 +28,21 @@ logger = logging.getLogger(__name__)
 
 RunJob = Callable[[TrainingJob, Callable[[], None]], Coroutine[Any, Any, TrainedModel]]
 """Runs a job; calls its second argument when the job begins in a process."""
-Serve = Callable[[str, ModelSet], None]
-"""Lets a symbol's new models serve. Returns at once."""
+Judge = Callable[[GateJob], Coroutine[Any, Any, Verdict]]
+"""Has the gate judge a challenger."""
+
+
+class Champions(Protocol):
+    """Who serves, and how another version comes to."""
+
+    def is_pinned(self, name: str) -> bool:
+        """Whether retrains leave a symbol's version in place."""
+
+    def needed(self, name: str) -> set[str]:
+        """The versions of a symbol that must stay on disk."""
+
+    async def promote(self, name: str, models: ModelSet) -> bool:
+        """Let a symbol's new models serve. Returns when they do; False where a pin came first."""
 
 
 class Deadline:
@@ -59,15 +74,17 @@ class SymbolTrainer:
         settings: RetrainSettings,
         registry: Registry,
         run_job: RunJob,
-        serve: Serve,
+        judge: Judge,
+        champions: Champions,
         clock: Clock,
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._run_job = run_job
-        self._serve = serve
+        self._judge = judge
+        self._champions = champions
         self._clock = clock
-        self._jobs: set[asyncio.Task[TrainedModel]] = set()
+        self._jobs: set[asyncio.Task[Any]] = set()
         """Given to the pool and not done."""
 
     async def free_process(self) -> None:
@@ -79,6 +96,8 @@ class SymbolTrainer:
         self, symbol: str, bars: BarColumns, models: ModelSet, given: asyncio.Event
     ) -> Outcome:
         """Train the four models and promote them, or say why not. Never raises.
+
+        The gate comes before the registry: a version that it refuses is not written.
 
         The deadline counts from the moment when its first job begins in a process. Until then the
         turn waits for a process for as long again: one that starts on a busy machine is slow, and
@@ -94,15 +113,19 @@ class SymbolTrainer:
         try:
             async with deadline.limit:
                 trained = await self._train(symbol, bars, models, given, deadline)
+                verdict = await self._asked(symbol, bars, models, trained)
         except TimeoutError:
             return failed(f"{symbol}: {deadline.missed()}", bars, timed_out=True)
         except Exception as error:  # noqa: BLE001 - whatever a job dies of, the champions serve on
             return failed(f"{symbol}: {_cause(error)}", bars)
+        if verdict.check:
+            return trained_outcome(trained, bars, verdict)
         try:
-            version = await self._promote(symbol, bars, trained)
+            new, serves = await self._promote(symbol, bars, trained, verdict)
         except ArtifactError as error:
-            return trained_outcome(trained, bars, failure=f"{symbol}: {error}")
-        return trained_outcome(trained, bars, version=version)
+            return trained_outcome(trained, bars, verdict, failure=f"{symbol}: {error}")
+        version, held = (new, None) if serves else (None, new)
+        return trained_outcome(trained, bars, verdict, version=version, held=held)
 
     async def _train(
         self,
@@ -149,10 +172,50 @@ class SymbolTrainer:
     def _read_lstm(self, symbol: str, version: str) -> Weights:
         return read_weights(self._registry.artifact(symbol, version, LSTM), self._settings.models)
 
+    async def _asked(
+        self, symbol: str, bars: BarColumns, models: ModelSet, trained: Mapping[str, TrainedModel]
+    ) -> Verdict:
+        """What the gate says of the new models."""
+        job = GateJob(
+            symbol=symbol,
+            bars=bars,
+            settings=self._settings.models,
+            weights=self._settings.weights,
+            artifacts={name: model.artifact for name, model in trained.items()},
+            data_to=min(model.data_to for model in trained.values()),
+            champion=await self._champion(symbol, models),
+        )
+        task = asyncio.ensure_future(self._judge(job))
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+        return await task
+
+    async def _champion(self, symbol: str, models: ModelSet) -> StandingChampion | None:
+        """What serves, as artifacts; None where there is nothing to compare with."""
+        if not models.is_trained:
+            return None
+        try:
+            artifacts = await asyncio.to_thread(self._read_all, symbol, models.version)
+        except ArtifactError as error:
+            logger.warning("%s: not compared with the champion: %s", symbol, error)
+            return None
+        return StandingChampion(artifacts=artifacts, trained_to_ts=models.trained_to_ts)
+
+    def _read_all(self, symbol: str, version: str) -> dict[str, bytes]:
+        return {name: self._registry.artifact(symbol, version, name) for name in CATALOG}
+
     async def _promote(
-        self, symbol: str, bars: BarColumns, trained: Mapping[str, TrainedModel]
-    ) -> str:
-        """Write the new version and let it serve. Returns its name."""
+        self,
+        symbol: str,
+        bars: BarColumns,
+        trained: Mapping[str, TrainedModel],
+        verdict: Verdict,
+    ) -> tuple[str, bool]:
+        """Write the new version and let it serve unless the symbol is pinned.
+
+        Returns:
+            Its name, and whether it serves.
+        """
         handover = TrainedSet(
             symbol=symbol,
             artifacts={name: model.artifact for name, model in trained.items()},
@@ -160,10 +223,17 @@ class SymbolTrainer:
             rows=trained[LSTM].rows,
             data_from=int(bars.ts_open[0]),
             data_to=int(bars.ts_last[-1]),
+            gate=verdict.figures,
         )
-        models = await asyncio.to_thread(self._registry.publish, handover, now=self._clock.now())
-        self._serve(symbol, models)
-        return models.version
+        models = await asyncio.to_thread(
+            self._registry.publish,
+            handover,
+            now=self._clock.now(),
+            keep=self._champions.needed(symbol),
+        )
+        if self._champions.is_pinned(symbol):
+            return models.version, False
+        return models.version, await self._champions.promote(symbol, models)
 
 
 def _cause(error: Exception) -> str:

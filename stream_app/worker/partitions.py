@@ -17,6 +17,7 @@ from stream_app.kafka.reader import open_reader
 from stream_app.kafka.retries import until_answered
 from stream_app.kafka.topic_check import Topics
 from stream_app.kafka.twins import require_twins
+from stream_app.messages.schemas import Champion
 from stream_app.messages.symbols import split_state_name
 from stream_app.models.model_set import UNTRAINED, ModelSet
 from stream_app.ops import metrics
@@ -47,15 +48,33 @@ class Partitions:
         topics: Topics,
         client_settings: dict[str, Any],
         registry: Registry,
+        named: Callable[[str], Champion | None],
+        on_restored: Callable[[], None],
         on_progress: Callable[[], None],
         read_again: Callable[[int], None],
         commit: Callable[[int, int], Awaitable[None]],
         fail: Callable[[BaseException], None],
     ) -> None:
+        """Have no partition yet.
+
+        Args:
+            settings: the worker's.
+            topics: the names.
+            client_settings: how to connect.
+            registry: has the models.
+            named: from a state's name to what the champions topic says of it.
+            on_restored: called when a partition has its state back.
+            on_progress: called with each step of a restore.
+            read_again: has a partition's ticks given again from the commit on.
+            commit: notes an offset of a partition as answered.
+            fail: ends the process.
+        """
         self._settings = settings
         self._topics = topics
         self._client_settings = client_settings
         self._registry = registry
+        self._named = named
+        self._on_restored = on_restored
         self._on_progress = on_progress
         self._read_again = read_again
         self._commit = commit
@@ -113,8 +132,12 @@ class Partitions:
     def _checked(self, number: int, task: asyncio.Task[None]) -> None:
         if self._restoring.get(number) is task:
             del self._restoring[number]
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
             self._fail(error)
+        else:
+            self._on_restored()
 
     async def _check(self, number: int) -> None:
         """Make sure that the partition's state is that of the first tick not answered yet."""
@@ -203,11 +226,11 @@ class Partitions:
     ) -> tuple[ModelSet | None, ModelSet | None]:
         """Of a state's name. One elsewhere that has no models yet takes those of its symbol."""
         self._on_progress()
-        champion = await asyncio.to_thread(self._registry.champion, name)
+        champion = await self._champion(name)
         owner, (symbol, _) = name, split_state_name(name)
         if champion is None and symbol != name:
             owner = symbol
-            champion = await asyncio.to_thread(self._registry.champion, symbol)
+            champion = await self._champion(symbol)
         if version == UNTRAINED:
             return None, champion
         if champion is not None and champion.version == version:
@@ -217,6 +240,12 @@ class Partitions:
         except ArtifactError as error:
             logger.warning("%s: the version that served last is unavailable: %s", name, error)
             return None, champion
+
+    async def _champion(self, name: str) -> ModelSet | None:
+        """The version that the champions topic names, or what comes nearest on disk."""
+        named = self._named(name)
+        version = named.version if named is not None else ""
+        return await asyncio.to_thread(self._registry.champion, name, version)
 
     async def pipeline(self, batch: Batch) -> PartitionPipeline | None:
         """The pipeline that stands just before this batch; None when it is not to be answered.
@@ -248,6 +277,7 @@ class Partitions:
             # Read again from an earlier commit: the state must go back with it.
             await self._ask(number, partial(self._restore, number, batch.first_offset))
             pipeline = self._partitions[number]
+            self._on_restored()
         return pipeline
 
     async def _look_for_loss(self, pipeline: PartitionPipeline, batch: Batch) -> None:

@@ -21,9 +21,10 @@ from stream_app.messages.codec import (
     encode_prediction,
     encode_retrain_event,
     encode_score,
+    encode_champion,
 )
 from stream_app.messages.records import Message
-from stream_app.messages.schemas import RetrainEvent
+from stream_app.messages.schemas import Champion, RetrainEvent
 from stream_app.prediction.pipeline import Answer
 
 logger = logging.getLogger(__name__)
@@ -97,6 +98,11 @@ class Publisher:
         """Send a retrain event; returns once it is acknowledged."""
         message = Message(event.worker.encode(), encode_retrain_event(event), [])
         await self._send(self._topics.retrain_events.name, 0, [message])
+
+    async def publish_champion(self, champion: Champion) -> None:
+        """Say which version serves a symbol; returns once it is acknowledged."""
+        message = Message(champion.symbol.encode(), encode_champion(champion), [])
+        await self._send(self._topics.champions.name, 0, [message])
 
     async def _send(self, topic: str, partition: int, messages: Sequence[Message]) -> None:
         try:

@@ -14,6 +14,7 @@ from stream_app.kafka.topic_check import Topics
 from stream_app.ops import metrics
 from stream_app.registry.store import Registry
 from stream_app.settings import Settings
+from stream_app.worker.champions import Champions
 from stream_app.worker.counts import count_batch, shown_counts
 from stream_app.worker.lag import LagWatch
 from stream_app.worker.ledger import Batch
@@ -36,16 +37,20 @@ class TickService:
         topics: Topics,
         client_settings: dict[str, Any],
         registry: Registry,
+        champions: Champions,
         publisher: Publisher,
         read_again: Callable[[int], None],
         commit: Callable[[int, int], Awaitable[None]],
     ) -> None:
         self._publisher = publisher
+        self._champions = champions
         self.partitions = Partitions(
             settings=settings,
             topics=topics,
             client_settings=client_settings,
             registry=registry,
+            named=champions.standing,
+            on_restored=champions.look_again,
             on_progress=self._note_step,
             read_again=read_again,
             commit=commit,
@@ -150,7 +155,11 @@ class TickService:
             "unread_partitions": self.lag_watch.unread_partitions,
             **self.partitions.status(),
             "symbols": {
-                name: {"bars": len(item.window), "version": item.models.version}
+                name: {
+                    "bars": len(item.window),
+                    "version": item.models.version,
+                    "pinned": self._champions.is_pinned(name),
+                }
                 for name, item in sorted(symbols.items())
             },
         }

@@ -148,4 +148,4 @@ async def test_jobs_that_were_cancelled_before_they_began_cost_no_process(
 
 
 def tell_pid(job: TrainingJob) -> TrainedModel:
-    return TrainedModel(name=job.model, artifact=b"", seconds=0.0, rows=os.getpid())
+    return TrainedModel(name=job.model, artifact=b"", seconds=0.0, rows=os.getpid(), data_to=0)

@@ -227,7 +227,12 @@ def test_a_kept_training_that_was_altered_is_trained_again(tmp_path: Path) -> No
     kept, model = (
         TrainingCache(tmp_path),
         TrainedModel(
-            name="kalman", artifact=orjson.dumps({"q": 1}), seconds=1.5, rows=7, last_price=None
+            name="kalman",
+            artifact=orjson.dumps({"q": 1}),
+            seconds=1.5,
+            rows=7,
+            data_to=8,
+            last_price=None,
         ),
     )
     key = job_key(job)

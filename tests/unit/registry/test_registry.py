@@ -92,6 +92,16 @@ def test_old_versions_are_removed_and_the_champion_stays(
     assert kept[-1] == version
 
 
+def test_versions_that_are_needed_stay(tmp_path: Path, trained: TrainedSet) -> None:
+    registry = Registry(tmp_path, MODELS)
+    pinned = registry.publish(trained, now=NOON).version
+    for hour in range(1, KEPT_VERSIONS + 3):
+        registry.publish(trained, now=NOON + timedelta(hours=hour), keep={pinned})
+    kept = sorted(path.name for path in folder_of(tmp_path, "").iterdir() if path.is_dir())
+    assert len(kept) == KEPT_VERSIONS + 1
+    assert kept[0] == pinned
+
+
 def test_a_symbol_never_published_has_no_champion(tmp_path: Path) -> None:
     assert Registry(tmp_path, MODELS).champion("BTC/USD") is None
 

@@ -17,11 +17,15 @@ from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.store import Registry
 from stream_app.training.cycle import Retrainer
+from stream_app.training.gate import Verdict
+from stream_app.training.gate_job import GateJob
 from stream_app.training.job import TrainedModel, TrainingJob
 from stream_app.training.settings import RetrainSettings, model_settings
 from tests.builders import TrainedArtifacts, records, settings, walk
+from tests.fakes import ServedAtOnce
 
 SETTINGS = settings()
+PASSED = Verdict(check=None, reason="", figures={"ensemble.r2": 0.01})
 
 
 class FakeClock:
@@ -43,6 +47,8 @@ class Bench:
     clock: FakeClock
     events: list[RetrainEvent]
     symbols: dict[str, SymbolPipeline]
+    champions: ServedAtOnce
+    judged: list[GateJob] = field(default_factory=list)
     jobs: list[TrainingJob] = field(default_factory=list)
 
     async def finish(self) -> None:
@@ -67,10 +73,11 @@ def bench(tmp_path: Path, trained_artifacts: TrainedArtifacts) -> Callable[..., 
         *,
         answer: Answer | None = None,
         starts: Any = None,
+        verdict: Verdict | Callable[[GateJob], Verdict] = PASSED,
         **overrides: Any,
     ) -> Bench:
         chosen = settings(**overrides)
-        clock, events = FakeClock(), []
+        clock, events, champions = FakeClock(), [], ServedAtOnce(given)
 
         async def publish(event: RetrainEvent) -> None:
             events.append(event)
@@ -88,19 +95,29 @@ def bench(tmp_path: Path, trained_artifacts: TrainedArtifacts) -> Callable[..., 
                 if isinstance(result, TrainedModel):
                     return result
             return TrainedModel(
-                name=job.model, artifact=trained_artifacts[job.model], seconds=1.0, rows=100
+                name=job.model,
+                artifact=trained_artifacts[job.model],
+                seconds=1.0,
+                rows=100,
+                data_to=int(job.bars.ts_last[-1]),
             )
+
+        async def judge(job: GateJob) -> Verdict:
+            made.judged.append(job)
+            return verdict(job) if callable(verdict) else verdict
 
         retrainer = Retrainer(
             settings=RetrainSettings.of(chosen),
             registry=Registry(tmp_path, model_settings(chosen)),
             run_job=run_job,
+            judge=judge,
+            champions=champions,
             symbols=lambda: given,
             publish=publish,
             clock=clock,
             worker="w1",
         )
-        made = Bench(retrainer, clock, events, dict(given))
+        made = Bench(retrainer, clock, events, dict(given), champions)
         return made
 
     return make

@@ -39,6 +39,8 @@ class Standing(Partitions):
             topics=load_topics(Path(chosen.topics_file)),
             client_settings={},
             registry=registry,
+            named=lambda _: None,
+            on_restored=lambda: None,
             on_progress=lambda: None,
             read_again=self.read_again_from.append,
             commit=self._note_commit,
