@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "verify": "Check whether a running system works; exit code 0 or 1.",
     "history": "Print the most recent retrain cycles.",
     "scores": "Print what the forecasts have been worth beside the last price.",
+    "models": "Say which model version serves each symbol; go back to another, or pin one.",
     "topics": "Create the topics of topics.yaml, or compare them with the broker.",
     "group": "Let the workers answer the whole ticks topic again.",
     "dlq": "List, show and resend records that were not valid ticks.",

@@ -39,6 +39,10 @@ class ArtifactError(StreamAppError):
     """A model artifact is missing, altered or not what its manifest says."""
 
 
+class VersionError(StreamAppError):
+    """A symbol or a model version that is asked for is not there, or cannot serve."""
+
+
 class TrainingError(StreamAppError):
     """A training job cannot produce a usable model: too few rows, or values that are not finite."""
 

@@ -1,19 +1,24 @@
-"""Reads the champions topic: which version serves each symbol."""
+"""The champions topic, which says which version serves each symbol: read and written."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Final
 
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from stream_app.kafka.connection import client_settings, wait_until_reachable
+from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.reader import open_reader, read_range
-from stream_app.kafka.topics import TopicSpec
-from stream_app.messages.codec import decode_champion
+from stream_app.kafka.topic_check import load_topics, require_topics
+from stream_app.messages.codec import decode_champion, encode_champion
 from stream_app.messages.schemas import Champion
+from stream_app.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+_REACH_TIMEOUT_S: Final = 10.0
 
 
 def champion_of(record: ConsumerRecord) -> Champion | None:
@@ -25,9 +30,30 @@ def champion_of(record: ConsumerRecord) -> Champion | None:
         return None
 
 
-async def read_champions(client_settings: dict[str, Any], topic: TopicSpec) -> list[Champion]:
-    """All that the topic holds, in its order. Waits for the broker."""
-    async with open_reader(client_settings) as consumer:
-        records = read_range(consumer, TopicPartition(topic.name, 0), 0, None)
+async def told_champions(settings: Settings) -> list[Champion]:
+    """All that the topic holds, in its order. Waits for the broker.
+
+    Raises:
+        BrokerError: no broker answers.
+        TopicError: the topics are missing or differ from topics.yaml.
+    """
+    topics, client = load_topics(settings.topics_file), client_settings(settings)
+    await wait_until_reachable(settings, _REACH_TIMEOUT_S)
+    await require_topics(topics, client)
+    async with open_reader(client) as consumer:
+        records = read_range(consumer, TopicPartition(topics.champions.name, 0), 0, None)
         told = [champion_of(record) async for record in records]
     return [champion for champion in told if champion is not None]
+
+
+async def say_champion(settings: Settings, champion: Champion) -> None:
+    """Name a champion; returns once the broker has acknowledged it.
+
+    Raises:
+        BrokerError: no broker answers, or the broker refuses the producer.
+    """
+    topic = load_topics(settings.topics_file).champions
+    async with connected_producer(settings) as producer:
+        await producer.send_and_wait(
+            topic.name, encode_champion(champion), key=champion.symbol.encode(), partition=0
+        )

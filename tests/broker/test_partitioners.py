@@ -12,12 +12,14 @@ import orjson
 import pytest
 from confluent_kafka import Producer
 
+from stream_app.kafka.champions import told_champions
 from stream_app.kafka.placement import partition_of
 from stream_app.kafka.topic_check import Topics
 from stream_app.messages.codec import decode_retrain_event
 from stream_app.messages.schemas import Tick
 from stream_app.messages.ticks import encode_tick
 from stream_app.prediction.observation import MISPLACED
+from stream_app.registry.champion_log import ChampionLog
 from stream_app.registry.folders import folder_name
 from stream_app.settings import Settings
 from tests.builders import walk
@@ -109,6 +111,7 @@ async def test_a_symbol_in_two_partitions_is_said_and_trained_in_both(
         status = orjson.loads(await fetched(worker, "status"))
         counted = await fetched(worker, "metrics")
         said = worker.text()
+    named = ChampionLog(await told_champions(settings))
     for partition, owner in ((HOME, SYMBOL), (away, label)):
         here = [item for item in answers if item["source"]["partition"] == partition]
         assert len(here) == len(TICKS)
@@ -116,9 +119,10 @@ async def test_a_symbol_in_two_partitions_is_said_and_trained_in_both(
         last = max(here, key=lambda item: item["source"]["offset"])
         assert len(last["members"]) == 4
         assert last["members"]["lstm"]["version"] == trained[owner]
-        folder = settings.data_dir / "models" / folder_name(owner)
-        champion = orjson.loads((folder / "champion.json").read_bytes())
-        assert champion["version"] == trained[owner]
+        assert (settings.data_dir / "models" / folder_name(owner) / trained[owner]).is_dir()
+        champion = named.standing(owner)
+        assert champion is not None
+        assert champion.version == trained[owner]
         assert status["symbols"][owner]["version"] == trained[owner]
     assert status["misplaced"] == len(TICKS)
     assert f"stream_app_misplaced_ticks_total {float(len(TICKS))}" in counted

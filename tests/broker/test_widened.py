@@ -14,6 +14,7 @@ import yaml
 from stream_app.kafka.connection import client_settings
 from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.topic_check import apply_topics, load_topics
+from stream_app.kafka.topics import CO_PARTITIONED
 from stream_app.messages.schemas import Tick
 from stream_app.messages.ticks import encode_tick
 from stream_app.settings import Settings
@@ -39,7 +40,7 @@ async def widen(settings: Settings, partitions: int) -> None:
     """As an operator does: edit topics.yaml, then `topics apply`."""
     content = yaml.safe_load(settings.topics_file.read_text())
     for topic in content["topics"].values():
-        if topic["role"] != "retrain_events":
+        if topic["role"] in CO_PARTITIONED:
             topic["partitions"] = partitions
     settings.topics_file.write_text(yaml.safe_dump(content, sort_keys=False))
     topics = load_topics(settings.topics_file)

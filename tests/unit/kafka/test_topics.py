@@ -39,10 +39,11 @@ def test_each_topic_is_found_by_its_role() -> None:
         "market.ticks.v1.dlq",
         "market.scores.v1",
         "ops.retrain-events.v1",
+        "ops.champions.v1",
     ]
     assert topics.ticks.name == TICKS
     assert topics.dead_letters.partitions == topics.ticks.partitions == 4
-    assert topics.retrain_events.partitions == 1
+    assert topics.retrain_events.partitions == topics.champions.partitions == 1
     assert topics.services["feed"].produces == (TICKS,)
     assert BARS in topics.services["worker"].consumes
 
@@ -53,7 +54,9 @@ def test_retention_holds_the_training_window_and_replays() -> None:
         assert int(spec.configs["retention.ms"]) >= 32 * DAY_MS
     for spec in topics.specs:
         assert spec.configs["message.timestamp.type"] == "LogAppendTime"
-        assert spec.configs["cleanup.policy"] == "delete"
+        kept = "compact" if spec is topics.champions else "delete"
+        assert spec.configs["cleanup.policy"] == kept
+    assert int(topics.champions.configs["min.compaction.lag.ms"]) == 90 * DAY_MS
 
 
 def test_config_values_become_what_kafka_reports(tmp_path: Path, content: Content) -> None:
