@@ -10,13 +10,22 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from stream_app.bars.features import DAY_MS, BarColumns
 from stream_app.models.base import Member, ModelSettings, TrainingData
 from stream_app.models.catalog import CATALOG
 from stream_app.models.last_price import LastPriceMember
-from stream_app.training.gate import ENSEMBLE, Comparison, Verdict, compare, fit_of, judge
+from stream_app.training.fit import (
+    LINEAR_LAGS,
+    Comparison,
+    bounds,
+    compare,
+    fit_of,
+    linear_r2,
+)
+from stream_app.training.gate import ENSEMBLE, Verdict, judge
 from stream_app.training.job import prepare, serve
 
 NEWEST_MS: Final = DAY_MS
@@ -56,11 +65,22 @@ def run_gate(job: GateJob) -> Verdict:
         ArtifactError: an artifact of the challenger cannot be loaded.
         TrainingError: the bars are not usable.
     """
+    return judge_members(job, _members(job.artifacts, job.settings))
+
+
+def judge_members(job: GateJob, members: Mapping[str, Member]) -> Verdict:
+    """The same for members that are loaded already.
+
+    Args:
+        job: its artifacts are not looked at.
+        members: all of the challenger, by model.
+    """
     data = prepare(job.bars, job.settings)
     rows, horizon = data.rows, job.settings.horizon_bars
     outcomes = data.target[rows].astype(np.float64)
-    next_bar = np.append(np.diff(data.bars.log_close), np.nan)[rows]
-    members = _members(job.artifacts, job.settings)
+    returns = np.diff(data.bars.log_close)
+    next_bar = np.append(returns, np.nan)[rows]
+    past = sliding_window_view(returns, LINEAR_LAGS)[rows - LINEAR_LAGS]
     answers = {
         name: serve(member, data, rows, job.settings)
         for name, member in members.items()
@@ -73,8 +93,12 @@ def run_gate(job: GateJob) -> Verdict:
     }
     return judge(
         fits,
-        rows=len(rows),
-        horizon_bars=horizon,
+        bounds(
+            len(rows),
+            horizon,
+            linear=linear_r2(past, outcomes, horizon),
+            linear_next=linear_r2(past, next_bar, 1),
+        ),
         behind_s=(int(job.bars.ts_last[-1]) - job.data_to) / 1000,
         champion=None if job.champion is None else _beside(job, job.champion, data, together),
     )
