@@ -14,9 +14,11 @@ from jsonschema import Draft202012Validator
 
 from stream_app.messages.codec import (
     decode_bar,
+    decode_champion,
     decode_retrain_event,
     decode_score,
     encode_bar,
+    encode_champion,
     encode_prediction,
     encode_retrain_event,
     encode_score,
@@ -24,6 +26,7 @@ from stream_app.messages.codec import (
 from stream_app.messages.schemas import (
     Bar,
     BarForecasts,
+    Champion,
     Interval,
     MemberOutput,
     Prediction,
@@ -47,11 +50,19 @@ MESSAGES = {
     "prediction": Prediction,
     "score": Score,
     "retrain-event": RetrainEvent,
+    "champion": Champion,
 }
 ADDED = {
     "bar": ["forecasts"],
     "prediction": ["shrinkage", "intervals"],
-    "retrain-event": ["waiting_seconds", "skipped", "last_price"],
+    "retrain-event": [
+        "waiting_seconds",
+        "skipped",
+        "last_price",
+        "rejected",
+        "gate",
+        "pinned",
+    ],
 }
 """Fields that came later: a reader must not expect them of every message on the topic."""
 EVENT = RetrainEvent(
@@ -98,7 +109,7 @@ def test_a_schema_is_valid_and_describes_every_field(name: str) -> None:
     assert problems(name, loaded["examples"][0]) == []
 
 
-@pytest.mark.parametrize("name", ["bar", "prediction", "score", "retrain-event"])
+@pytest.mark.parametrize("name", ["bar", "prediction", "score", "retrain-event", "champion"])
 def test_our_own_messages_have_all_fields_and_no_others(name: str) -> None:
     loaded = schema(name)
     added = ADDED.get(name, [])
@@ -179,6 +190,12 @@ def test_a_bar_without_ticks_fits_and_one_with_ticks_has_prices() -> None:
         EVENT,
         replace(EVENT, data_from=START_MS, symbols=("A",), versions={"A": "v"}),
         replace(EVENT, waiting_seconds={"B": 1.5}, skipped={"C": "why"}, last_price={"A": "why"}),
+        replace(
+            EVENT,
+            rejected={"A": "stale: why"},
+            gate={"A": {"lstm.r2": -0.1}},
+            pinned={"B": "20220101T000100Z-0f3c9a1b"},
+        ),
     ],
 )
 def test_retrain_events_fit(event: RetrainEvent) -> None:
@@ -205,6 +222,31 @@ def test_the_examples_are_what_the_codec_reads() -> None:
     assert (
         json.loads(encode_retrain_event(decode_retrain_event(json.dumps(event).encode()))) == event
     )
+
+
+CHAMPION: dict[str, Any] = schema("champion")["examples"][0]
+
+
+def test_a_champion_is_read_as_it_was_written_and_unknown_fields_are_dropped() -> None:
+    value = json.dumps({**CHAMPION, "other": 1}).encode()
+    assert json.loads(encode_champion(decode_champion(value))) == CHAMPION
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"symbol": ""},
+        {"symbol": "A B"},
+        {"by": "me"},
+        {"pinned": 1},
+        {"version": None},
+        {"since": "2022-01-01T00:00:00"},
+        {"since": "noon"},
+    ],
+)
+def test_what_is_no_champion_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="not a champion"):
+        decode_champion(json.dumps(CHAMPION | change).encode())
 
 
 TICK: dict[str, Any] = {"symbol": "A", "price": 1.0, "ts": START_MS}

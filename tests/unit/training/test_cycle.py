@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,14 +14,18 @@ import pytest
 from stream_app.errors import TrainingError
 from stream_app.models.catalog import CATALOG
 from stream_app.models.lstm_weights import read_weights
+from stream_app.models.model_set import ModelSet
+from stream_app.ops.metrics import GATE_DECISIONS
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.registry.store import Registry
-from stream_app.training.job import TrainingJob
+from stream_app.registry.store import KEPT_VERSIONS, Registry
+from stream_app.training.gate import Verdict
+from stream_app.training.gate_job import GateJob
+from stream_app.training.job import TrainedModel, TrainingJob
 from stream_app.training.settings import model_settings
 from tests.builders import TrainedArtifacts, records, walk
-from tests.unit.training.conftest import SETTINGS, Answer, Bench, symbols
+from tests.unit.training.conftest import PASSED, SETTINGS, Answer, Bench, symbols
 
 
 async def test_the_first_cycle_starts_when_the_window_has_enough_bars(
@@ -348,3 +353,133 @@ async def test_a_state_that_its_symbol_has_left_is_not_trained_again_and_again(
     assert [event.symbols for event in made.events if event.state != "started"] == [
         ("A", "A (partition 3)"), ("A",), ("A",),
     ]  # fmt: skip
+
+
+REFUSED = Verdict(check="too_good", reason="lstm: knows the future", figures={"lstm.r2": 0.9})
+
+
+async def test_a_refused_version_is_not_written_and_the_old_models_serve_on(
+    bench: Callable[..., Bench], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers = {"A": REFUSED, "B": PASSED}
+    made = bench(symbols("A", "B"), verdict=lambda job: answers[job.symbol])
+    before = made.symbols["A"].models
+    counted = GATE_DECISIONS.labels("too_good")._value.get()
+    made.retrainer.tick()
+    await made.finish()
+    ended = made.events[-1]
+    assert ended.state == "succeeded"
+    assert ended.reasons == ()
+    assert ended.rejected == {"A": "too_good: lstm: knows the future"}
+    assert ended.gate == {"A": {"lstm.r2": 0.9}, "B": {"ensemble.r2": 0.01}}
+    assert ended.versions.keys() == {"B"}
+    assert ended.symbols == ("A", "B")
+    assert made.symbols["A"].models is before
+    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["B"]
+    assert GATE_DECISIONS.labels("too_good")._value.get() == counted + 1
+    (said,) = [item for item in caplog.records if "refused" in item.getMessage()]
+    assert said.levelno == logging.WARNING
+    assert "A: the new models are refused, the old ones serve on: too_good: lstm" in caplog.text
+
+
+async def test_the_gate_sees_the_artifacts_the_window_and_the_champion(
+    bench: Callable[..., Bench], trained_artifacts: TrainedArtifacts
+) -> None:
+    made = bench(symbols("A"))
+    made.retrainer.tick()
+    await made.finish()
+    made.clock.seconds += 3600
+    made.retrainer.tick()
+    await made.finish()
+    first, second = made.judged
+    assert first.artifacts == second.artifacts == trained_artifacts
+    assert first.champion is None
+    assert second.champion is not None
+    assert second.champion.artifacts == trained_artifacts
+    assert second.champion.trained_to_ts == first.bars.ts_last[-1]
+    assert second.data_to == second.bars.ts_last[-1]
+
+
+async def test_a_model_of_stale_data_is_seen_by_the_gate(
+    bench: Callable[..., Bench], trained_artifacts: TrainedArtifacts
+) -> None:
+    def stale(job: TrainingJob) -> TrainedModel | None:
+        if job.model != "lightgbm":
+            return None
+        artifact = trained_artifacts[job.model]
+        return TrainedModel(name=job.model, artifact=artifact, seconds=1.0, rows=9, data_to=5)
+
+    made = bench(symbols("A"), answer=stale)
+    made.retrainer.tick()
+    await made.finish()
+    assert [job.data_to for job in made.judged] == [5]
+
+
+async def test_a_champion_that_cannot_be_read_is_not_compared_with(
+    bench: Callable[..., Bench], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = bench(symbols("A"))
+    made.retrainer.tick()
+    await made.finish()
+    shutil.rmtree(tmp_path / "models" / "A" / made.events[-1].versions["A"])
+    made.clock.seconds += 3600
+    made.retrainer.tick()
+    await made.finish()
+    assert made.judged[-1].champion is None
+    assert made.events[-1].versions.keys() == {"A"}
+    assert "A: not compared with the champion" in caplog.text
+
+
+async def test_a_pinned_symbol_is_trained_and_its_new_version_kept_and_does_not_serve(
+    bench: Callable[..., Bench], tmp_path: Path
+) -> None:
+    made = bench(symbols("A"))
+    made.retrainer.tick()
+    await made.finish()
+    serving = made.symbols["A"].models
+    made.champions.say("A", serving.version, "pin", pinned=True)
+    news = []
+    for _ in range(KEPT_VERSIONS + 2):
+        made.clock.seconds += 3600
+        made.retrainer.tick()
+        await made.finish()
+        ended = made.events[-1]
+        assert (ended.state, ended.versions, ended.rejected) == ("succeeded", {}, {})
+        news.append(ended.pinned["A"])
+        assert made.symbols["A"].models is serving
+    kept = {path.name for path in (tmp_path / "models" / "A").iterdir()}
+    assert kept == {serving.version, *news[-KEPT_VERSIONS:]}
+    made.champions.say("A", serving.version, "unpin")
+    made.clock.seconds += 3600
+    made.retrainer.tick()
+    await made.finish()
+    assert made.symbols["A"].models.version == made.events[-1].versions["A"]
+
+
+async def test_a_pin_that_comes_while_a_retrain_promotes_holds(bench: Callable[..., Bench]) -> None:
+    made = bench(symbols("A"))
+    before = made.symbols["A"].models
+    promote = made.champions.promote
+
+    async def late(name: str, models: ModelSet) -> bool:
+        made.champions.say(name, "v1", "pin", pinned=True)
+        return await promote(name, models)
+
+    made.champions.promote = late  # type: ignore[method-assign]
+    made.retrainer.tick()
+    await made.finish()
+    assert made.symbols["A"].models is before
+    assert made.events[-1].pinned.keys() == {"A"}
+    assert made.events[-1].versions == {}
+
+
+async def test_a_gate_that_fails_is_a_failed_turn(bench: Callable[..., Bench]) -> None:
+    def dies(_job: GateJob) -> Verdict:
+        raise RuntimeError("the process died")
+
+    made = bench(symbols("A"), verdict=dies)
+    made.retrainer.tick()
+    await made.finish()
+    assert made.events[-1].state == "failed"
+    assert made.events[-1].reasons == ("A: RuntimeError: the process died",)
+    assert made.events[-1].versions == {}
