@@ -44,6 +44,11 @@ class TrainingPool:
         )
         self._processes = processes
         self._next_job = asyncio.Lock()
+        self._judgements = 0
+        """That wait for a process. They go first, for theirs are the symbols that are all but done.
+        """
+        self._none_waits = asyncio.Event()
+        self._none_waits.set()
 
     def __enter__(self) -> Self:
         return self
@@ -73,28 +78,45 @@ class TrainingPool:
             TrainingError: no model can be trained on this data.
             ProcessExpired: the process was killed from outside or died.
         """
-        return await self._run(run_job, job, begun)
+        future = None
+        while future is None:
+            await self._none_waits.wait()
+            async with self._next_job:
+                if not self._judgements:
+                    future = await self._placed(run_job, job)
+        begun()
+        return await asyncio.wrap_future(future)
 
     async def judge(self, job: GateJob) -> Verdict:
-        """Judge a challenger, as `run` runs a job.
+        """Judge a challenger, as `run` runs a job, but ahead of the jobs that wait.
 
         Raises:
             ArtifactError: an artifact of the challenger cannot be loaded.
             ProcessExpired: the process was killed from outside or died.
         """
-        return await self._run(run_gate, job, lambda: None)
-
-    async def _run(
-        self, work: Callable[[Any], _T], job: TrainingJob | GateJob, begun: Callable[[], None]
-    ) -> _T:
-        # pebble sends a job to the processes at once. If it is cancelled before a process takes it,
-        # the process that takes it later is killed. So a job waits here, where cancelling it costs
-        # nothing, until a process is free to answer a question.
-        async with self._next_job:
-            await asyncio.shield(asyncio.wrap_future(self._pool.schedule(os.getpid)))
-            future: ProcessFuture[_T] = self._pool.schedule(work, args=[job])
-        begun()
+        self._judgements += 1
+        self._none_waits.clear()
+        try:
+            async with self._next_job:
+                future = await self._placed(run_gate, job)
+        finally:
+            self._judgements -= 1
+            if not self._judgements:
+                self._none_waits.set()
         return await asyncio.wrap_future(future)
+
+    async def _placed(
+        self, work: Callable[[Any], _T], job: TrainingJob | GateJob
+    ) -> ProcessFuture[_T]:
+        """Give a job to a process that is free now; one at a time.
+
+        pebble sends a job to the processes at once. If it is cancelled before a process takes it,
+        the process that takes it later is killed. So a job waits here, where cancelling it costs
+        nothing, until a process is free to answer a question.
+        """
+        await asyncio.shield(asyncio.wrap_future(self._pool.schedule(os.getpid)))
+        future: ProcessFuture[_T] = self._pool.schedule(work, args=[job])
+        return future
 
     def run_all(self, jobs: Sequence[TrainingJob]) -> Iterator[TrainedModel]:
         """Run jobs and yield each model when it is done. Blocks; for use without an event loop.

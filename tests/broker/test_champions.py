@@ -14,6 +14,7 @@ import orjson
 import pytest
 
 from stream_app.kafka.champions import say_champion, told_champions
+from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.topic_check import Topics
 from stream_app.messages.schemas import Champion, Tick
 from stream_app.registry.champion_log import ChampionLog
@@ -61,10 +62,12 @@ async def answered(settings: Settings, *arguments: str) -> Any:
 
 
 async def refusal(settings: Settings, *arguments: str) -> str:
-    """The one line of a command that must fail."""
+    """The one line of a command that must fail, after warnings of the log."""
     done = await command(settings, *arguments)
     assert done.returncode == 2, done.stdout + done.stderr
-    (line,) = done.stderr.splitlines()
+    assert "Traceback" not in done.stderr
+    *_, line = done.stderr.splitlines()
+    assert line.startswith("stream-app: ")
     return line
 
 
@@ -217,8 +220,6 @@ def named(version: str, number: int) -> Champion:
 async def test_a_word_that_is_none_and_a_version_that_is_gone_leave_what_serves(
     settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path
 ) -> None:
-    from stream_app.kafka.producer import connected_producer
-
     settings, topics = settings_for(**SMALL, retrain_interval_hours=24), topics_on_broker
     with WorkerProcess(settings, tmp_path / "worker.log") as worker:
         flow = Flow(worker, topics)

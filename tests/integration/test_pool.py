@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from stream_app.errors import TrainingError
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.training import pool as pool_module
+from stream_app.training.gate import Verdict
 from stream_app.training.job import TrainedModel, TrainingJob, run_job
 from stream_app.training.pool import TrainingPool
 from stream_app.training.settings import model_settings
@@ -145,6 +147,41 @@ async def test_jobs_that_were_cancelled_before_they_began_cost_no_process(
     await asyncio.gather(running, *waiting, return_exceptions=True)
     await still_works(pool, monkeypatch)
     assert len(started) - before == 1  # in place of the one whose job ran
+
+
+def tell_time(job: TrainingJob) -> TrainedModel:
+    path = Path(job.symbol)
+    while not path.exists():
+        time.sleep(0.01)
+    return TrainedModel(name=job.model, artifact=b"", seconds=time.monotonic(), rows=0, data_to=0)
+
+
+def judge_time(_job: Any) -> Verdict:
+    return Verdict(check=None, reason="", figures={"at": time.monotonic()})
+
+
+async def test_a_judgement_goes_ahead_of_the_jobs_that_wait(
+    pool: TrainingPool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(pool_module, "run_job", tell_time)
+    monkeypatch.setattr(pool_module, "run_gate", judge_time)
+    gate = tmp_path / "open"
+    held, begun = replace(job(), symbol=str(gate)), asyncio.Event()
+    running = asyncio.create_task(pool.run(held, begun.set))
+    await begun.wait()
+    waiting = [asyncio.create_task(pool.run(held)) for _ in range(4)]
+    await asyncio.sleep(0)
+    anything: Any = None
+    judged = asyncio.create_task(pool.judge(anything))
+    cancelled = asyncio.create_task(pool.judge(anything))
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    gate.touch()
+    at = (await judged).figures["at"]
+    await running
+    times = sorted([(await task).seconds for task in waiting])
+    # The first of those that waited had asked for the process before.
+    assert times[0] < at < times[1]
 
 
 def tell_pid(job: TrainingJob) -> TrainedModel:

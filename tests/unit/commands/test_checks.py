@@ -226,3 +226,26 @@ def test_names_are_cut_and_counted(count: int) -> None:
     names = [f"S{number}" for number in range(count)]
     assert shortened(names).count("S") == min(count, 3)
     assert (f"and {count - 3} more" in shortened(names)) is (count > 3)
+
+
+def test_refused_and_pinned_symbols_are_named_and_are_no_failure() -> None:
+    told = event(
+        60,
+        symbols="ABC",
+        versions="C",
+        rejected={"A": "too_good: lstm: knows the future"},
+        pinned={"B": "v60"},
+    )
+    first = event(0, symbols="ABC", trigger="initial")
+    assert failing(first, told) == set()
+    assert checks(first, told)["every symbol"].detail == (
+        "2 trained; pinned: B; rejected: A (too_good: lstm: knows the future)"
+    )
+    shown = list(history_table([told]).columns[2].cells)
+    assert shown == ["succeeded; rejected A: too_good: lstm: knows the future; pinned B"]
+
+
+def test_a_symbol_whose_first_models_are_refused_has_none() -> None:
+    refused = event(0, symbols="AB", versions="B", trigger="initial", rejected={"A": "stale: old"})
+    assert failing(refused) == {"initial training"}
+    assert standings([refused])["A"].state == "rejected"

@@ -1,0 +1,203 @@
+"""What a worker makes of the champions topic, record by record.
+
+The broker's part is in `tests/broker/test_champions.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream_app.kafka.topic_check import load_topics
+from stream_app.messages.codec import encode_champion
+from stream_app.messages.schemas import Champion
+from stream_app.models.model_set import ModelSet
+from stream_app.prediction.settings import PredictionSettings
+from stream_app.prediction.symbol import SymbolPipeline
+from stream_app.registry.manifest import TrainedSet
+from stream_app.registry.store import Registry
+from stream_app.training.settings import model_settings
+from stream_app.worker.champions import Champions
+from tests.builders import TrainedArtifacts, settings
+from tests.fakes import model_set
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+@dataclass
+class Topic:
+    """A worker's view of the topic; what it publishes is read back when the test says so."""
+
+    champions: Champions = field(init=False)
+    registry: Registry
+    symbols: dict[str, SymbolPipeline]
+    published: list[Champion] = field(default_factory=list)
+    offsets: Iterator[int] = field(default_factory=lambda: iter(range(1000)))
+
+    async def read(self, champion: Champion | bytes) -> None:
+        value = champion if isinstance(champion, bytes) else encode_champion(champion)
+
+        @dataclass
+        class Record:
+            offset: int = next(self.offsets)
+            topic: str = "champions"
+            value: bytes = b""
+
+        await self.champions._follow(Record(value=value))
+
+    async def read_back(self) -> None:
+        while self.published:
+            await self.read(self.published.pop(0))
+
+
+class Noon:
+    def now(self) -> datetime:
+        return NOON
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+@pytest.fixture
+def topic(tmp_path: Path) -> Topic:
+    chosen = settings()
+    pipeline = SymbolPipeline("A", PredictionSettings.of(chosen))
+    made = Topic(Registry(tmp_path, model_settings(chosen)), {"A": pipeline})
+
+    async def publish(champion: Champion) -> None:
+        made.published.append(champion)
+
+    made.champions = Champions(
+        topic=load_topics(chosen.topics_file).champions,
+        client_settings={},
+        registry=made.registry,
+        symbols=lambda: made.symbols,
+        publish=publish,
+        clock=Noon(),
+        worker="me",
+    )
+    return made
+
+
+@pytest.fixture
+def versions(topic: Topic, trained_artifacts: TrainedArtifacts) -> list[ModelSet]:
+    """Two of A on disk."""
+    return [
+        topic.registry.publish(
+            TrainedSet(
+                symbol="A", artifacts=trained_artifacts, seconds={}, rows=1, data_from=0, data_to=1
+            ),
+            now=NOON.replace(hour=hour),
+        )
+        for hour in (1, 2)
+    ]
+
+
+def said(version: str, by: Any, *, pinned: bool = False, worker: str = "other") -> Champion:
+    return Champion(
+        symbol="A",
+        version=version,
+        since=NOON.isoformat(),
+        by=by,
+        why="",
+        pinned=pinned,
+        worker=worker,
+    )
+
+
+async def test_what_is_named_serves_and_what_serves_is_not_loaded_again(
+    topic: Topic, versions: list[ModelSet]
+) -> None:
+    for models in (*versions, versions[0]):
+        await topic.read(said(models.version, "rollback"))
+        serving = topic.symbols["A"].models
+        assert serving.version == models.version
+        await topic.read(said(models.version, "unpin"))
+        assert topic.symbols["A"].models is serving
+
+
+async def test_a_promotion_serves_once_it_is_read_back_and_not_before(
+    topic: Topic, versions: list[ModelSet]
+) -> None:
+    promoting = asyncio.create_task(topic.champions.promote("A", versions[0]))
+    while not topic.published:
+        await asyncio.sleep(0)
+    (champion,) = topic.published
+    assert (champion.by, champion.pinned, champion.worker) == ("retrain", False, "me")
+    assert champion.since == "2026-01-01T12:00:00.000+00:00"
+    assert not topic.symbols["A"].models.is_trained
+    await topic.read_back()
+    assert await promoting
+    assert topic.symbols["A"].models is versions[0]
+    assert topic.champions.needed("A") == {versions[0].version}
+
+
+async def test_a_rollback_that_comes_after_a_promotion_holds(
+    topic: Topic, versions: list[ModelSet]
+) -> None:
+    promoting = asyncio.create_task(topic.champions.promote("A", versions[1]))
+    while not topic.published:
+        await asyncio.sleep(0)
+    await topic.read(topic.published.pop())
+    await topic.read(said(versions[0].version, "rollback"))
+    assert await promoting
+    assert topic.symbols["A"].models.version == versions[0].version
+
+
+async def test_a_pin_that_crosses_a_promotion_holds_and_is_said_once_more(
+    topic: Topic, versions: list[ModelSet]
+) -> None:
+    promoting = asyncio.create_task(topic.champions.promote("A", versions[1]))
+    while not topic.published:
+        await asyncio.sleep(0)
+    promoted = topic.published.pop()
+    pin = said(versions[0].version, "pin", pinned=True)
+    await topic.read(pin)
+    await topic.read(promoted)
+    assert not await promoting
+    assert topic.published == [replace(pin, worker="me")]
+    await topic.read_back()
+    assert topic.symbols["A"].models.version == versions[0].version
+    assert topic.champions.is_pinned("A")
+    assert topic.published == []
+
+
+async def test_another_workers_promotion_under_a_pin_is_left_to_that_worker(
+    topic: Topic, versions: list[ModelSet]
+) -> None:
+    await topic.read(said(versions[0].version, "pin", pinned=True))
+    await topic.read(said(versions[1].version, "retrain"))
+    assert topic.published == []
+    assert topic.symbols["A"].models.version == versions[0].version
+
+
+async def test_a_version_that_is_gone_and_a_record_that_is_none_leave_what_serves(
+    topic: Topic, versions: list[ModelSet], caplog: pytest.LogCaptureFixture
+) -> None:
+    await topic.read(said(versions[0].version, "pin"))
+    serving = topic.symbols["A"].models
+    for value in (b"", b"{}", b"[1]", b"\xff"):
+        await topic.read(value)
+    await topic.read(said("20250101T000000Z-00000000", "pin"))
+    assert topic.symbols["A"].models is serving
+    assert caplog.text.count("left out") == 4
+    assert "A: the version to serve is unavailable" in caplog.text
+
+
+async def test_a_symbol_that_was_away_is_looked_at_again_when_it_is_restored(
+    topic: Topic, versions: list[ModelSet]
+) -> None:
+    away = topic.symbols.pop("A")
+    away.models = model_set(version="old")
+    await topic.read(said(versions[0].version, "rollback"))
+    topic.symbols["A"] = away
+    topic.champions.look_again()
+    async with asyncio.timeout(60):
+        while topic.symbols["A"].models.version != versions[0].version:
+            await asyncio.sleep(0.001)
