@@ -18,10 +18,10 @@ from stream_app.kafka.retries import may_pass
 from stream_app.kafka.topic_check import Topics
 from stream_app.messages.codec import (
     encode_bar,
+    encode_champion,
     encode_prediction,
     encode_retrain_event,
     encode_score,
-    encode_champion,
 )
 from stream_app.messages.records import Message
 from stream_app.messages.schemas import Champion, RetrainEvent
