@@ -26,6 +26,7 @@ from stream_app.models.base import ModelSettings
 from stream_app.models.catalog import CATALOG
 from stream_app.offline.training_cache import TrainingCache, train_kept
 from stream_app.settings import Settings
+from stream_app.terminal.steps import StepsView
 from stream_app.training import gate_job, job
 from stream_app.training.gate import Verdict
 from stream_app.training.gate_job import GateJob, StandingChampion, judge_members, run_gate
@@ -83,11 +84,8 @@ def trained(
         for bars in given
         for name in CATALOG
     ]
-    with progress() as shown:
-        task = shown.add_task("trainings", total=len(jobs))
-        done = iter(
-            train_kept(jobs, kept, pool.run_numbered, on_progress=lambda: shown.advance(task))
-        )
+    with StepsView({"train": "trainings"}, runs=1, console=console) as view:
+        done = iter(train_kept(jobs, kept, pool.run_numbered, watch=view, step="train"))
     return [Version(bars=bars, models={name: next(done) for name in CATALOG}) for bars in given]
 
 
