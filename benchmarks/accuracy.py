@@ -1,0 +1,128 @@
+"""What forecasts are worth beside the last price, at four horizons, on months and made prices.
+
+Each file is given to `stream-app backtest`, retrained daily; the second half of its time is scored.
+The made prices are a random walk, on which nobody can know anything, and returns of which 1 % is
+known from the bar before (AR(1)). Nothing here is chosen by what comes out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow.csv
+from harness import DATA, options, save, show
+from rich.table import Table
+
+HORIZONS: Final = (1, 3, 12, 48)
+SECOND: Final = DATA.parent / "gbpusd-m1-bid-2012-02.csv.gz"
+BARS: Final = 8640
+KNOWN_R2: Final = 0.01
+START: Final = datetime(2022, 1, 1, tzinfo=UTC)
+
+
+def made(folder: Path, name: str, correlation: float) -> Path:
+    """A month of five-minute bars in a file; each return has this correlation with the last."""
+    rng = np.random.default_rng(7)
+    file = folder / f"{name}.csv"
+    price, last = 100.0, 0.0
+    with file.open("w", newline="") as out:
+        rows = csv.writer(out)
+        rows.writerow(["timestamp", "open", "high", "low", "close"])
+        for number in range(BARS):
+            last = correlation * last + rng.normal(0, 1e-3 * np.sqrt(1 - correlation**2))
+            # Five ticks on the way, so that highs and lows are those of a walk.
+            path = price * np.exp(
+                last * np.linspace(0, 1, 5) + np.append(rng.normal(0, 2e-4, 4), 0)
+            )
+            path[0] = price
+            at = START + timedelta(minutes=5 * number)
+            rows.writerow(
+                [at.isoformat(), *map(repr, (price, path.max(), path.min(), float(path[-1])))]
+            )
+            price = float(path[-1])
+    return file
+
+
+def middle(file: Path) -> str:
+    """The time in the middle between a file's first and last row."""
+    times = pyarrow.csv.read_csv(file)[0].to_pandas(timestamp_as_object=True)
+    first, last = (
+        datetime.fromisoformat(str(each)).replace(tzinfo=UTC)
+        for each in (times.iloc[0], times.iloc[-1])
+    )
+    return (first + (last - first) / 2).isoformat()
+
+
+def backtest(file: Path, horizons: tuple[int, ...]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """By horizon, what the command says of the only symbol."""
+    given = [item for each in horizons for item in ("--horizon", str(each))]
+    run = subprocess.run(
+        [sys.executable, "-m", "stream_app", "backtest", str(file), "--symbol", "A", "--latency",
+         "10", "--retrain-every", "1d", "--from", middle(file), "--json", *given],
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+        env={**os.environ, "DATA_DIR": str(Path(tempfile.gettempdir()) / "stream-app-accuracy")},
+    )  # fmt: skip
+    found = json.loads(run.stdout.splitlines()[-1])["symbols"]["A"]["horizons"]
+    return ((int(horizon), each) for horizon, each in found.items())
+
+
+def table(name: str, found: dict[int, dict[str, Any]]) -> Table:
+    """A row a forecaster, a column a horizon: R2 in percent and the Clark-West t."""
+    shown = Table(title=f"{name}: R2 beside the last price (Clark-West t)", title_justify="left")
+    shown.add_column("")
+    for horizon, each in found.items():
+        shown.add_column(f"{horizon} bars, n {each['n']:,}", justify="right")
+    first = next(iter(found.values()))
+    rows: list[tuple[str, ...]] = [("published",), ("ensemble",)]
+    rows += [(part, each) for part in ("members_unshrunk", "members") for each in first[part]]
+    for row in rows:
+        cells = []
+        for each in found.values():
+            for key in row:
+                each = each[key]  # noqa: PLW2901 - one step deeper
+            t = each["cw_t"]
+            cells.append(
+                f"{100 * each['mse_skill']:+.3f} %" + ("" if t is None else f" ({t:+.1f})")
+            )
+        shown.add_row(" ".join(row).replace("_", " "), *cells)
+    return shown
+
+
+def main() -> None:
+    chosen, given = options(__doc__, add=second)
+    horizons = HORIZONS[:1] if chosen.quick else HORIZONS
+    results = {}
+    with tempfile.TemporaryDirectory() as folder:
+        files = {
+            chosen.data.name: chosen.data,
+            given.second.name: given.second,
+            "random walk": made(Path(folder), "walk", 0.0),
+            "AR(1), R2 1 %": made(Path(folder), "ar1", float(np.sqrt(KNOWN_R2))),
+        }
+        for name, file in files.items():
+            found = dict(backtest(file, horizons))
+            results[name] = {str(horizon): each for horizon, each in found.items()}
+            show(table(name, found))
+    save(chosen, results)
+
+
+def second(parser: argparse.ArgumentParser) -> None:
+    """A second month."""
+    parser.add_argument("--second", type=Path, default=SECOND, help="another month (CSV)")
+
+
+if __name__ == "__main__":
+    main()
