@@ -120,6 +120,8 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     web_host: str = "127.0.0.1"
     web_port: WebPort = 6066
+    dashboard_host: str = "127.0.0.1"
+    dashboard_port: WebPort = 6080
     log_level: LogLevel = "INFO"
 
     @property

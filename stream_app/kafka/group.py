@@ -72,6 +72,18 @@ class Place:
         return None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupMember:
+    """A worker, as the broker of its group knows it."""
+
+    name: str
+    """The id that the broker gave it."""
+    host: str
+    """Where it connects from; empty where the broker does not tell."""
+    partitions: tuple[int, ...] | None
+    """Of the ticks topic; None where the broker does not tell."""
+
+
 def made_anew(topic: str, was: str, now: str) -> str:
     """The line for a topic that was deleted and created again."""
     return (
@@ -90,40 +102,60 @@ class GroupView:
     def __init__(
         self, admin: AIOKafkaAdminClient, reader: AIOKafkaConsumer, *, group: str, topic: str
     ) -> None:
-        self._admin = admin
+        self.admin = admin
+        """For other questions to the same broker."""
         self._reader = reader
         self._group = group
         self._topic = topic
 
     async def known_topic(self, other: str | None = None) -> KnownTopic:
         """The id of the topic, or of another one, and how many partitions it has."""
-        return await known_topic(self._admin, other or self._topic)
+        return await known_topic(self.admin, other or self._topic)
+
+    async def members(self) -> tuple[GroupMember, ...] | None:
+        """The workers of the group; None while the group is changing.
+
+        Their partitions are None where the broker does not tell, as the embedded one.
+        """
+        (response,) = await self.admin.describe_consumer_groups([self._group])
+        (described,) = response.to_object()["groups"]
+        if described["error_code"]:
+            raise for_code(described["error_code"])(self._group)
+        if described["state"] not in ("Stable", "Empty", "Dead"):
+            return None
+        return tuple(
+            GroupMember(
+                name=member["member_id"],
+                host=member["client_host"],
+                partitions=self._assigned(member["member_assignment"]),
+            )
+            for member in described["members"]
+        )
+
+    def _assigned(self, encoded: bytes) -> tuple[int, ...] | None:
+        if not encoded:
+            return None
+        assigned = ConsumerProtocolMemberAssignment.decode(encoded)
+        return tuple(
+            sorted(tp.partition for tp in assigned.partitions() if tp.topic == self._topic)
+        )
 
     async def owned(self) -> frozenset[int] | None:
         """The partitions that some worker of the group has.
 
         None while the group is changing, and where the broker does not tell, as the embedded one.
         """
-        (response,) = await self._admin.describe_consumer_groups([self._group])
-        (described,) = response.to_object()["groups"]
-        if described["error_code"]:
-            raise for_code(described["error_code"])(self._group)
-        if described["state"] not in ("Stable", "Empty", "Dead"):
+        members = await self.members()
+        if members is None or any(item.partitions is None for item in members):
             return None
-        owned: set[int] = set()
-        for member in described["members"]:
-            if not member["member_assignment"]:
-                return None
-            assigned = ConsumerProtocolMemberAssignment.decode(member["member_assignment"])
-            owned |= {tp.partition for tp in assigned.partitions() if tp.topic == self._topic}
-        return frozenset(owned)
+        return frozenset(number for item in members for number in item.partitions or ())
 
     async def places(self, topic: KnownTopic, partitions: Iterable[int]) -> dict[int, Place]:
         """Where the group stands in each of the partitions."""
         tps = {number: TopicPartition(self._topic, number) for number in partitions}
         if not tps:
             return {}
-        commits = await self._admin.list_consumer_group_offsets(
+        commits = await self.admin.list_consumer_group_offsets(
             self._group, partitions=list(tps.values())
         )
         firsts = await self._reader.beginning_offsets(list(tps.values()))

@@ -80,6 +80,7 @@ BAD = [
     ({"TRAINING_WINDOW_DAYS": "367", "BAR_SECONDS": "1"},
      ["TRAINING_WINDOW_DAYS=367", "31,622,400 bars", "366 days of BAR_SECONDS=1"]),
     ({"TRAINING_WINDOW_DAYS": "inf"}, ["TRAINING_WINDOW_DAYS=inf", "finite"]),
+    ({"DASHBOARD_PORT": "65536"}, ["DASHBOARD_PORT=65536", "65535"]),
     ({"HORIZON_BY": "ticks"}, ["HORIZON_BY=ticks", "'time' or 'bars'"]),
     ({"LSTM_LAYERS": "[32,0]"}, ["LSTM_LAYERS", "[32, 0]", "1 to 1024"]),
     ({"LSTM_LAYERS": "thirty"}, ["LSTM_LAYERS=thirty", "[32, 16]"]),

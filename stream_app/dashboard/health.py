@@ -1,0 +1,195 @@
+"""Is it well? A few checks, each with a level and the words for it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from stream_app.dashboard.read_model import ReadModel
+from stream_app.terminal.cycles import duration, shortened
+from stream_app.training.standing import STOPPED
+
+Level = Literal["ok", "unknown", "warn", "bad"]
+LEVELS: Final[tuple[Level, ...]] = ("ok", "unknown", "warn", "bad")
+"""From the best to the worst."""
+SILENT_AFTER_S: Final = 10.0
+"""Ticks wait, and none is answered for so long: the workers are away or stuck."""
+LAG_S: Final = 5.0
+"""As many seconds of ticks may wait, and `LAG_FREE` besides, before it is worth a word."""
+LAG_FREE: Final = 100
+INTERVALS_LATE: Final = 2.0
+"""Retrain intervals without a good cycle after which models grow old."""
+WORDS: Final[dict[Level, str]] = {
+    "ok": "All is well",
+    "unknown": "Not known yet",
+    "warn": "Needs a look",
+    "bad": "Needs action",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that operators ask."""
+
+    id: str
+    name: str
+    level: Level
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """The settings that tell good from bad."""
+
+    retrain_target_s: float
+    retrain_interval_s: float
+
+
+def checks(model: ReadModel, bounds: Bounds) -> list[Check]:
+    """All checks, in the order in which they are read."""
+    return [
+        _ready(model),
+        _lag(model),
+        _retrain(model, bounds),
+        _rejected(),
+        _drift(),
+        _letters(model),
+    ]
+
+
+def overall(found: list[Check]) -> tuple[Level, str]:
+    """The worst level and a sentence. What is not measured at all does not make it worse."""
+    worst = max((item.level for item in found), key=LEVELS.index)
+    if worst in ("ok", "unknown"):
+        # Without the first answer nobody knows; a figure that nothing tells yet is no illness.
+        worst = next(item.level for item in found if item.id == "ready")
+    named = [item.name for item in found if item.level == worst and worst in ("warn", "bad")]
+    return worst, WORDS[worst] + (f": {', '.join(named).lower()}" if named else "")
+
+
+def _ready(model: ReadModel) -> Check:
+    found = _trouble_of_reading(model) or _trouble_of_group(model) or _flow(model)
+    return Check(id="ready", name="Ready", level=found[0], text=found[1])
+
+
+def _trouble_of_reading(model: ReadModel) -> tuple[Level, str] | None:
+    """Why the page itself sees nothing, or not all."""
+    reading = model.reading
+    if reading.broker == "away":
+        return "bad", f"The broker does not answer: {reading.error}"
+    if reading.topic_problems:
+        more = len(reading.topic_problems) - 1
+        rest = f" (and {more} more)" if more else ""
+        return "bad" if reading.missing else "warn", reading.topic_problems[0] + rest
+    if reading.broker == "connecting":
+        return "unknown", "Connecting to the broker"
+    return None
+
+
+def _trouble_of_group(model: ReadModel) -> tuple[Level, str] | None:
+    """Why ticks are not answered."""
+    if problems := model.group.problems():
+        return "bad", problems[0]
+    if unread := model.group.unread():
+        named = ", ".join(map(str, unread))
+        return "bad", f"No worker reads partition {named}; start one, or wait for a rebalance"
+    waiting, silent_s = model.group.waiting, (model.now_ms - model.answered_ms) / 1000
+    if waiting and not model.answered_ms:
+        return "bad", f"{waiting:,} ticks wait and none was ever answered; start a worker"
+    if waiting and silent_s > SILENT_AFTER_S:
+        return "bad", f"Ticks wait, and none was answered for {duration(silent_s)}"
+    return None
+
+
+def _flow(model: ReadModel) -> tuple[Level, str]:
+    """What comes, where nothing is wrong."""
+    if not model.answered_ms:
+        return "unknown", "No tick has been answered yet: waiting for a feed"
+    silent_s = (model.now_ms - model.answered_ms) / 1000
+    if silent_s > SILENT_AFTER_S:
+        return "ok", f"No tick came for {duration(silent_s)}; all before are answered"
+    answered = {name: item.answer for name, item in model.symbols.items() if item.answer}
+    weak = sorted(name for name, answer in answered.items() if answer.degraded)
+    rate = f"{model.answers_per_second:,.0f} answers a second"
+    if not weak:
+        return "ok", f"{rate}, {_symbols(len(answered))} answered in full"
+    return (
+        "warn" if len(weak) > len(answered) / 2 else "ok",
+        f"{rate}; {len(answered) - len(weak):,} of {_symbols(len(answered))} answered in full, "
+        f"not {shortened(weak)}",
+    )
+
+
+def _lag(model: ReadModel) -> Check:
+    waiting = model.group.waiting
+    if waiting is None:
+        return Check(id="lag", name="Lag", level="unknown", text="Not looked at yet")
+    rate = model.group.per_second() or 0.0
+    text = "No tick waits" if not waiting else f"{waiting:,} ticks wait"
+    if waiting and rate:
+        text += f", {duration(waiting / rate)} of what comes" if waiting / rate >= 1 else ""
+    level: Level = "warn" if waiting > LAG_FREE + LAG_S * rate else "ok"
+    return Check(id="lag", name="Lag", level=level, text=text)
+
+
+def _retrain(model: ReadModel, bounds: Bounds) -> Check:
+    def told(level: Level, text: str) -> Check:
+        return Check(id="retrain", name="Last retrain", level=level, text=text)
+
+    last = model.retrains.last
+    begun = next(iter(model.retrains.running.values()), None)
+    running = f"; one runs since {begun.timestamp[11:19]}" if begun is not None else ""
+    if last is None:
+        return told("unknown", f"None has finished yet{running}")
+    ago_s = model.now_ms / 1000 - datetime.fromisoformat(last.ended).timestamp()
+    took = f"{last.duration_s:.1f} s of {last.target_s:g} s, {duration(ago_s)} ago{running}"
+    if last.state != "succeeded":
+        why = f": {last.reasons[0]}" if last.reasons else ""
+        level: Level = "warn" if last.reasons == (STOPPED,) else "bad"
+        return told(level, f"{last.state.replace('_', ' ').capitalize()} after {took}{why}")
+    if failed := model.retrains.failed():
+        names = shortened(sorted(item.symbol for item in failed))
+        return told("bad", f"Succeeded after {took}; before, it failed for {names}")
+    if last.exceeded:
+        return told("warn", f"Took too long: {took}")
+    if ago_s > INTERVALS_LATE * bounds.retrain_interval_s:
+        return told("warn", f"Overdue: the last one took {took}")
+    waiting = f"; {last.waiting:,} symbols wait for the next one" if last.waiting else ""
+    return told("ok", f"Succeeded in {took}{waiting}")
+
+
+def _rejected() -> Check:
+    return Check(
+        id="rejected",
+        name="Rejected models",
+        level="unknown",
+        text="Retrain events do not tell of rejected models yet",
+    )
+
+
+def _drift() -> Check:
+    return Check(id="drift", name="Drift", level="unknown", text="No topic tells of drift yet")
+
+
+def _letters(model: ReadModel) -> Check:
+    def told(level: Level, text: str) -> Check:
+        return Check(id="letters", name="Dead letters", level=level, text=text)
+
+    lately = model.letters.last_minute
+    counted = "1 in the last minute" if lately == 1 else f"{lately:,} in the last minute"
+    if model.letters.is_flood:
+        reason, _ = model.letters.counts.most_common(1)[0]
+        return told("bad", f"A flood: {counted}, mostly {reason}; `stream-app dlq list` shows why")
+    return told("ok", counted if lately else "None in the last minute")
+
+
+def _symbols(count: int) -> str:
+    return "1 symbol" if count == 1 else f"{count:,} symbols"
+
+
+def lines(found: list[Check]) -> Iterator[dict[str, str]]:
+    """For the page."""
+    for item in found:
+        yield {"id": item.id, "name": item.name, "level": item.level, "text": item.text}

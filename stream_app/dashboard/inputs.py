@@ -1,0 +1,216 @@
+"""What the page takes of each topic's messages, checked once. Pure.
+
+The rest of a message is passed over, and so is what a newer worker may add: the page goes on
+showing what it knows. Texts are data, cut to what a page can show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, TypeVar
+
+import orjson
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+
+from stream_app.messages.symbols import is_symbol
+
+MOST_NAMES: Final = 16
+"""Members, subjects, levels or windows of one message."""
+CUT_TEXT: Final = 300
+"""Characters of a text that a page shows."""
+
+
+def cut(text: str) -> str:
+    """The text, or its beginning.
+
+    >>> cut("a" * 301)[-2:]
+    'a…'
+    """
+    return text if len(text) <= CUT_TEXT else text[:CUT_TEXT] + "…"
+
+
+def _symbol(text: str) -> str:
+    if not is_symbol(text):
+        raise ValueError(f"symbol {text[:80]!r}")
+    return text
+
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Price = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Text = Annotated[str, AfterValidator(cut)]
+Name = Annotated[str, Field(max_length=80)]
+Symbol = Annotated[str, AfterValidator(_symbol)]
+EpochMs = Annotated[int, Field(ge=0, le=4_102_444_800_000)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberAnswer:
+    """What one model says."""
+
+    prediction: Number
+    weight: Number
+    version: Text
+    age_s: Number
+    shrinkage: Number | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """The prices between which the outcome is expected with the stated probability."""
+
+    level: Annotated[float, Field(gt=0, lt=1)]
+    low: Number
+    high: Number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A prediction, as far as the page shows it."""
+
+    symbol: Symbol
+    ts: EpochMs
+    target_ts: EpochMs
+    horizon_s: Annotated[int, Field(ge=1)]
+    last_price: Price
+    prediction: Number
+    bias_correction: Number = 0.0
+    shrinkage: Number | None = None
+    members: Annotated[dict[Name, MemberAnswer], Field(max_length=MOST_NAMES)]
+    degraded: tuple[Text, ...] = ()
+    intervals: Annotated[tuple[Interval, ...], Field(max_length=MOST_NAMES)] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarForecasts:
+    """What was forecast at a bar's last tick, as log returns over the horizon."""
+
+    published: Number
+    intervals: Annotated[
+        tuple[tuple[Number, Number, Number], ...], Field(max_length=MOST_NAMES)
+    ] = ()
+    """Of each: level, low and high."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Of the tick that closed a bar, or that a checkpoint was made at."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarShown:
+    """A closed bar, as far as the page shows it."""
+
+    symbol: Symbol
+    ts_open: EpochMs
+    ts_last: EpochMs
+    bar_s: Annotated[int, Field(ge=1)]
+    open: Price | None
+    high: Price | None
+    low: Price | None
+    close: Price | None
+    ticks: int
+    forecast: Number | None = None
+    horizon_s: int | None = None
+    forecasts: BarForecasts | None = None
+    source: Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inside:
+    """Whether an outcome lay in the interval of a level."""
+
+    level: Number
+    inside: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """Scores of a window of outcomes that ends now."""
+
+    n: int
+    subjects: Annotated[dict[Name, dict[Name, Number | None]], Field(max_length=MOST_NAMES)]
+    """By subject and score; a score that is not defined is None."""
+    coverage: Annotated[dict[Name, Number | None], Field(max_length=MOST_NAMES)] = field(
+        default_factory=dict
+    )
+    """By level, the share of outcomes that lay inside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """What the forecasts of one bar were worth, once the outcome is known."""
+
+    symbol: Symbol
+    ts_open: EpochMs
+    ts_target: EpochMs
+    last_price: Price
+    outcome: Price
+    errors: Annotated[dict[Name, Number | None], Field(max_length=MOST_NAMES)]
+    intervals: Annotated[tuple[Inside, ...], Field(max_length=MOST_NAMES)] = ()
+    running: Annotated[dict[Name, Running], Field(max_length=MOST_NAMES)] = field(
+        default_factory=dict
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Champion:
+    """Which version of a symbol's models serves, since when and why."""
+
+    symbol: Text
+    """The name of the state: a symbol that comes in two partitions has two."""
+    version: Text
+    since: Text
+    by: Text
+    why: Text = ""
+    pinned: bool = False
+    worker: Text = ""
+
+
+_T = TypeVar("_T")
+_ANSWER: Final = TypeAdapter(Answer)
+_BAR: Final = TypeAdapter(BarShown)
+_SCORED: Final = TypeAdapter(Scored)
+_CHAMPION: Final = TypeAdapter(Champion)
+
+
+def read_answer(value: bytes | None) -> Answer:
+    """A record of the predictions topic.
+
+    >>> read_answer(b"{}")
+    Traceback (most recent call last):
+        ...
+    ValueError: symbol: Field required
+
+    Raises:
+        ValueError: it is none; one line without the value.
+    """
+    return _read(_ANSWER, value)
+
+
+def read_bar(value: bytes | None) -> BarShown:
+    """A record of the bars topic; raises a ValueError as `read_answer`."""
+    return _read(_BAR, value)
+
+
+def read_scored(value: bytes | None) -> Scored:
+    """A record of the scores topic; raises a ValueError as `read_answer`."""
+    return _read(_SCORED, value)
+
+
+def read_champion(value: bytes | None) -> Champion:
+    """A record of the champions topic; raises a ValueError as `read_answer`."""
+    return _read(_CHAMPION, value)
+
+
+def _read(shape: TypeAdapter[_T], value: bytes | None) -> _T:
+    try:
+        content: Any = orjson.loads(value or b"")
+        return shape.validate_python(content)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in problem["loc"])[:80]
+        raise ValueError(f"{place}: {problem['msg']}") from None
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error}") from None

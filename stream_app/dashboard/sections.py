@@ -1,0 +1,140 @@
+"""The parts of the page as JSON values, made of the read model. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stream_app.dashboard.health import Bounds, checks, lines, overall
+from stream_app.dashboard.inputs import Answer
+from stream_app.dashboard.looking import View
+from stream_app.dashboard.read_model import ReadModel
+from stream_app.dashboard.symbol_table import symbol_state
+
+
+def health(model: ReadModel, bounds: Bounds) -> dict[str, Any]:
+    """Is it well: the checks, and one sentence over all of them."""
+    found = checks(model, bounds)
+    level, sentence = overall(found)
+    reading = model.reading
+    return {
+        "now_ms": model.now_ms,
+        "level": level,
+        "sentence": sentence,
+        "checks": list(lines(found)),
+        "broker": reading.broker,
+        "problems": reading.topic_problems,
+        "history_read": reading.history_read,
+        "symbols": len(model.symbols),
+        "refused": reading.refused,
+        "refused_last": reading.refused_last,
+        "left_out": model.left_out,
+        "inputs": {role: role in model.roles for role in ("scores", "champions")},
+    }
+
+
+def retrains(model: ReadModel, bounds: Bounds) -> dict[str, Any]:
+    """Retrain durations by model over time, and the cycles that run."""
+    return {
+        "target_s": bounds.retrain_target_s,
+        "cycles": model.retrains.table(),
+        "running": [
+            {"worker": worker, "since": event.timestamp, "symbols": len(event.symbols)}
+            for worker, event in model.retrains.running.items()
+        ],
+    }
+
+
+def letters(model: ReadModel) -> dict[str, Any]:
+    """Dead letters by reason, and the newest ones."""
+    return {
+        "counts": dict(model.letters.counts.most_common()),
+        "last_minute": model.letters.last_minute,
+        "flood": model.letters.is_flood,
+        "newest": model.letters.table(),
+    }
+
+
+def group(model: ReadModel) -> dict[str, Any]:
+    """Partitions, workers and lag."""
+    return {**model.group.table(), "per_second": model.answers_per_second}
+
+
+def history(model: ReadModel, symbol: str, view: View) -> dict[str, Any]:
+    """What a chart of a symbol's price begins with."""
+    record = model.symbols.get(symbol)
+    shown: dict[str, Any] = {"symbol": symbol, "view": view, "known": record is not None}
+    if record is not None:
+        shown["columns"] = (record.points if view == "live" else record.bars).columns()
+        shown["levels"] = record.bars.levels
+    return shown
+
+
+def answer(model: ReadModel, symbol: str) -> dict[str, Any] | None:
+    """A symbol's newest answer; None before the first."""
+    record = model.symbols.get(symbol)
+    if record is None or record.answer is None:
+        return None
+    level, state = symbol_state(model, record)
+    return {**_answer(record.answer), "level": level, "state": state, "at": record.answered_ms}
+
+
+def _answer(given: Answer) -> dict[str, Any]:
+    intervals = sorted(given.intervals, key=lambda item: item.level)
+    return {
+        "symbol": given.symbol,
+        "ts": given.ts,
+        "target_ts": given.target_ts,
+        "horizon_s": given.horizon_s,
+        "last_price": given.last_price,
+        "prediction": given.prediction,
+        "bias_correction": given.bias_correction,
+        "shrinkage": given.shrinkage,
+        "intervals": [[item.level, item.low, item.high] for item in intervals],
+        "degraded": given.degraded,
+        "members": {
+            name: {
+                "prediction": item.prediction,
+                "weight": item.weight,
+                "shrinkage": item.shrinkage,
+                "version": item.version,
+                "age_s": item.age_s,
+            }
+            for name, item in given.members.items()
+        },
+    }
+
+
+def about(model: ReadModel, symbol: str) -> dict[str, Any]:
+    """What changes with each bar or retrain of a symbol: versions, skill, calibration."""
+    record = model.symbols.get(symbol)
+    newest = record.scores.newest if record is not None else None
+    standing = model.retrains.standings.get(symbol)
+    return {
+        "symbol": symbol,
+        "versions": model.versions.table(symbol),
+        "standing": None
+        if standing is None
+        else {"state": standing.state, "reason": standing.reason, "since": standing.since},
+        "outcomes": 0 if record is None else len(record.scores),
+        "skill": {} if record is None else record.scores.skill(),
+        "scored_ts": None if newest is None else newest.ts_target,
+        "running": {}
+        if newest is None
+        else {
+            window: {"n": item.n, "subjects": item.subjects, "coverage": item.coverage}
+            for window, item in newest.running.items()
+        },
+    }
+
+
+def about_stamp(model: ReadModel, symbol: str) -> object:
+    """Changes whenever `about` may have."""
+    record = model.symbols.get(symbol)
+    scored = 0 if record is None else record.scores.taken
+    return scored, model.versions.noted, model.retrains.noted
+
+
+def history_stamp(model: ReadModel, symbol: str) -> object:
+    """Changes whenever the history of bars may have."""
+    record = model.symbols.get(symbol)
+    return None if record is None else record.bars.taken

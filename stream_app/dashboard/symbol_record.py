@@ -1,0 +1,29 @@
+"""All that is known of one symbol. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from stream_app.dashboard.bar_history import BarHistory
+from stream_app.dashboard.inputs import Answer
+from stream_app.dashboard.point_history import PointHistory
+from stream_app.dashboard.score_history import ScoreHistory
+
+
+@dataclass(slots=True, kw_only=True)
+class SymbolRecord:
+    """Its newest answer, and what came before."""
+
+    name: str
+    answer: Answer | None = None
+    """The newest one."""
+    answered_ms: int = 0
+    """When the newest answer was written, wall clock, epoch milliseconds."""
+    points: PointHistory = field(default_factory=PointHistory)
+    bars: BarHistory = field(default_factory=BarHistory)
+    scores: ScoreHistory = field(default_factory=ScoreHistory)
+
+    def take_answer(self, answer: Answer, written_ms: int) -> None:
+        """Note an answer that was read after all before it."""
+        self.answer, self.answered_ms = answer, written_ms
+        self.points.take(answer)
