@@ -34,7 +34,7 @@ class PointHistory:
         if self._points and answer.ts < self._points[-1].ts:
             self._points.clear()
         spacing_ms = 1000 * answer.horizon_s / POINTS_A_HORIZON
-        if len(self._points) >= 2 and answer.ts - self._points[-2].ts < spacing_ms:
+        if len(self._points) >= 2 and self._points[-1].ts - self._points[-2].ts < spacing_ms:
             self._points.pop()
         self._points.append(answer)
 

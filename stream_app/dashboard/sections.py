@@ -64,7 +64,7 @@ def history(model: ReadModel, symbol: str, view: View) -> dict[str, Any]:
     record = model.symbols.get(symbol)
     shown: dict[str, Any] = {"symbol": symbol, "view": view, "known": record is not None}
     if record is not None:
-        shown["columns"] = (record.points if view == "live" else record.bars).columns()
+        shown["columns"] = record.live_columns() if view == "live" else record.bars.columns()
         shown["levels"] = record.bars.levels
     return shown
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from stream_app.dashboard.bar_history import BarHistory
 from stream_app.dashboard.inputs import Answer
-from stream_app.dashboard.point_history import PointHistory
+from stream_app.dashboard.point_history import HORIZONS, PointHistory
 from stream_app.dashboard.score_history import ScoreHistory
 
 
@@ -27,3 +28,16 @@ class SymbolRecord:
         """Note an answer that was read after all before it."""
         self.answer, self.answered_ms = answer, written_ms
         self.points.take(answer)
+
+    def live_columns(self) -> dict[str, Any]:
+        """The newest answers, and before the first of them the bars of as many horizons.
+
+        As `BarHistory.columns`.
+        """
+        points, bars = self.points.columns(), self.bars.columns()
+        if not points["ts"]:
+            return points
+        first = points["ts"][0]
+        since = points["ts"][-1] - HORIZONS * (points["target"][-1] - points["ts"][-1])
+        before = [at for at, ts in enumerate(bars["ts"]) if since <= ts < first]
+        return {name: [bars[name][at] for at in before] + points[name] for name in points}

@@ -56,7 +56,7 @@ export class Price {
     const names = Object.keys(kept);
     const last = kept.ts.length - 1;
     if (last >= 0 && answer.ts < kept.ts[last]) for (const name of names) kept[name].length = 0;
-    else if (last >= 1 && answer.ts - kept.ts[last - 1] < (1000 * answer.horizon_s) / pointsAHorizon) for (const name of names) kept[name].pop();
+    else if (last >= 1 && kept.ts[last] - kept.ts[last - 1] < (1000 * answer.horizon_s) / pointsAHorizon) for (const name of names) kept[name].pop();
     const inner = answer.intervals.at(0) ?? [null, null, null];
     const outer = answer.intervals.at(-1) ?? [null, null, null];
     const row = { ts: answer.ts, close: answer.last_price, target: answer.target_ts, predicted: answer.prediction,

@@ -1,0 +1,304 @@
+"""Records of the topics in, what the page shows out."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import pytest
+
+from stream_app.dashboard import sections
+from stream_app.dashboard.bar_history import KEPT_BARS
+from stream_app.dashboard.health import Bounds
+from stream_app.dashboard.read_model import MOST_SYMBOLS, ReadModel
+from stream_app.dashboard.retrain_log import KEPT_REASONS
+from stream_app.dashboard.score_history import BAND, KEPT_OUTCOMES, LEAST_OUTCOMES
+from tests.builders import START_MS, FakeRecord
+from tests.topic_records import (
+    HORIZON_S,
+    FakeClock,
+    bar,
+    champion,
+    dead_letter,
+    prediction,
+    read_model,
+    retrain,
+    scored,
+)
+
+BOUNDS = Bounds(retrain_target_s=45.0, retrain_interval_s=3600.0)
+
+
+@pytest.fixture
+def model() -> ReadModel:
+    return read_model(FakeClock())
+
+
+def live(model: ReadModel) -> dict[str, Any]:
+    columns: dict[str, Any] = sections.history(model, "BTC-USD", "live")["columns"]
+    return columns
+
+
+def bars(model: ReadModel) -> dict[str, Any]:
+    columns: dict[str, Any] = sections.history(model, "BTC-USD", "day")["columns"]
+    return columns
+
+
+def test_the_newest_answer_is_shown_with_its_members_and_intervals(model: ReadModel) -> None:
+    model.take_answers([prediction(START_MS), prediction(START_MS + 1000, price=101.0)], 2)
+    shown = sections.answer(model, "BTC-USD")
+    assert shown is not None
+    assert shown["last_price"] == 101.0
+    assert list(shown["members"]) == ["kalman", "random_forest", "lightgbm", "lstm"]
+    assert [level for level, _, _ in shown["intervals"]] == [0.5, 0.9]
+    assert (shown["level"], shown["state"]) == ("ok", "4 models answer")
+
+
+def test_a_prediction_of_a_worker_without_intervals_and_shrinkage_is_shown(
+    model: ReadModel,
+) -> None:
+    model.take_answers([prediction(START_MS, intervals=[])], 1)
+    shown = sections.answer(model, "BTC-USD")
+    assert shown is not None
+    assert (shown["intervals"], shown["shrinkage"]) == ([], None)
+
+
+def test_fields_of_a_newer_worker_are_passed_over(model: ReadModel) -> None:
+    model.take_answers([prediction(START_MS, something_new={"a": 1})], 1)
+    model.take("bars", bar(1, something_new=[1]))
+    assert sections.answer(model, "BTC-USD") is not None
+    assert len(model.symbols["BTC-USD"].bars) == 1
+    assert model.reading.refused == 0
+
+
+BROKEN = [
+    ("predictions", b"not json"),
+    ("predictions", b"[]"),
+    ("predictions", None),
+    ("predictions", b'{"symbol":"A B"}'),
+    ("bars", b"{}"),
+    ("scores", b'{"symbol":"BTC-USD"}'),
+    ("champions", b"7"),
+    ("retrain_events", b"{}"),
+    ("retrain_events", b"\xff"),
+]
+
+
+@pytest.mark.parametrize(("role", "value"), BROKEN)
+def test_a_record_that_is_no_message_is_counted_and_named_and_changes_nothing_else(
+    model: ReadModel, role: str, value: bytes | None
+) -> None:
+    record = FakeRecord(offset=7, value=value, key=b"k", topic="some.topic")
+    if role == "predictions":
+        model.take_answers([record], 1)
+    else:
+        model.take(role, record)
+    assert model.reading.refused == 1
+    assert model.reading.refused_last.startswith("some.topic partition 0 offset 7: ")
+    assert not model.symbols
+
+
+def test_nan_and_endless_numbers_do_not_come_through(model: ReadModel) -> None:
+    for text in (b"NaN", b"1e999"):
+        value = (prediction(START_MS).value or b"").replace(b"100.0", text, 1)
+        model.take_answers([FakeRecord(offset=0, value=value, key=b"BTC-USD")], 1)
+    assert model.reading.refused == 2
+
+
+def test_texts_are_cut(model: ReadModel) -> None:
+    model.take_answers([prediction(START_MS, degraded=["x" * 10_000])], 1)
+    shown = sections.answer(model, "BTC-USD")
+    assert shown is not None
+    assert len(shown["degraded"][0]) == 301
+
+
+def test_symbols_without_end_do_not_fill_the_memory(model: ReadModel) -> None:
+    records = [prediction(START_MS, symbol=f"S{n}") for n in range(MOST_SYMBOLS + 5)]
+    model.take_answers(records, len(records))
+    assert len(model.symbols) == MOST_SYMBOLS
+    assert model.left_out == 5
+
+
+def test_live_points_are_thinned_out_evenly_and_the_newest_is_always_there(
+    model: ReadModel,
+) -> None:
+    for number in range(4 * 4 * HORIZON_S):  # four horizons, four ticks a second
+        model.take_answers([prediction(START_MS + 250 * number)], 1)
+    ts = live(model)["ts"]
+    assert ts[-1] == START_MS + 250 * (4 * 4 * HORIZON_S - 1)
+    assert len(ts) == 180
+    steps = {after - before for before, after in itertools.pairwise(ts)}
+    assert max(steps) <= 5250
+    assert ts[-1] - ts[0] > 2.9 * 1000 * HORIZON_S
+
+
+def test_a_late_tick_moves_no_chart_and_a_replay_begins_it_anew(model: ReadModel) -> None:
+    model.take_answers([prediction(START_MS + 60_000)], 1)
+    model.take_answers([prediction(START_MS, degraded=["late tick: 60 s behind"])], 1)
+    assert live(model)["ts"] == [START_MS + 60_000]
+    model.take_answers([prediction(START_MS + 1000)], 1)
+    assert live(model)["ts"] == [START_MS + 1000]
+
+
+def test_the_live_chart_begins_with_the_bars_before_the_first_answer(model: ReadModel) -> None:
+    for number in range(10):
+        model.take("bars", bar(number))
+    first = START_MS + 10 * 1000 * HORIZON_S
+    model.take_answers([prediction(first)], 1)
+    ts = live(model)["ts"]
+    assert ts == [START_MS + 1000 * HORIZON_S * n + 299_000 for n in (7, 8, 9)] + [first]
+
+
+def test_bars_stand_in_order_whatever_the_order_of_reading(model: ReadModel) -> None:
+    for number in (5, 3, 4, 1, 2):
+        model.take("bars", bar(number, close=100.0 + number))
+    assert bars(model)["close"] == [101.0, 102.0, 103.0, 104.0, 105.0]
+
+
+def test_only_the_newest_bars_are_kept(model: ReadModel) -> None:
+    for number in range(KEPT_BARS + 10):
+        model.take("bars", bar(number))
+    model.take("bars", bar(1))
+    ts = bars(model)["ts"]
+    assert len(ts) == KEPT_BARS
+    assert ts[0] == START_MS + 10 * 1000 * HORIZON_S + 299_000
+
+
+def test_a_checkpoint_replaces_its_bar_and_an_empty_one_draws_nothing(model: ReadModel) -> None:
+    model.take("bars", bar(1, offset=5, close=100.0))
+    model.take("bars", bar(1, offset=9, close=101.0))
+    model.take("bars", bar(1, offset=7, close=55.0))
+    model.take("bars", bar(2, close=None))
+    assert bars(model)["close"] == [101.0]
+
+
+def test_what_was_predicted_stands_at_the_time_that_it_was_for(model: ReadModel) -> None:
+    forecasts = {
+        "members": {"kalman": 0.0},
+        "published": 0.002,
+        "intervals": [[0.9, -0.01, 0.02], [0.5, -0.001, 0.005]],
+        "volatility": 0.001,
+    }
+    model.take("bars", bar(1, forecasts=forecasts))
+    model.take("bars", bar(2, forecast=None, horizon_s=None))
+    columns = bars(model)
+    assert columns["target"] == [columns["ts"][0] + 1000 * HORIZON_S, None]
+    assert columns["predicted"] == [pytest.approx(100 * math.exp(0.002)), None]
+    assert columns["inner_high"] == [pytest.approx(100 * math.exp(0.005)), None]
+    assert columns["outer_low"] == [pytest.approx(100 * math.exp(-0.01)), None]
+    assert sections.history(model, "BTC-USD", "day")["levels"] == (0.5, 0.9)
+
+
+def test_a_bar_without_forecasts_of_its_own_shows_the_ensembles(model: ReadModel) -> None:
+    model.take("bars", bar(1, forecast=0.004))
+    assert bars(model)["predicted"] == [pytest.approx(100 * math.exp(0.004))]
+
+
+def test_an_unknown_symbol_says_so(model: ReadModel) -> None:
+    assert sections.history(model, "XYZ", "live") == {
+        "symbol": "XYZ",
+        "view": "live",
+        "known": False,
+    }
+    assert sections.answer(model, "XYZ") is None
+    assert sections.about(model, "XYZ")["versions"] == []
+
+
+def test_skill_and_its_band_by_hand(model: ReadModel) -> None:
+    for number in range(LEAST_OUTCOMES):
+        model.take("scores", scored(number))
+        model.take("scores", scored(number))  # at least once
+    about = sections.about(model, "BTC-USD")
+    assert about["outcomes"] == LEAST_OUTCOMES
+    found = about["skill"]["published"]
+    # Errors are 0.8 of the last price's, and squares of 1, 2 and 3 take turns evenly.
+    assert found["skill"] == pytest.approx(1 - 0.64)
+    squares = [(0.001 * (1 + n % 3)) ** 2 for n in range(LEAST_OUTCOMES)]
+    gains = [0.36 * square for square in squares]
+    mean = sum(gains) / len(gains)
+    centred = [gain - mean for gain in gains]
+    variance = sum(c * c for c in centred) / len(gains)
+    variance += sum(a * b for a, b in itertools.pairwise(centred)) / len(gains)
+    spread = math.sqrt(max(variance, 0) / len(gains))
+    assert found["band"] == pytest.approx(BAND * spread / (sum(squares) / len(squares)))
+
+
+def test_too_few_outcomes_have_no_skill_and_old_ones_are_forgotten(model: ReadModel) -> None:
+    for number in range(LEAST_OUTCOMES - 1):
+        model.take("scores", scored(number))
+    assert sections.about(model, "BTC-USD")["skill"] == {}
+    for number in range(LEAST_OUTCOMES - 1, KEPT_OUTCOMES + 20):
+        model.take("scores", scored(number))
+    model.take("scores", scored(2))
+    assert sections.about(model, "BTC-USD")["outcomes"] == KEPT_OUTCOMES
+
+
+def test_coverage_is_the_workers_own(model: ReadModel) -> None:
+    model.take("scores", scored(1))
+    assert sections.about(model, "BTC-USD")["running"]["week"]["coverage"] == {
+        "0.5": 0.48,
+        "0.9": 0.91,
+    }
+
+
+def test_cycles_are_noted_once_and_the_running_one_until_it_ends(model: ReadModel) -> None:
+    model.take("retrain_events", retrain(1, "started"))
+    shown = sections.retrains(model, BOUNDS)
+    assert [item["worker"] for item in shown["running"]] == ["host-1"]
+    for _ in range(2):
+        model.take("retrain_events", retrain(1))
+    shown = sections.retrains(model, BOUNDS)
+    assert shown["running"] == []
+    assert [cycle["models"]["lstm"] for cycle in shown["cycles"]] == [21.0]
+
+
+def test_a_thousand_reasons_are_a_few_and_a_number(model: ReadModel) -> None:
+    reasons = tuple(f"S{n}: no" for n in range(1000))
+    model.take("retrain_events", retrain(1, "failed", versions={}, reasons=reasons))
+    shown = sections.retrains(model, BOUNDS)["cycles"][0]["reasons"]
+    assert len(shown) == KEPT_REASONS + 1
+    assert shown[-1] == "and 995 more"
+
+
+def test_versions_come_from_retrain_events_until_the_champions_topic_speaks(
+    model: ReadModel,
+) -> None:
+    model.take("retrain_events", retrain(1))
+    model.take("retrain_events", retrain(2))
+    versions = sections.about(model, "BTC-USD")["versions"]
+    assert [item["version"] for item in versions] == ["v2", "v1"]
+    assert versions[0]["why"] == "scheduled retrain"
+    model.take("champions", champion("v1", by="rollback", why="v2 was worse"))
+    model.take("retrain_events", retrain(3))
+    versions = sections.about(model, "BTC-USD")["versions"]
+    assert [(item["version"], item["by"]) for item in versions] == [("v1", "rollback")]
+
+
+def test_a_tombstone_of_the_champions_topic_is_no_message_and_no_error(model: ReadModel) -> None:
+    model.take("champions", FakeRecord(offset=1, value=None, key=b"BTC-USD"))
+    assert model.reading.refused == 0
+
+
+def test_dead_letters_are_counted_by_reason_and_the_newest_come_first(model: ReadModel) -> None:
+    for offset in range(60):
+        model.take("dead_letters", dead_letter(offset, reason="bad_price" if offset % 3 else "x"))
+    shown = sections.letters(model)
+    assert shown["counts"] == {"bad_price": 40, "x": 20}
+    assert len(shown["newest"]) == 50
+
+
+def test_reasons_without_end_are_counted_together(model: ReadModel) -> None:
+    for offset in range(100):
+        model.take("dead_letters", dead_letter(offset, reason=f"made up {offset}"))
+    counts = sections.letters(model)["counts"]
+    assert len(counts) == 33
+    assert counts["other"] == 68
+
+
+def test_a_recreated_topic_begins_anew(model: ReadModel) -> None:
+    model.take_answers([prediction(START_MS)], 1)
+    model.take("dead_letters", dead_letter(1))
+    model.forget()
+    assert not model.symbols
+    assert sections.letters(model)["counts"] == {}
