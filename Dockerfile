@@ -24,7 +24,7 @@ ENV DATA_DIR=/data PYTHONUNBUFFERED=1
 RUN python -c 'import stream_app.prediction.answering' && \
     python -c 'from stream_app.models.catalog import import_loaders; import_loaders()'
 VOLUME /data
-EXPOSE 6066
+EXPOSE 6066 6080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:6066/health/ready', timeout=4)"]
 ENTRYPOINT ["stream-app"]

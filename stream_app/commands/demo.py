@@ -80,7 +80,7 @@ def demo(
     config: Path | None,
     as_json: bool,
 ) -> None:
-    """Run everything at once: broker, topics, a month of history, live ticks, worker, live view.
+    """Run everything at once: broker, topics, a month of history, live ticks, worker, dashboard.
 
     Everything runs on this machine, in a temporary folder that is removed at the end. The history
     is sent as fast as possible. The first prediction by all four models comes within 90 seconds.
@@ -158,31 +158,34 @@ async def _run(
     import signal
 
     from stream_app.brokers.process import free_ports
+    from stream_app.demo.processes import dashboard
     from stream_app.demo.run import demo_settings, run_demo
     from stream_app.demo.view import show
     from stream_app.kafka.topic_check import load_topics
 
     chosen = demo_settings(settings, broker.settings_overrides, folder, free_ports(1)[0])
     topics = load_topics(chosen.topics_file)
-    showing = asyncio.create_task(show(story, Console(stderr=True)))
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with log.open("wb") as worker_log:
-        try:
-            await run_demo(
-                chosen,
-                topics,
-                given,
-                story,
-                per_second=rate,
-                seconds=seconds,
-                stop=stop,
-                worker_log=worker_log.fileno(),
-            )
-        finally:
-            showing.cancel()
-            await asyncio.gather(showing, return_exceptions=True)
+        async with dashboard(chosen, worker_log.fileno()) as story.dashboard:
+            click.echo(f"Dashboard at {story.dashboard}", err=True)
+            showing = asyncio.create_task(show(story, Console(stderr=True)))
+            try:
+                await run_demo(
+                    chosen,
+                    topics,
+                    given,
+                    story,
+                    per_second=rate,
+                    seconds=seconds,
+                    stop=stop,
+                    worker_log=worker_log.fileno(),
+                )
+            finally:
+                showing.cancel()
+                await asyncio.gather(showing, return_exceptions=True)
 
 
 def _say(story: Story) -> None:

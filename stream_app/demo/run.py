@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 
+from stream_app.demo.processes import running
 from stream_app.demo.story import Story
 from stream_app.demo.ticks import History, live
 from stream_app.errors import StreamAppError
@@ -32,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 LISTEN_S: Final = 5.0
 """How long the demo waits for the last predictions before it ends."""
-STOP_S: Final = 15.0
 
 
 async def run_demo(
@@ -62,7 +59,7 @@ async def run_demo(
         StreamAppError: a part cannot start, or the worker ended by itself.
     """
     await apply_topics(topics, client_settings(settings))
-    async with _worker(settings, worker_log) as process:
+    async with running("worker", settings, worker_log, stdout=worker_log) as process:
         listening = asyncio.create_task(_listen(settings, topics, story))
         asking = asyncio.create_task(_ask(settings, story))
         feeding = asyncio.create_task(_feed(settings, topics, history, story, per_second))
@@ -84,30 +81,6 @@ async def run_demo(
         await _cancel(listening, asking, ended, stopping)
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
             story.worker = await _status(settings)
-
-
-@contextlib.asynccontextmanager
-async def _worker(settings: Settings, log: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "stream_app",
-        "worker",
-        env=os.environ | settings.as_environment(),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,  # the demo gets Ctrl-C, and then stops the worker cleanly
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                await asyncio.wait_for(process.wait(), STOP_S)
-            except TimeoutError:
-                process.kill()
 
 
 async def _feed(

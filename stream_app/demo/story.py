@@ -21,6 +21,8 @@ class Story:
 
     broker: str
     history_total: int
+    dashboard: str = ""
+    """The address of the page that shows the same and more."""
     started: float = field(default_factory=time.monotonic)
     phase: str = "starting the broker and the worker"
     sent: int = 0

@@ -48,6 +48,7 @@ def _picture(story: Story, spinner: Spinner) -> RenderableType:
     head = Table.grid(padding=(0, 1))
     spinner.update(text=Text(f"{story.phase}  ({story.seconds:.0f} s, {story.broker})"))
     head.add_row(spinner)
+    head.add_row(Text(f"in a browser: {story.dashboard}"))
     bars = Table.grid(padding=(0, 2))
     total = story.history_total
     trained = 1.0 if story.four_models_at else 0.0

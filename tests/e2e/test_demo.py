@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import urllib.request
 from typing import Any
 
 import orjson
@@ -61,10 +62,14 @@ def test_all_four_models_answer_after_the_first_training(told: dict[str, Any]) -
     assert all(event["state"] == "succeeded" and event["lstm_included"] for event in ended)
 
 
-def test_ctrl_c_ends_it_with_a_summary_and_leaves_no_process_behind() -> None:
+def test_the_address_of_its_page_comes_first_and_ctrl_c_leaves_no_process_behind() -> None:
     with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         parent = psutil.Process(running.pid)
         assert running.stderr is not None
+        first = running.stderr.readline().decode()
+        assert first.startswith("Dashboard at http://127.0.0.1:"), first
+        with urllib.request.urlopen(first.split()[-1]) as page:  # noqa: S310 - http, as asserted
+            assert b"<title>stream-app</title>" in page.read()
         while b"predictions" not in running.stderr.readline():
             pass
         children = parent.children(recursive=True)

@@ -36,7 +36,6 @@ function axis(given = {}) {
 export class Chart {
   constructor(node) {
     this.node = node;
-    node.setAttribute("role", "img");
     this.seen = false;
     this.drawnAt = 0;
     charts.add(this);
@@ -63,6 +62,7 @@ export class Chart {
     try {
       const library = await plotly();
       const { traces, layout, label } = this.make();
+      this.node.setAttribute("role", "img");
       this.node.setAttribute("aria-label", label);
       const { xaxis, yaxis, ...rest } = layout;
       await library.react(this.node, traces, {

@@ -66,11 +66,18 @@ export class Symbols {
 
   write(table) {
     this.page = table.page;
+    const focused = document.activeElement?.matches("#symbol-table td a") ? document.activeElement.textContent : null;
     this.table.write(table.rows, (line, row) => mark(line, "aria-current", row.symbol === this.link.now.symbol ? "true" : null));
+    this.follow(focused);
     say(byId("matches"), table.matches === table.symbols ? count(table.symbols) : `${count(table.matches)} of ${count(table.symbols)}`);
     say(byId("page-number"), `Page ${table.page + 1} of ${table.pages}`);
     byId("page-back").disabled = table.page === 0;
     byId("page-on").disabled = table.page + 1 >= table.pages;
     if (!this.link.now.symbol && table.rows.length) this.link.go({ symbol: table.rows[0].symbol }, { replace: true });
+  }
+  // Rows are written in place, so the focus follows its symbol to another row.
+  follow(symbol) {
+    if (symbol === null || document.activeElement.textContent === symbol) return;
+    [...byId("symbol-table").querySelectorAll("td a")].find((anchor) => anchor.textContent === symbol)?.focus({ preventScroll: true });
   }
 }
