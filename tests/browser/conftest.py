@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
@@ -49,7 +50,7 @@ class Stage:
         self.stepping.cancel()
         await self.server.stop()
 
-    def tick(self, price: float = 100.0, **more: object) -> None:
+    def tick(self, price: float = 100.0, **more: Any) -> None:
         """An answer to a tick a second after the one before."""
         self.ticks += 1
         self.clock.passed_s += 1
