@@ -137,23 +137,19 @@ def scored(number: int, *, error: float = 0.8, **more: Any) -> FakeRecord:
     base = 0.001 * (-1) ** number * (1 + number % 3)
     ts_open = START_MS + 1000 * HORIZON_S * number
     subjects = ("kalman", "random_forest", "lightgbm", "lstm", "ensemble", "published")
-    running = {
-        "n": number,
-        "subjects": {
-            name: {"mse_skill": 0.02, "mae_skill": 0.01, "cw_t": None} for name in subjects
-        },
-        "coverage": {"0.5": 0.48, "0.9": 0.91},
-    }
+    figures = {"n": number, "mse_skill": 0.02, "mae_skill": 0.01, "hit_rate": 0.5, "cw_t": None}
+    running = dict.fromkeys(("day", "week"), dict.fromkeys((*subjects, "last_price"), figures))
     message = {
         "symbol": "BTC-USD",
         "ts_open": ts_open,
-        "ts_target": ts_open + 600_000,
+        "ts_target": ts_open + 1000 * HORIZON_S,
         "horizon_s": HORIZON_S,
         "last_price": 100.0,
         "outcome": 100.1,
         "errors": {"last_price": base, **dict.fromkeys(subjects, error * base)},
-        "intervals": [{"level": 0.5, "inside": True}, {"level": 0.9, "inside": True}],
-        "running": {"day": running, "week": running, "month": running},
+        "intervals": [{"level": 0.5, "inside": number % 2 == 0}, {"level": 0.9, "inside": True}],
+        "running": running,
+        "harm": 1.0,
     }
     return FakeRecord(offset=number, value=orjson.dumps(message | more), key=b"BTC-USD")
 

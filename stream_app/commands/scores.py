@@ -10,7 +10,7 @@ from rich.console import Console
 
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.errors import StreamAppError
-from stream_app.prediction.harm import PLAIN
+from stream_app.messages.schemas import PLAIN_HARM
 from stream_app.settings import load_settings
 from stream_app.terminal.logs import log_to_stderr
 from stream_app.terminal.scores import scores_table
@@ -57,7 +57,7 @@ def scores(symbol: str | None, config: Path | None, as_json: bool) -> None:
             console.print(f"{score.symbol}: no full hour yet", markup=False)
             continue
         console.print(scores_table(score))
-        if score.harm >= PLAIN:
+        if score.harm >= PLAIN_HARM:
             console.print(
                 f"{score.symbol}: the published forecasts do harm (e-value {score.harm:.3g}): set "
                 "the weight of the model with the lowest skill to 0, or look at its data",

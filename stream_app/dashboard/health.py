@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from stream_app.dashboard.read_model import ReadModel
+from stream_app.dashboard.symbol_record import does_harm
 from stream_app.terminal.cycles import duration, shortened
 from stream_app.training.standing import STOPPED
 
@@ -55,6 +56,7 @@ def checks(model: ReadModel, bounds: Bounds) -> list[Check]:
         _retrain(model, bounds),
         _rejected(),
         _drift(),
+        _skill(model),
         _letters(model),
     ]
 
@@ -171,6 +173,22 @@ def _rejected() -> Check:
 
 def _drift() -> Check:
     return Check(id="drift", name="Drift", level="unknown", text="No topic tells of drift yet")
+
+
+def _skill(model: ReadModel) -> Check:
+    def told(level: Level, text: str) -> Check:
+        return Check(id="skill", name="Skill", level=level, text=text)
+
+    if not model.has("scores"):
+        return told("unknown", "There is no topic of scores")
+    scored = [record for record in model.symbols.values() if record.scores.newest is not None]
+    if not scored:
+        return told("unknown", "No forecast has an outcome yet")
+    if harmful := sorted(record.name for record in scored if does_harm(record)):
+        return told(
+            "warn", f"Published forecasts are worse than the last price: {shortened(harmful)}"
+        )
+    return told("ok", f"No sign that forecasts of {_symbols(len(scored))} do harm")
 
 
 def _letters(model: ReadModel) -> Check:

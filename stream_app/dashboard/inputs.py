@@ -125,17 +125,8 @@ class Inside:
     inside: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
-    """Scores of a window of outcomes that ends now."""
-
-    n: int
-    subjects: Annotated[dict[Name, dict[Name, Number | None]], Field(max_length=MOST_NAMES)]
-    """By subject and score; a score that is not defined is None."""
-    coverage: Annotated[dict[Name, Number | None], Field(max_length=MOST_NAMES)] = field(
-        default_factory=dict
-    )
-    """By level, the share of outcomes that lay inside."""
+Figures = Annotated[dict[Name, Number | None], Field(max_length=MOST_NAMES)]
+"""By name, what a forecaster was worth; a figure that is not defined is None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,11 +138,16 @@ class Scored:
     ts_target: EpochMs
     last_price: Price
     outcome: Price
-    errors: Annotated[dict[Name, Number | None], Field(max_length=MOST_NAMES)]
+    errors: Figures
+    """What came less the forecast, by forecaster; log returns."""
     intervals: Annotated[tuple[Inside, ...], Field(max_length=MOST_NAMES)] = ()
-    running: Annotated[dict[Name, Running], Field(max_length=MOST_NAMES)] = field(
-        default_factory=dict
-    )
+    running: Annotated[
+        dict[Name, Annotated[dict[Name, Figures], Field(max_length=MOST_NAMES)]],
+        Field(max_length=MOST_NAMES),
+    ] = field(default_factory=dict)
+    """By span and forecaster, as the worker works them out."""
+    harm: Number = 1.0
+    """The evidence that the published forecasts do harm: an e-value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,6 +103,10 @@ class ReadModel:
         """Lately."""
         return self._rates.per_second(int(self._clock.monotonic()))
 
+    def has(self, role: str) -> bool:
+        """Whether there is a topic with this role."""
+        return role in self.roles and role not in self.reading.missing
+
     def take(self, role: str, record: Record, *, is_new: bool = True) -> None:
         """Note a record of the topic with this role.
 

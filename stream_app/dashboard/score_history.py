@@ -2,7 +2,8 @@
 
 The skill beside the last price is the out-of-sample R2 of Campbell and Thompson (2008),
 1 - mean(e1^2) / mean(e0^2), over the outcomes that are kept. Its band is 1.96 standard errors of
-the mean of e0^2 - e1^2, with Bartlett's weights (Newey and West 1987), over mean(e0^2).
+the mean of e0^2 - e1^2, with Bartlett's weights (Newey and West 1987) up to the horizon, over
+mean(e0^2).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.dashboard.inputs import Scored
-from stream_app.scoring.chance import long_run_variance
+from stream_app.scoring.variance import bartlett_variance
 
 KEPT_OUTCOMES: Final = 288
 """A day of five-minute bars."""
@@ -58,18 +59,36 @@ class ScoreHistory:
         return next(reversed(self._outcomes.values()), None)
 
     def skill(self) -> dict[str, Any]:
-        """By subject, what it was worth beside the last price over the outcomes kept."""
+        """By forecaster, what it was worth beside the last price over the outcomes kept."""
         outcomes = list(self._outcomes.values())
-        subjects = [
-            name for name in (outcomes[-1].errors if outcomes else ()) if name != LAST_PRICE
-        ]
+        named = outcomes[-1].errors if outcomes else {}
+        lag = self._lag()
         found: dict[str, Any] = {}
-        for name in subjects:
+        for name in named:
             pairs = [_pair(item.errors, name) for item in outcomes]
             errors = np.array([pair for pair in pairs if pair is not None], dtype=np.float64)
-            if len(errors) >= LEAST_OUTCOMES:
-                found[name] = _skill(errors)
+            if name != LAST_PRICE and len(errors) >= LEAST_OUTCOMES:
+                found[name] = _skill(errors, lag)
         return found
+
+    def coverage(self) -> list[dict[str, float | int]]:
+        """By stated level, the share of the outcomes kept that lay inside."""
+        inside: dict[float, list[bool]] = {}
+        for outcome in self._outcomes.values():
+            for interval in outcome.intervals:
+                inside.setdefault(interval.level, []).append(interval.inside)
+        return [
+            {"level": level, "n": len(hits), "inside": sum(hits) / len(hits)}
+            for level, hits in sorted(inside.items())
+        ]
+
+    def _lag(self) -> int:
+        """The horizon in bars: outcomes overlap that much."""
+        opened = np.array(list(self._outcomes), dtype=np.int64)
+        if len(opened) < 2:
+            return 1
+        newest = next(reversed(self._outcomes.values()))
+        return max(1, round((newest.ts_target - newest.ts_open) / int(np.diff(opened).min())))
 
 
 def _pair(errors: Mapping[str, float | None], name: str) -> tuple[float, float] | None:
@@ -77,16 +96,12 @@ def _pair(errors: Mapping[str, float | None], name: str) -> tuple[float, float] 
     return None if base is None or own is None else (base, own)
 
 
-def _skill(errors: NDArray[np.float64]) -> dict[str, float | int | None]:
+def _skill(errors: NDArray[np.float64], lag: int) -> dict[str, float | int | None]:
     """Of errors of shape (N, 2): of the last price, and of the forecast."""
     squares = np.square(errors)
     base = float(squares[:, 0].mean())
     gains = squares[:, 0] - squares[:, 1]
     if not base > 0:
         return {"n": len(errors), "skill": None, "band": None}
-    spread = math.sqrt(long_run_variance(gains, 1) / len(gains))
-    return {
-        "n": len(errors),
-        "skill": float(gains.mean()) / base,
-        "band": BAND * spread / base,
-    }
+    spread = math.sqrt(bartlett_variance(gains, lag) / len(gains))
+    return {"n": len(errors), "skill": float(gains.mean()) / base, "band": BAND * spread / base}

@@ -28,7 +28,7 @@ def health(model: ReadModel, bounds: Bounds) -> dict[str, Any]:
         "refused": reading.refused,
         "refused_last": reading.refused_last,
         "left_out": model.left_out,
-        "inputs": {role: role in model.roles for role in ("scores", "champions")},
+        "inputs": {role: model.has(role) for role in ("scores", "champions")},
     }
 
 
@@ -118,12 +118,9 @@ def about(model: ReadModel, symbol: str) -> dict[str, Any]:
         "outcomes": 0 if record is None else len(record.scores),
         "skill": {} if record is None else record.scores.skill(),
         "scored_ts": None if newest is None else newest.ts_target,
-        "running": {}
-        if newest is None
-        else {
-            window: {"n": item.n, "subjects": item.subjects, "coverage": item.coverage}
-            for window, item in newest.running.items()
-        },
+        "coverage": [] if record is None else record.scores.coverage(),
+        "running": {} if newest is None else newest.running,
+        "harm": None if newest is None else newest.harm,
     }
 
 

@@ -9,6 +9,7 @@ from stream_app.dashboard.bar_history import BarHistory
 from stream_app.dashboard.inputs import Answer
 from stream_app.dashboard.point_history import HORIZONS, PointHistory
 from stream_app.dashboard.score_history import ScoreHistory
+from stream_app.messages.schemas import PLAIN_HARM
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,3 +42,9 @@ class SymbolRecord:
         since = points["ts"][-1] - HORIZONS * (points["target"][-1] - points["ts"][-1])
         before = [at for at, ts in enumerate(bars["ts"]) if since <= ts < first]
         return {name: [bars[name][at] for at in before] + points[name] for name in points}
+
+
+def does_harm(record: SymbolRecord) -> bool:
+    """Whether it is plain that the published forecasts are worse than the last price."""
+    newest = record.scores.newest
+    return newest is not None and newest.harm >= PLAIN_HARM

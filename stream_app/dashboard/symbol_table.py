@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from stream_app.dashboard.looking import ROWS_A_PAGE, Sort, TablePage
 from stream_app.dashboard.read_model import ReadModel
-from stream_app.dashboard.symbol_record import SymbolRecord
+from stream_app.dashboard.symbol_record import SymbolRecord, does_harm
 
 _BASIS_POINTS: Final = 10_000.0
 _FRESH_S: Final = 0.9
@@ -105,6 +105,8 @@ def symbol_state(model: ReadModel, record: SymbolRecord) -> tuple[str, str]:
         return "unknown", "no answer yet"
     if answer.degraded:
         return "warn", answer.degraded[0]
+    if does_harm(record):
+        return "warn", "its forecasts do harm"
     if standing is not None and standing.state == "waiting":
         return "ok", "waits for a training"
     return "ok", f"{len(answer.members)} models answer"
@@ -113,6 +115,5 @@ def symbol_state(model: ReadModel, record: SymbolRecord) -> tuple[str, str]:
 def _day_skill(record: SymbolRecord) -> float | None:
     """Of the published prediction over the last day, as the worker works it out."""
     newest = record.scores.newest
-    day = newest.running.get("day") if newest is not None else None
-    published = day.subjects.get("published") if day is not None else None
-    return published.get("mse_skill") if published is not None else None
+    day = newest.running.get("day", {}) if newest is not None else {}
+    return day.get("published", {}).get("mse_skill")

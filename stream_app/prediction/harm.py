@@ -10,8 +10,6 @@ from stream_app.scoring.chance import least_outcomes, recent_outcomes
 
 BETS: Final = (0.02, 0.05, 0.125, 0.3)
 """Shares of the wealth that are bet: small ones find small harm, large ones large harm soon."""
-PLAIN: Final = 100.0
-"""Where there is no harm, an e-value ever reaches it with a chance of at most one in 100."""
 _LIMIT: Final = 3.0
 """Outcomes beyond so many deviations count as that many: no bet can lose more than all."""
 

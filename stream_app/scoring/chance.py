@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.compiled import DOUBLES, compiled, types
+from stream_app.scoring.variance import bartlett_variance
 
 BEYOND_CHANCE: Final = 3.0
 """How many standard errors count as chance: a mean of noise exceeds them once in 370 times."""
@@ -37,28 +38,7 @@ def recent_outcomes(horizon_bars: int) -> int:
     return max(288, 24 * horizon_bars)
 
 
-@compiled(types.float64(DOUBLES, types.int64))
-def long_run_variance(values: NDArray[np.float64], lag: int) -> float:
-    """The variance of sqrt(N) times the mean, with Bartlett's weights up to `lag`.
-
-    g0 + 2 sum over k of (1 - k / (lag + 1)) gk, which is never negative.
-
-    Args:
-        values: shape (N,), in order of time, N above 0.
-        lag: 0 or more; capped at N - 1.
-    """
-    count = len(values)
-    mean = 0.0
-    for value in values:
-        mean += value
-    mean /= count
-    total = 0.0
-    for k in range(min(lag, count - 1) + 1):
-        alike = 0.0
-        for i in range(k, count):
-            alike += (values[i] - mean) * (values[i - k] - mean)
-        total += alike if k == 0 else 2.0 * (1.0 - k / (lag + 1.0)) * alike
-    return max(total / count, 0.0)
+long_run_variance = compiled(types.float64(DOUBLES, types.int64))(bartlett_variance)
 
 
 @compiled(types.float64(DOUBLES, types.int64))

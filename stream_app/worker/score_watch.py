@@ -6,9 +6,8 @@ import logging
 from collections.abc import Iterable
 from typing import Final
 
-from stream_app.messages.schemas import Score
+from stream_app.messages.schemas import PLAIN_HARM, Score
 from stream_app.ops import metrics
-from stream_app.prediction.harm import PLAIN
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ class ScoreWatch:
                 _show(score)
 
     def _note_harm(self, score: Score) -> None:
-        is_plain = score.harm >= PLAIN
+        is_plain = score.harm >= PLAIN_HARM
         if is_plain and score.symbol not in self._harmed:
             self._harmed.add(score.symbol)
             logger.warning(

@@ -105,7 +105,7 @@ export class Versions {
     show(byId("versions-none"), !rows.length);
     say(byId("versions-none"), about ? "No version of this symbol's models is known yet." : "No symbol is chosen.");
     const notes = [];
-    if (inputs && !inputs.champions && rows.length) notes.push("From the retrain events: topics.yaml has no topic with the role champions.");
+    if (inputs && !inputs.champions && rows.length) notes.push("From the retrain events: there is no topic of champions.");
     const standing = about?.standing;
     if (standing && standing.state !== "trained") notes.push(`Training: ${standing.state}${standing.reason ? `, ${standing.reason}` : ""}.`);
     show(byId("versions-note"), notes.length > 0);

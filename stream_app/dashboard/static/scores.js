@@ -5,12 +5,10 @@ import { DataTable } from "./datatable.js";
 import { byId, say, show } from "./dom.js";
 import { count, fixed, moment, percent, signedPercent } from "./format.js";
 
-const windows = ["day", "week", "month"];
-const symbols = { day: "circle", week: "square", month: "diamond" };
-const colours = { day: "published", week: "price", month: "random_forest" };
+const band = 1.96;
 
 function reason(inputs, about) {
-  if (inputs && !inputs.scores) return "No live scores yet: topics.yaml has no topic with the role scores.";
+  if (inputs && !inputs.scores) return "No live scores yet: there is no topic of scores.";
   if (!about) return "No symbol is chosen.";
   return "No outcome of this symbol is known yet: the first one comes a horizon after a bar with a forecast.";
 }
@@ -28,14 +26,14 @@ export class Scores {
     this.calibration = new Chart(byId("calibration-chart"));
     this.skill = new Chart(byId("skill-chart"));
     this.calibrationTable = new DataTable(byId("calibration-table"), [
-      { title: "Window", text: (row) => row.window },
+      { title: "Stated", number: true, text: (row) => percent(row.level, 0) },
+      { title: "Realised", number: true, text: (row) => percent(row.inside) },
+      { title: "± by chance", number: true, text: (row) => percent(row.chance) },
       { title: "Outcomes", number: true, text: (row) => count(row.n) },
-      { title: "Stated", number: true, text: (row) => percent(row.stated, 0) },
-      { title: "Realised", number: true, text: (row) => percent(row.realised) },
     ]);
     this.skillTable = new DataTable(byId("skill-table"), [
       { title: "Forecast", text: (row) => row.name },
-      { title: "Window", text: (row) => row.window },
+      { title: "Over", text: (row) => row.span },
       { title: "Outcomes", number: true, text: (row) => count(row.n) },
       { title: "MSE skill", number: true, text: (row) => signedPercent(row.mse_skill) },
       { title: "± band", number: true, text: (row) => percent(row.band, 2) },
@@ -51,28 +49,28 @@ export class Scores {
   }
 
   writeCalibration(about, inputs) {
-    const rows = windows.flatMap((window) => {
-      const running = about?.running?.[window];
-      return Object.entries(running?.coverage ?? {})
-        .filter(([, realised]) => realised !== null)
-        .map(([stated, realised]) => ({ window, n: running.n, stated: Number(stated), realised }));
-    });
-    part("calibration", rows.length > 0, reason(inputs, about));
+    // What a fair coin of the stated share shows by chance: 1.96 standard errors of a proportion.
+    const rows = (about?.coverage ?? []).map((row) => ({ ...row, chance: band * Math.sqrt((row.level * (1 - row.level)) / row.n) }));
+    const none = about?.outcomes ? "Scores carry no intervals yet." : reason(inputs, about);
+    part("calibration", rows.length > 0, none);
     this.calibrationTable.write(rows);
     if (!rows.length) return;
+    say(byId("calibration-note"), `How often the outcome lay in its interval, over the last ${count(rows[0].n)} outcomes. On the line, intervals mean what `
+      + "they say; below it they are too narrow. The bars are what chance does to that many outcomes, were they independent.");
     this.calibration.draw(() => ({
       traces: [
-        { name: "as stated", x: [0, 1], y: [0, 1], mode: "lines", line: { color: colour("quiet"), dash: "dash", width: 1 }, hoverinfo: "skip" },
-        ...windows.map((window) => [window, rows.filter((row) => row.window === window)]).filter(([, own]) => own.length).map(([window, own]) => ({
-          name: `${window}, ${count(own[0].n)} outcomes`, x: own.map((row) => row.stated), y: own.map((row) => row.realised), mode: "markers",
-          marker: { size: 10, symbol: symbols[window], color: colour(colours[window]) },
-        })),
+        { x: [0, 1], y: [0, 1], mode: "lines", line: { color: colour("quiet"), dash: "dash", width: 1 }, hoverinfo: "skip", showlegend: false },
+        {
+          x: rows.map((row) => row.level), y: rows.map((row) => row.inside), mode: "markers", type: "scatter", showlegend: false,
+          error_y: { type: "data", array: rows.map((row) => row.chance), color: colour("quiet"), thickness: 1.5, width: 5 },
+          marker: { size: 10, color: colour("published") }, hovertemplate: "%{x:.0%} stated, %{y:.1%} realised<extra></extra>",
+        },
       ],
       layout: {
         xaxis: { title: { text: "stated" }, range: [0, 1], tickformat: ".0%", fixedrange: true },
         yaxis: { title: { text: "realised" }, range: [0, 1.02], tickformat: ".0%", fixedrange: true },
       },
-      label: `Calibration: ${rows.map((row) => `${row.window} ${percent(row.stated, 0)} stated, ${percent(row.realised)} realised`).join("; ")}`,
+      label: `Calibration: ${rows.map((row) => `${percent(row.level, 0)} stated, ${percent(row.inside)} realised`).join("; ")}`,
     }));
   }
 
@@ -81,15 +79,15 @@ export class Scores {
     const enough = kept.length > 0;
     const few = about?.outcomes ? `${count(about.outcomes)} outcomes so far: too few to tell skill from chance.` : reason(inputs, about);
     part("skill", enough, few);
-    const running = windows.flatMap((window) => Object.entries(about?.running?.[window]?.subjects ?? {})
-      .filter(([name]) => name !== "last_price")
-      .map(([name, found]) => ({ name, window, n: about.running[window].n, ...found, band: null })));
-    this.skillTable.write([...kept.map(([name, found]) => ({ name, window: "kept", n: found.n, mse_skill: found.skill, band: found.band })), ...running]);
+    const running = Object.entries(about?.running ?? {}).flatMap(([span, found]) =>
+      Object.entries(found).filter(([name]) => name !== "last_price").map(([name, figures]) => ({ name, span: `a ${span}`, ...figures, band: null })));
+    this.skillTable.write([...kept.map(([name, found]) => ({ name, span: "the chart", n: found.n, mse_skill: found.skill, band: found.band })), ...running]);
     show(byId("skill-table").closest("details"), enough || running.length > 0);
     if (!enough) return;
     const n = kept[0][1].n;
     say(byId("skill-note"), `Share of the last price's squared error that a forecast takes away, over the last ${count(n)} outcomes up to ${moment(about.scored_ts)}. `
-      + "The band is 1.96 standard errors (Newey-West): where it crosses 0, chance may be all there is.");
+      + "The band is 1.96 standard errors (Newey-West): where it crosses 0, chance may be all there is. Models are scored before their shrinkage."
+      + (about.harm >= 100 ? ` The published forecasts do harm (e-value ${about.harm.toPrecision(3)}).` : ""));
     this.skill.draw(() => ({
       traces: [{
         x: kept.map(([, found]) => found.skill), y: kept.map(([name]) => name), mode: "markers", type: "scatter", showlegend: false,

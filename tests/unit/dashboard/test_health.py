@@ -13,6 +13,7 @@ from tests.topic_records import (
     prediction,
     read_model,
     retrain,
+    scored,
     worker,
 )
 
@@ -178,3 +179,13 @@ def test_letters_of_before_the_start_are_no_flood() -> None:
     for offset in range(500):
         model.take("dead_letters", dead_letter(offset), is_new=False)
     assert check(model, "letters").text == "None in the last minute"
+
+
+def test_forecasts_that_do_harm_need_a_look() -> None:
+    model = well(FakeClock())
+    assert check(model, "skill").level == "unknown"
+    model.take("scores", scored(1))
+    assert check(model, "skill").level == "ok"
+    model.take("scores", scored(2, harm=100.0))
+    assert check(model, "skill").text.endswith("worse than the last price: BTC-USD")
+    assert sentence(model) == ("warn", "Needs a look: skill")

@@ -14,6 +14,8 @@ from stream_app.dashboard.health import Bounds
 from stream_app.dashboard.read_model import MOST_SYMBOLS, ReadModel
 from stream_app.dashboard.retrain_log import KEPT_REASONS
 from stream_app.dashboard.score_history import BAND, KEPT_OUTCOMES, LEAST_OUTCOMES
+from stream_app.messages.codec import encode_score
+from stream_app.messages.schemas import Score, SkillFigures, Source
 from tests.builders import START_MS, FakeRecord
 from tests.topic_records import (
     HORIZON_S,
@@ -234,12 +236,43 @@ def test_too_few_outcomes_have_no_skill_and_old_ones_are_forgotten(model: ReadMo
     assert sections.about(model, "BTC-USD")["outcomes"] == KEPT_OUTCOMES
 
 
-def test_coverage_is_the_workers_own(model: ReadModel) -> None:
-    model.take("scores", scored(1))
-    assert sections.about(model, "BTC-USD")["running"]["week"]["coverage"] == {
-        "0.5": 0.48,
-        "0.9": 0.91,
-    }
+def test_the_band_counts_that_outcomes_overlap_by_the_horizon(model: ReadModel) -> None:
+    for number in range(LEAST_OUTCOMES):
+        apart = {"ts_target": START_MS + 1000 * HORIZON_S * (number + 3)}
+        model.take("scores", scored(number, **apart))
+    assert model.symbols["BTC-USD"].scores._lag() == 3
+
+
+def test_coverage_is_the_share_of_outcomes_inside(model: ReadModel) -> None:
+    for number in range(9):
+        model.take("scores", scored(number))
+    assert sections.about(model, "BTC-USD")["coverage"] == [
+        {"level": 0.5, "n": 9, "inside": pytest.approx(5 / 9)},
+        {"level": 0.9, "n": 9, "inside": 1.0},
+    ]
+
+
+def test_a_score_of_a_worker_is_read_as_it_writes_it(model: ReadModel) -> None:
+    figures = SkillFigures(
+        n=2, mae=1e-4, mse=1e-8, bias=0.0, mae_skill=0.1, mse_skill=0.2, hit_rate=None, cw_t=None
+    )
+    score = Score(
+        symbol="BTC-USD",
+        ts_open=START_MS,
+        ts_target=START_MS + 300_000,
+        horizon_s=300,
+        last_price=100.0,
+        outcome=101.0,
+        errors={"last_price": 0.01, "published": 0.009},
+        shrinkage={"ensemble": 1.0},
+        running={"day": {"published": figures}},
+        harm=120.0,
+        source=Source(topic="market.ticks.v1", partition=0, offset=7),
+    )
+    model.take("scores", FakeRecord(offset=0, value=encode_score(score), key=b"BTC-USD"))
+    about = sections.about(model, "BTC-USD")
+    assert about["running"]["day"]["published"]["mse_skill"] == 0.2
+    assert (about["outcomes"], about["harm"]) == (1, 120.0)
 
 
 def test_cycles_are_noted_once_and_the_running_one_until_it_ends(model: ReadModel) -> None:

@@ -5,7 +5,8 @@ import orjson
 import pytest
 from numpy.typing import NDArray
 
-from stream_app.prediction.harm import PLAIN, HarmTest
+from stream_app.messages.schemas import PLAIN_HARM
+from stream_app.prediction.harm import HarmTest
 
 BAR = 60_000
 Floats = NDArray[np.float64]
@@ -26,11 +27,11 @@ def noise(seed: int, count: int = 4000) -> Floats:
 
 def test_harm_becomes_plain() -> None:
     outcome = noise(1)
-    assert run(-0.2 * outcome + 0.1 * noise(2), outcome)[1] > PLAIN
+    assert run(-0.2 * outcome + 0.1 * noise(2), outcome)[1] > PLAIN_HARM
 
 
 def test_too_much_of_nothing_is_harm_too() -> None:
-    assert run(0.7 * noise(3), noise(4))[1] > PLAIN
+    assert run(0.7 * noise(3), noise(4))[1] > PLAIN_HARM
 
 
 @pytest.mark.parametrize("horizon", [1, 12])
@@ -43,7 +44,7 @@ def test_where_there_is_no_harm_the_highest_e_value_is_rarely_large(horizon: int
         forecast = 0.01 * noise(1000 + seed, len(outcome))
         highest.append(run(forecast, outcome, horizon)[1])
     assert np.mean(np.array(highest) > 10) <= 0.1 + 0.08
-    assert np.mean(np.array(highest) > PLAIN) <= 0.01 + 0.03
+    assert np.mean(np.array(highest) > PLAIN_HARM) <= 0.01 + 0.03
 
 
 def test_skill_is_no_harm() -> None:
