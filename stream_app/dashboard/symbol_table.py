@@ -109,7 +109,7 @@ def symbol_state(model: ReadModel, record: SymbolRecord) -> tuple[str, str]:
         return "warn", "its forecasts do harm"
     if standing is not None and standing.state == "waiting":
         return "ok", "waits for a training"
-    return "ok", f"{len(answer.members)} models answer"
+    return "ok", f"{len(answer.members)} models"
 
 
 def _day_skill(record: SymbolRecord) -> float | None:

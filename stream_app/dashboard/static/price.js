@@ -136,7 +136,6 @@ export class Price {
     return {
       traces,
       layout: {
-        // With bars the horizon ahead is a sliver: it gets room of its own.
         xaxis: { type: "date", range: [from, now + 1.05 * (horizonMs || 0)], fixedrange: true },
         yaxis: { fixedrange: true, tickformat: ",", side: "right" },
         shapes: [{ type: "line", x0: now, x1: now, yref: "paper", y0: 0, y1: 1, line: { color: colour("line"), width: 1 } }],

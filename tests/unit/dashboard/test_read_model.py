@@ -54,7 +54,7 @@ def test_the_newest_answer_is_shown_with_its_members_and_intervals(model: ReadMo
     assert shown["last_price"] == 101.0
     assert list(shown["members"]) == ["kalman", "random_forest", "lightgbm", "lstm"]
     assert [level for level, _, _ in shown["intervals"]] == [0.5, 0.9]
-    assert (shown["level"], shown["state"]) == ("ok", "4 models answer")
+    assert (shown["level"], shown["state"]) == ("ok", "4 models")
 
 
 def test_a_prediction_of_a_worker_without_intervals_and_shrinkage_is_shown(
