@@ -110,16 +110,16 @@ def _flow(model: ReadModel) -> tuple[Level, str]:
     if not model.answered_ms:
         return "unknown", "No tick has been answered yet: waiting for a feed"
     silent_s = (model.now_ms - model.answered_ms) / 1000
-    if silent_s > SILENT_AFTER_S:
-        return "ok", f"No tick came for {duration(silent_s)}; all before are answered"
     answered = {name: item.answer for name, item in model.symbols.items() if item.answer}
     weak = sorted(name for name, answer in answered.items() if answer.degraded)
-    rate = f"{model.answers_per_second:,.0f} answers a second"
+    flow = f"{model.answers_per_second:,.0f} answers a second"
+    if silent_s > SILENT_AFTER_S:
+        flow = f"No tick came for {duration(silent_s)}"
     if not weak:
-        return "ok", f"{rate}, {_symbols(len(answered))} answered in full"
+        return "ok", f"{flow}; {_symbols(len(answered))} answered in full"
     return (
         "warn" if len(weak) > len(answered) / 2 else "ok",
-        f"{rate}; {len(answered) - len(weak):,} of {_symbols(len(answered))} answered in full, "
+        f"{flow}; {len(answered) - len(weak):,} of {_symbols(len(answered))} answered in full, "
         f"not {shortened(weak)}",
     )
 

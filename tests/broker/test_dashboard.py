@@ -21,7 +21,7 @@ from tests.conftest import SettingsFor
 from tests.dashboards import DashboardProcess, check, watching
 from tests.workers import WorkerProcess, feed, read_until
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(5000)
 
 SMALL: dict[str, Any] = {
     "bar_seconds": 60,

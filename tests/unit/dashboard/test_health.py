@@ -41,7 +41,7 @@ def test_a_system_that_works_is_well() -> None:
     clock = FakeClock()
     model = well(clock)
     assert sentence(model) == ("ok", "All is well")
-    assert check(model, "ready").text == "0 answers a second, 1 symbol answered in full"
+    assert check(model, "ready").text == "0 answers a second; 1 symbol answered in full"
     assert check(model, "lag").text == "No tick waits"
     assert check(model, "retrain").text == "Succeeded in 76.0 s of 45 s, 5 min ago"
 
@@ -93,7 +93,7 @@ def test_ticks_that_wait_unanswered_need_action_but_silence_does_not() -> None:
     model = well(clock)
     clock.passed_s = 30
     assert check(model, "ready").level == "ok"
-    assert check(model, "ready").text == "No tick came for 30 s; all before are answered"
+    assert check(model, "ready").text == "No tick came for 30 s; 1 symbol answered in full"
     model.take_group({0: place(0, end=60, committed=50)}, [worker(0)])
     assert check(model, "ready").level == "bad"
     assert check(model, "ready").text == "Ticks wait, and none was answered for 30 s"
