@@ -147,7 +147,6 @@ def scored(number: int, *, error: float = 0.8, **more: Any) -> FakeRecord:
         "last_price": 100.0,
         "outcome": 100.1,
         "errors": {"last_price": base, **dict.fromkeys(subjects, error * base)},
-        "intervals": [{"level": 0.5, "inside": number % 2 == 0}, {"level": 0.9, "inside": True}],
         "running": running,
         "harm": 1.0,
     }

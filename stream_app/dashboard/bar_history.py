@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,22 @@ _COLUMNS: Final = (
     "low",
     "close",
     "forecast",
+    "inner_level",
     "inner_low",
     "inner_high",
+    "outer_level",
     "outer_low",
     "outer_high",
 )
 _AT: Final = {name: number for number, name in enumerate(_COLUMNS)}
+
+
+class Bounds(NamedTuple):
+    """An interval as log returns over the horizon."""
+
+    level: float
+    low: float
+    high: float
 
 
 class BarHistory:
@@ -36,8 +46,6 @@ class BarHistory:
         self._rows: NDArray[np.float64] = np.empty((0, len(_COLUMNS)))
         self.taken = 0
         """Grows with each bar that changes anything."""
-        self.levels: tuple[float, float] | None = None
-        """The stated probabilities of the inner and the outer interval; None without intervals."""
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -66,6 +74,15 @@ class BarHistory:
             self._rows = np.insert(self._rows, at, self._row(bar), axis=0)[-KEPT_BARS:]
         self.taken += 1
         return True
+
+    def intervals(self, ts_open: int) -> list[Bounds]:
+        """What was stated at the last tick of the bar that opened then; empty where nothing was."""
+        at = int(np.searchsorted(self._rows[:, 0], ts_open))
+        if at == len(self._rows) or self._rows[at, 0] != ts_open:
+            return []
+        inner, outer = self._rows[at, _AT["inner_level"] :].reshape(2, 3).tolist()
+        stated = [Bounds(*inner)] if inner == outer else [Bounds(*inner), Bounds(*outer)]
+        return [item for item in stated if not math.isnan(item.level)]
 
     def columns(self) -> dict[str, Any]:
         """For the page, lists of equal length, oldest bar first.
@@ -96,7 +113,6 @@ class BarHistory:
         inner = outer = (math.nan, math.nan, math.nan)
         if intervals:
             inner, *_, outer = sorted((*intervals, max(intervals)))
-            self.levels = (inner[0], outer[0])
         return [
             bar.ts_open,
             bar.ts_last,
@@ -106,8 +122,8 @@ class BarHistory:
             _or_nan(bar.low),
             _or_nan(bar.close),
             _or_nan(forecast),
-            *inner[1:],
-            *outer[1:],
+            *inner,
+            *outer,
         ]
 
 

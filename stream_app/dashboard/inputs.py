@@ -117,14 +117,6 @@ class BarShown:
     source: Position
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inside:
-    """Whether an outcome lay in the interval of a level."""
-
-    level: Number
-    inside: bool
-
-
 Figures = Annotated[dict[Name, Number | None], Field(max_length=MOST_NAMES)]
 """By name, what a forecaster was worth; a figure that is not defined is None."""
 
@@ -140,7 +132,6 @@ class Scored:
     outcome: Price
     errors: Figures
     """What came less the forecast, by forecaster; log returns."""
-    intervals: Annotated[tuple[Inside, ...], Field(max_length=MOST_NAMES)] = ()
     running: Annotated[
         dict[Name, Annotated[dict[Name, Figures], Field(max_length=MOST_NAMES)]],
         Field(max_length=MOST_NAMES),

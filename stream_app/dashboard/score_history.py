@@ -9,7 +9,7 @@ mean(e0^2).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -53,6 +53,10 @@ class ScoreHistory:
             del self._outcomes[next(iter(self._outcomes))]
         return True
 
+    def __iter__(self) -> Iterator[Scored]:
+        """The oldest first."""
+        return iter(self._outcomes.values())
+
     @property
     def newest(self) -> Scored | None:
         """The last outcome by event time."""
@@ -70,17 +74,6 @@ class ScoreHistory:
             if name != LAST_PRICE and len(errors) >= LEAST_OUTCOMES:
                 found[name] = _skill(errors, lag)
         return found
-
-    def coverage(self) -> list[dict[str, float | int]]:
-        """By stated level, the share of the outcomes kept that lay inside."""
-        inside: dict[float, list[bool]] = {}
-        for outcome in self._outcomes.values():
-            for interval in outcome.intervals:
-                inside.setdefault(interval.level, []).append(interval.inside)
-        return [
-            {"level": level, "n": len(hits), "inside": sum(hits) / len(hits)}
-            for level, hits in sorted(inside.items())
-        ]
 
     def _lag(self) -> int:
         """The horizon in bars: outcomes overlap that much."""

@@ -65,7 +65,6 @@ def history(model: ReadModel, symbol: str, view: View) -> dict[str, Any]:
     shown: dict[str, Any] = {"symbol": symbol, "view": view, "known": record is not None}
     if record is not None:
         shown["columns"] = record.live_columns() if view == "live" else record.bars.columns()
-        shown["levels"] = record.bars.levels
     return shown
 
 
@@ -118,7 +117,7 @@ def about(model: ReadModel, symbol: str) -> dict[str, Any]:
         "outcomes": 0 if record is None else len(record.scores),
         "skill": {} if record is None else record.scores.skill(),
         "scored_ts": None if newest is None else newest.ts_target,
-        "coverage": [] if record is None else record.scores.coverage(),
+        "coverage": [] if record is None else record.coverage(),
         "running": {} if newest is None else newest.running,
         "harm": None if newest is None else newest.harm,
     }

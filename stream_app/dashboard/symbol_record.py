@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,17 +32,38 @@ class SymbolRecord:
         self.points.take(answer)
 
     def live_columns(self) -> dict[str, Any]:
-        """The newest answers, and before the first of them the bars of as many horizons.
+        """The newest answers of a few horizons, and the bars among and before them.
 
         As `BarHistory.columns`.
         """
         points, bars = self.points.columns(), self.bars.columns()
         if not points["ts"]:
             return points
-        first = points["ts"][0]
-        since = points["ts"][-1] - HORIZONS * (points["target"][-1] - points["ts"][-1])
-        before = [at for at, ts in enumerate(bars["ts"]) if since <= ts < first]
-        return {name: [bars[name][at] for at in before] + points[name] for name in points}
+        last = points["ts"][-1]
+        since = last - HORIZONS * (points["target"][-1] - last)
+        rows = [
+            (ts, at, source)
+            for source in (bars, points)
+            for at, ts in enumerate(source["ts"])
+            if since <= ts <= last
+        ]
+        rows.sort(key=lambda row: row[0])
+        return {name: [source[name][at] for _, at, source in rows] for name in points}
+
+    def coverage(self) -> list[dict[str, float | int]]:
+        """By stated level, how many outcomes are known and which share of them lay inside.
+
+        The intervals are those of the bars, the outcomes those of the scores.
+        """
+        inside: dict[float, list[bool]] = {}
+        for scored in self.scores:
+            came = math.log(scored.outcome / scored.last_price)
+            for bounds in self.bars.intervals(scored.ts_open):
+                inside.setdefault(bounds.level, []).append(bounds.low <= came <= bounds.high)
+        return [
+            {"level": level, "n": len(hits), "inside": sum(hits) / len(hits)}
+            for level, hits in sorted(inside.items())
+        ]
 
 
 def does_harm(record: SymbolRecord) -> bool:

@@ -150,7 +150,8 @@ export class Price {
 
 // From the last price, opening with the square root of time, to what is stated for the target.
 function cone(answer) {
-  const steps = Array.from({ length: coneSteps + 1 }, (_, at) => at / coneSteps);
+  // Closer together where the cone opens.
+  const steps = Array.from({ length: coneSteps + 1 }, (_, at) => (at / coneSteps) ** 2);
   const times = steps.map((part) => answer.ts + part * (answer.target_ts - answer.ts));
   const middle = (part) => answer.last_price + part * (answer.prediction - answer.last_price);
   const edge = (end) => steps.map((part) => middle(part) + Math.sqrt(part) * (end - answer.prediction));

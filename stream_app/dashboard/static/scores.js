@@ -51,7 +51,7 @@ export class Scores {
   writeCalibration(about, inputs) {
     // What a fair coin of the stated share shows by chance: 1.96 standard errors of a proportion.
     const rows = (about?.coverage ?? []).map((row) => ({ ...row, chance: band * Math.sqrt((row.level * (1 - row.level)) / row.n) }));
-    const none = about?.outcomes ? "Scores carry no intervals yet." : reason(inputs, about);
+    const none = about?.outcomes ? "The bars of the known outcomes carry no intervals." : reason(inputs, about);
     part("calibration", rows.length > 0, none);
     this.calibrationTable.write(rows);
     if (!rows.length) return;
