@@ -29,7 +29,7 @@ _HEADERS: Final = {
     # rules into a <style> element of its own, which 'self' does not cover: hence 'unsafe-inline'
     # for styles. Scripts have no such exception, so a text from a topic can never run.
     "Content-Security-Policy": (
-        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
