@@ -9,13 +9,14 @@ mean(e0^2).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.dashboard.inputs import Scored
+from stream_app.dashboard.sorted_rows import SortedRows, or_nan
 from stream_app.scoring.variance import bartlett_variance
 
 KEPT_OUTCOMES: Final = 288
@@ -23,70 +24,74 @@ KEPT_OUTCOMES: Final = 288
 LEAST_OUTCOMES: Final = 30
 """Fewer tell nothing, and get no band."""
 LAST_PRICE: Final = "last_price"
+_COLUMNS: Final = ("ts_open", "ts_target", "came", "base")
 BAND: Final = 1.96
 """Standard errors to either side: 95 % of a normal distribution."""
+
+
+class Outcome(NamedTuple):
+    """What came after one bar."""
+
+    ts_open: int
+    """Of the bar at whose last tick the forecasts were made."""
+    came: float
+    """The log return over the horizon."""
 
 
 class ScoreHistory:
     """The newest outcomes of one symbol, in order of time."""
 
     def __init__(self) -> None:
-        self._outcomes: dict[int, Scored] = {}
+        self.newest: Scored | None = None
+        """The last outcome by event time."""
         self.taken = 0
         """Grows with each outcome."""
+        self._names: tuple[str, ...] = ()
+        self._rows = SortedRows(_COLUMNS, KEPT_OUTCOMES)
 
     def __len__(self) -> int:
-        return len(self._outcomes)
+        return len(self._rows)
 
-    def take(self, scored: Scored) -> bool:
-        """Note an outcome; whether it is a new one."""
-        if scored.ts_open in self._outcomes:
-            return False
-        is_newest = not self._outcomes or scored.ts_open > max(self._outcomes)
-        if not is_newest and len(self._outcomes) >= KEPT_OUTCOMES:
-            return False
-        self.taken += 1
-        self._outcomes[scored.ts_open] = scored
-        if not is_newest:
-            self._outcomes = dict(sorted(self._outcomes.items()))
-        while len(self._outcomes) > KEPT_OUTCOMES:
-            del self._outcomes[next(iter(self._outcomes))]
-        return True
-
-    def __iter__(self) -> Iterator[Scored]:
+    def __iter__(self) -> Iterator[Outcome]:
         """The oldest first."""
-        return iter(self._outcomes.values())
+        opened, came = self._rows["ts_open"].tolist(), self._rows["came"].tolist()
+        return (Outcome(int(ts), value) for ts, value in zip(opened, came, strict=True))
 
-    @property
-    def newest(self) -> Scored | None:
-        """The last outcome by event time."""
-        return next(reversed(self._outcomes.values()), None)
+    def take(self, scored: Scored) -> None:
+        """Note an outcome. Other forecasters than before begin anew."""
+        if set(scored.errors) - {LAST_PRICE} != set(self._names):
+            self._names = tuple(name for name in scored.errors if name != LAST_PRICE)
+            self._rows = SortedRows((*_COLUMNS, *self._names), KEPT_OUTCOMES)
+        row = [
+            scored.ts_open,
+            scored.ts_target,
+            math.log(scored.outcome / scored.last_price),
+            or_nan(scored.errors.get(LAST_PRICE)),
+            *(or_nan(scored.errors[name]) for name in self._names),
+        ]
+        if self._rows.put(row):
+            self.taken += 1
+            if self.newest is None or scored.ts_open >= self.newest.ts_open:
+                self.newest = scored
 
     def skill(self) -> dict[str, Any]:
         """By forecaster, what it was worth beside the last price over the outcomes kept."""
-        outcomes = list(self._outcomes.values())
-        named = outcomes[-1].errors if outcomes else {}
-        lag = self._lag()
+        lag, base = self._lag(), self._rows["base"]
         found: dict[str, Any] = {}
-        for name in named:
-            pairs = [_pair(item.errors, name) for item in outcomes]
-            errors = np.array([pair for pair in pairs if pair is not None], dtype=np.float64)
-            if name != LAST_PRICE and len(errors) >= LEAST_OUTCOMES:
+        for name in self._names:
+            errors = np.column_stack((base, self._rows[name]))
+            errors = errors[np.isfinite(errors).all(axis=1)]
+            if len(errors) >= LEAST_OUTCOMES:
                 found[name] = _skill(errors, lag)
         return found
 
     def _lag(self) -> int:
         """The horizon in bars: outcomes overlap that much."""
-        opened = np.array(list(self._outcomes), dtype=np.int64)
+        opened = self._rows["ts_open"]
         if len(opened) < 2:
             return 1
-        newest = next(reversed(self._outcomes.values()))
-        return max(1, round((newest.ts_target - newest.ts_open) / int(np.diff(opened).min())))
-
-
-def _pair(errors: Mapping[str, float | None], name: str) -> tuple[float, float] | None:
-    base, own = errors.get(LAST_PRICE), errors.get(name)
-    return None if base is None or own is None else (base, own)
+        horizon = self._rows["ts_target"][-1] - opened[-1]
+        return max(1, round(float(horizon / np.diff(opened).min())))
 
 
 def _skill(errors: NDArray[np.float64], lag: int) -> dict[str, float | int | None]:

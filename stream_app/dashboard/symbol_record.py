@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,9 +55,8 @@ class SymbolRecord:
         The intervals are those of the bars, the outcomes those of the scores.
         """
         inside: dict[float, list[bool]] = {}
-        for scored in self.scores:
-            came = math.log(scored.outcome / scored.last_price)
-            for bounds in self.bars.intervals(scored.ts_open):
+        for ts_open, came in self.scores:
+            for bounds in self.bars.intervals(ts_open):
                 inside.setdefault(bounds.level, []).append(bounds.low <= came <= bounds.high)
         return [
             {"level": level, "n": len(hits), "inside": sum(hits) / len(hits)}
