@@ -281,6 +281,8 @@ def test_a_score_of_a_worker_is_read_as_it_writes_it(model: ReadModel) -> None:
         outcome=101.0,
         errors={"last_price": 0.01, "published": 0.009},
         shrinkage={"ensemble": 1.0},
+        inside={"0.9": True},
+        coverage={"day": {"0.9": 1.0}},
         running={"day": {"published": figures}},
         harm=120.0,
         source=Source(topic="market.ticks.v1", partition=0, offset=7),
