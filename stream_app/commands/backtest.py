@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from stream_app.commands.file_options import Reading, file_options, symbol_option
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.commands.time_type import DurationType, TimeType
-from stream_app.errors import LookAheadError, TrainingError
+from stream_app.errors import TrainingError
 from stream_app.models.catalog import CATALOG
 from stream_app.settings import Settings, load_settings
 from stream_app.terminal.logs import log_to_stderr
@@ -21,26 +21,22 @@ from stream_app.terminal.progress import utc
 from stream_app.terminal.steps import StepsView
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from stream_app.offline.backtest import Backtest, BacktestSettings
+    from stream_app.offline.backtest import Backtest
+    from stream_app.offline.backtest_settings import BacktestSettings
     from stream_app.offline.recording import Recording
-    from stream_app.offline.training_cache import TrainingCache
-    from stream_app.prediction.pipeline import Answer
-    from stream_app.training.pool import TrainingPool
 
-CHECK: Final = "check"
 _STEPS: Final = {
     "bars": "making the bars",
     "latency": "timing a turn",
     "kalman": "fitting the Kalman filter's noise",
     "filter": "running the filter",
     "train": "training the other models",
+    "gate": "judging the models",
     "predict": "predicting",
-    CHECK: "cutting the input",
+    "check": "cutting the input",
 }
 """With what is shown of them."""
-_TRAINS: Final = ("latency", "kalman", "train")
+_TRAINS: Final = ("latency", "kalman", "train", "gate")
 _PREDICTS: Final = ("bars", "filter", "predict")
 
 
@@ -132,8 +128,12 @@ def backtest(
     and apart from that those inside bars. Files are merged in order of event time. What was
     trained is kept below DATA_DIR: the same command again trains nothing.
     """
+    from stream_app.offline.gating import Gate, VerdictCache
     from stream_app.offline.report import summary
+    from stream_app.offline.run import BacktestRun
+    from stream_app.offline.tables import tables
     from stream_app.offline.training_cache import TrainingCache
+    from stream_app.offline.window_cache import WindowCache
     from stream_app.training.pool import TrainingPool
 
     if begin is not None and end is not None and begin >= end:
@@ -145,18 +145,30 @@ def backtest(
     recording = _read(files, symbol, reading, settings)
     choices = Choices(every_ms=every_ms, latency_s=latency_s, begin=begin, end=end)
     wanted = tuple(dict.fromkeys(horizons or (settings.horizon_bars,)))
-    steps = _STEPS if check else {name: told for name, told in _STEPS.items() if name != CHECK}
+    steps = _STEPS if check else {name: told for name, told in _STEPS.items() if name != "check"}
     found: dict[int, Backtest] = {}
     with (
         TrainingPool(settings.retrain_processes) as pool,
         StepsView(steps, runs=len(wanted), console=Console(stderr=True)) as view,
     ):
-        kept = TrainingCache(settings.data_dir / "backtest")
+        folder = settings.data_dir / "backtest"
         for horizon in wanted:
             asked = _settings(settings.model_copy(update={"horizon_bars": horizon}), choices)
-            run = _Run(settings=asked, kept=kept, pool=pool, view=view, seed=settings.model_seed)
-            found[horizon] = run.checked(recording) if check else run.plain(recording)
-            _require_scores(found[horizon], recording, choices)
+            run = BacktestRun(
+                settings=asked,
+                kept=TrainingCache(folder),
+                windows=WindowCache(folder),
+                train=pool.run_numbered,
+                gate=Gate(kept=VerdictCache(folder), judge=pool.judge_numbered),
+                watch=view,
+            )
+            if check:
+                found[horizon], result = run.checked(recording, seed=settings.model_seed)
+                told = f"cut at {len(result.cuts)} random ticks: 0 of {result.compared:,} earlier"
+                click.echo(f"backtest: {told} answers changed", err=True)
+            else:
+                found[horizon] = run.plain(recording)
+            _tell(found[horizon], recording, choices)
     if html is not None:
         from stream_app.offline.page import page
 
@@ -169,21 +181,24 @@ def backtest(
         return
     console = Console()
     for horizon, one in found.items():
-        for table in _tables(horizon, one):
-            console.print(table)
+        for name, forecasts in one.forecasts.items():
+            if len(forecasts.closes):
+                for table in tables(name, horizon, one):
+                    console.print(table)
 
 
 def _read(
     paths: Sequence[Path], symbol: str | None, reading: Reading, settings: Settings
 ) -> Recording:
-    """Each file by itself: its bars have a length of their own. Those of one symbol as one."""
+    """Each file by itself: its bars have a length of their own."""
     from stream_app.offline.recording import Recording
 
-    together = [paths] if symbol is not None else [[path] for path in paths]
     recording = Recording.of(
         [
-            reading.read(each, symbol=symbol, command="backtest", bar_seconds=settings.bar_seconds)
-            for each in together
+            reading.read(
+                [path], symbol=symbol, command="backtest", bar_seconds=settings.bar_seconds
+            )
+            for path in paths
         ]
     )
     for gap in recording.long_gaps():
@@ -192,7 +207,7 @@ def _read(
 
 
 def _settings(settings: Settings, choices: Choices) -> BacktestSettings:
-    from stream_app.offline.backtest import BacktestSettings
+    from stream_app.offline.backtest_settings import BacktestSettings
     from stream_app.prediction.settings import PredictionSettings
     from stream_app.training.settings import model_settings
 
@@ -209,84 +224,20 @@ def _settings(settings: Settings, choices: Choices) -> BacktestSettings:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Run:
-    """A backtest with one horizon."""
+def _tell(found: Backtest, recording: Recording, choices: Choices) -> None:
+    """Say what was done and not scored.
 
-    settings: BacktestSettings
-    kept: TrainingCache
-    pool: TrainingPool
-    view: StepsView
-    seed: int
-
-    def plain(
-        self, recording: Recording, on_answer: Callable[[Answer], None] = lambda _: None
-    ) -> Backtest:
-        from stream_app.offline.backtest import run_backtest
-
-        found = run_backtest(
-            recording,
-            self.settings,
-            kept=self.kept,
-            train=self.pool.run_numbered,
-            watch=self.view,
-            on_answer=on_answer,
-        )
-        how = "measured" if self.settings.latency_ms is None else "given"
-        click.echo(
-            f"backtest: {found.retrains} retrains; their models serve after "
-            f"{found.latency_ms / 1000:g} s ({how})",
-            err=True,
-        )
-        return found
-
-    def checked(self, recording: Recording) -> Backtest:
-        """The same, and that no earlier answer changes when the input ends earlier.
-
-        Raises:
-            LookAheadError: one does.
-        """
-        from stream_app.offline.backtest import run_backtest
-        from stream_app.offline.look_ahead import CUTS, Digests, look_ahead, random_cuts
-        from stream_app.offline.watch import Unwatched
-
-        whole = Digests()
-        found = self.plain(recording, whole.take)
-        fixed = replace(self.settings, latency_ms=found.latency_ms)
-
-        def run(part: Recording, on_answer: Callable[[Answer], None]) -> None:
-            run_backtest(
-                part,
-                fixed,
-                kept=self.kept,
-                train=self.pool.run_numbered,
-                watch=Unwatched(),
-                on_answer=on_answer,
-            )
-
-        used = recording.head(len(whole))
-        cuts = random_cuts(
-            used,
-            [since for versions in found.versions.values() for since, _ in versions],
-            near_ms=2 * self.settings.prediction.horizon_ms,
-            seed=self.seed,
-        )
-        self.view.begin(CHECK, {CHECK: CUTS})
-        result = look_ahead(used, whole, cuts, run, on_cut=lambda: self.view.done(CHECK, 1))
-        if result.changed:
-            raise LookAheadError(
-                f"{len(result.changed)} of {len(cuts)} cuts change an earlier answer: "
-                f"{result.changed[0]}"
-            )
-        click.echo(
-            f"backtest: cut at {len(cuts)} random ticks: 0 of {result.compared:,} earlier answers "
-            "changed",
-            err=True,
-        )
-        return found
-
-
-def _require_scores(found: Backtest, recording: Recording, choices: Choices) -> None:
+    Raises:
+        TrainingError: nothing is scored.
+    """
+    for (symbol, ts), reason in found.refused.items():
+        click.echo(f"backtest: {symbol}: not promoted at {utc(ts)}: {reason}", err=True)
+    how = "measured" if choices.latency_s is None else "given"
+    click.echo(
+        f"backtest: {found.retrains} retrains; their models serve after "
+        f"{found.latency_ms / 1000:g} s ({how})",
+        err=True,
+    )
     scored = [name for name, each in found.forecasts.items() if len(each.closes)]
     for name in recording.symbols:
         if scored and name not in scored:
@@ -301,27 +252,3 @@ def _require_scores(found: Backtest, recording: Recording, choices: Choices) -> 
         f"{utc(end)} has an outcome; models serve from {utc(served)}, and the files end at "
         f"{utc(int(recording.rows.ts[-1]))}; give a longer file, or other --from and --to"
     )
-
-
-def _tables(horizon: int, found: Backtest) -> Iterator[Table]:
-    from stream_app.offline.report import compared, parts
-    from stream_app.terminal.skill import (
-        comparison_table,
-        interval_table,
-        parts_table,
-        skill_table,
-    )
-
-    for name, forecasts in found.forecasts.items():
-        closes, inside = forecasts.closes, forecasts.inside
-        if not len(closes):
-            continue
-        ahead = f"{name}, {horizon} bar{'s' * (horizon > 1)} ahead"
-        yield skill_table(
-            f"{ahead}: at the closes of bars, {found.retrains} retrains", closes.scores(horizon)
-        )
-        if closes.intervals:
-            yield interval_table(f"{ahead}: intervals", closes.interval_scores())
-        yield comparison_table(f"{ahead}: Diebold-Mariano t", compared(closes, horizon))
-        if len(inside):
-            yield parts_table(f"{ahead}: inside bars", parts(inside, found.bar_ms))

@@ -2,54 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.offline.drawing import AXIS, COLOURS, Chart, add_band, add_line, new_figure
 from stream_app.offline.forecasts import Forecasts
+from stream_app.offline.group_charts import by_hour, by_volatility
 from stream_app.offline.report import parts
-from stream_app.offline.series import UNCORRECTED, FloatArray, Series
-from stream_app.prediction.running import PUBLISHED, UNSHRUNK
+from stream_app.offline.series import UNCORRECTED, Series
+from stream_app.prediction.running import PUBLISHED
 from stream_app.scoring.calibration import calibration, slope
-from stream_app.scoring.gains import cumulative_gain, fifths, trailing_volatility
-from stream_app.scoring.skill import Skill, skill
-from stream_app.scoring.text import number, percent, points
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+from stream_app.scoring.gains import cumulative_gain
+from stream_app.scoring.intervals import RUN, IntervalScore, running_coverage
+from stream_app.scoring.text import percent, points, share
 
 _MOST_POINTS: Final = 2000
 """Of a line whose every point is not looked at."""
-_VOLATILITY_BARS: Final = 48
-_FEWEST: Final = 30
-"""Forecasts below which a group has no skill worth a bar."""
-_COLOURS: Final = {
-    PUBLISHED: "#d55e00",
-    UNSHRUNK: "#0072b2",
-    UNCORRECTED: "#0072b2",
-    "kalman": "#999999",
-    "random_forest": "#009e73",
-    "lightgbm": "#cc79a7",
-    "lstm": "#b8860b",
-    "price": "#56b4e9",
-}
-"""By Okabe and Ito: told apart by everybody, on light and dark."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chart:
-    """A chart, its figures and what they say."""
-
-    title: str
-    """A sentence."""
-    about: str
-    """How to read it."""
-    figure: go.Figure
-    heads: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
 
 
 def charts(forecasts: Forecasts, *, horizon: int, bar_ms: int) -> Iterator[Chart]:
@@ -63,11 +35,11 @@ def charts(forecasts: Forecasts, *, horizon: int, bar_ms: int) -> Iterator[Chart
     closes = forecasts.closes
     yield _gain(closes)
     yield _price(closes, horizon * bar_ms)
-    if closes.intervals:
-        yield _coverage(closes)
     yield _calibration(closes, horizon)
-    yield _by_hour(closes, horizon)
-    yield _by_volatility(closes, horizon)
+    if scores := closes.interval_scores():
+        yield _coverage(closes, scores)
+    yield by_hour(closes, horizon)
+    yield by_volatility(closes, horizon)
     if len(forecasts.inside):
         yield _inside(forecasts.inside, bar_ms)
     yield _over_time(closes, closes.weights, "weight", "Of the members, as they were in force.")
@@ -80,15 +52,15 @@ def charts(forecasts: Forecasts, *, horizon: int, bar_ms: int) -> Iterator[Chart
 
 
 def _gain(series: Series) -> Chart:
-    figure = _figure("saved error, basis points")
+    figure = new_figure("saved error, basis points")
     every = max(1, len(series) // _MOST_POINTS)
     rows = []
     for name, made in series.forecasts.items():
         saved = 1e4 * cumulative_gain(made, series.outcome)
-        _line(figure, name, series.ts[::every], saved[::every])
+        add_line(figure, name, series.ts[::every], saved[::every])
         thirds = [float(saved[at]) for at in (len(saved) // 3, 2 * len(saved) // 3, -1)]
         rows.append((name, *(f"{value:+,.1f}" for value in thirds)))
-    figure.add_hline(y=0, line_width=1, line_color=_AXIS)
+    figure.add_hline(y=0, line_width=1, line_color=AXIS)
     end = 1e4 * float(cumulative_gain(series.published, series.outcome)[-1])
     much = f"{abs(end):,.1f} basis points of error over {len(series):,} forecasts"
     return Chart(
@@ -102,24 +74,29 @@ def _gain(series: Series) -> Chart:
 
 
 def _price(series: Series, horizon_ms: int) -> Chart:
-    figure = _figure("price")
+    figure = new_figure("price")
     realised = series.price * np.exp(series.outcome)
     target = series.ts + horizon_ms
-    _line(figure, "price", target, realised)
-    for level, bounds in sorted(series.intervals.items(), reverse=True):
+    for at, (level, bounds) in enumerate(sorted(series.intervals.items(), reverse=True)):
         low, high = series.price * np.exp(bounds.T)
-        _cone(figure, f"{level:.0%} interval", target, low, high)
-    _line(figure, PUBLISHED, target, series.price * np.exp(series.published), width=1)
-    shown = _dates(target[max(0, len(target) - 288) :])
-    figure.update_xaxes(range=[shown[0], shown[-1]], rangeslider={"visible": True})
+        add_band(
+            figure,
+            f"{100 * level:g} % interval",
+            target,
+            low,
+            high,
+            opacity=0.16 + 0.12 * at,
+        )
+    add_line(figure, "price", target, realised)
+    add_line(figure, PUBLISHED, target, series.price * np.exp(series.published), width=1)
     change = float(realised[-1] / series.price[0] - 1)
     largest = float(np.abs(series.published).max())
     usual = float(np.abs(series.outcome).mean())
     return Chart(
         title=f"The price moved {100 * change:+.1f} %; forecasts stay within "
         f"{points(largest)} basis points of the last price",
-        about="The forecast is drawn at the time that it is of. It opens on the newest day: move "
-        "the slider below for others.",
+        about="Forecast and intervals are drawn at the time that they are of. Drag across a part "
+        "to look closer, double-click for the whole.",
         figure=figure,
         heads=("", "basis points"),
         rows=[
@@ -130,46 +107,13 @@ def _price(series: Series, horizon_ms: int) -> Chart:
     )
 
 
-def _coverage(series: Series) -> Chart:
-    scores = series.interval_scores()
-    figure = _figure("share inside", x="level")
-    levels = [score.level for score in scores]
-    figure.add_scatter(
-        x=[0, 1], y=[0, 1], mode="lines", name="as stated",
-        line={"color": _AXIS, "dash": "dot", "width": 1},
-    )  # fmt: skip
-    for name, shares in (
-        ("all", [score.coverage for score in scores]),
-        ("most volatile fifth", [score.coverage_volatile for score in scores]),
-    ):
-        figure.add_scatter(x=levels, y=shares, mode="markers", name=name, marker={"size": 10})
-    widest = scores[-1]
-    return Chart(
-        title=f"{widest.coverage:.1%} of the outcomes lie in the {widest.level:.0%} intervals",
-        about="On the dotted line an interval holds as often as it says.",
-        figure=figure,
-        heads=("level", "inside", "worst 288", "most volatile fifth", "width, bp", "Winkler, bp"),
-        rows=[
-            (
-                f"{score.level:.0%}",
-                f"{score.coverage:.1%}",
-                f"{score.coverage_worst_288:.1%}",
-                f"{score.coverage_volatile:.1%}",
-                points(score.width),
-                points(score.winkler),
-            )
-            for score in scores
-        ],
-    )
-
-
 def _calibration(series: Series, horizon: int) -> Chart:
-    figure = _figure("mean outcome, basis points", x="mean forecast, basis points")
+    figure = new_figure("mean outcome, basis points", x="mean forecast, basis points")
     bins = calibration(series.published, series.outcome, horizon_bars=horizon)
     size = 1e4 * max(abs(each.forecast) for each in bins)
     figure.add_scatter(
         x=[-size, size], y=[-size, size], mode="lines", name="as forecast",
-        line={"color": _AXIS, "dash": "dot", "width": 1},
+        line={"color": AXIS, "dash": "dot", "width": 1},
     )  # fmt: skip
     figure.add_scatter(
         x=[1e4 * each.forecast for each in bins],
@@ -177,7 +121,7 @@ def _calibration(series: Series, horizon: int) -> Chart:
         error_y={"array": [2e4 * each.standard_error for each in bins], "thickness": 1},
         mode="markers",
         name=PUBLISHED,
-        marker={"color": _COLOURS[PUBLISHED], "size": 8},
+        marker={"color": COLOURS[PUBLISHED], "size": 8},
     )
     found = slope(series.published, series.outcome, horizon_bars=horizon)
     spread = 2 * found.standard_error
@@ -205,80 +149,47 @@ def _calibration(series: Series, horizon: int) -> Chart:
     )
 
 
-def _by_hour(series: Series, horizon: int) -> Chart:
-    hour = (series.ts // 3_600_000 % 24).astype(np.int64)
-    names = {number: f"{number:02d}" for number in range(24)}
-    return _grouped(
-        series, hour, names, horizon=horizon, axis="hour of the day, UTC", one="hour of the day"
-    )
-
-
-def _by_volatility(series: Series, horizon: int) -> Chart:
-    fifth = fifths(trailing_volatility(series.price, _VOLATILITY_BARS))
-    names = dict(enumerate(("calmest fifth", "second", "third", "fourth", "wildest fifth")))
-    what = f"volatility of the {_VOLATILITY_BARS} forecasts before"
-    return _grouped(series, fifth, names, horizon=horizon, axis=what, one="fifth of volatility")
-
-
-def _grouped(
-    series: Series,
-    group: NDArray[np.int64],
-    names: Mapping[int, str],
-    *,
-    horizon: int,
-    axis: str,
-    one: str,
-) -> Chart:
-    """The skill of what is published in each group of forecasts."""
-    found: dict[str, Skill] = {}
-    for key, name in names.items():
-        at = group == key
-        if at.sum() >= _FEWEST:
-            found[name] = skill(series.published[at], series.outcome[at], horizon_bars=horizon)
-    figure = _figure("MSE skill, %", x=axis)
-    figure.add_bar(
-        x=[*found],
-        y=[100 * each.mse_skill for each in found.values()],
-        marker={
-            "color": _COLOURS[PUBLISHED],
-            "opacity": [0.95 if each.cw_t > 2 else 0.45 for each in found.values()],
-        },
-        name=PUBLISHED,
-    )
-    figure.update_xaxes(type="category")
-    beyond = [name for name, each in found.items() if each.cw_t > 2]
-    expected = 0.023 * len(found)
-    said = ", ".join(beyond) if beyond else "none"
-    title = f"{len(beyond)} of {len(found)} groups by {one} have skill at t above 2 ({said})"
+def _coverage(series: Series, scores: Sequence[IntervalScore]) -> Chart:
+    figure = new_figure("share of outcomes inside")
+    every = max(1, len(series) // _MOST_POINTS)
+    for score, colour in zip(scores, itertools.cycle(COLOURS.values())):
+        low, high = series.intervals[score.level].T
+        inside = running_coverage((low <= series.outcome) & (series.outcome <= high))
+        name = f"{100 * score.level:g} %"
+        add_line(figure, name, series.ts[-len(inside) :: every], inside[::every], colour=colour)
+        figure.add_hline(y=score.level, line_dash="dot", line_width=1, line_color=colour)
+    worst = max(scores, key=lambda score: abs(score.coverage - score.level))
     return Chart(
-        title=title if found else f"No {one} has {_FEWEST} forecasts: too few to say anything",
-        about=f"Chance alone gives {expected:.1f} of {len(found)} such groups. Pale bars may be "
-        "chance.",
+        title=f"Intervals of {share(worst.level)} held {share(worst.coverage)} of the outcomes, "
+        "which is the furthest from what they say",
+        about=f"The share in the last {RUN} forecasts; dotted is what it should be. Widths and "
+        "Winkler scores are in basis points, smaller is better.",
         figure=figure,
-        heads=(one, "n", "MAE skill", "MSE skill", "t"),
+        heads=("level", "inside", f"worst {RUN}", "volatile", "width", "Winkler"),
         rows=[
             (
-                name,
-                f"{each.n:,}",
-                percent(each.mae_skill),
-                percent(each.mse_skill),
-                number(each.cw_t),
+                share(score.level),
+                share(score.coverage),
+                share(score.coverage_worst_288),
+                share(score.coverage_volatile),
+                points(score.width),
+                points(score.winkler),
             )
-            for name, each in found.items()
+            for score in scores
         ],
     )
 
 
 def _inside(series: Series, bar_ms: int) -> Chart:
     found = parts(series, bar_ms)
-    figure = _figure("MSE skill, %", x="part of the bar")
+    figure = new_figure("MSE skill, %", x="part of the bar")
     single = [(label, scores) for label, scores in found if label != "all"]
     for name in (PUBLISHED, UNCORRECTED):
         figure.add_bar(
             x=[label for label, _ in single],
             y=[100 * scores[name].mse_skill for _, scores in single],
             name=name,
-            marker={"color": _COLOURS[name]},
+            marker={"color": COLOURS[name]},
         )
     first, last = (scores[PUBLISHED].mse_skill for _, scores in (single[0], single[-1]))
     return Chart(
@@ -303,10 +214,10 @@ def _inside(series: Series, bar_ms: int) -> Chart:
 def _over_time(
     series: Series, values: Mapping[str, NDArray[np.float64]], what: str, about: str
 ) -> Chart:
-    figure = _figure(what)
+    figure = new_figure(what)
     every = max(1, len(series) // _MOST_POINTS)
     for name, each in values.items():
-        _line(figure, name, series.ts[::every], each[::every])
+        add_line(figure, name, series.ts[::every], each[::every])
     figure.update_yaxes(range=[-0.02, 1.02])
     last = ", ".join(f"{name.replace('_', ' ')} {each[-1]:.2f}" for name, each in values.items())
     return Chart(
@@ -319,58 +230,3 @@ def _over_time(
             for name, each in values.items()
         ],
     )
-
-
-_AXIS: Final = "#888888"
-
-
-def _cone(
-    figure: go.Figure, name: str, ts: NDArray[np.int64], low: FloatArray, high: FloatArray
-) -> None:
-    """The area between two lines."""
-    dates = _dates(ts)
-    edge: dict[str, Any] = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-    figure.add_scatter(x=dates, y=low, showlegend=False, legendgroup=name, **edge)
-    figure.add_scatter(
-        x=dates, y=high, name=name, legendgroup=name, fill="tonexty",
-        fillcolor="rgba(213, 94, 0, 0.15)", **edge
-    )  # fmt: skip
-
-
-def _figure(y: str, *, x: str = "") -> go.Figure:
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
-    figure.update_layout(
-        template="none",
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        height=380,
-        margin={"l": 64, "r": 12, "t": 12, "b": 48},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        font={"family": "system-ui, sans-serif", "size": 13, "color": _AXIS},
-        hovermode="closest",
-        bargap=0.25,
-    )
-    grid = {"gridcolor": "rgba(136,136,136,0.25)", "zerolinecolor": _AXIS, "automargin": True}
-    figure.update_xaxes(title_text=x, **grid)
-    figure.update_yaxes(title_text=y, **grid)
-    return figure
-
-
-def _line(
-    figure: go.Figure,
-    name: str,
-    ts: NDArray[np.int64],
-    values: NDArray[Any],
-    *,
-    width: float = 1.6,
-) -> None:
-    figure.add_scatter(
-        x=_dates(ts), y=values, mode="lines", name=name,
-        line={"color": _COLOURS.get(name, _AXIS), "width": width},
-    )  # fmt: skip
-
-
-def _dates(ts: NDArray[np.int64]) -> NDArray[np.datetime64]:
-    return ts.astype("datetime64[ms]")

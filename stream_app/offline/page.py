@@ -8,7 +8,8 @@ from html import escape
 from typing import Final
 
 from stream_app.offline.backtest import Backtest
-from stream_app.offline.charts import Chart, charts
+from stream_app.offline.charts import charts
+from stream_app.offline.drawing import Chart
 from stream_app.offline.forecasts import Forecasts
 from stream_app.prediction.running import LAST_PRICE, PUBLISHED
 from stream_app.scoring.skill import Skill

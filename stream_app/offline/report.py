@@ -35,11 +35,12 @@ def summary(
                 said = symbols.setdefault(name, {"horizons": {}})
                 said["horizons"][str(horizon)] = _horizon(forecasts, horizon)
     retrains = sum(one.retrains for one in found.values())
+    rejected = sum(len(one.refused) for one in found.values())
     return {
         "symbols": symbols,
         "retrains": retrains,
-        "promoted": retrains,
-        "rejected": 0,
+        "promoted": retrains - rejected,
+        "rejected": rejected,
         "seconds": {"train": round(train_seconds, 3), "predict": round(predict_seconds, 3)},
     }
 

@@ -18,17 +18,20 @@ from stream_app.registry.disk import read_regular, write_new
 from stream_app.registry.manifest import SHARED_LIBRARIES
 from stream_app.training.job import TrainedModel, TrainingJob
 
+Train = Callable[[Sequence[TrainingJob]], Iterator[tuple[int, TrainedModel]]]
+"""Runs jobs, as `TrainingPool.run_numbered`."""
+
 _PACKAGE: Final = Path(__file__).parents[1]
 _LEARNS_FROM: Final = ("bars", "models", "training")
 """The rooms whose code decides what a training gives."""
-_MOST_BYTES: Final = 1 << 28
+MOST_BYTES: Final = 1 << 28
 
 
 @cache
-def _code_digest() -> str:
-    """Of the code that trains, so that a change of it finds nothing that is stale."""
+def code_digest(rooms: tuple[str, ...]) -> str:
+    """Of the code in these rooms, so that a change of it finds nothing that is stale."""
     digest = hashlib.sha256()
-    for room in _LEARNS_FROM:
+    for room in rooms:
         for path in sorted((_PACKAGE / room).glob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -41,7 +44,7 @@ def job_key(job: TrainingJob) -> str:
         "model": job.model,
         "settings": asdict(job.settings),
         "libraries": {name: library_version(name) for name in libraries},
-        "code": _code_digest(),
+        "code": code_digest(_LEARNS_FROM),
     }
     digest = hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS))
     for item in fields(job.bars):
@@ -59,8 +62,8 @@ class TrainingCache:
         """What this job gave before; None where it is not kept, or not as it was written."""
         place = self._folder / key
         try:
-            told = orjson.loads(read_regular(place.with_suffix(".json"), _MOST_BYTES))
-            artifact = read_regular(place.with_suffix(".artifact"), _MOST_BYTES)
+            told = orjson.loads(read_regular(place.with_suffix(".json"), MOST_BYTES))
+            artifact = read_regular(place.with_suffix(".artifact"), MOST_BYTES)
             if hashlib.sha256(artifact).hexdigest() != told["sha256"]:
                 return None
             return TrainedModel(
@@ -94,7 +97,7 @@ class TrainingCache:
 def train_kept(
     jobs: Sequence[TrainingJob],
     kept: TrainingCache,
-    train: Callable[[Sequence[TrainingJob]], Iterator[tuple[int, TrainedModel]]],
+    train: Train,
     *,
     watch: Watch,
     step: str,

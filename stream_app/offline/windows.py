@@ -32,6 +32,24 @@ class Retrain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Windows:
+    """The windows of all retrains. Many share their bars."""
+
+    bars: Mapping[str, BarColumns]
+    """By symbol, all of them."""
+    cuts: Sequence[tuple[str, int, int, int]]
+    """Symbol, event time, and the first bar of the window and the one after its last."""
+
+    @property
+    def retrains(self) -> list[Retrain]:
+        """In order of time."""
+        return [
+            Retrain(symbol=name, ts=ts, bars=self.bars[name].slice(first, end))
+            for name, ts, first, end in self.cuts
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseFrom:
     """The noise with which a symbol's filter runs from an event time on, epoch ms."""
 
@@ -68,7 +86,7 @@ def retrain_windows(
     min_bars: int,
     noises: Mapping[str, Sequence[NoiseFrom]],
     on_progress: Callable[[int], None] = lambda _: None,
-) -> list[Retrain]:
+) -> Windows:
     """The window of each symbol at each time, just before the first tick at or after it.
 
     Windows of less than `min_bars` are left out. Blocks for all ticks, about 15 us each. The
@@ -106,15 +124,10 @@ def retrain_windows(
         if count % _TOLD_EVERY == 0:
             on_progress(_TOLD_EVERY)
     on_progress(count % _TOLD_EVERY)
-    columns = {name: _joined(one.closed) for name, one in symbols.items() if one.closed}
-    return [
-        Retrain(
-            symbol=name,
-            ts=ts,
-            bars=columns[name].slice(max(0, end - settings.window_bars), end),
-        )
-        for name, ts, end in cuts
-    ]
+    return Windows(
+        bars={name: _joined(one.closed) for name, one in symbols.items() if one.closed},
+        cuts=[(name, ts, max(0, end - settings.window_bars), end) for name, ts, end in cuts],
+    )
 
 
 def _joined(parts: Sequence[BarColumns]) -> BarColumns:

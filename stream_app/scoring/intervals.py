@@ -64,6 +64,24 @@ def winkler(
     return score
 
 
+def running_coverage(inside: NDArray[np.bool_], run: int = RUN) -> NDArray[np.float64]:
+    """The share inside in each run of so many in a row.
+
+    Args:
+        inside: whether each outcome was inside, shape (N,), in order of time.
+        run: how many forecasts in a row.
+
+    Returns:
+        Shape (N - run + 1,), by the end of the run; empty where N is below `run`.
+
+    >>> running_coverage(np.array([True, True, False]), run=2).tolist()
+    [1.0, 0.5]
+    """
+    passed = np.concatenate([[0], np.cumsum(inside)])
+    shares: NDArray[np.float64] = (passed[run:] - passed[:-run]) / run
+    return shares
+
+
 def worst_coverage(inside: NDArray[np.bool_], level: float, run: int = RUN) -> float:
     """Of the coverages in all runs of so many in a row, the one furthest from the level.
 
@@ -80,8 +98,7 @@ def worst_coverage(inside: NDArray[np.bool_], level: float, run: int = RUN) -> f
     """
     if len(inside) < run:
         return math.nan
-    passed = np.concatenate([[0], np.cumsum(inside)])
-    shares = (passed[run:] - passed[:-run]) / run
+    shares = running_coverage(inside, run)
     return float(shares[np.argmax(np.abs(shares - level))])
 
 

@@ -140,6 +140,18 @@ class TrainingPool:
         for future in as_completed(waiting):
             yield waiting[future], future.result()
 
+    def judge_numbered(self, jobs: Sequence[GateJob]) -> Iterator[tuple[int, Verdict]]:
+        """Judge challengers and give each verdict with its job's position, as it is said. Blocks.
+
+        Raises:
+            ArtifactError: as `judge`.
+        """
+        waiting: dict[Future[Verdict], int] = {
+            self._pool.schedule(run_gate, args=[job]): number for number, job in enumerate(jobs)
+        }
+        for future in as_completed(waiting):
+            yield waiting[future], future.result()
+
     def close(self) -> None:
         """End the pool and its processes at once, whatever they do. Blocks for a moment."""
         self._pool.stop()  # type: ignore[no-untyped-call]

@@ -12,7 +12,7 @@ import pytest
 from stream_app.kafka.topic_check import Topics
 from stream_app.messages.codec import encode_prediction
 from stream_app.models.model_set import UNTRAINED
-from stream_app.offline.backtest import Adoption, predict
+from stream_app.offline.predicting import Adoption, predict
 from stream_app.prediction.pipeline import Answer
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.registry.store import Registry

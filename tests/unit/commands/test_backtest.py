@@ -25,13 +25,13 @@ SETTINGS = {
 SCORES = {"mae", "mse", "mae_skill", "mse_skill", "bias", "hit_rate", "cw_t"}
 
 
-def backtest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def backtest(folder: Path, *arguments: str, data: str = "data") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "stream_app", "backtest", *arguments],
         capture_output=True,
         text=True,
         cwd=folder,
-        env={**os.environ, **SETTINGS, "DATA_DIR": str(folder / "data")},
+        env={**os.environ, **SETTINGS, "DATA_DIR": str(folder / data)},
         check=False,
         timeout=900,
     )
@@ -77,17 +77,31 @@ def test_the_object_has_the_shape_that_its_page_says(first: dict[str, Any]) -> N
         assert set(symbol["horizons"]) == {"1", "3"}
         for horizon in symbol["horizons"].values():
             assert set(horizon) == {
-                *("n", "last_price", "published", "ensemble", "members", "intervals")
+                *("n", "last_price", "published", "ensemble"),
+                *("members", "members_unshrunk", "intervals"),
             }
             assert horizon["n"] > 200
             assert set(horizon["last_price"]) == {"mae", "mse"}
             members = horizon["members"]
             assert set(members) == {"kalman", "random_forest", "lightgbm", "lstm"}
-            for scores in (horizon["published"], horizon["ensemble"], *members.values()):
+            unshrunk = horizon["members_unshrunk"]
+            assert set(unshrunk) == set(members)
+            for scores in (
+                *(horizon["published"], horizon["ensemble"]),
+                *members.values(),
+                *unshrunk.values(),
+            ):
                 assert set(scores) == SCORES
                 skill = 1 - scores["mse"] / horizon["last_price"]["mse"]
                 assert scores["mse_skill"] == pytest.approx(skill)
-            assert isinstance(horizon["intervals"], list)
+            assert [each["level"] for each in horizon["intervals"]] == [0.5, 0.9]
+            for each in horizon["intervals"]:
+                assert set(each) == {
+                    *("level", "coverage", "coverage_worst_288", "coverage_volatile"),
+                    *("width", "winkler"),
+                }
+                assert 0.2 < each["coverage"] <= 1.0
+                assert each["winkler"] >= each["width"] > 0.0
 
 
 @pytest.mark.timeout(900)
@@ -107,6 +121,17 @@ def test_the_same_again_trains_nothing_and_prints_the_same(
 
 
 @pytest.mark.timeout(900)
+def test_what_is_trained_anew_with_the_same_seed_prints_the_same(folder: Path) -> None:
+    def once(data: str) -> dict[str, Any]:
+        asked = ("a.csv", "--retrain-every", "4h", "--latency", "10", "--json")
+        found = said(backtest(folder, *asked, data=data))
+        assert found.pop("seconds")["train"] > 1.0
+        return found
+
+    assert orjson.dumps(once("fresh")) == orjson.dumps(once("fresher"))
+
+
+@pytest.mark.timeout(900)
 def test_people_are_told_all_figures_and_the_check_passes(
     folder: Path, first: dict[str, Any]
 ) -> None:
@@ -114,7 +139,7 @@ def test_people_are_told_all_figures_and_the_check_passes(
     ended = backtest(folder, "a.csv", "--symbol", "A", "--retrain-every", "4h", "--check")
     assert ended.returncode == 0, ended.stderr
     for word in (
-        *("MAE", "RMSE", "bias", "hit", "Clark-", "Diebold-Mariano", "inside bars"),
+        *("MAE", "RMSE", "bias", "hit", "Clark-", "Diebold-Mariano", "inside bars", "Winkler"),
         *("last_price", "published", "ensemble", "kalman", "random_forest", "lightgbm", "lstm"),
     ):
         assert word in ended.stdout

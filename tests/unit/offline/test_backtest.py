@@ -16,12 +16,16 @@ from stream_app.errors import TrainingError
 from stream_app.messages.codec import encode_prediction
 from stream_app.messages.schemas import Prediction, Score, Tick
 from stream_app.models.catalog import CATALOG
-from stream_app.offline.backtest import Backtest, BacktestSettings, run_backtest
+from stream_app.offline.backtest import Backtest, run_backtest
+from stream_app.offline.backtest_settings import BacktestSettings
 from stream_app.offline.forecasts import ForecastLog
+from stream_app.offline.gating import Gate, JudgeAll, VerdictCache
 from stream_app.offline.training_cache import TrainingCache, job_key
 from stream_app.offline.watch import Unwatched
 from stream_app.prediction.pipeline import Answer
 from stream_app.prediction.settings import PredictionSettings
+from stream_app.training.gate import Verdict
+from stream_app.training.gate_job import GateJob, run_gate
 from stream_app.training.job import TrainedModel, TrainingJob, run_job
 from stream_app.training.settings import model_settings
 from tests.builders import START_MS, recording, settings, walk
@@ -45,12 +49,18 @@ class Trainer:
             yield number, run_job(job)
 
 
+def judged(jobs: Sequence[GateJob]) -> Iterator[tuple[int, Verdict]]:
+    """By the gate, in this process."""
+    return enumerate(map(run_gate, jobs))
+
+
 def backtest(
     ticks: list[Tick],
     folder: Path,
     train: Trainer,
     *,
     on_answer: Callable[[Answer], None] = lambda _: None,
+    judge: JudgeAll | None = None,
     **changes: int | None,
 ) -> tuple[Backtest, list[Prediction]]:
     answers: list[Answer] = []
@@ -65,6 +75,7 @@ def backtest(
         ),
         kept=TrainingCache(folder),
         train=train,
+        gate=Gate(kept=VerdictCache(folder), judge=judge or judged),
         watch=Unwatched(),
         on_answer=answers.append,
     )
@@ -251,3 +262,36 @@ def test_a_window_that_nothing_can_be_learned_from_keeps_the_old_models(tmp_path
     still = [replace(tick, price=40_000.0) for tick in TICKS]
     with pytest.raises(TrainingError, match="prices that move"):
         backtest(still, tmp_path, Trainer())
+
+
+def test_a_version_that_the_gate_refuses_does_not_serve(tmp_path: Path) -> None:
+    """The next one is judged beside the one that serves on, and learns from its filter's bars."""
+    asked: list[tuple[int, int | None]] = []
+
+    def refusing(jobs: Sequence[GateJob]) -> Iterator[tuple[int, Verdict]]:
+        for number, job in enumerate(jobs):
+            champion = None if job.champion is None else job.champion.trained_to_ts // HOUR_MS
+            hour = job.data_to // HOUR_MS
+            asked.append((hour - START_MS // HOUR_MS, champion and champion - START_MS // HOUR_MS))
+            refused = hour == START_MS // HOUR_MS + 5
+            yield (
+                number,
+                Verdict(
+                    check="constant" if refused else None,
+                    reason="lstm always gives the same answer" if refused else "",
+                    figures={},
+                ),
+            )
+
+    found, predictions = backtest(
+        TICKS, tmp_path, Trainer(), judge=refusing, retrain_every_ms=2 * HOUR_MS
+    )
+    assert found.retrains == 3  # at four, six and eight hours
+    six = START_MS + 6 * HOUR_MS
+    assert found.refused == {("BTC", six): "lstm always gives the same answer"}
+    begins = [since for since, _ in found.versions["BTC"]]
+    assert begins == [START_MS + 4 * HOUR_MS + 7000, START_MS + 8 * HOUR_MS + 7000]
+    assert (7, 5) in asked  # side by side with the others, before the refusal was known
+    assert (7, 3) in asked
+    served = {each.members["lstm"].version for each in predictions if "lstm" in each.members}
+    assert served == {version for _, version in found.versions["BTC"]}

@@ -12,20 +12,22 @@ import pytest
 from stream_app.bars import features
 from stream_app.messages.schemas import Tick
 from stream_app.models.base import Rows
-from stream_app.offline import backtest
-from stream_app.offline.backtest import BacktestSettings, run_backtest
+from stream_app.offline import trainings
+from stream_app.offline.backtest import run_backtest
+from stream_app.offline.backtest_settings import BacktestSettings
+from stream_app.offline.gating import Gate, VerdictCache
 from stream_app.offline.look_ahead import CUTS, Digests, LookAhead, look_ahead, random_cuts
 from stream_app.offline.recording import Recording
 from stream_app.offline.training_cache import TrainingCache
 from stream_app.offline.watch import Unwatched
-from stream_app.offline.windows import Retrain, retrain_windows
+from stream_app.offline.windows import Windows, retrain_windows
 from stream_app.prediction import answering
 from stream_app.prediction.observation import Observation, rows_of
 from stream_app.prediction.pipeline import Answer
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.training.settings import model_settings
 from tests.builders import recording, settings, walk
-from tests.unit.offline.test_backtest import HOUR_MS, Trainer
+from tests.unit.offline.test_backtest import HOUR_MS, Trainer, judged
 
 CHOSEN = settings(lstm_epochs=1)
 TICKS = list(walk(2400))
@@ -50,6 +52,7 @@ def checked(
             asked,
             kept=TrainingCache(folder),
             train=Trainer(),
+            gate=Gate(kept=VerdictCache(folder), judge=judged),
             watch=Unwatched(),
             on_answer=on_answer,
         )
@@ -116,14 +119,14 @@ def test_a_training_that_has_seen_too_much_is_found(
     """The last bar of each window closes at the price of five minutes after the retrain."""
     honest = retrain_windows
 
-    def peeking(ticks: Recording, *given: Any, **asked: Any) -> list[Retrain]:
+    def peeking(ticks: Recording, *given: Any, **asked: Any) -> Windows:
         rows = ticks.rows
         found = honest(ticks, *given, **asked)
-        for each in found:
+        for each in found.retrains:
             last = int(np.searchsorted(rows.ts, each.ts + 300_000)) - 1
             each.bars.log_close[-1] = np.log(rows.price[last])
         return found
 
-    monkeypatch.setattr(backtest, "retrain_windows", peeking)
+    monkeypatch.setattr(trainings, "retrain_windows", peeking)
     found, _ = checked(tmp_path, count=8)
     assert found.changed

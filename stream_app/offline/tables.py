@@ -1,17 +1,39 @@
-"""Tables of what forecasts were worth."""
+"""The tables of a backtest."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from stream_app.offline.backtest import Backtest
+from stream_app.offline.report import compared, parts
 from stream_app.scoring.diebold_mariano import Comparison
 from stream_app.scoring.intervals import IntervalScore
 from stream_app.scoring.skill import Skill
 from stream_app.scoring.text import number, percent, points, share
+
+
+def tables(name: str, horizon: int, found: Backtest) -> Iterator[Table]:
+    """All of one symbol that has forecasts at closes.
+
+    Args:
+        name: of the symbol.
+        horizon: in bars.
+        found: with that horizon.
+    """
+    closes, inside = found.forecasts[name].closes, found.forecasts[name].inside
+    ahead = f"{name}, {horizon} bar{'s' * (horizon > 1)} ahead"
+    yield skill_table(
+        f"{ahead}: at the closes of bars, {found.retrains} retrains", closes.scores(horizon)
+    )
+    if intervals := closes.interval_scores():
+        yield interval_table(f"{ahead}: intervals", intervals)
+    yield comparison_table(f"{ahead}: Diebold-Mariano t", compared(closes, horizon))
+    if len(inside):
+        yield parts_table(f"{ahead}: inside bars", parts(inside, found.bar_ms))
 
 
 def skill_table(title: str, scores: Mapping[str, Skill]) -> Table:
@@ -40,23 +62,6 @@ def skill_table(title: str, scores: Mapping[str, Skill]) -> Table:
     return table
 
 
-def interval_table(title: str, scores: Sequence[IntervalScore]) -> Table:
-    """A row for each level; widths and Winkler scores in basis points."""
-    table = _table(title, "the share of the outcomes inside; of all runs of 288 the worst")
-    for heading in ("level", "inside", "worst 288", "most volatile fifth", "width", "Winkler"):
-        table.add_column(heading, justify="right")
-    for score in scores:
-        table.add_row(
-            share(score.level),
-            share(score.coverage),
-            share(score.coverage_worst_288),
-            share(score.coverage_volatile),
-            points(score.width),
-            points(score.winkler),
-        )
-    return table
-
-
 def parts_table(title: str, parts: Sequence[tuple[str, Mapping[str, Skill]]]) -> Table:
     """A row for each part of the bar: the skill of each forecast there, MAE and MSE."""
     table = _table(title, "MAE skill, MSE skill; the outcome is the price at exactly the horizon")
@@ -71,6 +76,29 @@ def parts_table(title: str, parts: Sequence[tuple[str, Mapping[str, Skill]]]) ->
             for name in names
         ]
         table.add_row(label, f"{next(iter(scores.values())).n:,}", *cells)
+    return table
+
+
+def interval_table(title: str, scores: Sequence[IntervalScore]) -> Table:
+    """A row for each level; width and score in basis points."""
+    table = _table(
+        title,
+        "of the outcomes, the share inside: of all, of the 288 in a row furthest from the level, "
+        "of the most volatile fifth; the Winkler score is better the smaller",
+    )
+    headings = ("level", "n", "inside", "worst 288", "volatile", "width", "Winkler")
+    for heading in headings:
+        table.add_column(heading.replace(" ", "\n"), justify="right")
+    for score in scores:
+        table.add_row(
+            share(score.level),
+            f"{score.n:,}",
+            share(score.coverage),
+            share(score.coverage_worst_288),
+            share(score.coverage_volatile),
+            points(score.width),
+            points(score.winkler),
+        )
     return table
 
 
