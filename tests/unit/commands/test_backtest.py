@@ -145,7 +145,7 @@ def test_people_are_told_all_figures_and_the_check_passes(
         assert word in ended.stdout
     assert "cut at 20 random ticks: 0 of" in ended.stderr
     assert "their models serve after" in ended.stderr
-    assert "step 2 of 7" in ended.stderr
+    assert "step 2 of 8" in ended.stderr
 
 
 @pytest.mark.timeout(900)
