@@ -27,6 +27,13 @@ FEWEST_OUTCOMES: Final = 10
 ROUNDING: Final = 1e-6
 """Answers that differ by less than this part of the largest are one constant."""
 
+DRIFT_BARS: Final = 16
+"""From this horizon on a month may hold too few outcomes to split a tree. It then answers what is
+left of the outcomes' mean."""
+DRIFT_SIZE: Final = 0.02
+"""How far from the mean such an answer may be, as a share of the outcomes' root mean square: trees
+learn from samples of the rows."""
+
 _Floats = NDArray[np.float64]
 
 
@@ -36,6 +43,7 @@ class Fit:
 
     finite: bool
     constant: bool
+    """Whether all answers are the same, and more than the drift that a long horizon leaves."""
     r2: float
     """1 - squared error / that of the last price. NaN where the price does not move."""
     t: float
@@ -82,12 +90,17 @@ def fit_of(answers: _Floats, outcomes: _Floats, next_bar: _Floats, horizon_bars:
     large = float(np.abs(answers).max())
     return Fit(
         finite=True,
-        constant=float(np.ptp(answers)) <= ROUNDING * large,
+        constant=float(np.ptp(answers)) <= ROUNDING * large
+        and not (horizon_bars >= DRIFT_BARS and large <= _drift(outcomes)),
         r2=-float(losses.mean()) / moved if moved else nan,
         t=mean_t(losses, 2 * horizon_bars),
         size=math.sqrt(float(np.square(answers).mean()) / moved) if moved else nan,
         next_bar=_squared_correlation(answers, next_bar),
     )
+
+
+def _drift(outcomes: _Floats) -> float:
+    return abs(float(outcomes.mean())) + DRIFT_SIZE * math.sqrt(float(np.square(outcomes).mean()))
 
 
 def _squared_correlation(one: _Floats, other: _Floats) -> float:

@@ -108,6 +108,19 @@ def test_figures_of_answers() -> None:
     assert math.isnan(still.r2)
 
 
+def test_at_a_long_horizon_a_tree_may_answer_the_drift_and_no_other_constant() -> None:
+    outcomes = np.random.default_rng(1).normal(1e-3, 0.01, 500)
+    drift = float(outcomes.mean())
+    for horizon, answer, constant in (
+        (12, drift, True),
+        (48, drift, False),
+        (48, 0.0, False),
+        (48, 0.01, True),
+    ):
+        answers = np.full(500, answer)
+        assert fit_of(answers, outcomes, outcomes, horizon).constant is constant
+
+
 def test_the_champion_is_compared_with_where_there_are_enough_outcomes() -> None:
     rng = np.random.default_rng(1)
     outcomes = rng.normal(0, 1e-3, 288)
