@@ -17,9 +17,6 @@ from stream_app.messages.schemas import Rejection, RetrainEvent
 from tests.builders import START_MS, FakeRecord
 
 HORIZON_S = 300
-ALL_ROLES = frozenset(
-    ("ticks", "bars", "predictions", "dead_letters", "retrain_events", "scores", "champions")
-)
 WEIGHTS = {"kalman": 0.1, "random_forest": 0.3, "lightgbm": 0.35, "lstm": 0.25}
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
@@ -40,9 +37,9 @@ class FakeClock:
         return 1000.0 + self.passed_s
 
 
-def read_model(clock: FakeClock, *roles: str) -> ReadModel:
-    """One that has been connected; without roles it has all of them."""
-    model = ReadModel(clock, frozenset(roles) or ALL_ROLES)
+def read_model(clock: FakeClock) -> ReadModel:
+    """One that has been connected."""
+    model = ReadModel(clock)
     model.note_answer()
     return model
 

@@ -54,7 +54,7 @@ def checks(model: ReadModel, bounds: Bounds) -> list[Check]:
         _ready(model),
         _lag(model),
         _retrain(model, bounds),
-        _rejected(),
+        _rejected(model),
         _drift(),
         _skill(model),
         _letters(model),
@@ -151,7 +151,7 @@ def _retrain(model: ReadModel, bounds: Bounds) -> Check:
         why = f": {last.reasons[0]}" if last.reasons else ""
         level: Level = "warn" if last.reasons == (STOPPED,) else "bad"
         return told(level, f"{last.state.replace('_', ' ').capitalize()} after {took}{why}")
-    if failed := model.retrains.failed():
+    if failed := model.retrains.standing("failed"):
         names = shortened(sorted(item.symbol for item in failed))
         return told("bad", f"Succeeded after {took}; before, it failed for {names}")
     if last.exceeded:
@@ -162,13 +162,17 @@ def _retrain(model: ReadModel, bounds: Bounds) -> Check:
     return told("ok", f"Succeeded in {took}{waiting}")
 
 
-def _rejected() -> Check:
-    return Check(
-        id="rejected",
-        name="Rejected models",
-        level="unknown",
-        text="Retrain events do not tell of rejected models yet",
-    )
+def _rejected(model: ReadModel) -> Check:
+    def told(level: Level, text: str) -> Check:
+        return Check(id="rejected", name="Rejected models", level=level, text=text)
+
+    if model.retrains.last is None:
+        return told("unknown", "No retrain has finished yet")
+    rejected = model.retrains.standing("rejected")
+    if not rejected:
+        return told("ok", "None in the last training of any symbol")
+    names = shortened(sorted(item.symbol for item in rejected))
+    return told("warn", f"The old models of {names} serve on: {rejected[0].reason}")
 
 
 def _drift() -> Check:

@@ -141,25 +141,10 @@ class Scored:
     """The evidence that the published forecasts do harm: an e-value."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Champion:
-    """Which version of a symbol's models serves, since when and why."""
-
-    symbol: Text
-    """The name of the state: a symbol that comes in two partitions has two."""
-    version: Text
-    since: Text
-    by: Text
-    why: Text = ""
-    pinned: bool = False
-    worker: Text = ""
-
-
 _T = TypeVar("_T")
 _ANSWER: Final = TypeAdapter(Answer)
 _BAR: Final = TypeAdapter(BarShown)
 _SCORED: Final = TypeAdapter(Scored)
-_CHAMPION: Final = TypeAdapter(Champion)
 
 
 def read_answer(value: bytes | None) -> Answer:
@@ -184,11 +169,6 @@ def read_bar(value: bytes | None) -> BarShown:
 def read_scored(value: bytes | None) -> Scored:
     """A record of the scores topic; raises a ValueError as `read_answer`."""
     return _read(_SCORED, value)
-
-
-def read_champion(value: bytes | None) -> Champion:
-    """A record of the champions topic; raises a ValueError as `read_answer`."""
-    return _read(_CHAMPION, value)
 
 
 def _read(shape: TypeAdapter[_T], value: bytes | None) -> _T:

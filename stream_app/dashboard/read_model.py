@@ -13,7 +13,6 @@ from stream_app.dashboard.inputs import (
     cut,
     read_answer,
     read_bar,
-    read_champion,
     read_scored,
 )
 from stream_app.dashboard.letter_box import LetterBox
@@ -22,7 +21,7 @@ from stream_app.dashboard.symbol_record import SymbolRecord
 from stream_app.dashboard.version_log import VersionLog
 from stream_app.dead_letters.letter import read_letter
 from stream_app.kafka.group import GroupMember, Place
-from stream_app.messages.codec import decode_retrain_event
+from stream_app.messages.codec import decode_champion, decode_retrain_event
 from stream_app.messages.records import Record
 
 MOST_SYMBOLS: Final = 10_000
@@ -71,12 +70,10 @@ class ReadModel:
 
     Args:
         clock: by which ages and floods are told.
-        roles: of the topics that topics.yaml has; a role that is absent gives no records.
     """
 
-    def __init__(self, clock: Clock, roles: frozenset[str]) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.roles = roles
         self.reading = Reading()
         self.forget()
 
@@ -105,7 +102,7 @@ class ReadModel:
 
     def has(self, role: str) -> bool:
         """Whether there is a topic with this role."""
-        return role in self.roles and role not in self.reading.missing
+        return role not in self.reading.missing
 
     def take(self, role: str, record: Record, *, is_new: bool = True) -> None:
         """Note a record of the topic with this role.
@@ -131,7 +128,7 @@ class ReadModel:
                 if found := self._symbol(scored.symbol):
                     found.scores.take(scored)
             elif role == "champions" and record.value is not None:
-                self.versions.take_champion(read_champion(record.value))
+                self.versions.take_champion(decode_champion(record.value))
         except ValueError as error:
             self._refuse(record, error)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from stream_app.dashboard.inputs import cut
 from stream_app.messages.schemas import RetrainEvent
-from stream_app.training.standing import Standing, standings
+from stream_app.training.standing import Standing, State, standings
 
 KEPT_CYCLES: Final = 200
 """A week of hourly cycles, and some."""
@@ -34,9 +34,10 @@ class Cycle:
     rows: int
     symbols: int
     waiting: int
+    rejected: int
     worker: str
     reasons: tuple[str, ...]
-    """The first ones, and how many more there are."""
+    """Why it failed and why models were rejected: the first ones, and how many more there are."""
 
     @property
     def is_good(self) -> bool:
@@ -84,9 +85,9 @@ class RetrainLog:
         """The newest cycle that has ended."""
         return self.cycles[-1] if self.cycles else None
 
-    def failed(self) -> list[Standing]:
-        """The symbols whose last training failed."""
-        return [item for item in self.standings.values() if item.state == "failed"]
+    def standing(self, state: State) -> list[Standing]:
+        """The symbols whose last training ended so."""
+        return [item for item in self.standings.values() if item.state == state]
 
     def table(self) -> list[dict[str, Any]]:
         """For the page, oldest cycle first."""
@@ -102,6 +103,7 @@ class RetrainLog:
                 "rows": item.rows,
                 "symbols": item.symbols,
                 "waiting": item.waiting,
+                "rejected": item.rejected,
                 "worker": item.worker,
                 "reasons": item.reasons,
             }
@@ -122,12 +124,15 @@ def _cycle(event: RetrainEvent) -> Cycle:
         rows=event.rows,
         symbols=len(event.symbols),
         waiting=len(event.waiting_seconds),
+        rejected=len(event.rejected),
         worker=cut(event.worker),
-        reasons=tuple(_first(event.reasons)),
+        reasons=tuple(_first(event)),
     )
 
 
-def _first(reasons: tuple[str, ...]) -> Iterator[str]:
+def _first(event: RetrainEvent) -> Iterator[str]:
+    rejected = (f"{symbol}: rejected: {reason}" for symbol, reason in event.rejected.items())
+    reasons = [*event.reasons, *rejected]
     yield from (cut(reason) for reason in reasons[:KEPT_REASONS])
     if len(reasons) > KEPT_REASONS:
         yield f"and {len(reasons) - KEPT_REASONS} more"

@@ -37,7 +37,7 @@ async def run_dashboard(settings: Settings, say: Callable[[str], None]) -> None:
     topics = load_topics(settings.topics_file)
     connection = client_settings(settings)
     clock = SystemClock()
-    model = ReadModel(clock, frozenset(spec.role for spec in topics.specs))
+    model = ReadModel(clock)
     bounds = Bounds(
         retrain_target_s=settings.retrain_target_seconds,
         retrain_interval_s=settings.retrain_interval_hours * 3600,

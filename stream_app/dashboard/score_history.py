@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.dashboard.inputs import Scored
+from stream_app.dashboard.inputs import MOST_NAMES, Scored
 from stream_app.dashboard.sorted_rows import SortedRows, or_nan
 from stream_app.scoring.variance import bartlett_variance
 
@@ -46,7 +46,7 @@ class ScoreHistory:
         """The last outcome by event time."""
         self.taken = 0
         """Grows with each outcome."""
-        self._names: tuple[str, ...] = ()
+        self._names: list[str] = []
         self._rows = SortedRows(_COLUMNS, KEPT_OUTCOMES)
 
     def __len__(self) -> int:
@@ -58,16 +58,17 @@ class ScoreHistory:
         return (Outcome(int(ts), value) for ts, value in zip(opened, came, strict=True))
 
     def take(self, scored: Scored) -> None:
-        """Note an outcome. Other forecasters than before begin anew."""
-        if set(scored.errors) - {LAST_PRICE} != set(self._names):
-            self._names = tuple(name for name in scored.errors if name != LAST_PRICE)
-            self._rows = SortedRows((*_COLUMNS, *self._names), KEPT_OUTCOMES)
+        """Note an outcome."""
+        for name in scored.errors.keys() - {LAST_PRICE, *self._names}:
+            if len(self._names) < MOST_NAMES:
+                self._names.append(name)
+                self._rows.add_column(name)
         row = [
             scored.ts_open,
             scored.ts_target,
             math.log(scored.outcome / scored.last_price),
             or_nan(scored.errors.get(LAST_PRICE)),
-            *(or_nan(scored.errors[name]) for name in self._names),
+            *(or_nan(scored.errors.get(name)) for name in self._names),
         ]
         if self._rows.put(row):
             self.taken += 1
@@ -78,7 +79,10 @@ class ScoreHistory:
         """By forecaster, what it was worth beside the last price over the outcomes kept."""
         lag, base = self._lag(), self._rows["base"]
         found: dict[str, Any] = {}
-        for name in self._names:
+        # In the order of the newest message; forecasters that it does not name are gone.
+        for name in self.newest.errors if self.newest is not None else ():
+            if name not in self._names:
+                continue
             errors = np.column_stack((base, self._rows[name]))
             errors = errors[np.isfinite(errors).all(axis=1)]
             if len(errors) >= LEAST_OUTCOMES:

@@ -11,6 +11,10 @@ from stream_app.dashboard.read_model import ReadModel
 from stream_app.dashboard.symbol_record import SymbolRecord, does_harm
 
 _BASIS_POINTS: Final = 10_000.0
+_TRAININGS: Final = {
+    "failed": ("bad", "last training failed"),
+    "rejected": ("warn", "new models rejected"),
+}
 _FRESH_S: Final = 0.9
 """Below the second after which each page looks again."""
 
@@ -98,8 +102,8 @@ def _row(model: ReadModel, record: SymbolRecord) -> dict[str, Any]:
 def symbol_state(model: ReadModel, record: SymbolRecord) -> tuple[str, str]:
     """A level of `health.LEVELS` and a few words: what is wrong, else that nothing is."""
     standing = model.retrains.standings.get(record.name)
-    if standing is not None and standing.state == "failed":
-        return "bad", "last training failed"
+    if standing is not None and standing.state in _TRAININGS:
+        return _TRAININGS[standing.state]
     answer = record.answer
     if answer is None:
         return "unknown", "no answer yet"

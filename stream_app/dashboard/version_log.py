@@ -1,7 +1,7 @@
 """Which version of each symbol's models serves, since when and why. Pure.
 
-The champions topic says it. Where there is none, the retrain events do: each version that they
-name became champion then.
+The champions topic says it. Of symbols that it does not name yet, the retrain events do: each
+version that they name became champion then.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final
 
-from stream_app.dashboard.inputs import Champion, cut
-from stream_app.messages.schemas import RetrainEvent
+from stream_app.dashboard.inputs import cut
+from stream_app.messages.schemas import Champion, RetrainEvent
 
 KEPT_VERSIONS: Final = 20
 """Of one symbol."""
@@ -40,11 +40,12 @@ class VersionLog:
                 self._note(
                     Champion(
                         symbol=symbol,
-                        version=cut(version),
-                        since=cut(event.timestamp),
+                        version=version,
+                        since=event.timestamp,
                         by="retrain",
                         why=why,
-                        worker=cut(event.worker),
+                        pinned=False,
+                        worker=event.worker,
                     )
                 )
 
@@ -57,12 +58,12 @@ class VersionLog:
         """For the page: a symbol's versions, the one that serves first."""
         return [
             {
-                "version": item.version,
-                "since": item.since,
+                "version": cut(item.version),
+                "since": cut(item.since),
                 "by": item.by,
-                "why": item.why,
+                "why": cut(item.why),
                 "pinned": item.pinned,
-                "worker": item.worker,
+                "worker": cut(item.worker),
             }
             for item in reversed(self._told.get(symbol, ()))
         ]

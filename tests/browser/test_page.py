@@ -109,6 +109,18 @@ async def test_a_failed_retrain_is_seen_at_once(stage: Stage, page: Page) -> Non
     assert await page.title() == "Needs action: last retrain · stream-app"
 
 
+async def test_a_rejected_model_is_seen_at_once(stage: Stage, page: Page) -> None:
+    fill(stage)
+    await page.goto(stage.url)
+    await expect(page.locator("#overall")).to_have_text("All is well")
+    event = retrain(50, versions={}, rejected={"BTC-USD": "lstm: its answers are not finite"})
+    stage.model.take("retrain_events", event)
+    stage.tick()
+    await expect(page.locator("#overall")).to_have_text("Needs a look: rejected models")
+    await expect(page.locator("#checks")).to_contain_text("lstm: its answers are not finite")
+    await expect(page.locator("#symbol-table")).to_contain_text("new models rejected")
+
+
 async def test_a_flood_of_dead_letters_is_seen_at_once(stage: Stage, page: Page) -> None:
     stage.all_is_well()
     await page.goto(stage.url)
@@ -120,9 +132,8 @@ async def test_a_flood_of_dead_letters_is_seen_at_once(stage: Stage, page: Page)
 
 
 async def test_missing_topics_and_a_broker_that_is_away_are_named(stage: Stage, page: Page) -> None:
-    stage.model.roles = frozenset(("ticks", "predictions"))
     stage.model.reading.topic_problems = ("market.bars.v1: no such topic",)
-    stage.model.reading.missing = frozenset(("bars",))
+    stage.model.reading.missing = frozenset(("bars", "scores"))
     await page.goto(stage.url)
     await expect(page.locator("#problems")).to_have_text("market.bars.v1: no such topic")
     await expect(page.locator("#calibration-none")).to_contain_text("No live scores yet")

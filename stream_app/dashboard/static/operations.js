@@ -46,6 +46,7 @@ export class Retrains {
       { title: "Rows", number: true, text: (row) => count(row.rows) },
       { title: "Symbols", number: true, text: (row) => count(row.symbols) },
       { title: "Waiting", number: true, text: (row) => count(row.waiting) },
+      { title: "Rejected", number: true, text: (row) => count(row.rejected) },
       { title: "Worker", text: (row) => row.worker },
       { title: "Why", wrap: true, text: (row) => row.reasons.join("; ") },
     ]);
@@ -105,7 +106,7 @@ export class Versions {
     show(byId("versions-none"), !rows.length);
     say(byId("versions-none"), about ? "No version of this symbol's models is known yet." : "No symbol is chosen.");
     const notes = [];
-    if (inputs && !inputs.champions && rows.length) notes.push("From the retrain events: there is no topic of champions.");
+    if (inputs && !inputs.champions && rows.length) notes.push("From the retrain events: the topic of champions is missing.");
     const standing = about?.standing;
     if (standing && standing.state !== "trained") notes.push(`Training: ${standing.state}${standing.reason ? `, ${standing.reason}` : ""}.`);
     show(byId("versions-note"), notes.length > 0);

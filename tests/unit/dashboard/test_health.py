@@ -47,7 +47,7 @@ def test_a_system_that_works_is_well() -> None:
 
 
 def test_before_the_broker_answers_nothing_is_known() -> None:
-    model = ReadModel(FakeClock(), frozenset(("ticks",)))
+    model = ReadModel(FakeClock())
     assert sentence(model) == ("unknown", "Not known yet")
     assert check(model, "ready").text == "Connecting to the broker"
 
@@ -150,6 +150,19 @@ def test_a_symbol_whose_last_training_failed_is_not_forgotten_by_a_cycle_without
     model.take("retrain_events", retrain(57, versions={"ETH": "v"}, symbols=("ETH",)))
     assert check(model, "retrain").level == "bad"
     assert "it failed for BTC-USD" in check(model, "retrain").text
+
+
+def test_rejected_models_need_a_look_until_the_next_good_training() -> None:
+    model = well(FakeClock())
+    assert check(model, "rejected").level == "ok"
+    event = retrain(56, versions={}, rejected={"BTC-USD": "lstm: its answers are not finite"})
+    model.take("retrain_events", event)
+    assert sentence(model) == ("warn", "Needs a look: rejected models")
+    assert check(model, "rejected").text == (
+        "The old models of BTC-USD serve on: lstm: its answers are not finite"
+    )
+    model.take("retrain_events", retrain(57))
+    assert check(model, "rejected").level == "ok"
 
 
 def test_a_retrain_that_is_overdue_needs_a_look() -> None:

@@ -246,6 +246,15 @@ def test_the_band_counts_that_outcomes_overlap_by_the_horizon(model: ReadModel) 
     assert model.symbols["BTC-USD"].scores._lag() == 3
 
 
+def test_models_that_are_trained_later_leave_the_outcomes_of_the_others(model: ReadModel) -> None:
+    for number in range(LEAST_OUTCOMES):
+        model.take("scores", scored(number, errors={"last_price": 0.01, "kalman": 0.009}))
+    for number in range(LEAST_OUTCOMES, 2 * LEAST_OUTCOMES):
+        model.take("scores", scored(number))
+    skill = sections.about(model, "BTC-USD")["skill"]
+    assert (skill["kalman"]["n"], skill["lstm"]["n"]) == (2 * LEAST_OUTCOMES, LEAST_OUTCOMES)
+
+
 def test_coverage_is_the_share_of_outcomes_inside_what_was_stated_at_their_bars(
     model: ReadModel,
 ) -> None:
@@ -310,6 +319,14 @@ def test_a_thousand_reasons_are_a_few_and_a_number(model: ReadModel) -> None:
     shown = sections.retrains(model, BOUNDS)["cycles"][0]["reasons"]
     assert len(shown) == KEPT_REASONS + 1
     assert shown[-1] == "and 995 more"
+
+
+def test_a_rejected_model_is_told_with_its_reason_and_is_no_failure(model: ReadModel) -> None:
+    rejected = {"BTC-USD": "lightgbm: worse than the last price by 12 %"}
+    model.take("retrain_events", retrain(1, versions={}, rejected=rejected))
+    (cycle,) = sections.retrains(model, BOUNDS)["cycles"]
+    assert (cycle["state"], cycle["rejected"]) == ("succeeded", 1)
+    assert cycle["reasons"] == ("BTC-USD: rejected: lightgbm: worse than the last price by 12 %",)
 
 
 def test_versions_come_from_retrain_events_until_the_champions_topic_speaks(
