@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import logging
 import socket
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,9 +13,7 @@ from aiohttp import web
 from stream_app.dashboard.client import Client
 from stream_app.dashboard.hub import MOST_CLIENTS, Hub
 from stream_app.dashboard.looking import Looking
-from stream_app.errors import ConfigError
-
-logger = logging.getLogger(__name__)
+from stream_app.web.listening import listen
 
 SLOW_S: Final = 20.0
 """A browser that takes nothing for so long is dropped."""
@@ -67,17 +63,7 @@ class DashboardServer:
         Raises:
             ConfigError: it cannot listen on this address.
         """
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise ConfigError(
-                    f"DASHBOARD_HOST={self._host} DASHBOARD_PORT={self._port}: {error.strerror}"
-                ) from None
-            logger.warning("DASHBOARD_PORT=%d is taken", self._port)
-            await web.TCPSite(self._runner, self._host, 0).start()
-        port = int(self._runner.addresses[0][1])
+        port = await listen(self._runner, self._host, self._port, setting="DASHBOARD")
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{port}/"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -11,8 +10,8 @@ import orjson
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from stream_app.errors import ConfigError
 from stream_app.ops.metrics import REGISTRY
+from stream_app.web.listening import listen
 
 logger = logging.getLogger(__name__)
 
@@ -47,17 +46,7 @@ class WebServer:
         Raises:
             ConfigError: it cannot listen on this address.
         """
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise ConfigError(
-                    f"WEB_HOST={self._host} WEB_PORT={self._port}: {error.strerror}"
-                ) from None
-            logger.warning("WEB_PORT=%d is taken, perhaps by another worker", self._port)
-            await web.TCPSite(self._runner, self._host, 0).start()
-        port = int(self._runner.addresses[0][1])
+        port = await listen(self._runner, self._host, self._port, setting="WEB")
         logger.info("Health, status and metrics at http://%s:%d/status", self._host, port)
         return port
 

@@ -1,0 +1,40 @@
+"""Opens the port of a web server, whichever is free."""
+
+from __future__ import annotations
+
+import errno
+import logging
+
+from aiohttp import web
+
+from stream_app.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+
+async def listen(runner: web.AppRunner, host: str, port: int, *, setting: str) -> int:
+    """Listen. If the port is taken, use a free one that the system chooses.
+
+    Args:
+        runner: not set up yet.
+        host: an address of this machine.
+        port: 0 for a free one.
+        setting: how the two settings begin, such as "WEB".
+
+    Returns:
+        The port.
+
+    Raises:
+        ConfigError: it cannot listen on this address.
+    """
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise ConfigError(
+                f"{setting}_HOST={host} {setting}_PORT={port}: {error.strerror}"
+            ) from None
+        logger.warning("%s_PORT=%d is taken, perhaps by another process", setting, port)
+        await web.TCPSite(runner, host, 0).start()
+    return int(runner.addresses[0][1])
