@@ -141,6 +141,7 @@ def test_bounds_leave_room_for_skill_and_noise_and_close_with_more_rows() -> Non
     hour = bounds(8600, 12, linear=0.0, linear_next=0.0)
     assert hour.r2 > 5 * month.r2
     assert hour.next_bar < 0.1
+    assert month.next_bar == 1.0
     assert bounds(8600, 1, linear=0.05, linear_next=0.05).r2 == pytest.approx(month.r2 + 0.1)
     assert bounds(60, 48, linear=0.3, linear_next=0.3).r2 == 1.0
 
