@@ -19,6 +19,7 @@ export class Health {
     health.checks.forEach((check, at) => {
       const card = list.children[at];
       card.className = `check ${check.level}`;
+      mark(card, "title", check.text); // a long one is cut after some lines
       mark(card.firstElementChild, "data-level", check.level);
       say(card.firstElementChild, check.name);
       say(card.lastElementChild, check.text);
