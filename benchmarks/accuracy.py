@@ -47,9 +47,8 @@ def made(folder: Path, name: str, correlation: float) -> Path:
             )
             path[0] = price
             at = START + timedelta(minutes=5 * number)
-            rows.writerow(
-                [at.isoformat(), *map(repr, (price, path.max(), path.min(), float(path[-1])))]
-            )
+            prices = (price, float(path.max()), float(path.min()), float(path[-1]))
+            rows.writerow([at.isoformat(), *map(repr, prices)])
             price = float(path[-1])
     return file
 

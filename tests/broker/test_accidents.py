@@ -275,6 +275,7 @@ async def test_partitions_without_their_twins_end_the_worker_and_the_remedy_work
             topics_on_broker.bars,
             topics_on_broker.predictions,
             topics_on_broker.dead_letters,
+            topics_on_broker.scores,
         )
     ]
     remedy = (
