@@ -21,7 +21,7 @@ from stream_app.kafka.connection import client_settings
 from stream_app.kafka.producer import COMPRESSION
 from stream_app.kafka.topic_check import Topics, TopicSpec, apply_topics, load_topics
 from stream_app.messages.codec import decode_bar
-from stream_app.messages.schemas import Tick
+from stream_app.messages.schemas import Champion, Tick
 from stream_app.settings import Settings
 from stream_app.worker.publisher import Publisher
 from tests.broker.records import read
@@ -46,6 +46,15 @@ SMALL = {
 CODECS = ("gzip", "snappy", "lz4", "zstd")
 NUMBERS = dict(enumerate(("none", *CODECS)))
 """By what a record batch's attributes say."""
+CHAMPION = Champion(
+    symbol="B",
+    version="20220101T000000Z-00000000",
+    since="2022-01-01T00:00:00.000+00:00",
+    by="retrain",
+    why="test",
+    pinned=False,
+    worker="w",
+)
 EACH = 250
 """Ticks with one compression: a minute has four."""
 
@@ -190,6 +199,7 @@ async def test_every_topic_may_have_a_compression_of_its_own(
     publisher = Publisher(topics, client_settings(settings), idempotent=True)
     await publisher.start()
     await publisher.publish_event(EVENT)
+    await publisher.publish_champion(CHAMPION)
     await publisher.stop()
     assert [item["cycle"] for item in told(settings, "history")] == [EVENT.cycle]
     checks = told(settings, "verify", "--wait", "0.5", code=1)["checks"]
