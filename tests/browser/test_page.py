@@ -251,6 +251,7 @@ async def test_nothing_is_cut_off_on_a_narrow_screen(stage: Stage, page: Page, w
     fill(stage)
     await page.set_viewport_size({"width": width, "height": 800})
     await page.goto(stage.url)
+    await page.locator("#price-chart").scroll_into_view_if_needed()  # it is drawn when in sight
     await expect(page.locator("#price-chart svg.main-svg").first).to_be_visible()
     wide = await page.evaluate("document.documentElement.scrollWidth")
     assert wide <= width
