@@ -202,3 +202,11 @@ def _scaled(q_level: float, velocity: float, measurement: float) -> KalmanNoise:
             for name, variance in zip(_NOISE_NAMES, variances, strict=True)
         }
     )
+
+
+def noise_of(member: Member) -> KalmanNoise:
+    """What the filter runs with: the noise that the member learned.
+
+    The default noise for one that could not be trained and answers the last price.
+    """
+    return member.noise if isinstance(member, KalmanMember) else KalmanNoise()

@@ -10,7 +10,7 @@ from stream_app.bars.features import BarColumns
 from stream_app.errors import TrainingError
 from stream_app.models.base import ModelSettings
 from stream_app.models.catalog import CATALOG, KALMAN
-from stream_app.models.kalman import KalmanMember
+from stream_app.models.kalman import noise_of
 from stream_app.models.model_set import ModelSet
 from stream_app.models.training_rows import MIN_ROWS
 from stream_app.offline.backtest_settings import BacktestSettings
@@ -78,13 +78,11 @@ class Trained:
             name: spec.load(self.models[name].artifact, self.settings)
             for name, spec in CATALOG.items()
         }
-        kalman = members[KALMAN]
-        assert isinstance(kalman, KalmanMember)  # noqa: S101 - the catalog's own type
         return ModelSet(
             version=self.version,
             trained_to_ts=int(self.retrain.bars.ts_last[-1]),
             members=members,
-            noise=kalman.noise,
+            noise=noise_of(members[KALMAN]),
         )
 
 
@@ -179,8 +177,8 @@ class Trainings:
         for (symbol, ts), models in noises.items():
             if (symbol, ts) not in refused:
                 member = CATALOG[KALMAN].load(models[KALMAN].artifact, settings.models)
-                assert isinstance(member, KalmanMember)  # noqa: S101 - the catalog's own type
-                served.setdefault(symbol, []).append(NoiseFrom(ts=ts + latency, noise=member.noise))
+                since = NoiseFrom(ts=ts + latency, noise=noise_of(member))
+                served.setdefault(symbol, []).append(since)
         retrains = self._windows("filter", recording, times, served)
         others = [name for name in CATALOG if name != KALMAN]
         return [

@@ -33,8 +33,7 @@ from stream_app.errors import ArtifactError
 from stream_app.messages.symbols import is_symbol, split_state_name
 from stream_app.models.base import ModelSettings
 from stream_app.models.catalog import CATALOG, KALMAN
-from stream_app.models.kalman import KalmanMember
-from stream_app.models.kalman_filter import KalmanNoise
+from stream_app.models.kalman import noise_of
 from stream_app.models.model_set import ModelSet
 from stream_app.registry.disk import (
     discard,
@@ -193,12 +192,11 @@ class Registry:
         for name, spec in CATALOG.items():
             artifact = read_artifact(folder, name, manifest["files"])
             members[name] = spec.load(artifact, self._settings)
-        kalman = members[KALMAN]
         return ModelSet(
             version=version,
             trained_to_ts=int(manifest["data"]["to"]),
             members=members,
-            noise=kalman.noise if isinstance(kalman, KalmanMember) else KalmanNoise(),
+            noise=noise_of(members[KALMAN]),
         )
 
     def _move_in(self, staging: Path, folder: Path, symbol: str, models: ModelSet) -> ModelSet:

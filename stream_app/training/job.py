@@ -18,7 +18,7 @@ from stream_app.bars.features import FEATURES, LOOKBACK, BarColumns, bar_vectors
 from stream_app.errors import TrainingError
 from stream_app.models.base import History, Member, ModelSettings, Rows, TrainingData
 from stream_app.models.catalog import CATALOG
-from stream_app.models.kalman import KalmanMember, filtered
+from stream_app.models.kalman import filtered, noise_of
 from stream_app.models.kalman_filter import KalmanNoise
 from stream_app.models.last_price import last_price_artifact
 from stream_app.models.lstm import LSTMForecaster
@@ -186,8 +186,8 @@ def serve(
     The Kalman state comes from a filter that runs over the closes alone, with the member's own
     noise. In the worker it runs over every tick.
     """
-    noise = member.noise if isinstance(member, KalmanMember) else KalmanNoise()
-    answers = [member.predict(piece) for piece in _served(data, rows, noise, settings)]
+    pieces = _served(data, rows, noise_of(member), settings)
+    answers = [member.predict(piece) for piece in pieces]
     return np.concatenate(answers)
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from stream_app.errors import ArtifactError
 from stream_app.models.catalog import CATALOG
+from stream_app.models.kalman import KalmanMember, noise_of
+from stream_app.models.kalman_filter import KalmanNoise
 from stream_app.models.last_price import KEY, LastPriceMember, last_price_artifact
 from stream_app.models.lstm_weights import read_weights
 from tests.contract.worlds import MODELS, SETTINGS, live_rows, young_rows
@@ -110,3 +112,10 @@ def test_json_that_is_not_exactly_one_is_refused(values: object) -> None:
 def test_it_has_no_weights_to_start_from() -> None:
     with pytest.raises(ArtifactError, match="lstm"):
         read_weights(made("lstm"), SETTINGS)
+
+
+def test_a_filter_that_could_not_be_trained_runs_with_its_default_noise() -> None:
+    """In a worker and in a backtest alike."""
+    assert noise_of(CATALOG["kalman"].load(made("kalman"), SETTINGS)) == KalmanNoise()
+    learned = KalmanNoise(q_level=3e-7)
+    assert noise_of(KalmanMember(learned, 1)) == learned
