@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any, Final
 
 from stream_app.dashboard.inputs import cut
+from stream_app.messages.codec import require_dated
 from stream_app.messages.schemas import RetrainEvent
 from stream_app.training.standing import Standing, State, standings
 
@@ -63,8 +63,7 @@ class RetrainLog:
         Raises:
             ValueError: its time is none.
         """
-        if datetime.fromisoformat(event.timestamp).tzinfo is None:
-            raise ValueError(f"the timestamp {event.timestamp[:40]!r} has no time zone")
+        require_dated(event)
         if (event.cycle, event.state) in self._seen:
             return False
         self._seen.append((event.cycle, event.state))

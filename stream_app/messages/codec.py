@@ -90,6 +90,12 @@ def decode_retrain_event(value: bytes) -> RetrainEvent:
     return event
 
 
+def require_dated(event: RetrainEvent) -> None:
+    """Raise a ValueError where the event's timestamp is none, or has no time zone."""
+    if datetime.fromisoformat(event.timestamp).tzinfo is None:
+        raise ValueError(f"the timestamp {event.timestamp[:40]!r} has no time zone")
+
+
 def encode_score(score: Score) -> bytes:
     """Encode a score as the JSON of its contract."""
     return orjson.dumps(score)
