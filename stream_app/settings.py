@@ -120,6 +120,8 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     web_host: str = "127.0.0.1"
     web_port: WebPort = 6066
+    metrics_symbols: Annotated[int, Field(ge=0, le=1000)] = 50
+    """So many symbols have metrics of their own; the others are taken together."""
     dashboard_host: str = "127.0.0.1"
     dashboard_port: WebPort = 6080
     log_level: LogLevel = "INFO"

@@ -10,7 +10,7 @@ import orjson
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from stream_app.ops.metrics import REGISTRY
+from stream_app.ops.metric_kinds import REGISTRY
 from stream_app.web.listening import listen
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,6 @@ class WebServer:
         return web.Response(body=body, content_type="application/json")
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        self._status()  # refreshes the gauges that are computed on demand
         return web.Response(
             body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )
