@@ -11,8 +11,8 @@ from typing import Final
 
 from prometheus_client import ProcessCollector
 
+from stream_app.ops import metric_kinds
 from stream_app.ops.metric_kinds import (
-    REGISTRY,
     batch_histogram,
     counter,
     gauge,
@@ -21,6 +21,8 @@ from stream_app.ops.metric_kinds import (
     info,
 )
 
+REGISTRY: Final = metric_kinds.REGISTRY
+TABLE: Final = metric_kinds.TABLE
 OTHER_SYMBOLS: Final = "other symbols"
 """Their label. No symbol has a space in it, so none is called so."""
 ALL_SYMBOLS: Final = "of the first METRICS_SYMBOLS symbols, and the mean of the others"

@@ -10,7 +10,7 @@ import orjson
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from stream_app.ops.metric_kinds import REGISTRY
+from stream_app.ops.metrics import REGISTRY
 from stream_app.web.listening import listen
 
 logger = logging.getLogger(__name__)

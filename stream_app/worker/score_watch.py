@@ -10,6 +10,7 @@ from functools import partial
 
 from stream_app.messages.schemas import PLAIN_HARM, Score
 from stream_app.ops import metrics
+from stream_app.prediction.running import LAST_PRICE
 
 logger = logging.getLogger(__name__)
 
@@ -26,10 +27,13 @@ class Figures:
 
 
 def figures_of(score: Score) -> Figures:
-    """Without skills that are not defined, as where prices never moved."""
-    skill = {name: item.mse_skill for name, item in score.running.get(SPAN, {}).items()}
+    """Without skills that are not defined, as where prices never moved, or 0 by definition."""
     return Figures(
-        skill={name: value for name, value in skill.items() if value is not None},
+        skill={
+            name: item.mse_skill
+            for name, item in score.running.get(SPAN, {}).items()
+            if item.mse_skill is not None and name != LAST_PRICE
+        },
         shrinkage=score.shrinkage,
         coverage=score.coverage.get(SPAN, {}),
     )

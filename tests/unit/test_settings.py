@@ -69,6 +69,7 @@ def test_the_interval_may_be_a_fraction_of_an_hour(monkeypatch: pytest.MonkeyPat
 
 
 BAD = [
+    ({"METRICS_SYMBOLS": "-1"}, ["METRICS_SYMBOLS", "-1", "greater than or equal to 0"]),
     ({"ENSEMBLE_WEIGHTS": '{"kalman":-0.1,"random_forest":0.4,"lightgbm":0.4,"lstm":0.3}'},
      ["ENSEMBLE_WEIGHTS", "kalman", "-0.1", "0 to 1"]),
     ({"ENSEMBLE_WEIGHTS": '{"kalman":0.5,"random_forest":0.3,"lightgbm":0.35,"lstm":0.25}'},
