@@ -11,6 +11,7 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from harness import interleaved, options, ratios, save, show, spread, spread_table
@@ -115,7 +116,7 @@ def main() -> None:
         parts[size].append(batches(records, partition, size, ticks if size > 1 else ticks // 4))
         return parts[size][-1][1]
 
-    interleaved({f"{size}": (lambda size=size: side(size)) for size in SIZES}, chosen.rounds)
+    interleaved({f"batches of {size:,}": partial(side, size) for size in SIZES}, chosen.rounds)
     watch = ScoreWatch(50)
     scrapes = [scraped(watch, scores[-1]) for _ in range(4 * chosen.rounds)]
     share = {
