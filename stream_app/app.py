@@ -205,7 +205,8 @@ class Worker:
         await wait_until_reachable(self._settings, REACH_TIMEOUT_S)
         await require_topics(self._topics, client_settings(self._settings))
         await self._web.start()
-        await self._publisher.start(await schema_headers(self._settings, self._topics))
+        headers = await schema_headers(self._settings, self._publisher.written)
+        await self._publisher.start(headers)
         try:
             self._pool.warm_up()
             await self._champions.start()

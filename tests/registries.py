@@ -1,17 +1,18 @@
 """A schema registry for tests that answers as Karapace does.
 
 Its status codes, error codes and messages were recorded from Karapace (its main branch of June
-2026) on Apache Kafka 4.3. No registry can be installed by the tests themselves; where one runs,
-REAL_URL names it and the same tests go through it too.
+2026) on Apache Kafka 4.3. The tests cannot install a registry by themselves: none is in a package
+index. Where one runs, REAL_SCHEMA_REGISTRY names it, and the same tests use it too.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from base64 import b64encode
 from typing import Any, Final
 
-from aiohttp import BasicAuth, web
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from stream_app.contracts.compatibility import refusals
@@ -23,17 +24,17 @@ _MEDIA: Final = "application/vnd.schemaregistry.v1+json"
 class RecordedRegistry:
     """Subjects with versions of schemas, each with an id; compatible if BACKWARD, the default."""
 
-    def __init__(self, auth: BasicAuth | None = None) -> None:
+    def __init__(self, user: str | None = None, port: int | None = None) -> None:
         self.subjects: dict[str, list[int]] = {}
         self.schemas: list[Any] = []
         """By id, from 1."""
         self.asked: list[str] = []
-        self._auth = auth
+        self._allowed = user and f"Basic {b64encode(user.encode()).decode()}"
         app = web.Application(middlewares=[self._checked])
         app.router.add_post("/subjects/{subject}", self._look_up)
         app.router.add_post("/subjects/{subject}/versions", self._register)
         app.router.add_post("/compatibility/subjects/{subject}/versions/latest", self._compare)
-        self._server = TestServer(app, host="127.0.0.1")
+        self._server = TestServer(app, host="127.0.0.1", port=port)
 
     async def __aenter__(self) -> RecordedRegistry:
         await self._server.start_server()
@@ -50,7 +51,7 @@ class RecordedRegistry:
     async def _checked(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self.asked.append(request.path)
         assert request.content_type == _MEDIA
-        if self._auth and request.headers.get("Authorization") != self._auth.encode():
+        if self._allowed and request.headers.get("Authorization") != self._allowed:
             return web.Response(status=401, text='{"message": "Unauthorized"}')
         answer: web.StreamResponse = await handler(request)
         return answer

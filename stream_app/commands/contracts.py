@@ -67,21 +67,33 @@ def check(against: Path | None) -> None:
     click.echo(f"nothing breaks what {told} promised")
 
 
-@contracts.command(epilog="\b\nExample:\n  stream-app contracts register")
+@contracts.command(
+    epilog="\b\nExamples:\n  stream-app contracts register\n"
+    "  stream-app contracts register market.predictions.v1 market.bars.v1"
+)
+@click.argument("names", metavar="[TOPIC]...", nargs=-1)
 @config_option
-def register(config: Path | None) -> None:
-    """Register the schemas in the registry at SCHEMA_REGISTRY_URL, each as TOPIC-value.
+def register(names: tuple[str, ...], config: Path | None) -> None:
+    """Register schemas in the registry at SCHEMA_REGISTRY_URL, each as TOPIC-value.
 
-    What is there already stays. Nothing is registered if the registry refuses one of them.
+    Those of all topics, or of each TOPIC: leave out the ticks where your feeds have registered a
+    schema of their own. What is there already stays. Nothing is registered if the registry refuses
+    one of them.
     """
-    from stream_app.contracts.schema_registry import register as register_all
+    from stream_app.contracts.schema_registry import register as register_schemas
+    from stream_app.contracts.schema_registry import subjects
     from stream_app.kafka.topics import load_topics
 
     settings = load_settings(config)
-    for line in asyncio.run(register_all(settings, load_topics(settings.topics_file))):
+    specs = load_topics(settings.topics_file).specs
+    known = [item.topic for item in subjects(settings, specs)]
+    if unknown := [name for name in names if name not in known]:
+        raise ContractError(
+            f"TOPIC {unknown[0][:80]!r}: no schema of its messages; allowed are {', '.join(known)}"
+        )
+    wanted = [spec for spec in specs if not names or spec.name in names]
+    for line in asyncio.run(register_schemas(settings, wanted)):
         click.echo(line)
-    if not settings.tick_mapping.is_strict:
-        click.echo("ticks: left out, because TICK_ settings read them in another form")
 
 
 @contracts.command(epilog="\b\nExample:\n  stream-app contracts export contracts")

@@ -249,7 +249,7 @@ async def _send(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop_once, number)
     topic = topics.ticks.name
-    headers = await schema_headers(settings, topics)
+    headers = await schema_headers(settings, [topics.ticks])
     async with connected_producer(settings, compression=compression) as producer:
         if made.first:
             partitions = await topic_partitions(producer, topic)

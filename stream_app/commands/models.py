@@ -215,7 +215,7 @@ def _change(settings: Settings, champion: Champion, as_json: bool) -> None:
     if champion.by != "unpin":
         registry = Registry(settings.data_dir, model_settings(settings))
         registry.load(champion.symbol, champion.version)
-    headers = asyncio.run(schema_headers(settings, load_topics(settings.topics_file)))
+    headers = asyncio.run(schema_headers(settings, [load_topics(settings.topics_file).champions]))
     asyncio.run(say_champion(settings, champion, headers))
     if as_json:
         print_json(champion)

@@ -84,18 +84,23 @@ def _json(value: Any) -> str:
 
 def _numbers(w: Schema, r: Schema) -> Iterator[str]:
     for name, sign, words in (("minimum", 1, "from"), ("maximum", -1, "up to")):
-        written, read = _limit(w, name, sign), _limit(r, name, sign)
+        written, read = _lowest(w, name, sign), _limit(r, name, sign)
         if written < read:
             there, here = _told(written, sign), _told(read, sign)
             yield f"numbers {words} {there} are written, and {words} {here} read"
 
 
+def _lowest(schema: Schema, name: str, sign: int) -> tuple[float, bool]:
+    """The lowest number that a schema allows: of those that it lists, or its bound."""
+    values = _listed(schema)
+    if values is None:
+        return _limit(schema, name, sign)
+    numbers = [sign * value for value in values if _type_of(value) in _NUMERIC]
+    return min(numbers, default=math.inf), False
+
+
 def _limit(schema: Schema, name: str, sign: int) -> tuple[float, bool]:
     """The bound of a side, mirrored for the upper one, and whether it is itself excluded."""
-    values = _listed(schema)
-    if values is not None:
-        numbers = [sign * value for value in values if _type_of(value) in _NUMERIC]
-        return (min(numbers, default=math.inf), False)
     exclusive = f"exclusive{name.capitalize()}"
     given = [(sign * schema[name], False)] if name in schema else []
     given += [(sign * schema[exclusive], True)] if exclusive in schema else []

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import AsyncIterator, Mapping, Sequence
+from base64 import b64encode
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,7 +20,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from stream_app.contracts.published import message_schemas, schema_name
 from stream_app.errors import ConfigError, SchemaRegistryError
-from stream_app.kafka.topics import Topics
+from stream_app.kafka.topics import TopicSpec
 from stream_app.messages.records import Headers
 from stream_app.settings import Settings
 
@@ -47,18 +48,18 @@ class Subject:
         return f"{self.topic}-value"
 
 
-def subjects(topics: Topics, settings: Settings) -> list[Subject]:
-    """What there is to register. Ticks only where they have the contract's own form."""
+def subjects(settings: Settings, specs: Iterable[TopicSpec]) -> list[Subject]:
+    """Of these topics, those with a schema. Ticks only where they have the contract's own form."""
     schemas = message_schemas()
     found = []
-    for spec in topics.specs:
+    for spec in specs:
         name = schema_name(spec.role)
-        if name is not None and (spec is not topics.ticks or settings.tick_mapping.is_strict):
+        if name is not None and (spec.role != "ticks" or settings.tick_mapping.is_strict):
             found.append(Subject(spec.name, json.dumps(schemas[name], separators=(",", ":"))))
     return found
 
 
-async def register(settings: Settings, topics: Topics) -> list[str]:
+async def register(settings: Settings, specs: Iterable[TopicSpec]) -> list[str]:
     """Register every schema that is not there yet; all are asked about before the first is written.
 
     Returns:
@@ -70,7 +71,7 @@ async def register(settings: Settings, topics: Topics) -> list[str]:
     """
     lines = []
     async with _connected(settings) as registry:
-        wanted = subjects(topics, settings)
+        wanted = subjects(settings, specs)
         known = {item.name: await registry.id_of(item) for item in wanted}
         for item in wanted:
             if known[item.name] is None:
@@ -84,8 +85,10 @@ async def register(settings: Settings, topics: Topics) -> list[str]:
     return lines
 
 
-async def schema_headers(settings: Settings, topics: Topics) -> Mapping[str, Headers]:
-    """The headers that records have, by topic: none where no registry is set.
+async def schema_headers(settings: Settings, specs: Iterable[TopicSpec]) -> Mapping[str, Headers]:
+    """The headers of the records that are written to these topics, by the topics' names.
+
+    None where no registry is set.
 
     Raises:
         SchemaRegistryError: the registry does not answer, or lacks a schema.
@@ -94,7 +97,7 @@ async def schema_headers(settings: Settings, topics: Topics) -> Mapping[str, Hea
         return {}
     headers = {}
     async with _connected(settings) as registry:
-        for item in subjects(topics, settings):
+        for item in subjects(settings, specs):
             number = await registry.id_of(item)
             if number is None:
                 raise SchemaRegistryError(
@@ -109,17 +112,14 @@ async def schema_headers(settings: Settings, topics: Topics) -> Mapping[str, Hea
 async def _connected(settings: Settings) -> AsyncIterator[_SchemaRegistry]:
     if settings.schema_registry_url is None:
         raise ConfigError("SCHEMA_REGISTRY_URL is not set: give the address of the schema registry")
-    auth = None
+    headers = {"Content-Type": _MEDIA, "Accept": f"{_MEDIA}, application/json"}
     if settings.schema_registry_username is not None:
         secret = settings.schema_registry_password
-        auth = aiohttp.BasicAuth(
-            settings.schema_registry_username,
-            "" if secret is None else secret.get_secret_value(),
-            encoding="utf-8",
-        )
+        password = "" if secret is None else secret.get_secret_value()
+        user = f"{settings.schema_registry_username}:{password}".encode()
+        headers["Authorization"] = f"Basic {b64encode(user).decode()}"
     async with aiohttp.ClientSession(
-        auth=auth,
-        headers={"Content-Type": _MEDIA, "Accept": f"{_MEDIA}, application/json"},
+        headers=headers,
         timeout=aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT_S),
     ) as session:
         yield _SchemaRegistry(session, settings.schema_registry_url.rstrip("/"))

@@ -15,7 +15,7 @@ from tenacity import AsyncRetrying, retry_if_exception, wait_exponential
 from stream_app.dead_letters.letter import letter_of
 from stream_app.kafka.producer import COMPRESSION
 from stream_app.kafka.retries import may_pass
-from stream_app.kafka.topic_check import Topics
+from stream_app.kafka.topic_check import Topics, TopicSpec
 from stream_app.messages.codec import (
     encode_bar,
     encode_champion,
@@ -50,7 +50,7 @@ class Publisher:
         self._topics = topics
         self.attempts = 0
         """How often something was sent, acknowledged or not: a sign of life in an outage."""
-        self._headers: dict[str, Headers] = {spec.name: [] for spec in topics.specs}
+        self._headers: dict[str, Headers] = {spec.name: [] for spec in self.written}
         """By topic, the same list for each of its records."""
         self._arguments: dict[str, Any] = {
             **client_settings,
@@ -60,6 +60,18 @@ class Publisher:
             "max_batch_size": BATCH_BYTES,
             "max_request_size": 2 * BATCH_BYTES,
         }
+
+    @property
+    def written(self) -> tuple[TopicSpec, ...]:
+        """The topics whose messages are made here; dead letters are copies."""
+        topics = self._topics
+        return (
+            topics.predictions,
+            topics.bars,
+            topics.scores,
+            topics.retrain_events,
+            topics.champions,
+        )
 
     async def start(self, headers: Mapping[str, Headers] | None = None) -> None:
         """Connect.
