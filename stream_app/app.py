@@ -204,8 +204,8 @@ class Worker:
         require_writable(self._settings.data_dir)
         await wait_until_reachable(self._settings, REACH_TIMEOUT_S)
         await require_topics(self._topics, client_settings(self._settings))
-        await self._web.start()
         headers = await schema_headers(self._settings, self._publisher.written)
+        await self._web.start()
         await self._publisher.start(headers)
         try:
             self._pool.warm_up()

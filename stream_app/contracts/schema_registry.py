@@ -171,7 +171,10 @@ class _SchemaRegistry:
                 reraise=True,
             ):
                 with attempt:
-                    async with self._session.post(f"{self.url}{path}", data=body) as response:
+                    asked = self._session.post(
+                        f"{self.url}{path}", data=body, allow_redirects=False
+                    )
+                    async with asked as response:
                         status, text = response.status, await response.text(errors="replace")
         except (aiohttp.ClientError, TimeoutError) as error:
             why = " ".join(str(error).split()) or type(error).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -104,12 +105,17 @@ def test_the_files_in_docs_are_current() -> None:
 def test_the_last_release_is_the_newest_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for version in ("0.9.0", "0.10.0", "0.2.11"):
-        (tmp_path / "released" / version).mkdir(parents=True)
-        text = json.dumps({"title": version})
-        (tmp_path / "released" / version / "tick.schema.json").write_text(text)
+    for number in ("0.9.0", "0.10.0", "0.2.11"):
+        folder = tmp_path / "released" / number
+        folder.mkdir(parents=True)
+        (folder / "tick.schema.json").write_text(json.dumps({"title": number}))
     monkeypatch.setattr("stream_app.contracts.published._HERE", tmp_path)
     assert last_release() == ("0.10.0", {"tick": {"title": "0.10.0"}})
+
+
+def test_each_release_has_kept_its_schemas() -> None:
+    """Where this fails, the recipe for a release in CONTRIBUTING.md says what to copy."""
+    assert last_release()[0] == version("stream-app")
 
 
 def test_a_folder_without_schemas_is_refused_in_one_line(tmp_path: Path) -> None:
