@@ -163,3 +163,42 @@ def test_what_cannot_be_compared_is_refused_loudly(schema: Schema) -> None:
     for old, new in ((schema, {}), ({}, schema)):
         with pytest.raises(ContractError, match=r"^mine"):
             broken_promises("mine", old, new)
+
+
+CLOSED = {"additionalProperties": False}
+PARTS: list[tuple[Schema, Schema, list[str]]] = [
+    ({"properties": {"a": {}}, **CLOSED}, CLOSED, ["value.a: is written, and not read"]),
+    ({"properties": {"a": {}}}, {"additionalProperties": {"type": "null"}},
+     ["value.a: ", "value.*: "]),
+    ({**CLOSED}, {"properties": {"a": {"type": "null"}}}, []),
+    ({"properties": {"b": {}}, **CLOSED}, {"properties": {"a": {"type": "null"}}}, []),
+    ({"additionalProperties": {"type": "string"}}, {"properties": {"a": {"type": "null"}}},
+     ["value.a: string is written"]),
+    ({}, CLOSED, ["value.*: is written, and not read"]),
+    ({"properties": {"a": {}}, **CLOSED}, {"propertyNames": {"enum": ["b"]}},
+     ['value.a (the name): "a" is written']),
+    ({}, {"propertyNames": {"maxLength": 1}}, ["value (the names): maxLength inf is kept"]),
+    ({"items": [{}, {}], "additionalItems": False}, {"items": [{}], "additionalItems": False},
+     ["value[]: is written, and not read"]),
+    ({"items": {"type": "string"}}, {"items": [{"type": "string"}]}, []),
+    ({"items": {"type": "string"}}, {"items": [{}, {"type": "null"}]},
+     ["value[]: string is written"]),
+    ({"items": [{"type": "null"}], "additionalItems": {"type": "string"}},
+     {"items": {"type": "null"}}, ["value[]: string is written"]),
+    ({"items": {"items": {}}}, {"items": {"items": False}},
+     ["value[][]: is written, and not read"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("writer", "reader", "told"), PARTS, ids=[str(part[:2]) for part in PARTS])
+def test_fields_and_items_are_compared_one_by_one(
+    writer: Schema, reader: Schema, told: list[str]
+) -> None:
+    for type_ in ({"type": "object"}, {"type": "array"}):
+        lines = refusals(type_ | writer, type_ | reader)
+        applies = ("items" in reader) == (type_["type"] == "array")
+        if not applies:
+            assert lines == []
+            continue
+        assert len(lines) == len(told), lines
+        assert all(line.startswith(start) for line, start in zip(lines, told, strict=True))
