@@ -98,8 +98,9 @@ def test_the_files_in_docs_are_current() -> None:
     made = contract_files(load_topics(ROOT / "topics.yaml"), Settings.model_construct())
     there = {f"contracts/{path.name}" for path in (ROOT / "docs/contracts").glob("*.json")}
     assert there | {"asyncapi.yaml"} == set(made)
+    told = "edit the schemas in stream_app/contracts/schemas, and run `make contracts`"
     for name, text in made.items():
-        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text, "run `make contracts`"
+        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text, told
 
 
 def test_the_last_release_is_the_newest_folder(
