@@ -19,6 +19,7 @@ from yarl import URL
 from stream_app.agents.retrain import add_retrain_timer
 from stream_app.agents.ticks import add_ticks_agent
 from stream_app.clock import SystemClock
+from stream_app.contracts.schema_registry import schema_headers
 from stream_app.errors import WorkerFault
 from stream_app.kafka.connection import client_settings, faust_credentials, wait_until_reachable
 from stream_app.kafka.topic_check import Topics, load_topics, require_topics
@@ -209,8 +210,9 @@ class Worker:
         require_writable(self._settings.data_dir)
         await wait_until_reachable(self._settings, REACH_TIMEOUT_S)
         await require_topics(self._topics, client_settings(self._settings))
+        headers = await schema_headers(self._settings, self._publisher.written)
         await self._web.start()
-        await self._publisher.start()
+        await self._publisher.start(headers)
         try:
             self._pool.warm_up()
             await self._champions.start()

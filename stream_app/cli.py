@@ -22,7 +22,8 @@ COMMANDS: Final = {
     "history": "Print the most recent retrain cycles.",
     "scores": "Print what the forecasts have been worth beside the last price.",
     "models": "Say which model version serves each symbol; go back to another, or pin one.",
-    "topics": "Create the topics of topics.yaml, or compare them with the broker.",
+    "topics": "Create the topics of topics.yaml, compare them with the broker, or export them.",
+    "contracts": "Compare the messages' schemas with the last release; register or export them.",
     "group": "Let the workers answer the whole ticks topic again.",
     "dlq": "List, show and resend records that were not valid ticks.",
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft7Validator
 
 from stream_app.messages.codec import (
     decode_bar,
@@ -43,7 +43,7 @@ from stream_app.prediction.settings import PredictionSettings
 from tests.builders import START_MS, records, settings, walk
 from tests.fakes import model_set
 
-CONTRACTS = Path(__file__).parents[2] / "docs" / "contracts"
+CONTRACTS = Path(__file__).parents[2] / "stream_app" / "contracts" / "schemas"
 MESSAGES = {
     "tick": Tick,
     "bar": Bar,
@@ -85,9 +85,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def problems(name: str, message: Any) -> list[str]:
-    validator = Draft202012Validator(
-        schema(name), format_checker=Draft202012Validator.FORMAT_CHECKER
-    )
+    validator = Draft7Validator(schema(name), format_checker=Draft7Validator.FORMAT_CHECKER)
     return [error.message for error in validator.iter_errors(message)]
 
 
@@ -102,7 +100,7 @@ def described(part: Any) -> Iterable[dict[str, Any]]:
 @pytest.mark.parametrize("name", MESSAGES)
 def test_a_schema_is_valid_and_describes_every_field(name: str) -> None:
     loaded = schema(name)
-    Draft202012Validator.check_schema(loaded)
+    Draft7Validator.check_schema(loaded)
     assert set(loaded["properties"]) == {item.name for item in fields(MESSAGES[name])}
     assert all(item["description"] for item in described(loaded) if "type" in item)
     assert len(loaded["examples"]) == 1
