@@ -252,6 +252,14 @@ class Scored:
     """Squared errors at closes, the mean over the seeds."""
     inside: list[list[float]]
     """R2 of the ensemble at each moment, a list a seed."""
+    inside_losses: FloatArray
+    """Its squared error a bar, the mean over moments and seeds; NaN where one is unknown."""
+
+    def inside_t(self, base: Scored) -> float:
+        """Diebold-Mariano t beside another at the five moments together; 2 bars overlap."""
+        known = np.isfinite(self.inside_losses) & np.isfinite(base.inside_losses)
+        lost, other = self.inside_losses[known], base.inside_losses[known]
+        return diebold_mariano(np.sqrt(lost), np.sqrt(other), horizon_bars=self.horizon_bars + 1).t
 
     def beside(self, base: Scored) -> dict[str, dict[str, float]]:
         """By name, the gain in R2 over another, and its Diebold-Mariano t."""
@@ -275,7 +283,7 @@ def scored(given: Month, candidate: Candidate, settings: Settings, seeds: Sequen
     outcome, inside = given.closes(models.horizon_bars), given.outcomes(models.horizon_bars)
     r2: dict[str, list[float]] = {}
     losses: dict[str, list[FloatArray]] = {}
-    minutes = []
+    minutes, lost = [], []
     for seed in seeds:
         found = forecasts(given, candidate, replace(models, seed=seed))
         for name, said in found.items():
@@ -284,6 +292,7 @@ def scored(given: Month, candidate: Candidate, settings: Settings, seeds: Sequen
             r2.setdefault(name, []).append(worth.mse_skill)
             losses.setdefault(name, []).append(np.square(outcome[known] - said[LAST, known]))
         said = found[ENSEMBLE]
+        lost.append(np.square(inside - said).mean(axis=0))
         known = np.isfinite(said) & np.isfinite(inside)
         minutes.append(
             [
@@ -300,6 +309,7 @@ def scored(given: Month, candidate: Candidate, settings: Settings, seeds: Sequen
         r2=r2,
         losses={name: np.mean(each, axis=0) for name, each in losses.items()},
         inside=minutes,
+        inside_losses=np.mean(lost, axis=0),
     )
 
 
@@ -339,17 +349,19 @@ def gains_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     return shown
 
 
-def minutes_table(rows: Sequence[Scored]) -> Table:
-    """The ensemble's R2 by the fifth of the bar."""
+def minutes_table(rows: Sequence[tuple[Scored, Scored]]) -> Table:
+    """The ensemble's R2 by the fifth of the bar, beside what is learned from closes."""
     shown = Table(title="Inside bars: the ensemble's R2 in percent", title_justify="left")
     for name in ("month", "learned from", *(f"{k + 1}/{PARTS}" for k in range(PARTS))):
         shown.add_column(name)
     shown.add_column("mean")
     shown.add_column("deviation")
-    for row in rows:
+    shown.add_column("t")
+    for row, base in rows:
         r2 = np.mean(row.inside, axis=0)
         cells = [f"{100 * each:+.3f}" for each in (*r2, r2.mean(), r2.std())]
-        shown.add_row(row.month, row.candidate, *cells)
+        t = "" if row.candidate == base.candidate else f"{row.inside_t(base):+.1f}"
+        shown.add_row(row.month, row.candidate, *cells, t)
     return shown
 
 
@@ -398,23 +410,30 @@ def main() -> None:
     show(gains_table("Leaders", leaders))
     save(chosen, result := result | {"leaders": leaders})
 
+    inside = [
+        (scored(each, candidate, settings, seeds), base)
+        for each, base in zip(months, bases, strict=True)
+        for candidate in (BASE, MOMENTS, ELAPSED)
+    ]
+    show(minutes_table(inside))
+    found = [
+        {
+            "month": each.month,
+            "learned_from": each.candidate,
+            "r2": each.inside,
+            "t": each.inside_t(base),
+        }
+        for each, base in inside
+    ]
+    save(chosen, result := result | {"inside": found})
+
     volume = []
     for horizon in VOLUME_HORIZONS[:1] if chosen.quick else VOLUME_HORIZONS:
         ahead = default_settings(horizon_bars=horizon)
         base = bases[0] if horizon == 1 else scored(months[0], BASE, ahead, seeds)
         volume.append(gains("volume", base, scored(months[0], VOLUME, ahead, seeds)))
     show(gains_table("Volume", volume))
-    save(chosen, result := result | {"volume": volume})
-
-    inside = []
-    for each, base in zip(months, bases, strict=True):
-        inside.append(base)
-        inside += [scored(each, other, settings, seeds) for other in (MOMENTS, ELAPSED)]
-    show(minutes_table(inside))
-    found = [
-        {"month": each.month, "learned_from": each.candidate, "r2": each.inside} for each in inside
-    ]
-    save(chosen, result | {"inside": found})
+    save(chosen, result | {"volume": volume})
 
 
 if __name__ == "__main__":
