@@ -18,6 +18,7 @@ from harness import progress
 from numpy.typing import NDArray
 
 from stream_app.bars.features import FEATURES, LOOKBACK, BarColumns, Moment, contexts, vectors
+from stream_app.clock import DAY_MS
 from stream_app.feed.files import read_ticks
 from stream_app.messages.schemas import Source
 from stream_app.models.base import Member, ModelSettings
@@ -41,7 +42,6 @@ FloatArray = NDArray[np.float64]
 KEPT: Final = Path(tempfile.gettempdir()) / "stream-app-accuracy" / "backtest"
 """Where `accuracy.py` keeps its trainings too."""
 SYMBOL: Final = "A"
-DAY_MS: Final = 86_400_000
 LATENCY_MS: Final = 10_000
 LAST: Final = PARTS - 1
 """The moment that is the bar's close."""

@@ -22,9 +22,10 @@ from typing import Any, Final
 import numpy as np
 from accuracy import HORIZONS, SECOND
 from harness import console, options, save, show
-from moments import DAY_MS, KEPT, LATENCY_MS, SYMBOL, default_settings
+from moments import KEPT, LATENCY_MS, SYMBOL, default_settings
 from rich.table import Table
 
+from stream_app.clock import DAY_MS
 from stream_app.feed.files import read_ticks
 from stream_app.offline.backtest import run_backtest
 from stream_app.offline.backtest_settings import BacktestSettings
