@@ -33,6 +33,7 @@ from stream_app.training.pool import TrainingPool
 from stream_app.training.settings import RetrainSettings, model_settings
 from stream_app.web.server import WebServer
 from stream_app.worker.champions import Champions
+from stream_app.worker.drift_alarms import DriftAlarms
 from stream_app.worker.publisher import Publisher
 from stream_app.worker.service import TickService
 from stream_app.worker.transport import BatchConsumer, Transport
@@ -146,6 +147,13 @@ class Worker:
             clock=clock,
             worker=worker,
         )
+        self._alarms = DriftAlarms(
+            topic=self._topics.drift,
+            client_settings=connection,
+            symbols=self.service.partitions.symbols,
+            ask=self.retrainer.ask,
+            newest_s=settings.drift_retrain_min_seconds,
+        )
         self._web = WebServer(
             settings.web_host,
             settings.web_port,
@@ -216,6 +224,9 @@ class Worker:
                 asyncio.create_task(self.service.lag_watch.run(), name="the look at the lag"),
                 asyncio.create_task(self._champions.run(), name="the champions"),
             ]
+            if self._settings.drift_retrain:
+                following = asyncio.create_task(self._alarms.run(), name="the alarms of drift")
+                self._watches.append(following)
             logger.info("Worker started on %s", self._settings.kafka_bootstrap_servers)
             await self._until(stop)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the end is in order
@@ -249,7 +260,7 @@ class Worker:
             Part(name="the training pool", stop=self._close_pool),
             Part(name="the batch in hand", stop=self._finish),
             Part(name="the restores", stop=self.service.partitions.close),
-            Part(name="the look at the lag and the champions", stop=self._stop_watches),
+            Part(name="the look at the lag, the champions and drift", stop=self._stop_watches),
             Part(name="the consumer", stop=self._app.stop),
             Part(name="the producer", stop=self._publisher.stop),
             Part(name="the web server", stop=self._web.stop),
