@@ -13,6 +13,7 @@ from playwright.async_api import Page, expect
 from tests.browser.conftest import Stage
 from tests.builders import START_MS
 from tests.topic_records import (
+    alarm,
     bar,
     champion,
     dead_letter,
@@ -35,6 +36,7 @@ def fill(stage: Stage) -> None:
         forecasts = {"published": 0.0004, "intervals": [[0.5, -0.002, 0.002], [0.9, -0.006, 0.006]]}
         stage.model.take("bars", bar(number, close=100.0 + number % 7, forecasts=forecasts))
         stage.model.take("scores", scored(number))
+    stage.model.take("drift", alarm(40, ratio=2.34))
     for number in range(1, 40):
         stage.model.take("retrain_events", retrain(number))
     stage.model.take("champions", champion("v38"))
