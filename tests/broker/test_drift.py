@@ -18,15 +18,16 @@ from stream_app.kafka.connection import client_settings
 from stream_app.kafka.group import open_group
 from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.topic_check import Topics, apply_topics
-from stream_app.messages.codec import decode_drift, decode_retrain_event, encode_drift, encode_score
+from stream_app.messages.codec import decode_drift, encode_drift, encode_score
 from stream_app.messages.schemas import Drift, Score, Source
 from stream_app.settings import Settings
+from tests.broker.test_champions import cycles
 from tests.builders import walk
 from tests.conftest import SettingsFor
 from tests.drifting import drifting
 from tests.workers import DEADLINE_S, WorkerProcess, feed, read_all, read_until
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 PARTITION = 2
 CHANGED = 800
@@ -188,23 +189,12 @@ async def test_an_alarm_lets_a_worker_train_its_symbol_early_once(
     with WorkerProcess(settings, tmp_path / "worker.log") as worker:
         await feed(settings, ticks)
         await read_until(worker, topics.predictions, len(ticks))
-        await worker.until("(all 4 models)\n")
+        await cycles(worker, topics, 1)
         async with connected_producer(settings) as producer:
             for number, ts in enumerate((0, ticks[-1].ts, ticks[-1].ts)):
                 value = encode_drift(replace(alarm, id=str(number), ts=ts))
                 await producer.send_and_wait(topics.drift.name, value, key=b"BTC", partition=0)
-        await worker.until("BTC is trained early: errors have changed")
-        async with asyncio.timeout(DEADLINE_S):
-            while True:
-                events = [
-                    decode_retrain_event(each.value or b"")
-                    for each in await read_all(settings, topics.retrain_events)
-                ]
-                early = [each for each in events if each.trigger == "drift"]
-                if len(early) == 2:
-                    break
-                await asyncio.sleep(0.2)
-        assert [each.state for each in early] == ["started", "succeeded"]
-        assert list(early[1].versions) == ["BTC"]
-        assert worker.text().count("is trained early") == 1
+        early = (await cycles(worker, topics, 2))[1]
+        assert (early["trigger"], list(early["versions"])) == ("drift", ["BTC"])
+        assert worker.text().count("is trained early: errors have changed") == 1
         assert worker.terminate() == 0, worker.text()
