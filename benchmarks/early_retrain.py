@@ -22,6 +22,7 @@ from harness import DATA, console, options, save, show
 from rich.table import Table
 from world import plain_settings
 
+from stream_app.clock import DAY_MS, HOUR_MS
 from stream_app.drift.watch import DriftWatch
 from stream_app.feed.files import read_ticks
 from stream_app.models.catalog import CATALOG
@@ -43,9 +44,8 @@ from stream_app.training.job import TrainingJob
 from stream_app.training.pool import TrainingPool
 from stream_app.training.settings import model_settings
 
-DAY_MS: Final = 86_400_000
 FALSE_ALARM_DAYS: Final = 10.0
-LEAST_APART_MS: Final = 6 * 3_600_000
+LEAST_APART_MS: Final = 6 * HOUR_MS
 LATENCY_MS: Final = 10_000
 SEEDS: Final = (1,)
 SYMBOL: Final = "S"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final, get_args
 
+from stream_app.clock import DAY_MS
 from stream_app.dashboard.inputs import Alarm
 from stream_app.messages.schemas import DriftDetector, DriftInput
 
 KEPT_ALARMS: Final = 100
 SPAN_DAYS: Final = 30
-DAY_MS: Final = 86_400_000
 _DETECTORS: Final = [
     (detector, name) for detector in get_args(DriftDetector) for name in get_args(DriftInput)
 ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from stream_app.dashboard.alarm_log import DAY_MS, AlarmLog
+from stream_app.clock import DAY_MS
+from stream_app.dashboard.alarm_log import AlarmLog
 from stream_app.dashboard.bar_history import BarHistory
 from stream_app.dashboard.inputs import Answer
 from stream_app.dashboard.point_history import HORIZONS, PointHistory
