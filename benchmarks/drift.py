@@ -192,6 +192,13 @@ def of_months(files: Sequence[Path]) -> dict[str, dict[str, dict[str, float]]]:
     return found
 
 
+def known(part: Any) -> Any:
+    """Without what is no number: JSON has neither infinity nor NaN."""
+    if isinstance(part, dict):
+        return {name: known(value) for name, value in part.items()}
+    return part if math.isfinite(part) else None
+
+
 def table(title: str, rows: dict[str, dict[str, float]]) -> Table:
     columns = list(dict.fromkeys(name for row in rows.values() for name in row))
     out = Table("", *columns, title=title)
@@ -230,7 +237,7 @@ def main() -> None:
         "knowing_nothing": knowing_nothing(),
         "months": real,
     }
-    save(chosen, result)
+    save(chosen, known(result))
     show(
         table("Alarms while nothing changes", false),
         table(f"Found within a day, set to {JUDGED:g} days", true | knowing_nothing()),
