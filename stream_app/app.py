@@ -36,6 +36,7 @@ from stream_app.training.settings import RetrainSettings, model_settings
 from stream_app.web.server import WebServer
 from stream_app.worker.champions import Champions
 from stream_app.worker.description import describe
+from stream_app.worker.drift_alarms import DriftAlarms
 from stream_app.worker.publisher import Publisher
 from stream_app.worker.service import TickService
 from stream_app.worker.transport import BatchConsumer, Transport
@@ -152,6 +153,13 @@ class Worker:
             clock=clock,
             worker=worker,
         )
+        self._alarms = DriftAlarms(
+            topic=self._topics.drift,
+            client_settings=connection,
+            symbols=self.service.partitions.symbols,
+            ask=self.retrainer.ask,
+            newest_s=settings.drift_retrain_min_seconds,
+        )
         self._web = WebServer(
             settings.web_host,
             settings.web_port,
@@ -225,6 +233,9 @@ class Worker:
                 asyncio.create_task(self._champions.run(), name="the champions"),
                 asyncio.create_task(event_loop.watch_delay(), name="the look at the event loop"),
             ]
+            if self._settings.drift_retrain:
+                following = asyncio.create_task(self._alarms.run(), name="the alarms of drift")
+                self._watches.append(following)
             logger.info("Worker started on %s", self._settings.kafka_bootstrap_servers)
             await self._until(stop)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the end is in order

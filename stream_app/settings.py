@@ -94,6 +94,14 @@ class Settings(BaseSettings):
     max_future_seconds: Annotated[float, Field(ge=0)] = 300.0
     """How far after its record's Kafka timestamp a tick's event time may be."""
 
+    # Drift
+    drift_false_alarm_days: Annotated[float, Field(ge=0.1, le=3650, allow_inf_nan=False)] = 30.0
+    """The wanted mean time between two false alarms of a symbol."""
+    drift_retrain: bool = False
+    """Whether an alarm lets a worker train the symbol early."""
+    drift_retrain_min_seconds: Annotated[float, Field(ge=60, allow_inf_nan=False)] = 21_600.0
+    """From one early training of a symbol to the next at least; older alarms are passed over."""
+
     # Kafka
     kafka_bootstrap_servers: Annotated[str, Field(min_length=1)] = "localhost:9092"
     kafka_security_protocol: SecurityProtocol = "PLAINTEXT"

@@ -93,6 +93,9 @@ BAD = [
     ({"RETRAIN_INTERVAL_HOURS": "0"}, ["RETRAIN_INTERVAL_HOURS=0", "greater than 0"]),
     ({"RETRAIN_INTERVAL_HOURS": "nan"}, ["RETRAIN_INTERVAL_HOURS=nan", "finite"]),
     ({"RETRAIN_DEADLINE_SECONDS": "10"}, ["RETRAIN_DEADLINE_SECONDS=10", "TARGET_SECONDS=45"]),
+    ({"DRIFT_FALSE_ALARM_DAYS": "0"}, ["DRIFT_FALSE_ALARM_DAYS=0", "0.1"]),
+    ({"DRIFT_RETRAIN": "maybe"}, ["DRIFT_RETRAIN=maybe", "boolean"]),
+    ({"DRIFT_RETRAIN_MIN_SECONDS": "1"}, ["DRIFT_RETRAIN_MIN_SECONDS=1", "60"]),
     ({"WEB_PORT": "70000"}, ["WEB_PORT=70000", "65535"]),
     ({"KAFKA_SECURITY_PROTOCOL": "TLS"}, ["KAFKA_SECURITY_PROTOCOL=TLS", "SASL_SSL"]),
     ({"KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, ["KAFKA_SASL_USERNAME"]),
@@ -320,7 +323,8 @@ def test_every_setting_is_known_with_the_prefix_too(
     name: str, place: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = {"kafka_security_protocol": "SSL", "kafka_idempotent_producer": "false",
-              "lstm_warm_start": "true", "shrinkage": "false", "log_level": "ERROR",
+              "lstm_warm_start": "true", "drift_retrain": "true",
+              "shrinkage": "false", "log_level": "ERROR",
               "lstm_layers": "[8]", "interval_levels": "[0.8]",
               "kafka_sasl_mechanism": "PLAIN", "horizon_bars": "2", "bar_seconds": "60",
               "horizon_by": "bars", "tick_fields": '{"price":"p"}', "tick_time_unit": "s",
