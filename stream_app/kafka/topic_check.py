@@ -128,8 +128,9 @@ async def require_topics(topics: Topics, client: Mapping[str, Any]) -> None:
 async def apply_topics(topics: Topics, client: Mapping[str, Any]) -> ApplyReport:
     """Create missing topics, raise partition counts and change configs. Deletes nothing.
 
-    Returns when the broker lists all topics with leaders, as they were changed. Applying twice is the same as once.
-    Waits for the broker. `stream-app topics apply`, the demo and the tests call it.
+    Returns when the broker lists all topics with leaders, as they were changed. Applying twice is
+    the same as once. Waits for the broker. `stream-app topics apply`, the demo and the tests call
+    it.
 
     Args:
         topics: the topics as they should be.
