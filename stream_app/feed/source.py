@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -23,6 +24,18 @@ _GZIP: Final = b"\x1f\x8b"
 _ZIP: Final = b"PK\x03\x04"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _MAGIC_BYTES: Final = 4
+_DAMAGED: Final = (*(EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile),)
+_UNPACKABLE: Final = (NotImplementedError, RuntimeError)
+"""As `zipfile` says of a method of packing that it does not know, and of a password."""
+_FOREIGN: Final = (
+    (b"BZh", 0, "bzip2"),
+    (b"\xfd7zXZ", 0, "xz"),
+    (b"7z\xbc\xaf", 0, "7-Zip"),
+    (b"Rar!", 0, "RAR"),
+    (b"PK\x05\x06", 0, "a zip of nothing"),
+    (b"ustar", 257, "tar"),
+)
+"""Bytes, where they stand, and what is packed so."""
 MOST_UNPACKED_BYTES: Final = 1 << 28
 """What any file may unpack to; a larger one may unpack to `MOST_TIMES` its size."""
 MOST_TIMES: Final = 200
@@ -49,7 +62,7 @@ class FileBytes:
             SourceError: the package is damaged, a zip has not exactly one member, or it unpacks
                 to absurdly much. Also raised from within, while the bytes are read.
         """
-        packing = None
+        packing, magic = None, b""
         try:
             with self._raw() as raw:
                 magic = raw.peek(_MAGIC_BYTES)[:_MAGIC_BYTES]
@@ -65,8 +78,15 @@ class FileBytes:
                         yield self._bounded(unpacked)
                 else:
                     yield raw
-        except (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile) as error:
-            kind = "zip" if isinstance(error, zipfile.BadZipFile) else "gzip"
+        except _UNPACKABLE as error:
+            if magic != _ZIP:
+                raise
+            raise SourceError(
+                f"{self.path}: a zip that cannot be unpacked here ({one_line(error)}); {WANTED}; "
+                "unpack it and name the file in it"
+            ) from None
+        except _DAMAGED as error:
+            kind = "gzip" if magic.startswith(_GZIP) else "zip"
             raise SourceError(
                 f"{self.path}: damaged {kind} ({one_line(error)}); {WANTED}; copy the file again"
             ) from None
@@ -81,9 +101,19 @@ class FileBytes:
             ) from None
 
     def head(self) -> bytes:
-        """The first unpacked bytes, at most `HEAD_BYTES`."""
+        """The first unpacked bytes, at most `HEAD_BYTES`.
+
+        Raises:
+            SourceError: as `open`; or it is packed in another way.
+        """
         with self.open() as stream:
-            return stream.read(HEAD_BYTES)
+            head = stream.read(HEAD_BYTES)
+        for magic, at, packing in _FOREIGN:
+            if head.startswith(magic, at):
+                raise SourceError(
+                    f"{self.path}: packed as {packing}; {WANTED}; unpack it and name the file in it"
+                )
+        return head
 
     @property
     def most_bytes(self) -> int:
