@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
-from stream_app.dashboard.health import Bounds, checks, lines, overall
-from stream_app.dashboard.inputs import Answer
 from stream_app.dashboard.looking import View
-from stream_app.dashboard.read_model import ReadModel
-from stream_app.dashboard.symbol_table import symbol_state
+from stream_app.overview.health import Bounds, checks, overall
+from stream_app.overview.inputs import Answer
+from stream_app.overview.read_model import ReadModel
+from stream_app.overview.symbol_table import symbol_state
 
 
 def health(model: ReadModel, bounds: Bounds) -> dict[str, Any]:
@@ -20,7 +21,7 @@ def health(model: ReadModel, bounds: Bounds) -> dict[str, Any]:
         "now_ms": model.now_ms,
         "level": level,
         "sentence": sentence,
-        "checks": list(lines(found)),
+        "checks": [asdict(item) for item in found],
         "broker": reading.broker,
         "problems": reading.topic_problems,
         "history_read": reading.history_read,
@@ -106,7 +107,7 @@ def _answer(given: Answer) -> dict[str, Any]:
 def about(model: ReadModel, symbol: str) -> dict[str, Any]:
     """What changes with each bar or retrain of a symbol: versions, skill, calibration."""
     record = model.symbols.get(symbol)
-    newest = record.scores.newest if record is not None else None
+    score = record.score if record is not None else None
     standing = model.retrains.standings.get(symbol)
     return {
         "symbol": symbol,
@@ -114,20 +115,18 @@ def about(model: ReadModel, symbol: str) -> dict[str, Any]:
         "standing": None
         if standing is None
         else {"state": standing.state, "reason": standing.reason, "since": standing.since},
-        "outcomes": 0 if record is None else len(record.scores),
-        "skill": {} if record is None else record.scores.skill(),
-        "scored_ts": None if newest is None else newest.ts_target,
-        "coverage": [] if record is None else record.coverage(),
-        "running": {} if newest is None else newest.running,
-        "harm": None if newest is None else newest.harm,
+        "scored_ts": None if score is None else score.ts_target,
+        "coverage": {} if score is None else score.coverage,
+        "running": {} if score is None else score.running,
+        "harm": None if score is None else score.harm,
     }
 
 
 def about_stamp(model: ReadModel, symbol: str) -> object:
     """Changes whenever `about` may have."""
     record = model.symbols.get(symbol)
-    scored = 0 if record is None else record.scores.taken
-    return scored, model.versions.noted, model.retrains.noted
+    score = None if record is None or record.score is None else record.score.ts_target
+    return score, model.versions.noted, model.retrains.noted
 
 
 def history_stamp(model: ReadModel, symbol: str) -> object:

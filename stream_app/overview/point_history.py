@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from stream_app.dashboard.inputs import Answer
-from stream_app.dashboard.sorted_rows import SortedRows, numbers, or_nan, times
+from stream_app.overview.inputs import Answer
+from stream_app.overview.sorted_rows import SortedRows, numbers, or_nan, times
 
 POINTS_A_HORIZON: Final = 60
 HORIZONS: Final = 3

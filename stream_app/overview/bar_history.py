@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
-from stream_app.dashboard.inputs import BarShown
-from stream_app.dashboard.sorted_rows import SortedRows, numbers, or_nan, times
+from stream_app.overview.inputs import BarShown
+from stream_app.overview.sorted_rows import SortedRows, numbers, or_nan, times
 
 KEPT_BARS: Final = 288
 """A day of five-minute bars."""
-_INNER: Final = ("inner_level", "inner_low", "inner_high")
-_OUTER: Final = ("outer_level", "outer_low", "outer_high")
+_BOUNDS: Final = ("inner_low", "inner_high", "outer_low", "outer_high")
 _COLUMNS: Final = (
     "ts_open",
     "ts_last",
@@ -21,20 +20,8 @@ _COLUMNS: Final = (
     "horizon_ms",
     "close",
     "forecast",
-    *_INNER,
-    *_OUTER,
+    *_BOUNDS,
 )
-
-
-class Bounds(NamedTuple):
-    """An interval as log returns over the horizon."""
-
-    level: float
-    low: float
-    high: float
-
-
-_NONE: Final = Bounds(math.nan, math.nan, math.nan)
 
 
 class BarHistory:
@@ -59,12 +46,12 @@ class BarHistory:
         before = self._rows.row(bar.ts_open)
         if before is not None and bar.source.offset <= before["offset"]:
             return
-        forecast, inner, outer = bar.forecast, _NONE, _NONE
+        forecast, bounds = bar.forecast, [math.nan] * len(_BOUNDS)
         if bar.forecasts is not None:
             forecast = bar.forecasts.published
-            if bar.forecasts.intervals:
-                inner = Bounds(*min(bar.forecasts.intervals))
-                outer = Bounds(*max(bar.forecasts.intervals))
+            if stated := bar.forecasts.intervals:
+                (_, *inner), (_, *outer) = min(stated), max(stated)
+                bounds = [*inner, *outer]
         row = [
             bar.ts_open,
             bar.ts_last,
@@ -72,21 +59,12 @@ class BarHistory:
             1000 * or_nan(bar.horizon_s),
             bar.close,
             or_nan(forecast),
-            *inner,
-            *outer,
+            *bounds,
         ]
         self.taken += self._rows.put(row)
 
-    def intervals(self, ts_open: int) -> list[Bounds]:
-        """What was stated at the last tick of the bar that opened then; empty where nothing was."""
-        row = self._rows.row(ts_open)
-        if row is None:
-            return []
-        stated = [Bounds(*(row[name] for name in names)) for names in (_INNER, _OUTER)]
-        return [item for item in dict.fromkeys(stated) if not math.isnan(item.level)]
-
     def columns(self) -> dict[str, Any]:
-        """For the page, lists of equal length, oldest bar first.
+        """Lists of equal length, oldest bar first, fit for JSON.
 
         `ts` is the end of what a bar saw and `close` its price. What was then predicted for
         `target`, a horizon later, is `predicted`, between `inner` and `outer` low and high.
@@ -99,6 +77,6 @@ class BarHistory:
             "target": times(rows["ts_last"] + rows["horizon_ms"]),
             "predicted": numbers(close * np.exp(rows["forecast"])),
         }
-        for name in (*_INNER[1:], *_OUTER[1:]):
+        for name in _BOUNDS:
             out[name] = numbers(close * np.exp(rows[name]))
         return out

@@ -1,4 +1,4 @@
-"""Reads the topics into the read model: first what the page needs of the past, then what comes."""
+"""Reads the topics into the read model: first what is needed of the past, then what comes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from stream_app.dashboard.bar_history import KEPT_BARS
-from stream_app.dashboard.past import read_back
-from stream_app.dashboard.read_model import ReadModel
-from stream_app.dashboard.score_history import KEPT_OUTCOMES
-from stream_app.dashboard.watch import Existing, Watch
 from stream_app.kafka.connection import end_offset
 from stream_app.kafka.reader import open_reader
 from stream_app.kafka.topics import Topics
 from stream_app.messages.records import Record
+from stream_app.overview.bar_history import KEPT_BARS
+from stream_app.overview.past import read_back
+from stream_app.overview.read_model import ReadModel
+from stream_app.overview.watch import Existing, Watch
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +104,7 @@ class Follower:
     async def _read_past(
         self, roles: Mapping[TopicPartition, str], ends: Mapping[TopicPartition, int]
     ) -> None:
-        """Bars and scores of before, as many of each symbol as the page shows."""
+        """Bars and scores of before, as many of each symbol as are kept."""
         try:
             async with open_reader(self._client_settings) as consumer:
                 for tp, role in roles.items():
@@ -125,8 +124,10 @@ class Follower:
                 counts[record.key] = counts.get(record.key, 0) + 1
                 self._model.take(role, record, is_new=False)
 
-        wanted = KEPT_BARS if role == "bars" else KEPT_OUTCOMES
-        await read_back(consumer, tp, end, take, lambda: min(counts.values(), default=0) >= wanted)
+        # Of scores the newest is enough, but a symbol that was silent for a while has an old one.
+        await read_back(
+            consumer, tp, end, take, lambda: min(counts.values(), default=0) >= KEPT_BARS
+        )
 
     async def _take_what_comes(
         self,

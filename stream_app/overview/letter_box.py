@@ -9,9 +9,9 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from stream_app.dashboard.inputs import cut
 from stream_app.dead_letters.flood import FloodAlarm
 from stream_app.dead_letters.letter import Letter
+from stream_app.overview.inputs import cut
 
 KEPT_LETTERS: Final = 50
 MOST_REASONS: Final = 32
@@ -63,7 +63,7 @@ class LetterBox:
         self._flood.note(count, 0)
 
     def table(self) -> list[dict[str, Any]]:
-        """For the page: the newest letters, the newest first."""
+        """Fit for JSON: the newest letters, the newest first."""
         letters = sorted(self.newest, key=lambda item: item.written_ms, reverse=True)
         return [_row(letter) for letter in letters]
 

@@ -1,7 +1,7 @@
-"""What the page takes of each topic's messages, checked once. Pure.
+"""What is taken of each topic's messages, checked once. Pure.
 
-The rest of a message is passed over, and so is what a newer worker may add: the page goes on
-showing what it knows. Texts are data, cut to what a page can show.
+The rest of a message is passed over, and so is what a newer worker may add. Texts are data, cut
+to what can be shown.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stream_app.messages.symbols import is_symbol
 MOST_NAMES: Final = 16
 """Members, subjects, levels or windows of one message."""
 CUT_TEXT: Final = 300
-"""Characters of a text that a page shows."""
+"""Characters of a text that are shown."""
 
 
 def cut(text: str) -> str:
@@ -40,6 +40,7 @@ Price = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Text = Annotated[str, AfterValidator(cut)]
 Name = Annotated[str, Field(max_length=80)]
 Symbol = Annotated[str, AfterValidator(_symbol)]
+Level = Annotated[float, Field(gt=0, lt=1)]
 EpochMs = Annotated[int, Field(ge=0, le=4_102_444_800_000)]
 
 
@@ -58,14 +59,14 @@ class MemberAnswer:
 class Interval:
     """The prices between which the outcome is expected with the stated probability."""
 
-    level: Annotated[float, Field(gt=0, lt=1)]
+    level: Level
     low: Number
     high: Number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A prediction, as far as the page shows it."""
+    """A prediction, as far as it is shown."""
 
     symbol: Symbol
     ts: EpochMs
@@ -100,7 +101,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BarShown:
-    """A closed bar, as far as the page shows it."""
+    """A closed bar, as far as it is shown."""
 
     symbol: Symbol
     ts_open: EpochMs
@@ -123,20 +124,21 @@ Figures = Annotated[dict[Name, Number | None], Field(max_length=MOST_NAMES)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """What the forecasts of one bar were worth, once the outcome is known."""
+    """What the forecasts of a symbol have been worth, as the worker works it out."""
 
     symbol: Symbol
     ts_open: EpochMs
     ts_target: EpochMs
-    last_price: Price
-    outcome: Price
-    errors: Figures
-    """What came less the forecast, by forecaster; log returns."""
+    coverage: Annotated[
+        dict[Name, Annotated[dict[Level, Number], Field(max_length=MOST_NAMES)]],
+        Field(max_length=MOST_NAMES),
+    ] = field(default_factory=dict)
+    """By span and level, the share of the outcomes that were inside."""
     running: Annotated[
         dict[Name, Annotated[dict[Name, Figures], Field(max_length=MOST_NAMES)]],
         Field(max_length=MOST_NAMES),
     ] = field(default_factory=dict)
-    """By span and forecaster, as the worker works them out."""
+    """By span and forecaster, what a forecaster was worth."""
     harm: Number = 1.0
     """The evidence that the published forecasts do harm: an e-value."""
 

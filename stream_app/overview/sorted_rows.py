@@ -47,12 +47,6 @@ class SortedRows:
             self._rows = np.insert(self._rows, at, row, axis=0)[-self._kept :]
         return True
 
-    def add_column(self, name: str) -> None:
-        """Add a column that the rows of before do not have."""
-        self._columns += (name,)
-        nothing = np.full((len(self._rows), 1), math.nan)
-        self._rows = np.hstack((self._rows, nothing))
-
     def drop_newest(self) -> None:
         """Forget the last row."""
         self._rows = self._rows[:-1]

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from stream_app.dashboard.inputs import cut
 from stream_app.messages.codec import require_dated
 from stream_app.messages.schemas import RetrainEvent
+from stream_app.overview.inputs import cut
 from stream_app.training.standing import Standing, State, standings
 
 KEPT_CYCLES: Final = 200
@@ -89,7 +89,7 @@ class RetrainLog:
         return [item for item in self.standings.values() if item.state == state]
 
     def table(self) -> list[dict[str, Any]]:
-        """For the page, oldest cycle first."""
+        """Fit for JSON, oldest cycle first."""
         return [
             {
                 "ended": item.ended,

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final
 
-from stream_app.dashboard.inputs import cut
 from stream_app.messages.schemas import Champion, RetrainEvent
+from stream_app.overview.inputs import cut
 
 KEPT_VERSIONS: Final = 20
 """Of one symbol."""
@@ -55,7 +55,7 @@ class VersionLog:
         return told[-1] if told else None
 
     def table(self, symbol: str) -> list[dict[str, Any]]:
-        """For the page: a symbol's versions, the one that serves first."""
+        """Fit for JSON: a symbol's versions, the one that serves first."""
         return [
             {
                 "version": cut(item.version),

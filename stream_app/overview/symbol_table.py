@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_args
 
-from stream_app.dashboard.looking import ROWS_A_PAGE, Sort, TablePage
-from stream_app.dashboard.read_model import ReadModel
-from stream_app.dashboard.symbol_record import SymbolRecord, does_harm
+from stream_app.overview.read_model import ReadModel
+from stream_app.overview.symbol_record import SymbolRecord, does_harm
 
+Sort = Literal["symbol", "price", "move", "width", "skill", "answered", "state"]
+SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
+ROWS_A_PAGE: Final = 25
 _BASIS_POINTS: Final = 10_000.0
 _TRAININGS: Final = {
     "failed": ("bad", "last training failed"),
@@ -17,6 +20,18 @@ _TRAININGS: Final = {
 }
 _FRESH_S: Final = 0.9
 """Below the second after which each page looks again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TablePage:
+    """A page of the table of symbols."""
+
+    sort: Sort = "symbol"
+    descending: bool = False
+    contains: str = ""
+    """Only symbols with this text in their name, in any case."""
+    only_problems: bool = False
+    number: int = 0
 
 
 class SymbolTable:
@@ -118,6 +133,5 @@ def symbol_state(model: ReadModel, record: SymbolRecord) -> tuple[str, str]:
 
 def _day_skill(record: SymbolRecord) -> float | None:
     """Of the published prediction over the last day, as the worker works it out."""
-    newest = record.scores.newest
-    day = newest.running.get("day", {}) if newest is not None else {}
+    day = record.score.running.get("day", {}) if record.score is not None else {}
     return day.get("published", {}).get("mse_skill")

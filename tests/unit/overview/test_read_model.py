@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from stream_app.dashboard import sections
-from stream_app.dashboard.bar_history import KEPT_BARS
-from stream_app.dashboard.health import Bounds
-from stream_app.dashboard.read_model import MOST_SYMBOLS, ReadModel
-from stream_app.dashboard.retrain_log import KEPT_REASONS
-from stream_app.dashboard.score_history import BAND, KEPT_OUTCOMES, LEAST_OUTCOMES
 from stream_app.messages.codec import encode_score
 from stream_app.messages.schemas import Score, SkillFigures, Source
+from stream_app.overview.bar_history import KEPT_BARS
+from stream_app.overview.health import Bounds
+from stream_app.overview.read_model import MOST_SYMBOLS, ReadModel
+from stream_app.overview.retrain_log import KEPT_REASONS
 from tests.builders import START_MS, FakeRecord
 from tests.topic_records import (
     HORIZON_S,
@@ -210,76 +209,28 @@ def test_an_unknown_symbol_says_so(model: ReadModel) -> None:
     assert sections.about(model, "XYZ")["versions"] == []
 
 
-def test_skill_and_its_band_by_hand(model: ReadModel) -> None:
-    for number in range(LEAST_OUTCOMES):
-        model.take("scores", scored(number))
-        model.take("scores", scored(number))  # at least once
-    about = sections.about(model, "BTC-USD")
-    assert about["outcomes"] == LEAST_OUTCOMES
-    found = about["skill"]["published"]
-    # Errors are 0.8 of the last price's, and squares of 1, 2 and 3 take turns evenly.
-    assert found["skill"] == pytest.approx(1 - 0.64)
-    squares = [(0.001 * (1 + n % 3)) ** 2 for n in range(LEAST_OUTCOMES)]
-    gains = [0.36 * square for square in squares]
-    mean = sum(gains) / len(gains)
-    centred = [gain - mean for gain in gains]
-    variance = sum(c * c for c in centred) / len(gains)
-    variance += sum(a * b for a, b in itertools.pairwise(centred)) / len(gains)
-    spread = math.sqrt(max(variance, 0) / len(gains))
-    assert found["band"] == pytest.approx(BAND * spread / (sum(squares) / len(squares)))
-
-
-def test_too_few_outcomes_have_no_skill_and_old_ones_are_forgotten(model: ReadModel) -> None:
-    for number in range(LEAST_OUTCOMES - 1):
-        model.take("scores", scored(number))
-    assert sections.about(model, "BTC-USD")["skill"] == {}
-    for number in range(LEAST_OUTCOMES - 1, KEPT_OUTCOMES + 20):
-        model.take("scores", scored(number))
-    model.take("scores", scored(2))
-    assert sections.about(model, "BTC-USD")["outcomes"] == KEPT_OUTCOMES
-
-
-def test_the_band_counts_that_outcomes_overlap_by_the_horizon(model: ReadModel) -> None:
-    for number in range(LEAST_OUTCOMES):
-        apart = {"ts_target": START_MS + 1000 * HORIZON_S * (number + 3)}
-        model.take("scores", scored(number, **apart))
-    assert model.symbols["BTC-USD"].scores._lag() == 3
-
-
-def test_models_that_are_trained_later_leave_the_outcomes_of_the_others(model: ReadModel) -> None:
-    for number in range(LEAST_OUTCOMES):
-        model.take("scores", scored(number, errors={"last_price": 0.01, "kalman": 0.009}))
-    for number in range(LEAST_OUTCOMES, 2 * LEAST_OUTCOMES):
-        model.take("scores", scored(number))
-    skill = sections.about(model, "BTC-USD")["skill"]
-    assert (skill["kalman"]["n"], skill["lstm"]["n"]) == (2 * LEAST_OUTCOMES, LEAST_OUTCOMES)
-
-
-def test_coverage_is_the_share_of_outcomes_inside_what_was_stated_at_their_bars(
+def test_figures_are_those_of_the_newest_score_in_whatever_order_they_come(
     model: ReadModel,
 ) -> None:
-    for number in range(9):
-        width = 0.002 if number % 3 else 0.0001
-        intervals = [[0.5, -width, width], [0.9, -0.01, 0.01]]
-        model.take("bars", bar(number, forecasts={"published": 0.0, "intervals": intervals}))
-        model.take("scores", scored(number))  # the price rises by 0.1 %
-    model.take("bars", bar(9, forecasts={"published": 0.0}))
-    model.take("scores", scored(9))
-    assert sections.about(model, "BTC-USD")["coverage"] == [
-        {"level": 0.5, "n": 9, "inside": pytest.approx(6 / 9)},
-        {"level": 0.9, "n": 9, "inside": 1.0},
-    ]
-
-
-def test_one_interval_alone_is_counted_once(model: ReadModel) -> None:
-    model.take("bars", bar(1, forecasts={"published": 0.0, "intervals": [[0.8, -0.01, 0.01]]}))
-    model.take("scores", scored(1))
-    assert sections.about(model, "BTC-USD")["coverage"] == [{"level": 0.8, "n": 1, "inside": 1.0}]
+    for number in (3, 5, 4, 5):
+        model.take("scores", scored(number, coverage={"day": {"0.9": number / 10}}))
+    about = sections.about(model, "BTC-USD")
+    assert about["running"]["day"]["published"]["n"] == 5
+    assert about["coverage"] == {"day": {0.9: 0.5}}
+    assert about["scored_ts"] == START_MS + 1000 * HORIZON_S * 6
 
 
 def test_a_score_of_a_worker_is_read_as_it_writes_it(model: ReadModel) -> None:
     figures = SkillFigures(
-        n=2, mae=1e-4, mse=1e-8, bias=0.0, mae_skill=0.1, mse_skill=0.2, hit_rate=None, cw_t=None
+        n=2,
+        mae=1e-4,
+        mse=1e-8,
+        bias=0.0,
+        mae_skill=0.1,
+        mse_skill=0.2,
+        hit_rate=None,
+        cw_t=None,
+        mse_skill_se=0.05,
     )
     score = Score(
         symbol="BTC-USD",
@@ -299,7 +250,8 @@ def test_a_score_of_a_worker_is_read_as_it_writes_it(model: ReadModel) -> None:
     model.take("scores", FakeRecord(offset=0, value=encode_score(score), key=b"BTC-USD"))
     about = sections.about(model, "BTC-USD")
     assert about["running"]["day"]["published"]["mse_skill"] == 0.2
-    assert (about["outcomes"], about["harm"]) == (1, 120.0)
+    assert about["running"]["day"]["published"]["mse_skill_se"] == 0.05
+    assert (about["coverage"], about["harm"]) == ({"day": {0.9: 1.0}}, 120.0)
 
 
 def test_cycles_are_noted_once_and_the_running_one_until_it_ends(model: ReadModel) -> None:

@@ -73,7 +73,7 @@ class GroupStanding:
         return [place.problem for place in self.places.values() if place.problem is not None]
 
     def table(self) -> dict[str, Any]:
-        """For the page: partitions, workers, and the lag of the last minutes."""
+        """Fit for JSON: partitions, workers, and the lag of the last minutes."""
         owner = {
             number: item.name for item in self.members or () for number in item.partitions or ()
         }

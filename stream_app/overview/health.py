@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-from stream_app.dashboard.read_model import ReadModel
-from stream_app.dashboard.symbol_record import does_harm
+from stream_app.overview.read_model import ReadModel
+from stream_app.overview.symbol_record import does_harm
 from stream_app.terminal.cycles import duration, shortened
 from stream_app.training.standing import STOPPED
 
@@ -77,7 +76,7 @@ def _ready(model: ReadModel) -> Check:
 
 
 def _trouble_of_reading(model: ReadModel) -> tuple[Level, str] | None:
-    """Why the page itself sees nothing, or not all."""
+    """Why nothing is seen, or not all."""
     reading = model.reading
     if reading.broker == "away":
         return "bad", f"The broker does not answer: {reading.error}"
@@ -185,7 +184,7 @@ def _skill(model: ReadModel) -> Check:
 
     if not model.has("scores"):
         return told("unknown", "There is no topic of scores")
-    scored = [record for record in model.symbols.values() if record.scores.newest is not None]
+    scored = [record for record in model.symbols.values() if record.score is not None]
     if not scored:
         return told("unknown", "No forecast has an outcome yet")
     if harmful := sorted(record.name for record in scored if does_harm(record)):
@@ -209,9 +208,3 @@ def _letters(model: ReadModel) -> Check:
 
 def _symbols(count: int) -> str:
     return "1 symbol" if count == 1 else f"{count:,} symbols"
-
-
-def lines(found: list[Check]) -> Iterator[dict[str, str]]:
-    """For the page."""
-    for item in found:
-        yield {"id": item.id, "name": item.name, "level": item.level, "text": item.text}

@@ -10,11 +10,11 @@ from typing import Any, Final
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from stream_app.dashboard.read_model import ReadModel
 from stream_app.errors import BrokerError
 from stream_app.kafka.group import open_group
 from stream_app.kafka.topic_check import Topics, check_topics
 from stream_app.kafka.topic_ids import KnownTopic, known_topic
+from stream_app.overview.read_model import ReadModel
 
 logger = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stream_app.dashboard.health import Bounds, Check, checks, overall
-from stream_app.dashboard.read_model import ReadModel
+from stream_app.overview.health import Bounds, Check, checks, overall
+from stream_app.overview.read_model import ReadModel
 from stream_app.training.standing import STOPPED
 from tests.builders import START_MS
 from tests.topic_records import (

@@ -1,4 +1,4 @@
-"""The read model: records in, the state that the page shows out. Pure; time is injected."""
+"""The read model: records in, what the dashboard and `top` show out. Pure; time is injected."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from stream_app.clock import Clock
-from stream_app.dashboard.group_standing import GroupStanding
-from stream_app.dashboard.inputs import (
+from stream_app.dead_letters.letter import read_letter
+from stream_app.kafka.group import GroupMember, Place
+from stream_app.messages.codec import decode_champion, decode_retrain_event
+from stream_app.messages.records import Record
+from stream_app.overview.group_standing import GroupStanding
+from stream_app.overview.inputs import (
     cut,
     read_answer,
     read_bar,
     read_scored,
 )
-from stream_app.dashboard.letter_box import LetterBox
-from stream_app.dashboard.retrain_log import RetrainLog
-from stream_app.dashboard.symbol_record import SymbolRecord
-from stream_app.dashboard.version_log import VersionLog
-from stream_app.dead_letters.letter import read_letter
-from stream_app.kafka.group import GroupMember, Place
-from stream_app.messages.codec import decode_champion, decode_retrain_event
-from stream_app.messages.records import Record
+from stream_app.overview.letter_box import LetterBox
+from stream_app.overview.retrain_log import RetrainLog
+from stream_app.overview.symbol_record import SymbolRecord
+from stream_app.overview.version_log import VersionLog
 
 MOST_SYMBOLS: Final = 10_000
 """Symbols beyond are counted and not kept: whoever writes ticks shall not fill the memory."""
@@ -126,7 +126,7 @@ class ReadModel:
             elif role == "scores":
                 scored = read_scored(record.value)
                 if found := self._symbol(scored.symbol):
-                    found.scores.take(scored)
+                    found.take_score(scored)
             elif role == "champions" and record.value is not None:
                 self.versions.take_champion(decode_champion(record.value))
         except ValueError as error:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from stream_app.dashboard.bar_history import BarHistory
-from stream_app.dashboard.inputs import Answer
-from stream_app.dashboard.point_history import HORIZONS, PointHistory
-from stream_app.dashboard.score_history import ScoreHistory
 from stream_app.messages.schemas import PLAIN_HARM
+from stream_app.overview.bar_history import BarHistory
+from stream_app.overview.inputs import Answer, Scored
+from stream_app.overview.point_history import HORIZONS, PointHistory
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,14 +20,20 @@ class SymbolRecord:
     """The newest one."""
     answered_ms: int = 0
     """When the newest answer was written, wall clock, epoch milliseconds."""
+    score: Scored | None = None
+    """The newest one by event time: what its forecasts have been worth until then."""
     points: PointHistory = field(default_factory=PointHistory)
     bars: BarHistory = field(default_factory=BarHistory)
-    scores: ScoreHistory = field(default_factory=ScoreHistory)
 
     def take_answer(self, answer: Answer, written_ms: int) -> None:
         """Note an answer that was read after all before it."""
         self.answer, self.answered_ms = answer, written_ms
         self.points.take(answer)
+
+    def take_score(self, score: Scored) -> None:
+        """Note a score, in whatever order they are read."""
+        if self.score is None or score.ts_open >= self.score.ts_open:
+            self.score = score
 
     def live_columns(self) -> dict[str, Any]:
         """The newest answers of a few horizons, and the bars among and before them.
@@ -49,22 +54,7 @@ class SymbolRecord:
         rows.sort(key=lambda row: row[0])
         return {name: [source[name][at] for _, at, source in rows] for name in points}
 
-    def coverage(self) -> list[dict[str, float | int]]:
-        """By stated level, how many outcomes are known and which share of them lay inside.
-
-        The intervals are those of the bars, the outcomes those of the scores.
-        """
-        inside: dict[float, list[bool]] = {}
-        for ts_open, came in self.scores:
-            for bounds in self.bars.intervals(ts_open):
-                inside.setdefault(bounds.level, []).append(bounds.low <= came <= bounds.high)
-        return [
-            {"level": level, "n": len(hits), "inside": sum(hits) / len(hits)}
-            for level, hits in sorted(inside.items())
-        ]
-
 
 def does_harm(record: SymbolRecord) -> bool:
     """Whether it is plain that the published forecasts are worse than the last price."""
-    newest = record.scores.newest
-    return newest is not None and newest.harm >= PLAIN_HARM
+    return record.score is not None and record.score.harm >= PLAIN_HARM
