@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "demo": "Run everything on its own broker, with a live view. Start here.",
     "worker": "Consume ticks, publish predictions, retrain every hour.",
     "dashboard": "Serve a page that shows what all workers do.",
+    "top": "Show in a terminal what all workers do.",
     "feed": "Produce ticks from a file of ticks or bars, or synthetic ones.",
     "train": "Train the four models once, offline, and print training times and errors.",
     "backtest": "Predict a file's ticks as a worker would have, and say what that was worth.",

@@ -184,3 +184,17 @@ def place(partition: int, *, end: int, committed: int | None, **more: Any) -> Pl
 
 def worker(*partitions: int) -> GroupMember:
     return GroupMember(name="worker-1", host="/127.0.0.1", partitions=partitions)
+
+
+def fill(model: ReadModel) -> None:
+    """Everything that can be shown of BTC-USD but for its answers and the group."""
+    for number in range(60):
+        forecasts = {"published": 0.0004, "intervals": [[0.5, -0.002, 0.002], [0.9, -0.006, 0.006]]}
+        model.take("bars", bar(number, close=100.0 + number % 7, forecasts=forecasts))
+        model.take("scores", scored(number))
+    for number in range(1, 40):
+        model.take("retrain_events", retrain(number))
+    model.take("champions", champion("v38"))
+    model.take("champions", champion("v39"))
+    for offset in range(5):
+        model.take("dead_letters", dead_letter(offset, reason="bad_price"))

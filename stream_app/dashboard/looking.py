@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeVar, get_args
+from typing import Final, TypeVar
 
 from stream_app.messages.symbols import is_symbol
+from stream_app.overview.sections import VIEWS, View
 from stream_app.overview.symbol_table import SORTS, TablePage
 
-View = Literal["live", "day"]
-VIEWS: Final[tuple[View, ...]] = get_args(View)
 MOST_FILTER_CHARS: Final = 64
 MOST_PAGES: Final = 10_000
 _T = TypeVar("_T", bound=str)

@@ -24,6 +24,11 @@ def log_to_stderr(level: str) -> None:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
 
 
+def log_nowhere() -> None:
+    """Drop every line: one would break the screen that a command draws."""
+    logging.basicConfig(handlers=[logging.NullHandler()], force=True)
+
+
 class OneLineAnOutage(logging.Filter):
     """Drops what the streaming libraries repeat many times a second while a broker is away.
 

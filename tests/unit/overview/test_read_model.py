@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from stream_app.dashboard import sections
 from stream_app.messages.codec import encode_score
 from stream_app.messages.schemas import Score, SkillFigures, Source
+from stream_app.overview import sections
 from stream_app.overview.bar_history import KEPT_BARS
 from stream_app.overview.health import Bounds
 from stream_app.overview.read_model import MOST_SYMBOLS, ReadModel

@@ -1,15 +1,17 @@
-"""The parts of the page as JSON values, made of the read model. Pure."""
+"""The parts of what is shown as values fit for JSON, made of the read model. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final, Literal, get_args
 
-from stream_app.dashboard.looking import View
 from stream_app.overview.health import Bounds, checks, overall
 from stream_app.overview.inputs import Answer
 from stream_app.overview.read_model import ReadModel
 from stream_app.overview.symbol_table import symbol_state
+
+View = Literal["live", "day"]
+VIEWS: Final[tuple[View, ...]] = get_args(View)
 
 
 def health(model: ReadModel, bounds: Bounds) -> dict[str, Any]:
