@@ -102,8 +102,9 @@ def members(value: Mapping[str, Any] | None) -> RenderableType:
     if value is None:
         return Text("No answer yet.")
     last = value["last_price"]
-    table = _table("model", "answer", "bp", "weight", "shrink", "data ended", "version", left=1)
+    table = _table("model", "answer", "bp", "weight", "shrink", "age", "version", left=1)
     table.columns[-1].justify = "left"
+    table.expand, table.columns[-1].ratio = True, 1  # the part `Versions` has it in full
     for name, member in value["members"].items():
         table.add_row(
             _text(name),
@@ -111,7 +112,7 @@ def members(value: Mapping[str, Any] | None) -> RenderableType:
             basis_points(member["prediction"], last),
             f"{member['weight']:.2f}",
             _two(member["shrinkage"]),
-            f"{duration(member['age_s'])} before",
+            duration(member["age_s"]),
             _text(member["version"]),
         )
     table.add_row(
@@ -179,7 +180,7 @@ def versions(value: Mapping[str, Any]) -> RenderableType:
         table.add_row(
             _text(row["version"]),
             "no more" if number else "now",
-            _text(row["since"][:19].replace("T", " ")),
+            _text(row["since"][5:19].replace("T", " ")),
             f"{row['by']}{', pinned' if row['pinned'] else ''}",
             _text(row["why"]),
         )
@@ -195,8 +196,9 @@ def letters(value: Mapping[str, Any]) -> RenderableType:
     if not value["counts"]:
         return Text("None was read.")
     counted = ", ".join(f"{reason} {count:,}" for reason, count in value["counts"].items())
-    table = _table("written (UTC)", "partition-offset", "reason", "detail", "value", left=5)
-    table.columns[3].overflow = table.columns[4].overflow = "ellipsis"
+    table = _table("written (UTC)", "at", "reason", "detail", "value", left=5)
+    table.expand = True
+    table.columns[3].ratio, table.columns[4].ratio = 2, 1  # these may be of any length
     for letter in value["newest"][:_LETTERS]:
         table.add_row(
             f"{datetime.fromtimestamp(letter['written_ms'] / 1000, UTC):%m-%d %H:%M:%S}",
@@ -215,8 +217,10 @@ def group(value: Mapping[str, Any]) -> RenderableType:
         return Text("The broker has not told of the group yet.")
     table = _table("partition", "end", "committed", "waiting", "worker", left=0)
     table.columns[-1].justify = "left"
+    workers = value["workers"]
+    is_told = workers is not None and all(item["partitions"] is not None for item in workers)
     for item in value["partitions"]:
-        worker = item["worker"] or ("not told" if value["workers"] is None else "nobody")
+        worker = item["worker"] or ("nobody" if is_told else "not told")
         table.add_row(
             str(item["partition"]),
             f"{item['end']:,}",
@@ -224,7 +228,6 @@ def group(value: Mapping[str, Any]) -> RenderableType:
             Text(f"{item['waiting']:,}", "yellow" if item["waiting"] else ""),
             _text(item["problem"] or worker),
         )
-    workers = value["workers"]
     told = "who works is not told" if workers is None else _count(len(workers), "worker")
     lag: Sequence[int] = value["lag"]["waiting"]
     waiting = f"{lag[-1]:,} ticks wait, at most {max(lag):,} in the last 10 minutes"

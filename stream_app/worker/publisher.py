@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from stream_app.messages.codec import (
 )
 from stream_app.messages.records import Message
 from stream_app.messages.schemas import Champion, RetrainEvent
+from stream_app.messages.trace import NO_HEADERS, Headers
 from stream_app.prediction.pipeline import Answer
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ BATCH_BYTES: Final = 900_000
 """Below the broker's default limit of 1 MiB for one record batch."""
 RETRY_MAX_S: Final = 5.0
 STOP_TIMEOUT_S: Final = 3.0
+NO_TRACES: Final[Mapping[int, Headers]] = {}
 
 
 class Publisher:
@@ -67,17 +69,28 @@ class Publisher:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._producer.stop(), STOP_TIMEOUT_S)
 
-    async def publish(self, answer: Answer, partition: int) -> None:
+    async def publish(
+        self, answer: Answer, partition: int, traces: Mapping[int, Headers] = NO_TRACES
+    ) -> None:
         """Send an answer; returns once all of it is acknowledged by the broker.
 
         Waits through an outage for as long as it lasts, trying again with the same bytes:
         what is lost in between is the consumer's place in time, never a message.
+
+        Args:
+            answer: to a batch.
+            partition: the number of its partition.
+            traces: by offset of a tick, headers that its prediction carries on; few or none have.
         """
         groups = [
             (
                 self._topics.predictions.name,
                 [
-                    Message(item.symbol.encode(), encode_prediction(item), [])
+                    Message(
+                        item.symbol.encode(),
+                        encode_prediction(item),
+                        traces.get(item.source.offset, NO_HEADERS) if traces else NO_HEADERS,
+                    )
                     for item in answer.predictions
                 ],
             ),

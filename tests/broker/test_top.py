@@ -53,7 +53,6 @@ async def test_it_shows_what_a_real_worker_does_from_before_its_topics_exist(
                     return
                 assert not reading.done()
                 await pilot.pause(0.1)
-                if __import__("os").environ.get("DBG"): open("/tmp/top/screen.txt","w").write(str(words)+"\n"+text)
 
         await until("Needs action: ready", topics.ticks.name)
         await apply_topics(topics, client_settings(settings))

@@ -7,11 +7,13 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
+from stream_app.models.catalog import CATALOG
 from stream_app.overview.health import Bounds
 from stream_app.overview.read_model import ReadModel
 from stream_app.overview.symbol_table import ROWS_A_PAGE
@@ -19,7 +21,9 @@ from stream_app.top.app import PARTS, TopApp
 from stream_app.top.symbols import Symbols
 from tests.builders import START_MS
 from tests.topic_records import (
+    NOON,
     FakeClock,
+    champion,
     dead_letter,
     fill,
     place,
@@ -168,6 +172,34 @@ async def test_tables_fit_into_their_part(size: tuple[int, int]) -> None:
     async with shown(*full(), size=size) as screen:
         for number in range(1, len(PARTS) + 1):
             assert "…" not in await screen.press(str(number))
+
+
+async def test_names_and_texts_of_any_length_leave_room_for_the_rest() -> None:
+    model, clock = full()
+    version = "20261126T043307Z-0a1b2c3d"
+    model.take("champions", champion(version, since=NOON + timedelta(hours=1)))
+    members = {
+        name: {
+            "prediction": 46_319.25,
+            "weight": 0.25,
+            "shrinkage": 0.5,
+            "version": version,
+            "age_s": 3500.0,
+        }
+        for name in CATALOG
+    }
+    answer = prediction(START_MS + 60_000, price=46_300.0, members=members)
+    model.take_answers([answer], 1)
+    letter = dead_letter(77, reason="key_mismatch", value=b"value " * 50)
+    model.take("dead_letters", letter)
+    async with shown(model, clock) as screen:
+        text = await screen.press("4")
+        for words in ("random_forest", "46,319.25", "+4.16", "0.25", "0.50", "58 min 20 s", "2026"):
+            assert words in text, words
+        assert version in await screen.press("6")
+        text = await screen.press("7")
+        for words in ("01-01 00:00:00", "0-77", "key_mismatch", "line 1", "value value"):
+            assert words in text, words
 
 
 async def test_what_is_wrong_is_told_in_words_and_in_full() -> None:
