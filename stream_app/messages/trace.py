@@ -7,7 +7,7 @@ letter as it came, and `tracestate` beside it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from stream_app.messages.records import Record
@@ -17,14 +17,15 @@ TRACESTATE: Final = "tracestate"
 MOST_STATE_BYTES: Final = 512
 """As much as the recommendation has everyone pass on."""
 Headers = list[tuple[str, bytes]]
+"""A list: aiokafka takes nothing else."""
 NO_HEADERS: Final[Headers] = []
 """Of all messages without any; never changed."""
-_PARENT: Final = re.compile(
+_is_parent: Final = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
-)
+).fullmatch
 
 
-def trace_headers(headers: Iterable[tuple[str, bytes | None]]) -> Headers:
+def trace_headers(headers: Sequence[tuple[str, bytes]]) -> Headers:
     """The headers to pass on; none where there is no valid `traceparent`.
 
     >>> parent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -34,12 +35,15 @@ def trace_headers(headers: Iterable[tuple[str, bytes | None]]) -> Headers:
     []
     """
     parent = state = None
+    if len(headers) == 1:  # as most that have any
+        name, parent = headers[0]
+        return [*headers] if name == TRACEPARENT and parent and _is_parent(parent) else NO_HEADERS
     for name, value in headers:
         if name == TRACEPARENT:
             parent = value
         elif name == TRACESTATE:
             state = value
-    if parent is None or _PARENT.fullmatch(parent) is None:
+    if not parent or not _is_parent(parent):
         return NO_HEADERS
     if state and len(state) <= MOST_STATE_BYTES:
         return [(TRACEPARENT, parent), (TRACESTATE, state)]

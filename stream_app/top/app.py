@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import ClassVar, Final
 
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
+from textual.css.query import NoMatches
 from textual.widgets import Footer, Input, Static
 
 from stream_app.overview import sections
@@ -20,7 +22,7 @@ from stream_app.top.panel import Panel
 from stream_app.top.price import PricePanel
 from stream_app.top.symbols import Symbols
 
-REFRESH_S: Final = 0.5
+REFRESH_S: Final = 1.0
 PARTS: Final = (
     "symbols",
     "price",
@@ -100,7 +102,7 @@ class TopApp(App[None]):
         """Draw now, and again and again."""
         self.query_one("#symbols").focus()
         self._draw()
-        self.set_interval(REFRESH_S, self._draw)
+        self.set_interval(REFRESH_S, self._draw_again)
 
     def on_symbols_asked(self) -> None:
         """Another page of the table."""
@@ -139,6 +141,10 @@ class TopApp(App[None]):
     def action_part(self, name: str) -> None:
         """Go to a part of the screen."""
         self.query_one(f"#{name}").focus()
+
+    def _draw_again(self) -> None:
+        with suppress(NoMatches):  # the screen is being taken down
+            self._draw()
 
     def _draw(self) -> None:
         """Show what is known now."""

@@ -28,9 +28,7 @@ STOP_TIMEOUT_S: Final = 3.0
 class Spans(Protocol):
     """What the service tells of its batches."""
 
-    def batch(
-        self, batch: Batch, traces: Mapping[int, Headers]
-    ) -> AbstractContextManager[object]:
+    def batch(self, batch: Batch, traces: Mapping[int, Headers]) -> AbstractContextManager[object]:
         """A batch is answered within this context."""
 
     async def stop(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from stream_app.messages.trace import (
@@ -37,8 +39,9 @@ def test_the_trace_is_passed_on_byte_for_byte_and_other_headers_are_not() -> Non
         b"x" * 1_000_000,
     ],
 )
-def test_what_is_no_trace_is_passed_over_with_its_state(parent: bytes | None) -> None:
+def test_what_is_no_trace_is_passed_over_with_its_state(parent: Any) -> None:
     assert trace_headers([(TRACEPARENT, parent), (TRACESTATE, b"a=1")]) == []
+    assert trace_headers([(TRACEPARENT, parent)]) == []
 
 
 def test_a_state_that_is_too_long_is_left_out() -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -191,14 +191,14 @@ async def test_names_and_texts_of_any_length_leave_room_for_the_rest() -> None:
     answer = prediction(START_MS + 60_000, price=46_300.0, members=members)
     model.take_answers([answer], 1)
     letter = dead_letter(77, reason="key_mismatch", value=b"value " * 50)
-    model.take("dead_letters", letter)
+    model.take("dead_letters", replace(letter, timestamp=START_MS + 1000))
     async with shown(model, clock) as screen:
         text = await screen.press("4")
         for words in ("random_forest", "46,319.25", "+4.16", "0.25", "0.50", "58 min 20 s", "2026"):
             assert words in text, words
         assert version in await screen.press("6")
         text = await screen.press("7")
-        for words in ("01-01 00:00:00", "0-77", "key_mismatch", "line 1", "value value"):
+        for words in ("01-01 00:00:01", "0-77", "key_mismatch", "line 1", "value value"):
             assert words in text, words
 
 
@@ -359,3 +359,9 @@ def test_without_a_terminal_it_says_so_in_one_line() -> None:
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("stream-app: top needs a terminal")
     assert len(ended.stderr.splitlines()) == 1
+
+
+async def test_it_is_drawn_no_more_while_the_screen_is_taken_down() -> None:
+    async with shown(*full()) as screen:
+        await screen.app.query_one("#health").remove()
+        screen.app._draw_again()
