@@ -152,9 +152,10 @@ class TopApp(App[None]):
         if self._note is not None:
             self.query_one("#note", Static).update(self._note())
         state = sections.health(model, self._bounds)
+        now_ms = state.pop("now_ms")  # what changes with nothing else is no reason to draw
         self.query_one("#health", Panel).show(state)
         symbols = self.query_one(Symbols)
-        symbols.show(self._table.page(symbols.page), state["now_ms"])
+        symbols.show(self._table.page(symbols.page), now_ms)
         name = symbols.chosen
         answer, about = sections.answer(model, name), sections.about(model, name)
         self.query_one(PricePanel).show(answer, sections.history(model, name, self._view))

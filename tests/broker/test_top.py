@@ -76,7 +76,7 @@ async def test_q_ends_it_and_leaves_the_terminal_as_it_was(
 ) -> None:
     settings = settings_for(**SMALL)
     async with Terminal(TOP, environment(settings)) as terminal:
-        await terminal.until("No tick has been answered yet: waiting for a feed")
+        await terminal.until("No worker reads partition")
         assert not terminal.is_as_before()
         terminal.press(b"q")
         assert await terminal.ended() == 0
@@ -90,7 +90,7 @@ async def test_a_signal_ends_it_and_leaves_the_terminal_as_it_was(
 ) -> None:
     settings = settings_for(**SMALL)
     async with Terminal(TOP, environment(settings)) as terminal:
-        await terminal.until("waiting for a feed")
+        await terminal.until("No worker reads partition")
         terminal.process.send_signal(number)
         assert await terminal.ended() == 0
         assert terminal.is_as_before()

@@ -18,7 +18,7 @@ function reason(inputs, about) {
 
 // How many outcomes a span has.
 const outcomes = (about, span) => about?.running[span]?.published?.n ?? 0;
-const drawn = (about) => spans.find((span) => outcomes(about, span) > 0);
+const drawn = (about, figures) => spans.find((span) => outcomes(about, span) > 0 && about[figures][span]);
 
 function part(name, visible, text) {
   say(byId(`${name}-none`), text);
@@ -57,7 +57,7 @@ export class Scores {
   }
 
   writeCalibration(about, inputs) {
-    const span = drawn(about);
+    const span = drawn(about, "coverage");
     const all = Object.entries(about?.coverage ?? {}).flatMap(([over, shares]) =>
       Object.entries(shares).map(([stated, inside]) => {
         const level = Number(stated);
@@ -66,7 +66,7 @@ export class Scores {
         return { span: over, level, inside, n, chance: band * Math.sqrt((level * (1 - level)) / n) };
       }));
     const rows = all.filter((row) => row.span === span);
-    part("calibration", rows.length > 0, span ? "The bars of the known outcomes carry no intervals." : reason(inputs, about));
+    part("calibration", rows.length > 0, drawn(about, "running") ? "The bars of the known outcomes carry no intervals." : reason(inputs, about));
     this.calibrationTable.write(all);
     if (!rows.length) return;
     say(byId("calibration-note"), `How often the outcome lay in its interval, over a ${span}: ${count(rows[0].n)} outcomes. On the line, intervals mean what `
@@ -89,7 +89,7 @@ export class Scores {
   }
 
   writeSkill(about, inputs) {
-    const span = drawn(about);
+    const span = drawn(about, "running");
     const n = outcomes(about, span);
     const rows = Object.entries(about?.running ?? {}).flatMap(([over, found]) =>
       Object.entries(found).filter(([name]) => name !== "last_price")
