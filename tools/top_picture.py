@@ -54,11 +54,7 @@ async def picture(broker: EmbeddedBroker, folder: Path, seconds: float) -> str:
         )
         reading = asyncio.create_task(observer.run())
         async with app.run_test(size=SIZE) as pilot:
-            while not running.done() and (
-                story.four_models_at is None
-                or story.seconds < seconds
-                or observer.model.group.waiting
-            ):
+            while not running.done() and (story.four_models_at is None or story.seconds < seconds):
                 await pilot.pause(0.5)
             shown = app.export_screenshot(title="stream-app top")
         stop.set()
