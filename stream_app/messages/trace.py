@@ -10,14 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from stream_app.messages.records import Record
+from stream_app.messages.records import Headers, Record
 
 TRACEPARENT: Final = "traceparent"
 TRACESTATE: Final = "tracestate"
 MOST_STATE_BYTES: Final = 512
 """As much as the recommendation has everyone pass on."""
-Headers = list[tuple[str, bytes]]
-"""A list: aiokafka takes nothing else."""
 NO_HEADERS: Final[Headers] = []
 """Of all messages without any; never changed."""
 _is_parent: Final = re.compile(

@@ -13,12 +13,7 @@ from stream_app.kafka.group import GroupMember, Place
 from stream_app.messages.codec import decode_champion, decode_retrain_event
 from stream_app.messages.records import Record
 from stream_app.overview.group_standing import GroupStanding
-from stream_app.overview.inputs import (
-    cut,
-    read_answer,
-    read_bar,
-    read_scored,
-)
+from stream_app.overview.inputs import cut, read_alarm, read_answer, read_bar, read_scored
 from stream_app.overview.letter_box import LetterBox
 from stream_app.overview.retrain_log import RetrainLog
 from stream_app.overview.symbol_record import SymbolRecord
@@ -86,6 +81,8 @@ class ReadModel:
         self.versions = VersionLog()
         self.letters = LetterBox(self._clock.monotonic)
         self.group = GroupStanding()
+        self.alarms_taken = 0
+        """Grows with each alarm of drift, the same one again too."""
         self.answered_ms = 0
         """When the newest answer of all symbols was written, wall clock, epoch milliseconds."""
         self._rates = _Rates()
@@ -127,6 +124,11 @@ class ReadModel:
                 scored = read_scored(record.value)
                 if found := self._symbol(scored.symbol):
                     found.take_score(scored)
+            elif role == "drift":
+                alarm = read_alarm(record.value)
+                if found := self._symbol(alarm.symbol):
+                    found.alarms.take(alarm)
+                    self.alarms_taken += 1
             elif role == "champions" and record.value is not None:
                 self.versions.take_champion(decode_champion(record.value))
         except ValueError as error:

@@ -31,7 +31,7 @@ def health(model: ReadModel, bounds: Bounds) -> dict[str, Any]:
         "refused": reading.refused,
         "refused_last": reading.refused_last,
         "left_out": model.left_out,
-        "inputs": {role: model.has(role) for role in ("scores", "champions")},
+        "inputs": {role: model.has(role) for role in ("scores", "champions", "drift")},
     }
 
 
@@ -121,6 +121,9 @@ def about(model: ReadModel, symbol: str) -> dict[str, Any]:
         "coverage": {} if score is None else score.coverage,
         "running": {} if score is None else score.running,
         "harm": None if score is None else score.harm,
+        "drift": []
+        if record is None or score is None
+        else record.alarms.table(score.ts_target, score.ts_target - score.ts_open),
     }
 
 
@@ -128,7 +131,7 @@ def about_stamp(model: ReadModel, symbol: str) -> object:
     """Changes whenever `about` may have."""
     record = model.symbols.get(symbol)
     score = None if record is None or record.score is None else record.score.ts_target
-    return score, model.versions.noted, model.retrains.noted
+    return score, model.versions.noted, model.retrains.noted, model.alarms_taken
 
 
 def history_stamp(model: ReadModel, symbol: str) -> object:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from stream_app.clock import DAY_MS
 from stream_app.messages.schemas import PLAIN_HARM
+from stream_app.overview.alarm_log import AlarmLog
 from stream_app.overview.bar_history import BarHistory
 from stream_app.overview.inputs import Answer, Scored
 from stream_app.overview.point_history import HORIZONS, PointHistory
@@ -24,6 +26,7 @@ class SymbolRecord:
     """The newest one by event time: what its forecasts have been worth until then."""
     points: PointHistory = field(default_factory=PointHistory)
     bars: BarHistory = field(default_factory=BarHistory)
+    alarms: AlarmLog = field(default_factory=AlarmLog)
 
     def take_answer(self, answer: Answer, written_ms: int) -> None:
         """Note an answer that was read after all before it."""
@@ -58,3 +61,9 @@ class SymbolRecord:
 def does_harm(record: SymbolRecord) -> bool:
     """Whether it is plain that the published forecasts are worse than the last price."""
     return record.score is not None and record.score.harm >= PLAIN_HARM
+
+
+def has_drifted(record: SymbolRecord) -> bool:
+    """Whether a detector of drift has alarmed in the last day up to its newest outcome."""
+    alarm, score = record.alarms.newest, record.score
+    return alarm is not None and score is not None and alarm.ts > score.ts_target - DAY_MS

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, Final, Self, TypeVar
 
 from pebble import ProcessFuture, ProcessPool
 
 from stream_app.models.catalog import CATALOG
+from stream_app.ops.metrics import POOL_RESTARTS
 from stream_app.training.gate import Verdict
 from stream_app.training.gate_job import GateJob, run_gate
 from stream_app.training.job import TrainedModel, TrainingJob, run_job
@@ -31,6 +32,24 @@ def longest_first(jobs: Iterable[TrainingJob]) -> list[TrainingJob]:
     return sorted(jobs, key=lambda job: CATALOG[job.model].training_rank)
 
 
+class _Spawning(SpawnContext):
+    """Starts processes, and counts those that take the place of another.
+
+    pebble says nothing of them: a process that dies between two jobs is replaced in silence.
+    """
+
+    def __init__(self, processes: int) -> None:
+        self._first = processes
+
+    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override] # noqa: N802 - so pebble calls it
+        """Make one. Called in pebble's thread."""
+        if self._first:
+            self._first -= 1
+        else:
+            POOL_RESTARTS.inc()
+        return SpawnProcess(*args, **kwargs)
+
+
 class TrainingPool:
     """Runs training jobs beside the event loop."""
 
@@ -39,7 +58,7 @@ class TrainingPool:
             max_workers=processes,
             max_tasks=2 * JOBS_PER_PROCESS,  # before each job a question, see `run`
             # LightGBM and torch hang in forked children.
-            context=multiprocessing.get_context("spawn"),
+            context=_Spawning(processes),
             initializer=start_process,
         )
         self._processes = processes

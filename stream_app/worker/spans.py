@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final, Protocol
 
 from stream_app.errors import ConfigError
-from stream_app.messages.trace import Headers
+from stream_app.messages.records import Headers
 from stream_app.settings import Settings
 from stream_app.worker.ledger import Batch
 

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from stream_app.errors import TrainingError
+from stream_app.ops.metrics import REGISTRY
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.training import pool as pool_module
@@ -74,15 +75,26 @@ async def test_a_job_that_hangs_is_killed_when_its_wait_is_cancelled(
     assert len(set(psutil.Process().children()) - before) <= 2
 
 
-@pytest.mark.parametrize(("fault", "words"), [(die, "Abnormal"), (run_out_of_memory, "no more")])
+def restarts() -> float:
+    """The processes that took another's place, as the metrics say."""
+    counted = REGISTRY.get_sample_value("stream_app_pool_restarts_total")
+    assert counted is not None
+    return counted
+
+
+@pytest.mark.parametrize(
+    ("fault", "words", "replaced"), [(die, "Abnormal", 1), (run_out_of_memory, "no more", 0)]
+)
 async def test_a_job_that_dies_is_an_error_and_the_pool_goes_on(
-    pool: TrainingPool, monkeypatch: pytest.MonkeyPatch, fault: Any, words: str
+    pool: TrainingPool, monkeypatch: pytest.MonkeyPatch, fault: Any, words: str, replaced: int
 ) -> None:
+    before = restarts()
     monkeypatch.setattr(pool_module, "run_job", fault)
     with pytest.raises(Exception, match=words) as raised:  # the class is pebble's or the job's
         await pool.run(job())
     assert str(raised.value)
     await still_works(pool, monkeypatch)
+    assert restarts() - before == replaced
 
 
 @pytest.mark.parametrize("model", ["kalman", "random_forest", "lightgbm", "lstm"])
@@ -127,26 +139,18 @@ async def test_it_says_when_a_process_takes_a_job(
 async def test_jobs_that_were_cancelled_before_they_began_cost_no_process(
     pool: TrainingPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workers: Any = pool._pool._pool_manager.worker_manager
-    start, started = workers.new_worker, []
-
-    def counted() -> None:
-        started.append(True)
-        start()
-
-    monkeypatch.setattr(workers, "new_worker", counted)
     monkeypatch.setattr(pool_module, "run_job", hang)
     begun = asyncio.Event()
     running = asyncio.create_task(pool.run(job(), begun.set))
     await begun.wait()
     waiting = [asyncio.create_task(pool.run(job())) for _ in range(3)]
     await asyncio.sleep(0.2)
-    before = len(started)
+    before = restarts()
     for task in [*waiting, running]:
         task.cancel()
     await asyncio.gather(running, *waiting, return_exceptions=True)
     await still_works(pool, monkeypatch)
-    assert len(started) - before == 1  # in place of the one whose job ran
+    assert restarts() - before == 1  # in place of the one whose job ran
 
 
 def tell_time(job: TrainingJob) -> TrainedModel:
