@@ -39,6 +39,7 @@ from stream_app.worker.description import describe
 from stream_app.worker.drift_alarms import DriftAlarms
 from stream_app.worker.publisher import Publisher
 from stream_app.worker.service import TickService
+from stream_app.worker.spans import made_spans
 from stream_app.worker.transport import BatchConsumer, Transport
 
 logger = logging.getLogger(__name__)
@@ -119,6 +120,7 @@ class Worker:
         self._publisher = Publisher(
             self._topics, connection, idempotent=settings.kafka_idempotent_producer
         )
+        self._spans = made_spans(settings)
         import_loaders()
         registry = Registry(settings.data_dir, model_settings(settings))
         worker, clock = f"{socket.gethostname()}-{os.getpid()}", SystemClock()
@@ -138,6 +140,7 @@ class Worker:
             registry=registry,
             champions=self._champions,
             publisher=self._publisher,
+            spans=self._spans,
             read_again=self._read_again,
             commit=self._commit,
         )
@@ -272,6 +275,7 @@ class Worker:
             Part(name="what the worker watches", stop=self._stop_watches),
             Part(name="the consumer", stop=self._app.stop),
             Part(name="the producer", stop=self._publisher.stop),
+            Part(name="the spans", stop=self._spans.stop),
             Part(name="the web server", stop=self._web.stop),
         ]
         await stop_in_order(parts, within_s=STOP_TIMEOUT_S)
