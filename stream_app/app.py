@@ -19,6 +19,7 @@ from yarl import URL
 from stream_app.agents.retrain import add_retrain_timer
 from stream_app.agents.ticks import add_ticks_agent
 from stream_app.clock import SystemClock
+from stream_app.contracts.schema_registry import schema_headers
 from stream_app.errors import WorkerFault
 from stream_app.kafka.connection import client_settings, faust_credentials, wait_until_reachable
 from stream_app.kafka.topic_check import Topics, load_topics, require_topics
@@ -35,6 +36,7 @@ from stream_app.training.settings import RetrainSettings, model_settings
 from stream_app.web.server import WebServer
 from stream_app.worker.champions import Champions
 from stream_app.worker.description import describe
+from stream_app.worker.drift_alarms import DriftAlarms
 from stream_app.worker.publisher import Publisher
 from stream_app.worker.service import TickService
 from stream_app.worker.transport import BatchConsumer, Transport
@@ -151,6 +153,13 @@ class Worker:
             clock=clock,
             worker=worker,
         )
+        self._alarms = DriftAlarms(
+            topic=self._topics.drift,
+            client_settings=connection,
+            symbols=self.service.partitions.symbols,
+            ask=self.retrainer.ask,
+            newest_s=settings.drift_retrain_min_seconds,
+        )
         self._web = WebServer(
             settings.web_host,
             settings.web_port,
@@ -209,8 +218,9 @@ class Worker:
         require_writable(self._settings.data_dir)
         await wait_until_reachable(self._settings, REACH_TIMEOUT_S)
         await require_topics(self._topics, client_settings(self._settings))
+        headers = await schema_headers(self._settings, self._publisher.written)
         await self._web.start()
-        await self._publisher.start()
+        await self._publisher.start(headers)
         try:
             self._pool.warm_up()
             await self._champions.start()
@@ -223,6 +233,9 @@ class Worker:
                 asyncio.create_task(self._champions.run(), name="the champions"),
                 asyncio.create_task(event_loop.watch_delay(), name="the look at the event loop"),
             ]
+            if self._settings.drift_retrain:
+                following = asyncio.create_task(self._alarms.run(), name="the alarms of drift")
+                self._watches.append(following)
             logger.info("Worker started on %s", self._settings.kafka_bootstrap_servers)
             await self._until(stop)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the end is in order

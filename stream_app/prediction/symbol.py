@@ -234,7 +234,7 @@ class SymbolPipeline:
                 made, outcome = record.close(closed)
                 forecasts.append(made)
                 if outcome is not None:
-                    answer.scores.append(record.score(self.symbol, outcome, item.source))
+                    answer.scores.append(record.score(self.symbol, outcome, closed, item.source))
             said = record.published(item, blend)
             if item.bar is not None:
                 record.note(item.bar.ts_open, said)

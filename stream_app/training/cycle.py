@@ -104,6 +104,10 @@ class Retrainer:
         """Whether symbols are due, why, and which, in the order of their turns. Returns at once."""
         return self._schedule.due(self._symbols())
 
+    def ask(self, symbol: str) -> bool:
+        """Let a symbol be trained early, at most once in the set time; whether it will be."""
+        return self._schedule.ask(symbol)
+
     def waiting_seconds(self) -> dict[str, float]:
         """By symbol, for how long it has been due without a turn; the longest first."""
         return self._schedule.waiting_seconds()

@@ -217,6 +217,30 @@ async def test_a_window_twice_as_long_as_the_one_learned_from_is_worth_a_retrain
     assert due[0] == "growth"
 
 
+async def test_a_symbol_is_trained_early_when_asked_for_at_most_once_in_the_set_time(
+    bench: Callable[..., Bench],
+) -> None:
+    made = bench(symbols("A", "B"), retrain_interval_hours=1000.0, drift_retrain_min_seconds=3600.0)
+    made.retrainer.tick()
+    await made.finish()
+    told = len(made.events)
+    assert made.retrainer.ask("A")
+    assert not made.retrainer.ask("A")  # it waits
+    made.retrainer.tick()
+    await made.finish()
+    started, ended = made.events[told:]
+    assert (started.trigger, started.symbols) == ("drift", ("A",))
+    assert ended.state == "succeeded"
+    made.clock.seconds += 3599.0
+    assert not made.retrainer.ask("A")
+    assert made.retrainer.ask("B")
+    made.clock.seconds += 1.0
+    assert made.retrainer.ask("A")
+    made.retrainer.tick()
+    await made.finish()
+    assert set(made.events[-1].symbols) == {"A", "B"}
+
+
 def raising(error: Exception, model: str) -> Answer:
     def answer(job: TrainingJob) -> None:
         if job.symbol == "A" and job.model == model:
