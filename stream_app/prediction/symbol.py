@@ -189,7 +189,7 @@ class SymbolPipeline:
             floor=floor,
             horizon_s=self._horizon_ms // 1000,
             topic_id=self._origin.topic_id,
-            is_anew=self._origin.is_anew,
+            is_anew=self._origin.is_named,
         )
 
     def _recorded(self, state: SymbolState) -> dict[str, Any]:
