@@ -45,6 +45,7 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
         registry=Registry(settings.data_dir, model_settings(settings)),
         named=lambda _: None,
         on_restored=lambda: None,
+        on_settled=lambda: None,
         on_progress=lambda: None,
         read_again=lambda _: None,
         commit=commit,

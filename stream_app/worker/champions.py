@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from stream_app.clock import Clock
 from stream_app.errors import ArtifactError
 from stream_app.kafka.champions import champion_of
-from stream_app.kafka.reader import open_reader, read_range
+from stream_app.kafka.reader import open_reader, read_range, read_through
 from stream_app.kafka.retries import until_answered
 from stream_app.kafka.topics import TopicSpec
 from stream_app.messages.schemas import Champion
@@ -26,7 +26,6 @@ from stream_app.registry.store import Registry
 
 logger = logging.getLogger(__name__)
 
-AGAIN_S: Final = 1.0
 PROMOTED: Final = "passed the gate"
 
 
@@ -119,16 +118,16 @@ class Champions:
 
     async def run(self) -> None:
         """Follow the topic. Never ends by itself; waits through an outage."""
-        while True:
-            try:
-                async with open_reader(self._client_settings) as consumer:
-                    consumer.assign([self._tp])
-                    consumer.seek(self._tp, self._position)
-                    async for record in consumer:
-                        await self._follow(record)
-            except (KafkaError, OSError) as error:
-                logger.warning("the champions topic cannot be followed yet: %s", error)
-                await asyncio.sleep(AGAIN_S)
+        records = read_through(
+            self._client_settings,
+            self._tp,
+            self._position,
+            what="the champions topic",
+            logger=logger,
+        )
+        async with contextlib.aclosing(records):
+            async for record in records:
+                await self._follow(record)
 
     async def _follow(self, record: ConsumerRecord) -> None:
         champion = self._take(record)

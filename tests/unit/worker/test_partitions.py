@@ -41,6 +41,7 @@ class Standing(Partitions):
             registry=registry,
             named=lambda _: None,
             on_restored=lambda: None,
+            on_settled=lambda: None,
             on_progress=lambda: None,
             read_again=self.read_again_from.append,
             commit=self._note_commit,
