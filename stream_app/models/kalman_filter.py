@@ -1,6 +1,6 @@
 """The local linear trend as a scalar recursion, one call per tick.
 
-State [level, velocity] of the log price p; dt in bars since the last tick:
+State [level, velocity] of the log price p; dt in bars since the last measurement:
 
     level'    = level + velocity dt + w,   velocity' = velocity + v,   p = level + e,  var(e) = r
     cov(w, v) = [[q_level dt + q_velocity dt^3/3,  q_velocity dt^2/2],
@@ -9,12 +9,17 @@ State [level, velocity] of the log price p; dt in bars since the last tick:
 Durbin & Koopman (2012), Time Series Analysis by State Space Methods, 2nd ed., section 3.2.1;
 in continuous time Harvey (1989), Forecasting, Structural Time Series Models and the Kalman
 Filter, section 9.1. `kalman_reference.py` compares the recursion with filterpy's matrices.
+
+A bar is one measurement. The noise is learned from closes, so r is the error of one close; ticks
+of the same moment (a low, a high and a close of a bar from a file) are no independent readings of
+the price, and a filter that takes them for such answers their mean. So a tick is the forming bar's
+close so far, measured from the state after the bar before (`KalmanFilter.measure`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +30,11 @@ the velocity and make the next innovation small, whatever the price did."""
 NOISE_MIN: Final = 1e-18
 NOISE_MAX: Final = 1.0
 _NEVER: Final = -1
+_STATE: Final = ("level", "velocity", "p00", "p01", "p11", "det", "last_ts")
+"""What a measurement starts from."""
+_KEPT: Final = (*_STATE, "innovation", "innovation_variance")
+"""What a restart needs of the last tick."""
+_UNSEEN: Final = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, _NEVER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +80,7 @@ class KalmanFilter:
     """
 
     __slots__ = (
+        "before",
         "det",
         "innovation",
         "innovation_variance",
@@ -91,6 +102,57 @@ class KalmanFilter:
         self.innovation = 0.0
         self.innovation_variance = 0.0
         self.last_ts = _NEVER
+        self.before: tuple[float, ...] = _UNSEEN
+        """The _STATE after the bar before the one that `last_ts` is in."""
+
+    def measure(
+        self,
+        log_price: float,
+        ts: int,
+        noise: KalmanNoise,
+        bar_ms: int,
+        limit: float = math.inf,
+    ) -> bool:
+        """Take a tick as its bar's close so far, in place of the bar's ticks before it.
+
+        A tick that is older than the last changes nothing. After a jump the rest of the bar is
+        measured from the price that it led to. The arguments and the result are those of `update`.
+        """
+        if ts < self.last_ts:
+            return False
+        if ts // bar_ms == self.last_ts // bar_ms:
+            (
+                self.level,
+                self.velocity,
+                self.p00,
+                self.p01,
+                self.p11,
+                self.det,
+                self.last_ts,
+            ) = self.before  # type: ignore[assignment]  # the last is an int
+        else:
+            self.before = self._now()
+        jumped = self.update(log_price, ts, noise, bar_ms, limit)
+        if jumped:
+            self.before = self._now()
+        return jumped
+
+    def measured_from(self, ts: int, bar_ms: int) -> int:
+        """The time of the state that a tick of this time is measured from, epoch milliseconds."""
+        if ts // bar_ms == self.last_ts // bar_ms:
+            return int(self.before[-1])
+        return self.last_ts
+
+    def _now(self) -> tuple[float, ...]:
+        return (
+            self.level,
+            self.velocity,
+            self.p00,
+            self.p01,
+            self.p11,
+            self.det,
+            self.last_ts,
+        )
 
     def update(
         self,
@@ -180,19 +242,24 @@ class KalmanFilter:
         return twin
 
     def to_state(self) -> dict[str, float]:
-        """The whole state by name, as JSON numbers; `from_state` restores it exactly."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """The state after the last tick by name, as JSON numbers."""
+        return {name: getattr(self, name) for name in _KEPT}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, float]) -> KalmanFilter:
-        """Restore what `to_state` returned.
+    def from_state(cls, state: Mapping[str, float], before: Sequence[float] = ()) -> KalmanFilter:
+        """Restore what `to_state` returned, exactly.
+
+        Args:
+            state: as `to_state` gave it.
+            before: the filter's `before`; empty where it was not kept, and the rest of the bar is
+                then measured from the last tick.
 
         Raises:
-            ValueError: keys are missing or unknown, a value is not a finite number, or the
+            ValueError: keys are missing or unknown, a value is not a finite number, or a
                 covariance is not positive definite.
         """
-        if set(state) != set(cls.__slots__):
-            raise ValueError(f"Kalman state: the keys must be {', '.join(cls.__slots__)}")
+        if set(state) != set(_KEPT):
+            raise ValueError(f"Kalman state: the keys must be {', '.join(_KEPT)}")
         restored = cls()
         for name, value in state.items():
             if isinstance(value, bool) or not isinstance(value, int | float):
@@ -202,4 +269,21 @@ class KalmanFilter:
             setattr(restored, name, int(value) if name == "last_ts" else float(value))
         if restored.last_ts >= 0 and min(restored.p00, restored.p11, restored.det) <= 0.0:
             raise ValueError("Kalman state: the covariance is not positive definite")
+        restored.before = _before(before) if before else restored._now()
         return restored
+
+
+def _before(values: Sequence[float]) -> tuple[float, ...]:
+    """The state before a bar, checked.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if len(values) != len(_STATE) or not all(
+        type(value) in (int, float) and math.isfinite(value) for value in values
+    ):
+        raise ValueError(f"Kalman state: before the bar must be the numbers {', '.join(_STATE)}")
+    _, _, p00, _, p11, det, last_ts = values
+    if last_ts >= 0 and min(p00, p11, det) <= 0.0:
+        raise ValueError("Kalman state: before the bar the covariance is not positive definite")
+    return (*map(float, values[:-1]), int(last_ts))
