@@ -13,7 +13,7 @@ Filter, section 9.1. `kalman_reference.py` compares the recursion with filterpy'
 A bar is one measurement. The noise is learned from closes, so r is the error of one close; ticks
 of the same moment (a low, a high and a close of a bar from a file) are no independent readings of
 the price, and a filter that takes them for such answers their mean. So a tick is the forming bar's
-close so far, measured from the state after the bar before (`KalmanFilter.measure`).
+close so far: `KalmanFilter.rewind` goes back to the state after the bar before.
 """
 
 from __future__ import annotations
@@ -105,43 +105,25 @@ class KalmanFilter:
         self.before: tuple[float, ...] = _UNSEEN
         """The _STATE after the bar before the one that `last_ts` is in."""
 
-    def measure(
-        self,
-        log_price: float,
-        ts: int,
-        noise: KalmanNoise,
-        bar_ms: int,
-        limit: float = math.inf,
-    ) -> bool:
-        """Take a tick as its bar's close so far, in place of the bar's ticks before it.
+    def rewind(self, ts_open: int) -> None:
+        """Go back to before the bar that begins at `ts_open`: it is measured anew.
 
-        A tick that is older than the last changes nothing. After a jump the rest of the bar is
-        measured from the price that it led to. The arguments and the result are those of `update`.
+        Args:
+            ts_open: of the bar of the next tick, which is not older than the last one; epoch
+                milliseconds.
         """
-        if ts < self.last_ts:
-            return False
-        if ts // bar_ms == self.last_ts // bar_ms:
-            (
-                self.level,
-                self.velocity,
-                self.p00,
-                self.p01,
-                self.p11,
-                self.det,
-                self.last_ts,
-            ) = self.before  # type: ignore[assignment]  # the last is an int
-        else:
+        if self.last_ts < ts_open:
             self.before = self._now()
-        jumped = self.update(log_price, ts, noise, bar_ms, limit)
-        if jumped:
-            self.before = self._now()
-        return jumped
-
-    def measured_from(self, ts: int, bar_ms: int) -> int:
-        """The time of the state that a tick of this time is measured from, epoch milliseconds."""
-        if ts // bar_ms == self.last_ts // bar_ms:
-            return int(self.before[-1])
-        return self.last_ts
+            return
+        (
+            self.level,
+            self.velocity,
+            self.p00,
+            self.p01,
+            self.p11,
+            self.det,
+            self.last_ts,
+        ) = self.before  # type: ignore[assignment]  # the last is an int
 
     def _now(self) -> tuple[float, ...]:
         return (
@@ -165,7 +147,7 @@ class KalmanFilter:
         """Predict to `ts`, then correct by the price.
 
         A price further from the prediction than the limit is a jump: the level starts again from
-        it, and nothing is learned from the step.
+        it, nothing is learned from the step, and the rest of the bar is measured from there.
 
         The first tick sets the level, with the measurement's variance, and a velocity of zero.
         The velocity's prior variance is q_level + q_velocity, so the drift may be as large as the
@@ -222,6 +204,7 @@ class KalmanFilter:
             self.p00, self.p01, self.p11, self.det = p00, p01, p11, det
             self.innovation = 0.0
             self.innovation_variance = s
+            self.before = self._now()
             return True
         keep = r / s
         self.level = level + y * (p00 / s)

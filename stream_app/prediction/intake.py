@@ -129,12 +129,16 @@ class Intake:
         bar, is_latest = open_bars.add(tick, arrival.appended_ms)
         if not is_latest:
             return None, 0.0
-        log_price, level = math.log(tick.price), kalman.level
-        bars = (tick.ts - kalman.measured_from(tick.ts, self._bar_ms)) / self._bar_ms
-        limit = self._limit if bars <= 1.0 else limit_of(self.window.usual_move, bars)
-        jumped = kalman.measure(log_price, tick.ts, models.noise, self._bar_ms, limit)
+        jump = 0.0
+        if tick.ts >= kalman.last_ts:
+            log_price, level = math.log(tick.price), kalman.level
+            kalman.rewind(bar.ts_open)
+            bars = (tick.ts - kalman.last_ts) / self._bar_ms
+            limit = self._limit if bars <= 1.0 else limit_of(self.window.usual_move, bars)
+            if kalman.update(log_price, tick.ts, models.noise, self._bar_ms, limit):
+                jump = log_price - level
         bar.kalman_velocity, bar.kalman_innovation = kalman.velocity, kalman.innovation
-        return bar, log_price - level if jumped else 0.0
+        return bar, jump
 
     def _close(self) -> list[ClosedBar]:
         """Move the bars that the watermark has passed into the window."""
