@@ -21,7 +21,8 @@ from harness import DATA, HERE, console, options, progress, save, show
 from rich.table import Table
 from world import month_pipeline, plain_settings, warm_pool
 
-from stream_app.bars.features import DAY_MS, BarColumns
+from stream_app.bars.features import BarColumns
+from stream_app.clock import DAY_MS
 from stream_app.models.base import ModelSettings
 from stream_app.models.catalog import CATALOG
 from stream_app.offline.training_cache import TrainingCache, train_kept

@@ -1,10 +1,13 @@
-"""The clock that code receives instead of asking the machine, so that tests can set the time."""
+"""The clock that code receives instead of asking the machine; the lengths of an hour and a day."""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
+
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
 
 
 class Clock(Protocol):

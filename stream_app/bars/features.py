@@ -17,6 +17,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from stream_app.clock import DAY_MS
 from stream_app.compiled import DOUBLES, INTS, compiled, types
 
 FloatArray = NDArray[np.float64]
@@ -28,7 +29,6 @@ RANGE_SPANS: Final = (12, 48)
 LOOKBACK: Final = 48
 """How many bars before the current one a feature vector needs."""
 INNOVATION_LIMIT: Final = 8.0
-DAY_MS: Final = 86_400_000
 
 FEATURE_NAMES: Final = (
     *(f"return_{n}" for n in RETURN_SPANS),

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from stream_app.clock import DAY_MS
 from stream_app.errors import SourceError
 from stream_app.feed.files import TickFile
 from stream_app.feed.synthetic import synthetic_ticks
@@ -17,7 +18,6 @@ SYMBOL: Final = "DEMO-USD"
 SEED: Final = 42
 DAYS: Final = 30
 TICKS_A_DAY: Final = 288 * 4
-DAY_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)

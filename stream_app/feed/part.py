@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stream_app.clock import DAY_MS
 from stream_app.errors import SourceError
 from stream_app.feed.columns import OHLC, Columns, Kind, find_columns, shown_name
 from stream_app.feed.layout import Layout
@@ -24,7 +25,6 @@ from stream_app.feed.understood import FROM_NAME
 from stream_app.messages.symbols import SYMBOL_RULE, is_symbol
 from stream_app.messages.ticks import ID_MAX_CHARS, MAX_PRICE, MIN_PRICE
 
-_DAY_MS: Final = 86_400_000
 _FEW_ROWS: Final = 3
 _SIZES: Final = ("size", "volume")
 
@@ -116,7 +116,7 @@ class Part:
             SourceError: it does here.
         """
         local = self._local_ms[self.bad.good]
-        if self.kind == "bars" or (local % _DAY_MS).any():
+        if self.kind == "bars" or (local % DAY_MS).any():
             return
         days = pd.DataFrame({"day": local, "code": self.code[self.bad.good]}).drop_duplicates()
         if len(local) < max(_FEW_ROWS, 2 * len(days)):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from stream_app.bars.features import BarColumns
+from stream_app.clock import HOUR_MS
 from stream_app.models.base import ModelSettings
 from stream_app.models.lstm import LSTMForecaster, load_lstm
 from stream_app.models.lstm_weights import Weights, read_weights
@@ -18,8 +19,6 @@ from stream_app.settings import Settings
 from stream_app.training.holdout import Holdout, hold_out, score
 from stream_app.training.job import prepare, serve
 from stream_app.training.process import import_trainers
-
-HOUR_MS: Final = 3_600_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

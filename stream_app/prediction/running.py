@@ -9,12 +9,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from stream_app.clock import DAY_MS, HOUR_MS
 from stream_app.messages.schemas import SkillFigures
 from stream_app.prediction.outcomes import Outcome
 from stream_app.scoring.skill import Skill, skills
 
-HOUR_MS: Final = 3_600_000
-DAY_MS: Final = 24 * HOUR_MS
 UNSHRUNK: Final = "ensemble"
 PUBLISHED: Final = "published"
 LAST_PRICE: Final = "last_price"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Self
 
+from stream_app.clock import HOUR_MS
 from stream_app.messages.tick_mapping import TickMapping
 from stream_app.settings import Settings
 
@@ -57,5 +58,5 @@ class PredictionSettings:
             weights=settings.ensemble_weights,
             shrinkage=settings.shrinkage,
             interval_levels=settings.interval_levels,
-            model_max_age_ms=settings.model_max_age_hours * 3_600_000,
+            model_max_age_ms=settings.model_max_age_hours * HOUR_MS,
         )

@@ -25,6 +25,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from stream_app.clock import DAY_MS, HOUR_MS
+
 QUICK_BARS: Final = 6
 SLOW_BARS: Final = 96
 """Half-lives of the two averages: half an hour and eight hours of five-minute bars."""
@@ -49,8 +51,6 @@ LEAST: Final = 1e-8
 MOST: Final = 1.0
 """No forecast is larger, a log return over the horizon: a factor of e."""
 _RANGE: Final = math.sqrt(8.0 / math.pi)
-_HOUR_MS: Final = 3_600_000
-_DAY_MS: Final = 24 * _HOUR_MS
 
 
 def _step(half_life: float) -> float:
@@ -92,8 +92,8 @@ class VolatilityForecast:
         self._bar_ms = bar_ms
         self._horizon_ms = bar_ms * horizon_bars
         self._least = LEAST * math.sqrt(horizon_bars)
-        self._steps = (_step(QUICK_BARS), _step(SLOW_BARS), _step(max(12.0, _DAY_MS / bar_ms)))
-        hour_bars = max(1.0, _HOUR_MS / bar_ms)
+        self._steps = (_step(QUICK_BARS), _step(SLOW_BARS), _step(max(12.0, DAY_MS / bar_ms)))
+        hour_bars = max(1.0, HOUR_MS / bar_ms)
         self._factor_step = _step(FACTOR_DAYS * hour_bars)
         self._factor_prior = FACTOR_PRIOR_DAYS * hour_bars
         self._bars = 0
@@ -149,7 +149,7 @@ class VolatilityForecast:
         weight_quick = QUICK_SHARE * self._newest(0)
         weight_slow = (1.0 - QUICK_SHARE) * self._newest(1)
         fade = unit * (weight_quick * quick + weight_slow * slow)
-        hour = ts_open // _HOUR_MS % 24
+        hour = ts_open // HOUR_MS % 24
         ordinary = _RANGE * math.sqrt(bars * self._squares[hour])
         gain = unit * (weight_quick + weight_slow) / ordinary
         return _Bar(ts_open, ts_end, level, fade, gain, before)
@@ -161,12 +161,12 @@ class VolatilityForecast:
     def _squares_ahead(self, ts_open: int) -> float:
         """Sum over the bars of the horizon of the squared factors; it begins where a bar ends."""
         start = ts_open + self._bar_ms
-        days, rest = divmod(self._horizon_ms, _DAY_MS)
-        total = days * _HOUR_MS * math.fsum(self._squares)
+        days, rest = divmod(self._horizon_ms, DAY_MS)
+        total = days * HOUR_MS * math.fsum(self._squares)
         end = start + rest
         while start < end:
-            upto = min(end, start - start % _HOUR_MS + _HOUR_MS)
-            total += (upto - start) * self._squares[start // _HOUR_MS % 24]
+            upto = min(end, start - start % HOUR_MS + HOUR_MS)
+            total += (upto - start) * self._squares[start // HOUR_MS % 24]
             start = upto
         return total / self._bar_ms
 
@@ -197,7 +197,7 @@ class VolatilityForecast:
             return
         distance = max(log_high, before) - min(log_low, before)
         moved = distance / (_RANGE * math.sqrt(max(bars, 1)))
-        hour = ts_open // _HOUR_MS % 24
+        hour = ts_open // HOUR_MS % 24
         ordinary = moved / math.sqrt(self._squares[hour])
         self._learn_hour(hour, moved / self._levels[2])
         steps = [self._newest(average) for average in range(3)]

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from stream_app.bars.features import DAY_MS, BarColumns
+from stream_app.bars.features import BarColumns
+from stream_app.clock import DAY_MS
 from stream_app.models.base import Member, ModelSettings, TrainingData
 from stream_app.models.catalog import CATALOG
 from stream_app.models.last_price import LastPriceMember

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from stream_app.bars.features import DAY_MS, BarColumns
+from stream_app.bars.features import BarColumns
+from stream_app.clock import DAY_MS
 from stream_app.messages.schemas import Tick
 from stream_app.models.base import Member, ModelSettings
 from stream_app.models.catalog import CATALOG

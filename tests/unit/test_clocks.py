@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from stream_app.bars.features import LOOKBACK, bar_vectors
+from stream_app.clock import DAY_MS, HOUR_MS
 from stream_app.messages.schemas import Tick
 from stream_app.messages.times import EARLIEST_TS, LATEST_TS
 from stream_app.prediction.observation import AHEAD, LATE
@@ -30,8 +31,6 @@ from tests.fakes import model_set
 SETTINGS = settings()
 BAR_MS = SETTINGS.bar_ms
 GRACE_MS = int(SETTINGS.grace_seconds * 1000)
-DAY_MS = 86_400_000
-HOUR_MS = 3_600_000
 CLOSE_ON_FRIDAY = int(datetime(2022, 1, 7, 21, tzinfo=UTC).timestamp() * 1000)
 OPEN_ON_SUNDAY = int(datetime(2022, 1, 9, 22, tzinfo=UTC).timestamp() * 1000)
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from stream_app.bars.features import BarColumns
 from stream_app.feed.bars import TICKS_PER_BAR
+from stream_app.clock import HOUR_MS
 from stream_app.feed.files import TickFile, read_ticks
 from stream_app.messages.schemas import Source, Tick
 from stream_app.models.catalog import CATALOG
@@ -34,7 +35,6 @@ from tests.builders import START_MS, settings
 CASES = Path(os.environ.get("STREAM_APP_CASES", Path(__file__).parents[3].parent / "shared/cases"))
 CHANCE = 0.01
 """How much better than the last price a model may be on a walk, relative."""
-HOUR_MS = 3_600_000
 
 
 def walk_prices(count: int, seed: int = 0) -> NDArray[np.float64]:

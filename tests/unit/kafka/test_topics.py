@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
+from stream_app.clock import DAY_MS
 from stream_app.errors import TopicError
 from stream_app.kafka.topic_check import load_topics
 
 TOPICS_YAML = Path(__file__).parents[3] / "topics.yaml"
 TICKS = "market.ticks.v1"
 BARS = "market.bars.v1"
-DAY_MS = 86_400_000
 
 Content = dict[str, Any]
 

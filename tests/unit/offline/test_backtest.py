@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 import pytest
 
+from stream_app.clock import HOUR_MS
 from stream_app.errors import TrainingError
 from stream_app.messages.codec import encode_prediction
 from stream_app.messages.schemas import Prediction, Score, Tick
@@ -32,7 +33,6 @@ from tests.builders import START_MS, recording, settings, walk
 from tests.contract.worlds import SETTINGS, bars_of
 
 CHOSEN = settings(lstm_epochs=1)
-HOUR_MS = 3_600_000
 TICKS = list(walk(2400))
 """Ten hours at four ticks a one-minute bar."""
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from stream_app.bars import features
+from stream_app.clock import HOUR_MS
 from stream_app.messages.schemas import Tick
 from stream_app.models.base import Rows
 from stream_app.offline import trainings
@@ -27,7 +28,7 @@ from stream_app.prediction.pipeline import Answer
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.training.settings import model_settings
 from tests.builders import recording, settings, walk
-from tests.unit.offline.test_backtest import HOUR_MS, Trainer, judged
+from tests.unit.offline.test_backtest import Trainer, judged
 
 CHOSEN = settings(lstm_epochs=1)
 TICKS = list(walk(2400))

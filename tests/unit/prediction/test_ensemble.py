@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stream_app.clock import HOUR_MS
 from stream_app.models.base import History, Rows
 from stream_app.models.model_set import ModelSet, untrained
 from stream_app.prediction.ensemble import Blend, Ensemble
 from tests.fakes import ConstantMember, model_set
 
 WEIGHTS = {"kalman": 0.10, "random_forest": 0.30, "lightgbm": 0.35, "lstm": 0.25}
-HOUR_MS = 3_600_000
 PRICE = 100.0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from stream_app.clock import DAY_MS
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.scoring.chance import recent_outcomes
@@ -13,7 +14,6 @@ from stream_app.training.settings import model_settings
 from tests.builders import START_MS, records, settings, walk
 from tests.fakes import model_set
 
-DAY_MS = 86_400_000
 STEP_MS = 15_000
 
 

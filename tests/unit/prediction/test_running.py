@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from stream_app.clock import DAY_MS, HOUR_MS
 from stream_app.messages.schemas import BarForecasts
 from stream_app.prediction.outcomes import Outcome
-from stream_app.prediction.running import DAY_MS, HOUR_MS, RunningScores
+from stream_app.prediction.running import RunningScores
 from stream_app.scoring.skill import skill
 
 BAR = 300_000
