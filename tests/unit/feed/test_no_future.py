@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from stream_app.bars.features import BarColumns
-from stream_app.feed.bars import TICKS_PER_BAR
 from stream_app.clock import HOUR_MS
+from stream_app.feed.bars import TICKS_PER_BAR
 from stream_app.feed.files import TickFile, read_ticks
 from stream_app.messages.schemas import Source, Tick
 from stream_app.models.catalog import CATALOG
