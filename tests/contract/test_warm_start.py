@@ -175,7 +175,7 @@ def test_a_job_starts_where_it_is_told_also_after_it_was_sent(artifact: bytes) -
 
 
 def test_without_a_start_all_rows_are_learned_from_in_every_epoch(artifact: bytes) -> None:
-    """The training from scratch, bit for bit."""
+    """The training as it was before there were warm starts, bit for bit."""
     data = walk_data()
     y, unit = scaled_target(data, SETTINGS.horizon_bars)
     exported = network_of(fitted(data, SETTINGS))
@@ -183,7 +183,7 @@ def test_without_a_start_all_rows_are_learned_from_in_every_epoch(artifact: byte
     network = LSTMNetwork(exported.mean, exported.deviation, unit, SETTINGS.lstm_layers)
     rows, target = torch.from_numpy(data.rows), torch.from_numpy(y)
     inputs = network.standardised(torch.from_numpy(data.features))
-    optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=3.0, fused=True)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=3.0, fused=True)
     shuffle = torch.Generator().manual_seed(SETTINGS.seed)
     for _ in range(SETTINGS.lstm_epochs):
         for batch in torch.split(torch.randperm(len(rows), generator=shuffle), 32):
