@@ -29,6 +29,10 @@ class SymbolState:
     """Of the partition: the offset below which every tick is covered by some symbol's state."""
     kalman_ahead: Mapping[str, float] | None = None
     """Of the filter that took the ticks ahead, while the window holds any."""
+    kalman_before: Sequence[float] = ()
+    """`KalmanFilter.before`; empty in bars of when each tick was a measurement of its own."""
+    kalman_ahead_before: Sequence[float] = ()
+    """The same of the other filter."""
     learned: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """As `TrackRecord.sums` gives it."""
     intervals: Mapping[str, Any] = field(default_factory=dict)
