@@ -105,6 +105,11 @@ LAG: Final = Gauge(
     "Records not answered at the last check: of this worker's partitions and of unread ones.",
     registry=REGISTRY,
 )
+UPLOADS_WAITING: Final = Gauge(
+    "stream_app_versions_waiting",
+    "Model versions on this disk that are not in the object store yet.",
+    registry=REGISTRY,
+)
 UNREAD_PARTITIONS: Final = Gauge(
     "stream_app_unread_partitions",
     "Partitions of the ticks topic that no worker of the group reads.",

@@ -25,7 +25,7 @@ from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
 from stream_app.models.model_set import ModelSet
 from stream_app.ops.metrics import GATE_DECISIONS, RETRAIN_SECONDS, RETRAINS
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.registry.store import Registry
+from stream_app.registry.versions import Versions
 from stream_app.training.budget import Budget
 from stream_app.training.events import Outcome, ended_event, started_event
 from stream_app.training.job import price_moves
@@ -69,7 +69,7 @@ class Retrainer:
         self,
         *,
         settings: RetrainSettings,
-        registry: Registry,
+        versions: Versions,
         run_job: RunJob,
         judge: Judge,
         champions: Champions,
@@ -87,7 +87,7 @@ class Retrainer:
         self._budget = Budget(settings.target_s)
         self._trainer = SymbolTrainer(
             settings=settings,
-            registry=registry,
+            versions=versions,
             run_job=run_job,
             judge=judge,
             champions=champions,

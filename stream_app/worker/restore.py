@@ -126,9 +126,16 @@ async def _restore_symbols(
     pipeline: PartitionPipeline, bars: Mapping[str, Sequence[Bar]], load_models: LoadModels
 ) -> None:
     """Give each symbol its bars, the state of the last one, and its models."""
-    for symbol, closed in bars.items():
-        version = str(closed[-1].state.get("version", UNTRAINED))
-        serving, champion = await load_models(pipeline.pipeline_of(symbol).name, version)
+    # All at once, because an object store may be far away.
+    loading = (
+        load_models(
+            pipeline.pipeline_of(symbol).name,
+            str(closed[-1].state.get("version", UNTRAINED)),
+        )
+        for symbol, closed in bars.items()
+    )
+    loaded = await asyncio.gather(*loading)
+    for (symbol, closed), (serving, champion) in zip(bars.items(), loaded, strict=True):
         try:
             pipeline.pipeline_of(symbol).restore(closed, serving)
         except (KeyError, TypeError, ValueError) as error:

@@ -12,7 +12,7 @@ from stream_app.dead_letters.flood import FloodAlarm
 from stream_app.errors import StreamAppError
 from stream_app.kafka.topic_check import Topics
 from stream_app.ops import metrics
-from stream_app.registry.store import Registry
+from stream_app.registry.versions import Versions
 from stream_app.settings import Settings
 from stream_app.worker.champions import Champions
 from stream_app.worker.counts import count_batch, shown_counts
@@ -36,7 +36,7 @@ class TickService:
         settings: Settings,
         topics: Topics,
         client_settings: dict[str, Any],
-        registry: Registry,
+        versions: Versions,
         champions: Champions,
         publisher: Publisher,
         read_again: Callable[[int], None],
@@ -48,8 +48,9 @@ class TickService:
             settings=settings,
             topics=topics,
             client_settings=client_settings,
-            registry=registry,
+            versions=versions,
             named=champions.standing,
+            before=champions.before,
             on_restored=champions.look_again,
             on_progress=self._note_step,
             read_again=read_again,
