@@ -38,13 +38,12 @@ from stream_app.registry.names import VERSION_PATTERN, require_state_name, requi
 from stream_app.registry.store_errors import lacks_bucket, trouble
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, RetryConfig
+    from obstore.store import RetryConfig
 
 ANSWER_S: Final = 10.0
 """How long a version may take to be read, and a request to be answered."""
 WRITE_S: Final = 120.0
 """How long a version may take to be written, on a slow line."""
-CLIENT: Final[ClientConfig] = {"connect_timeout": "3s", "timeout": f"{ANSWER_S:g}s"}
 RETRIES: Final[RetryConfig] = {"max_retries": 2, "retry_timeout": timedelta(seconds=ANSWER_S)}
 """Of one request, by the library; what waits longer is up to the callers."""
 AWAY_S: Final = 30.0
@@ -78,7 +77,8 @@ class ObjectStore:
             if url.startswith("file:"):
                 self.client = from_url(self.url, automatic_cleanup=True)
             else:
-                self.client = from_url(self.url, client_options=CLIENT, retry_config=RETRIES)
+                # No options of ours for its client: they would displace those of the environment.
+                self.client = from_url(self.url, retry_config=RETRIES)
         except (BaseError, OSError, ValueError) as error:
             raise ConfigError(self._told("cannot be used", error)) from None
 
@@ -147,7 +147,8 @@ class ObjectStore:
         path = f"{self.place(name, version)}/{MANIFEST}"
         try:
             with self.asking(path):
-                await obstore.head_async(self.client, path)
+                async with asyncio.timeout(ANSWER_S):
+                    await obstore.head_async(self.client, path)
         except NotThereError:
             return False
         return True
@@ -247,7 +248,8 @@ class ObjectStore:
         """
         folder = self.folder(name)
         with self.asking(folder):
-            objects = await obstore.list(self.client, folder).collect_async()
+            async with asyncio.timeout(ANSWER_S):
+                objects = await obstore.list(self.client, folder).collect_async()
             parts = [each["path"].split("/")[-3:] for each in objects]
             found = {
                 (version, file)

@@ -77,7 +77,16 @@ def trouble(error: BaseException, url: str) -> Trouble:
         url: REGISTRY_URL.
     """
     text = str(error)
-    credentials = f"check {_CREDENTIALS[url.partition(':')[0]]}"
+    return (
+        _refusal(error, text, f"check {_CREDENTIALS[url.partition(':')[0]]}")
+        or next((Trouble(*said) for sign, said in _MISTAKES.items() if sign in text), None)
+        or next((Trouble(words) for sign, words in _NETWORK.items() if sign in text), None)
+        or Trouble("no answer in time" if isinstance(error, TimeoutError) else _answer(text))
+    )
+
+
+def _refusal(error: BaseException, text: str, credentials: str) -> Trouble | None:
+    """What a store that answers does not do; None where it may do it later."""
     if any(host in text for host in _METADATA):
         return Trouble("no credentials are given", credentials)
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
@@ -86,13 +95,7 @@ def trouble(error: BaseException, url: str) -> Trouble:
         return Trouble(_answer(text), "make the bucket, or correct REGISTRY_URL")
     if isinstance(error, NotSupportedError) or "status code: 501" in text:
         return Trouble(_answer(text), "use a store with conditional writes (If-None-Match)")
-    for sign, said in _MISTAKES.items():
-        if sign in text:
-            return Trouble(*said)
-    if isinstance(error, TimeoutError):
-        return Trouble("no answer in time")
-    found = (words for sign, words in _NETWORK.items() if sign in text)
-    return Trouble(next(found, None) or _answer(text))
+    return None
 
 
 def _answer(text: str) -> str:
