@@ -46,6 +46,8 @@ WRITE_S: Final = 120.0
 """How long a version may take to be written, on a slow line."""
 RETRIES: Final[RetryConfig] = {"max_retries": 2, "retry_timeout": timedelta(seconds=ANSWER_S)}
 """Of one request, by the library; what waits longer is up to the callers."""
+_PLAIN: Final = str.maketrans("%~+=", "!()'")
+"""What stores advise against in names, or sign each in a way of its own, and what stands for it."""
 AWAY_S: Final = 30.0
 """After a failure, readers do not wait for the store for so long."""
 AT_ONCE: Final = 8
@@ -94,7 +96,7 @@ class ObjectStore:
             ArtifactError: it is no state's name.
         """
         require_state_name(name, self.url)
-        return folder_name(name)
+        return folder_name(name).translate(_PLAIN)
 
     def place(self, name: str, version: str) -> str:
         """Where a version is, below the URL.
@@ -179,7 +181,9 @@ class ObjectStore:
         try:
             await obstore.put_async(self.client, path, content, mode="create", use_multipart=False)
         except AlreadyExistsError:
-            if await self._read(path, len(content)) != content:
+            found = await obstore.get_async(self.client, path)
+            same = found.meta["size"] == len(content)
+            if not (same and bytes(await found.bytes_async()) == content):
                 raise ArtifactError(
                     f"{self.url}/{path}: another version has this name; remove it"
                 ) from None
