@@ -47,10 +47,10 @@ WRITE_S: Final = 120.0
 RETRIES: Final[RetryConfig] = {"max_retries": 2, "retry_timeout": timedelta(seconds=ANSWER_S)}
 """Of one request, by the library; what waits longer is up to the callers."""
 _PLAIN: Final = str.maketrans("%~+=", "!()'")
-"""What stores advise against in names, or sign each in a way of its own, and what stands for it."""
+"""What AWS advises against in names, and what stands for it. A tilde is not signed alike by all."""
 AWAY_S: Final = 30.0
 """After a failure, readers do not wait for the store for so long."""
-AT_ONCE: Final = 8
+AT_ONCE: Final = 32
 """Versions that are read at the same time."""
 
 
@@ -169,11 +169,11 @@ class ObjectStore:
         """
         place = self.place(name, version)
         artifacts = {file: content for file, content in files.items() if file != MANIFEST}
+        # One after the other: `asyncio.gather` would lose a cancellation to a request that fails.
         with self.asking(place):
             async with asyncio.timeout(WRITE_S):
-                await asyncio.gather(
-                    *(self._create(f"{place}/{file}", each) for file, each in artifacts.items())
-                )
+                for file, content in artifacts.items():
+                    await self._create(f"{place}/{file}", content)
                 await self._create_manifest(f"{place}/{MANIFEST}", files[MANIFEST], name, version)
 
     async def _create(self, path: str, content: bytes) -> None:
@@ -219,16 +219,16 @@ class ObjectStore:
         raw = await self._read(f"{place}/{MANIFEST}", MANIFEST_MAX_BYTES)
         entries = parse_manifest(raw, where, name, version)["files"]
 
-        async def artifact(model: str) -> tuple[str, bytes]:
+        files = {}
+        for model in CATALOG:
             file, size = file_of(entries, model, where)
+            path = f"{place}/{file}"
             try:
-                content = await self._read(f"{place}/{file}", size)
+                files[file] = await self._read(path, size)
             except FileNotFoundError:
-                raise ArtifactError(f"{self.url}/{place}/{file}: missing") from None
-            require_intact(content, entries[model], f"{self.url}/{place}/{file}")
-            return file, content
-
-        return {**dict(await asyncio.gather(*map(artifact, CATALOG))), MANIFEST: raw}
+                raise ArtifactError(f"{self.url}/{path}: missing") from None
+            require_intact(files[file], entries[model], f"{self.url}/{path}")
+        return {**files, MANIFEST: raw}
 
     async def _read(self, path: str, most: int) -> bytes:
         found = await obstore.get_async(self.client, path)

@@ -436,6 +436,7 @@ async def test_a_listing_that_lags_behind_removes_nothing_that_is_new(
     assert StoreListing(store).versions(SYMBOL) == versions[6:]
 
 
+@pytest.mark.timeout(3600 if LONG else 300)
 async def test_two_writers_lose_no_version(url: str, files: dict[str, bytes]) -> None:
     """Each writes versions of its own and the same ones as the other, at the same time."""
     count = 1000 if LONG else 20
