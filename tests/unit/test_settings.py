@@ -313,7 +313,7 @@ def test_every_setting_is_known_with_the_prefix_too(
               "lstm_layers": "[8]", "interval_levels": "[0.8]",
               "kafka_sasl_mechanism": "PLAIN", "horizon_bars": "2", "bar_seconds": "60",
               "horizon_by": "bars", "tick_fields": '{"price":"p"}', "tick_time_unit": "s",
-              "tick_key": "ignored",
+              "tick_key": "ignored", "registry_url": "s3://bucket/x",
               "ensemble_weights": '{"kalman":1,"random_forest":0,"lightgbm":0,"lstm":0}',
               "lstm_sequence_length": "9", "retrain_deadline_seconds": "70",
               "retrain_target_seconds": "30", "retrain_processes": "3"}  # fmt: skip
