@@ -3,7 +3,7 @@ PYTHON ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check audit chaos lock clean
+.PHONY: help setup run test check audit contracts chaos lock clean
 
 help: ## Show the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -25,6 +25,9 @@ check: setup ## Run the static checks: formatting, lint, types, directions of im
 
 audit: setup ## Look up the locked packages in the advisory database, where it can be reached.
 	@tools/audit.sh
+
+contracts: setup ## Write docs/asyncapi.yaml and docs/contracts/*.schema.json anew.
+	@$(BIN)/stream-app contracts export docs
 
 chaos: setup ## Run the long fault tests, half an hour, and write their figures into docs/reliability.md.
 	@$(BIN)/python tools/chaos.py $(ARGS)

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow.csv
-from harness import DATA, options, save, show
+from harness import DATA, console, options, save, show
 from rich.table import Table
 
 HORIZONS: Final = (1, 3, 12, 48)
@@ -31,19 +32,25 @@ KNOWN_R2: Final = 0.01
 START: Final = datetime(2022, 1, 1, tzinfo=UTC)
 
 
-def made(folder: Path, name: str, correlation: float) -> Path:
-    """A month of five-minute bars in a file; each return has this correlation with the last."""
-    rng = np.random.default_rng(7)
+def ar1(rng: np.random.Generator, correlation: float) -> Iterator[float]:
+    """Returns without end, each with this correlation with the last."""
+    last = 0.0
+    while True:
+        last = correlation * last + rng.normal(0, 1e-3 * np.sqrt(1 - correlation**2))
+        yield last
+
+
+def bars_file(folder: Path, name: str, returns: Iterable[float], rng: np.random.Generator) -> Path:
+    """A month of five-minute bars with these returns, in a file."""
     file = folder / f"{name}.csv"
-    price, last = 100.0, 0.0
+    price = 100.0
     with file.open("w", newline="") as out:
         rows = csv.writer(out)
         rows.writerow(["timestamp", "open", "high", "low", "close"])
-        for number in range(BARS):
-            last = correlation * last + rng.normal(0, 1e-3 * np.sqrt(1 - correlation**2))
+        for number, step in enumerate(itertools.islice(returns, BARS)):
             # Five ticks on the way, so that highs and lows are those of a walk.
             path = price * np.exp(
-                last * np.linspace(0, 1, 5) + np.append(rng.normal(0, 2e-4, 4), 0)
+                step * np.linspace(0, 1, 5) + np.append(rng.normal(0, 2e-4, 4), 0)
             )
             path[0] = price
             at = START + timedelta(minutes=5 * number)
@@ -51,6 +58,12 @@ def made(folder: Path, name: str, correlation: float) -> Path:
             rows.writerow([at.isoformat(), *map(repr, prices)])
             price = float(path[-1])
     return file
+
+
+def made(folder: Path, name: str, correlation: float) -> Path:
+    """A month of made bars; each return has this correlation with the last."""
+    rng = np.random.default_rng(7)
+    return bars_file(folder, name, ar1(rng, correlation), rng)
 
 
 def middle(file: Path) -> str:
@@ -111,11 +124,12 @@ def main() -> None:
             "random walk": made(Path(folder), "walk", 0.0),
             "AR(1), R2 1 %": made(Path(folder), "ar1", float(np.sqrt(KNOWN_R2))),
         }
-        for name, file in files.items():
+        for number, (name, file) in enumerate(files.items(), 1):
+            console.print(f"file {number} of {len(files)}: {name}", highlight=False)
             found = dict(backtest(file, horizons))
             results[name] = {str(horizon): each for horizon, each in found.items()}
             show(table(name, found))
-    save(chosen, results)
+            save(chosen, results)
 
 
 def second(parser: argparse.ArgumentParser) -> None:

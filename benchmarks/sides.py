@@ -47,6 +47,7 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
         named=lambda _: None,
         before=lambda _: None,
         on_restored=lambda: None,
+        on_settled=lambda: None,
         on_progress=lambda: None,
         read_again=lambda _: None,
         commit=commit,

@@ -19,10 +19,12 @@ from yarl import URL
 from stream_app.agents.retrain import add_retrain_timer
 from stream_app.agents.ticks import add_ticks_agent
 from stream_app.clock import SystemClock
+from stream_app.contracts.schema_registry import schema_headers
 from stream_app.errors import StoreError, WorkerFault
 from stream_app.kafka.connection import client_settings, faust_credentials, wait_until_reachable
 from stream_app.kafka.topic_check import Topics, load_topics, require_topics
 from stream_app.models.catalog import import_loaders
+from stream_app.ops import event_loop
 from stream_app.ops.ending import ForcedEnd, Part, stop_in_order
 from stream_app.ops.watchdog import Watchdog
 from stream_app.registry.disk import require_writable
@@ -34,6 +36,8 @@ from stream_app.training.pool import TrainingPool
 from stream_app.training.settings import RetrainSettings, model_settings
 from stream_app.web.server import WebServer
 from stream_app.worker.champions import Champions
+from stream_app.worker.description import describe
+from stream_app.worker.drift_alarms import DriftAlarms
 from stream_app.worker.publisher import Publisher
 from stream_app.worker.service import TickService
 from stream_app.worker.transport import BatchConsumer, Transport
@@ -71,6 +75,7 @@ def build_faust_app(
     topics: Topics,
     *,
     on_assigned: Callable[[set[TP]], None],
+    on_revoked: Callable[[], None],
     topic_id: Callable[[], str],
 ) -> faust.App:
     """The Faust app: no tables, no topics of its own, no web server of its own."""
@@ -101,6 +106,7 @@ def build_faust_app(
         servers,
         app,
         on_assigned=on_assigned,
+        on_revoked=on_revoked,
         topic_id=topic_id,
         max_batch=settings.max_batch_ticks,
     )
@@ -112,6 +118,7 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        describe(settings)
         self._topics = load_topics(settings.topics_file)
         connection = client_settings(settings)
         self._publisher = Publisher(
@@ -153,6 +160,13 @@ class Worker:
             clock=clock,
             worker=worker,
         )
+        self._alarms = DriftAlarms(
+            topic=self._topics.drift,
+            client_settings=connection,
+            symbols=self.service.partitions.symbols,
+            ask=self.retrainer.ask,
+            newest_s=settings.drift_retrain_min_seconds,
+        )
         self._web = WebServer(
             settings.web_host,
             settings.web_port,
@@ -174,6 +188,7 @@ class Worker:
             settings,
             self._topics,
             on_assigned=self._on_assigned,
+            on_revoked=self.service.rebalance.begin,
             topic_id=lambda: self.service.partitions.topic_id,
         )
         add_ticks_agent(self._app, self._topics, self.service)
@@ -235,8 +250,9 @@ class Worker:
         await self._require_store()
         await wait_until_reachable(self._settings, REACH_TIMEOUT_S)
         await require_topics(self._topics, client_settings(self._settings))
+        headers = await schema_headers(self._settings, self._publisher.written)
         await self._web.start()
-        await self._publisher.start()
+        await self._publisher.start(headers)
         try:
             self._pool.warm_up()
             await self._champions.start()
@@ -247,10 +263,14 @@ class Worker:
             self._watches = [
                 asyncio.create_task(self.service.lag_watch.run(), name="the look at the lag"),
                 asyncio.create_task(self._champions.run(), name="the champions"),
+                asyncio.create_task(event_loop.watch_delay(), name="the look at the event loop"),
             ]
             if self._uploads is not None:
                 self._versions.complete(self._champions.all_needed())
                 self._watches.append(asyncio.create_task(self._uploads.run(), name="the uploads"))
+            if self._settings.drift_retrain:
+                following = asyncio.create_task(self._alarms.run(), name="the alarms of drift")
+                self._watches.append(following)
             logger.info("Worker started on %s", self._settings.kafka_bootstrap_servers)
             await self._until(stop)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the end is in order
@@ -284,7 +304,7 @@ class Worker:
             Part(name="the training pool", stop=self._close_pool),
             Part(name="the batch in hand", stop=self._finish),
             Part(name="the restores", stop=self.service.partitions.close),
-            Part(name="the look at the lag and the champions", stop=self._stop_watches),
+            Part(name="what the worker watches", stop=self._stop_watches),
             Part(name="the consumer", stop=self._app.stop),
             Part(name="the producer", stop=self._publisher.stop),
             Part(name="the web server", stop=self._web.stop),

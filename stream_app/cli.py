@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "demo": "Run everything on its own broker, with a live view. Start here.",
     "worker": "Consume ticks, publish predictions, retrain every hour.",
     "dashboard": "Serve a page that shows what all workers do.",
+    "drift": "Publish an alarm when a symbol no longer behaves as it did.",
     "feed": "Produce ticks from a file of ticks or bars, or synthetic ones.",
     "train": "Train the four models once, offline, and print training times and errors.",
     "backtest": "Predict a file's ticks as a worker would have, and say what that was worth.",
@@ -22,7 +23,8 @@ COMMANDS: Final = {
     "history": "Print the most recent retrain cycles.",
     "scores": "Print what the forecasts have been worth beside the last price.",
     "models": "Say which model version serves each symbol; go back to another, or pin one.",
-    "topics": "Create the topics of topics.yaml, or compare them with the broker.",
+    "topics": "Create the topics of topics.yaml, compare them with the broker, or export them.",
+    "contracts": "Compare the messages' schemas with the last release; register or export them.",
     "group": "Let the workers answer the whole ticks topic again.",
     "dlq": "List, show and resend records that were not valid ticks.",
 }

@@ -53,3 +53,11 @@ class TrainingError(StreamAppError):
 
 class LookAheadError(StreamAppError):
     """An answer of a backtest depends on what comes after it."""
+
+
+class ContractError(StreamAppError):
+    """A schema cannot be read or compared, or breaks what the last release promised."""
+
+
+class SchemaRegistryError(StreamAppError):
+    """A schema registry does not answer, or refuses a schema."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -27,6 +28,7 @@ from pydantic_settings.exceptions import SettingsError
 
 from stream_app.environment import variables as environment
 from stream_app.environment.types import (
+    HttpUrl,
     Layers,
     Levels,
     LogLevel,
@@ -95,6 +97,14 @@ class Settings(BaseSettings):
     max_future_seconds: Annotated[float, Field(ge=0)] = 300.0
     """How far after its record's Kafka timestamp a tick's event time may be."""
 
+    # Drift
+    drift_false_alarm_days: Annotated[float, Field(ge=0.1, le=3650, allow_inf_nan=False)] = 30.0
+    """The wanted mean time between two false alarms of a symbol."""
+    drift_retrain: bool = False
+    """Whether an alarm lets a worker train the symbol early."""
+    drift_retrain_min_seconds: Annotated[float, Field(ge=60, allow_inf_nan=False)] = 21_600.0
+    """From one early training of a symbol to the next at least; older alarms are passed over."""
+
     # Kafka
     kafka_bootstrap_servers: Annotated[str, Field(min_length=1)] = "localhost:9092"
     kafka_security_protocol: SecurityProtocol = "PLAINTEXT"
@@ -117,6 +127,12 @@ class Settings(BaseSettings):
     tick_time_unit: TimeUnit = "ms"
     tick_key: Literal["required", "ignored"] = "required"
 
+    # The schema registry
+    schema_registry_url: HttpUrl | None = None
+    """Where it is set, our records have a header with the id of their schema."""
+    schema_registry_username: Annotated[str, Field(pattern="^[^:]+$")] | None = None
+    schema_registry_password: SecretStr | None = None
+
     # The process
     watchdog_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 120.0
     """The process ends with exit code 3 after this long without progress while ticks wait."""
@@ -125,6 +141,8 @@ class Settings(BaseSettings):
     """An object store behind the models in DATA_DIR, for workers on several machines."""
     web_host: str = "127.0.0.1"
     web_port: WebPort = 6066
+    metrics_symbols: Annotated[int, Field(ge=0, le=1000)] = 50
+    """So many symbols have metrics of their own; the others are taken together."""
     dashboard_host: str = "127.0.0.1"
     dashboard_port: WebPort = 6080
     log_level: LogLevel = "INFO"
@@ -281,12 +299,17 @@ def _one_line(error: ValidationError) -> str:
         known = _nearest(path, Settings.model_fields)
         hint = f"; did you mean {known.upper()}?" if known else "; see docs/settings.md"
         secret = "pass" in path.lower() or "password" in (known or "") or known in _SECRET
-        given = _HIDDEN if secret else repr(problem["input"])
+        given = _HIDDEN if secret else repr(_without_user(problem["input"]))
         return f"{path.upper()}={given}: unknown setting{hint}"
     if not path:
         return message
-    value = _HIDDEN if path in _SECRET or "password" in path else problem["input"]
+    value = _HIDDEN if path in _SECRET or "password" in path else _without_user(problem["input"])
     return f"{_variable(path)}={value}: {message}"
+
+
+def _without_user(value: Any) -> Any:
+    """A value without the user and the password that a URL may have."""
+    return re.sub("//.*@", f"//{_HIDDEN}@", value) if isinstance(value, str) else value
 
 
 def _variable(name: str) -> str:

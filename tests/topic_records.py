@@ -11,9 +11,9 @@ import orjson
 from stream_app.dashboard.read_model import ReadModel
 from stream_app.dead_letters.letter import letter_of
 from stream_app.kafka.group import GroupMember, Place
-from stream_app.messages.codec import encode_retrain_event
+from stream_app.messages.codec import encode_drift, encode_retrain_event
 from stream_app.messages.records import DeadLetter
-from stream_app.messages.schemas import Rejection, RetrainEvent
+from stream_app.messages.schemas import Drift, Rejection, RetrainEvent, Source
 from tests.builders import START_MS, FakeRecord
 
 HORIZON_S = 300
@@ -148,6 +148,25 @@ def scored(number: int, *, error: float = 0.8, **more: Any) -> FakeRecord:
         "harm": 1.0,
     }
     return FakeRecord(offset=number, value=orjson.dumps(message | more), key=b"BTC-USD")
+
+
+def alarm(
+    number: int, *, symbol: str = "BTC-USD", ratio: float = 2.0, days: float = 30.0
+) -> FakeRecord:
+    """Of drift, at the outcome of `scored(number)`."""
+    ts = START_MS + 1000 * HORIZON_S * (number + 1)
+    drift = Drift(
+        id=f"{symbol}/errors/page_hinkley/{ts}",
+        symbol=symbol,
+        input="errors",
+        detector="page_hinkley",
+        ts=ts,
+        ratio=ratio,
+        values=500,
+        false_alarm_days=days,
+        source=Source(topic="market.scores.v1", partition=0, offset=max(0, number)),
+    )
+    return FakeRecord(offset=max(0, number), value=encode_drift(drift), key=symbol.encode())
 
 
 def champion(version: str, since: datetime = NOON, **more: Any) -> FakeRecord:

@@ -1,4 +1,4 @@
-"""A worker as a real process, for tests that start, kill and restart it."""
+"""A worker or another command as a real process, for tests that start, kill and restart it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 class WorkerProcess:
-    """`stream-app worker` with these settings; its log goes to a file."""
+    """`stream-app worker`, or another command, with these settings; its log goes to a file."""
 
     def __init__(
         self,
@@ -52,11 +52,13 @@ class WorkerProcess:
         log: Path,
         *,
         module: str = "stream_app",
+        command: str = "worker",
         variables: Mapping[str, str] | None = None,
     ) -> None:
         self.settings = settings
         self.log = log
         self._module = module
+        self._command = command
         self._variables = variables or {}
         self._process: subprocess.Popen[bytes] | None = None
         self._began = 0
@@ -65,7 +67,7 @@ class WorkerProcess:
         with self.log.open("ab") as log:
             self._began = log.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self._module, "worker"],
+                [sys.executable, "-m", self._module, self._command],
                 env={**environment(self.settings), **self._variables},
                 stdout=log,
                 stderr=log,

@@ -80,7 +80,7 @@ def demo(
     config: Path | None,
     as_json: bool,
 ) -> None:
-    """Run everything at once: broker, topics, a month of history, live ticks, worker, dashboard.
+    """Run everything at once: broker, topics, a month of history, live ticks, worker, drift, page.
 
     Everything runs on this machine, in a temporary folder that is removed at the end. The history
     is sent as fast as possible. The first prediction by all four models comes within 90 seconds.

@@ -19,6 +19,7 @@ from rich.console import Console
 from stream_app.commands.file_options import Reading, file_options
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.commands.time_type import TimeType
+from stream_app.contracts.schema_registry import schema_headers
 from stream_app.errors import SourceError
 from stream_app.feed.files import TickFile
 from stream_app.feed.layout import known_layouts
@@ -30,7 +31,7 @@ from stream_app.feed.synthetic import fit_to_clock, synthetic_ticks
 from stream_app.feed.understood import FROM_NAME, Understood
 from stream_app.kafka.connection import client_settings
 from stream_app.kafka.producer import COMPRESSION, Compression, connected_producer
-from stream_app.kafka.topic_check import load_topics
+from stream_app.kafka.topic_check import Topics, load_topics
 from stream_app.messages.schemas import Tick
 from stream_app.messages.tick_mapping import encoder_for
 from stream_app.settings import Settings, load_settings
@@ -168,7 +169,7 @@ def feed(
     was sent. A file that cannot be understood is refused before anything is sent.
     """
     settings = load_settings(config)
-    topic = load_topics(settings.topics_file).ticks.name
+    topics = load_topics(settings.topics_file)
     if sources == (SYNTHETIC,):
         if misplaced := reading.given() or ("--coarse" if coarse else None):
             raise click.UsageError(f"{misplaced} is for files; SOURCE is synthetic")
@@ -206,7 +207,7 @@ def feed(
         )
         made = _of_file(file, limit)
     report = asyncio.run(
-        _send(made, settings, topic, Pace(speed), None if compression == "none" else compression)
+        _send(made, settings, topics, Pace(speed), None if compression == "none" else compression)
     )
     if as_json:
         understood = None if made.understood is None else made.understood.as_dict()
@@ -233,7 +234,7 @@ def _of_file(file: TickFile, limit: int | None) -> _Feed:
 
 
 async def _send(
-    made: _Feed, settings: Settings, topic: str, pace: Pace, compression: Compression | None
+    made: _Feed, settings: Settings, topics: Topics, pace: Pace, compression: Compression | None
 ) -> FeedReport:
     # It logs each lost connection; what comes of that is in the one line of the BrokerError.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
@@ -247,6 +248,8 @@ async def _send(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop_once, number)
+    topic = topics.ticks.name
+    headers = await schema_headers(settings, [topics.ticks])
     async with connected_producer(settings, compression=compression) as producer:
         if made.first:
             partitions = await topic_partitions(producer, topic)
@@ -262,6 +265,7 @@ async def _send(
                 on_progress=view.update,
                 stop=stop,
                 encode=encoder_for(settings.tick_mapping),
+                headers=headers.get(topic),
             )
 
 

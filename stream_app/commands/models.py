@@ -212,7 +212,9 @@ def _operator(why: str) -> Operator:
 
 def _change(settings: Settings, champion: Champion, as_json: bool) -> None:
     """Say it on the topic, if the version can serve with these settings."""
+    from stream_app.contracts.schema_registry import schema_headers
     from stream_app.kafka.champions import say_champion
+    from stream_app.kafka.topics import load_topics
     from stream_app.registry.store import Registry
     from stream_app.training.settings import model_settings
 
@@ -223,7 +225,8 @@ def _change(settings: Settings, champion: Champion, as_json: bool) -> None:
         registry.load(champion.symbol, champion.version)
     else:
         _load_from_store(settings, settings.registry_url, champion)
-    asyncio.run(say_champion(settings, champion))
+    headers = asyncio.run(schema_headers(settings, [load_topics(settings.topics_file).champions]))
+    asyncio.run(say_champion(settings, champion, headers))
     if as_json:
         print_json(champion)
     else:

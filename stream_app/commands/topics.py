@@ -11,6 +11,7 @@ import click
 from stream_app.commands.options import config_option
 from stream_app.errors import TopicError
 from stream_app.kafka.connection import client_settings, wait_until_reachable
+from stream_app.kafka.strimzi import as_yaml, kafka_topics
 from stream_app.kafka.topic_check import (
     ApplyReport,
     CheckReport,
@@ -28,10 +29,11 @@ _REACH_TIMEOUT_S: Final = 10.0
 Examples:
   stream-app topics apply
   KAFKA_BOOTSTRAP_SERVERS=kafka1:9092 stream-app topics check
+  stream-app topics export --strimzi --cluster main | kubectl apply -n kafka -f -
 """
 )
 def topics() -> None:
-    """Create the topics of topics.yaml, or compare them with the broker.
+    """Create the topics of topics.yaml, compare them with the broker, or export them.
 
     TOPICS_FILE names the file; the default is topics.yaml in the working directory.
     """
@@ -63,6 +65,22 @@ def check(config: Path | None) -> None:
     _tell_skipped(checked)
     _refuse([mismatch.message for mismatch in checked.mismatches])
     click.echo("all topics match the file")
+
+
+@topics.command(
+    epilog="\b\nExample:\n"
+    "  stream-app topics export --strimzi --cluster main | kubectl apply -n kafka -f -"
+)
+@click.option("--strimzi", is_flag=True, required=True, help="As Strimzi's KafkaTopic resources.")
+@click.option("--cluster", required=True, help="The name of Strimzi's Kafka resource.")
+@config_option
+def export(strimzi: bool, cluster: str, config: Path | None) -> None:  # noqa: ARG001 - the one form
+    """Print the topics as YAML for another tool. Asks no broker.
+
+    Let one of the two look after the topics: Strimzi's operator or `topics apply`.
+    """
+    wanted = load_topics(load_settings(config).topics_file)
+    click.echo(as_yaml(kafka_topics(wanted, cluster)), nl=False)
 
 
 async def _apply(settings: Settings) -> tuple[ApplyReport, CheckReport]:

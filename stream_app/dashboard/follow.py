@@ -31,6 +31,7 @@ BEFORE_THE_END: Final = {
     "dead_letters": 500,
     "retrain_events": 2000,
     "champions": 100_000,
+    "drift": 10_000,
 }
 """By role, records of each partition with which the following begins. Bars and scores of before
 are read backwards, beside it."""

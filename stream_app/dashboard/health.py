@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
 from stream_app.dashboard.read_model import ReadModel
-from stream_app.dashboard.symbol_record import does_harm
+from stream_app.dashboard.symbol_record import does_harm, has_drifted
 from stream_app.terminal.cycles import duration, shortened
 from stream_app.training.standing import STOPPED
 
 Level = Literal["ok", "unknown", "warn", "bad"]
+BY_CHANCE: Final = 0.05
+"""So many symbols with an alarm need a look where chance alone gives as many less often."""
 LEVELS: Final[tuple[Level, ...]] = ("ok", "unknown", "warn", "bad")
 """From the best to the worst."""
 SILENT_AFTER_S: Final = 10.0
@@ -55,7 +58,7 @@ def checks(model: ReadModel, bounds: Bounds) -> list[Check]:
         _lag(model),
         _retrain(model, bounds),
         _rejected(model),
-        _drift(),
+        _drift(model),
         _skill(model),
         _letters(model),
     ]
@@ -175,8 +178,38 @@ def _rejected(model: ReadModel) -> Check:
     return told("warn", f"The old models of {names} serve on: {rejected[0].reason}")
 
 
-def _drift() -> Check:
-    return Check(id="drift", name="Drift", level="unknown", text="No topic tells of drift yet")
+def _drift(model: ReadModel) -> Check:
+    def told(level: Level, text: str) -> Check:
+        return Check(id="drift", name="Drift", level=level, text=text)
+
+    if not model.has("drift"):
+        return told("unknown", "There is no topic of drift")
+    scored = [record for record in model.symbols.values() if record.scores.newest is not None]
+    if not scored:
+        return told("unknown", "No forecast has an outcome yet")
+    drifted = [record for record in scored if has_drifted(record)]
+    if not drifted:
+        return told("ok", f"No alarm of {_symbols(len(scored))} in the last day")
+    days = max(record.alarms.newest.false_alarm_days for record in drifted if record.alarms.newest)
+    expected = len(scored) / days
+    named = shortened(sorted(record.name for record in drifted))
+    text = f"Alarms of {named} in the last day; chance alone gives {expected:.2g} a day"
+    is_plain = chance_of_so_many(len(drifted), expected) < BY_CHANCE
+    return told("warn" if is_plain else "ok", text)
+
+
+def chance_of_so_many(count: int, expected: float) -> float:
+    """How likely chance alone gives `count` or more: the upper tail of a Poisson distribution.
+
+    >>> round(chance_of_so_many(1, 0.1), 4), chance_of_so_many(0, 0.1)
+    (0.0952, 1.0)
+    """
+    term = math.exp(-expected)
+    below = 0.0
+    for number in range(count):
+        below += term
+        term *= expected / (number + 1)
+    return max(0.0, 1.0 - below)
 
 
 def _skill(model: ReadModel) -> Check:

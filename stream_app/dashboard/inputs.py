@@ -141,10 +141,24 @@ class Scored:
     """The evidence that the published forecasts do harm: an e-value."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """A detector says that a symbol no longer behaves as it did."""
+
+    id: Text
+    symbol: Symbol
+    input: Name
+    detector: Name
+    ts: EpochMs
+    ratio: Number
+    false_alarm_days: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 _T = TypeVar("_T")
 _ANSWER: Final = TypeAdapter(Answer)
 _BAR: Final = TypeAdapter(BarShown)
 _SCORED: Final = TypeAdapter(Scored)
+_ALARM: Final = TypeAdapter(Alarm)
 
 
 def read_answer(value: bytes | None) -> Answer:
@@ -169,6 +183,11 @@ def read_bar(value: bytes | None) -> BarShown:
 def read_scored(value: bytes | None) -> Scored:
     """A record of the scores topic; raises a ValueError as `read_answer`."""
     return _read(_SCORED, value)
+
+
+def read_alarm(value: bytes | None) -> Alarm:
+    """A record of the drift topic; raises a ValueError as `read_answer`."""
+    return _read(_ALARM, value)
 
 
 def _read(shape: TypeAdapter[_T], value: bytes | None) -> _T:

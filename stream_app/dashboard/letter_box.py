@@ -1,6 +1,6 @@
 """The dead letters of all partitions: how many of each reason, the newest, and whether it floods.
 
-Pure but for the log lines of the flood.
+Pure.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Final
 
+from stream_app.dashboard.flood import Flood
 from stream_app.dashboard.inputs import cut
-from stream_app.dead_letters.flood import FloodAlarm
 from stream_app.dead_letters.letter import Letter
 
 KEPT_LETTERS: Final = 50
@@ -31,14 +31,14 @@ class LetterBox:
         self.counts: Counter[str] = Counter()
         """By reason, of the letters that were read: the newest ones at start, and all since."""
         self.newest: deque[Letter] = deque(maxlen=KEPT_LETTERS)
-        self._flood = FloodAlarm(monotonic)
+        self._flood = Flood(monotonic)
         self._since_start: deque[float] = deque(maxlen=10_000)
         self._monotonic = monotonic
 
     @property
     def is_flood(self) -> bool:
         """Whether more of the last minute's records are dead letters than every feed has."""
-        return self._flood.level() > 0
+        return self._flood.is_on()
 
     @property
     def last_minute(self) -> int:

@@ -9,12 +9,7 @@ from typing import Final, Literal
 
 from stream_app.clock import Clock
 from stream_app.dashboard.group_standing import GroupStanding
-from stream_app.dashboard.inputs import (
-    cut,
-    read_answer,
-    read_bar,
-    read_scored,
-)
+from stream_app.dashboard.inputs import cut, read_alarm, read_answer, read_bar, read_scored
 from stream_app.dashboard.letter_box import LetterBox
 from stream_app.dashboard.retrain_log import RetrainLog
 from stream_app.dashboard.symbol_record import SymbolRecord
@@ -86,6 +81,8 @@ class ReadModel:
         self.versions = VersionLog()
         self.letters = LetterBox(self._clock.monotonic)
         self.group = GroupStanding()
+        self.alarms_taken = 0
+        """Grows with each alarm of drift, the same one again too."""
         self.answered_ms = 0
         """When the newest answer of all symbols was written, wall clock, epoch milliseconds."""
         self._rates = _Rates()
@@ -127,6 +124,11 @@ class ReadModel:
                 scored = read_scored(record.value)
                 if found := self._symbol(scored.symbol):
                     found.scores.take(scored)
+            elif role == "drift":
+                alarm = read_alarm(record.value)
+                if found := self._symbol(alarm.symbol):
+                    found.alarms.take(alarm)
+                    self.alarms_taken += 1
             elif role == "champions" and record.value is not None:
                 self.versions.take_champion(decode_champion(record.value))
         except ValueError as error:

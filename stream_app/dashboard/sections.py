@@ -28,7 +28,7 @@ def health(model: ReadModel, bounds: Bounds) -> dict[str, Any]:
         "refused": reading.refused,
         "refused_last": reading.refused_last,
         "left_out": model.left_out,
-        "inputs": {role: model.has(role) for role in ("scores", "champions")},
+        "inputs": {role: model.has(role) for role in ("scores", "champions", "drift")},
     }
 
 
@@ -120,6 +120,9 @@ def about(model: ReadModel, symbol: str) -> dict[str, Any]:
         "coverage": [] if record is None else record.coverage(),
         "running": {} if newest is None else newest.running,
         "harm": None if newest is None else newest.harm,
+        "drift": []
+        if record is None or newest is None
+        else record.alarms.table(newest.ts_target, newest.ts_target - newest.ts_open),
     }
 
 
@@ -127,7 +130,7 @@ def about_stamp(model: ReadModel, symbol: str) -> object:
     """Changes whenever `about` may have."""
     record = model.symbols.get(symbol)
     scored = 0 if record is None else record.scores.taken
-    return scored, model.versions.noted, model.retrains.noted
+    return scored, model.versions.noted, model.retrains.noted, model.alarms_taken
 
 
 def history_stamp(model: ReadModel, symbol: str) -> object:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from stream_app.clock import DAY_MS
+from stream_app.dashboard.alarm_log import AlarmLog
 from stream_app.dashboard.bar_history import BarHistory
 from stream_app.dashboard.inputs import Answer
 from stream_app.dashboard.point_history import HORIZONS, PointHistory
@@ -24,6 +26,7 @@ class SymbolRecord:
     points: PointHistory = field(default_factory=PointHistory)
     bars: BarHistory = field(default_factory=BarHistory)
     scores: ScoreHistory = field(default_factory=ScoreHistory)
+    alarms: AlarmLog = field(default_factory=AlarmLog)
 
     def take_answer(self, answer: Answer, written_ms: int) -> None:
         """Note an answer that was read after all before it."""
@@ -68,3 +71,9 @@ def does_harm(record: SymbolRecord) -> bool:
     """Whether it is plain that the published forecasts are worse than the last price."""
     newest = record.scores.newest
     return newest is not None and newest.harm >= PLAIN_HARM
+
+
+def has_drifted(record: SymbolRecord) -> bool:
+    """Whether a detector of drift has alarmed in the last day up to its newest outcome."""
+    alarm, scored = record.alarms.newest, record.scores.newest
+    return alarm is not None and scored is not None and alarm.ts > scored.ts_target - DAY_MS

@@ -59,7 +59,10 @@ async def run_demo(
         StreamAppError: a part cannot start, or the worker ended by itself.
     """
     await apply_topics(topics, client_settings(settings))
-    async with running("worker", settings, worker_log, stdout=worker_log) as process:
+    async with (
+        running("worker", settings, worker_log, stdout=worker_log) as process,
+        running("drift", settings, worker_log, stdout=worker_log),
+    ):
         listening = asyncio.create_task(_listen(settings, topics, story))
         asking = asyncio.create_task(_ask(settings, story))
         feeding = asyncio.create_task(_feed(settings, topics, history, story, per_second))

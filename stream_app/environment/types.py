@@ -89,6 +89,21 @@ def _registry_url(value: str) -> str:
     return value
 
 
+def _http_url(value: str) -> str:
+    try:
+        url = urlsplit(value)
+        is_plain = not (url.query or url.fragment) and url.port != 0
+    except ValueError:
+        raise ValueError("allowed is http://host:port or https://host:port") from None
+    if "@" in url.netloc:
+        raise ValueError("give user and password with SCHEMA_REGISTRY_USERNAME and _PASSWORD")
+    if url.scheme not in {"http", "https"} or not url.hostname or not is_plain:
+        raise ValueError("allowed is http://host:port or https://host:port")
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+"""Without user and password, since errors and logs show it."""
 Weights = Annotated[dict[str, float], AfterValidator(_weights)]
 """One weight for each model of the catalog; they sum to 1."""
 TickFields = Annotated[dict[str, str], AfterValidator(_tick_fields)]

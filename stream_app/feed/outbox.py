@@ -8,6 +8,7 @@ from typing import Any, Final
 import aiokafka
 
 from stream_app.kafka.placement import partition_of
+from stream_app.messages.records import Headers
 from stream_app.messages.schemas import Tick
 from stream_app.messages.tick_mapping import Encoder
 
@@ -28,12 +29,14 @@ class Outbox:
         topic: str,
         partitions: list[int],
         encode: Encoder,
+        headers: Headers,
     ) -> None:
         self.acknowledged = 0  # ticks that the broker has
         self._producer = producer
         self._topic = topic
         self._partitions = partitions
         self._encode = encode
+        self._headers = headers
         self._routes: dict[str, tuple[bytes, int]] = {}
         self._open: dict[int, Any] = {}
         self._unacknowledged: set[asyncio.Future[Any]] = set()
@@ -51,14 +54,14 @@ class Outbox:
             key = tick.symbol.encode()
             route = self._routes[tick.symbol] = key, partition_of(key, self._partitions)
         key, partition = route
-        value = self._encode(tick)
+        value, headers = self._encode(tick), self._headers
         batch = self._open.get(partition)
-        if batch is not None and batch.append(key=key, value=value, timestamp=None) is not None:
-            return False
         if batch is not None:
+            if batch.append(key=key, value=value, timestamp=None, headers=headers) is not None:
+                return False
             await self._send(partition)
         self._open[partition] = self._producer.create_batch()
-        self._open[partition].append(key=key, value=value, timestamp=None)
+        self._open[partition].append(key=key, value=value, timestamp=None, headers=headers)
         return batch is not None
 
     async def flush(self) -> None:

@@ -14,6 +14,7 @@ from stream_app.errors import BrokerError, TopicError
 from stream_app.feed.outbox import Outbox
 from stream_app.feed.pace import Pace
 from stream_app.kafka.producer import error_text
+from stream_app.messages.records import Headers
 from stream_app.messages.schemas import Tick
 from stream_app.messages.tick_mapping import Encoder
 from stream_app.messages.ticks import encode_tick
@@ -61,6 +62,7 @@ async def produce(
     on_progress: Callable[[int, int], None],
     stop: asyncio.Event | None = None,
     encode: Encoder = encode_tick,
+    headers: Headers | None = None,
 ) -> FeedReport:
     """Send ticks, keyed by symbol, and wait until all are acknowledged.
 
@@ -75,6 +77,7 @@ async def produce(
         on_progress: called with the number of acknowledged ticks and the event time of the tick
             taken last, epoch ms; often, so it must be cheap.
         encode: makes a record's value of a tick.
+        headers: what each record has.
         stop: once set, no more ticks are taken; what was taken is sent and acknowledged.
 
     Raises:
@@ -82,7 +85,7 @@ async def produce(
         BrokerError: the broker refused a tick, or did not acknowledge in time.
     """
     stopped = stop or asyncio.Event()
-    outbox = Outbox(producer, topic, await topic_partitions(producer, topic), encode)
+    outbox = Outbox(producer, topic, await topic_partitions(producer, topic), encode, headers or [])
     first_ts = last_ts = None
     began = pace.clock()
     try:

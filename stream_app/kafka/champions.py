@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Final
 
 from aiokafka import TopicPartition
@@ -13,6 +14,7 @@ from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import load_topics, require_topics
 from stream_app.messages.codec import decode_champion, encode_champion
+from stream_app.messages.records import Headers
 from stream_app.messages.schemas import Champion
 from stream_app.settings import Settings
 
@@ -46,8 +48,15 @@ async def told_champions(settings: Settings) -> list[Champion]:
     return [champion for champion in told if champion is not None]
 
 
-async def say_champion(settings: Settings, champion: Champion) -> None:
+async def say_champion(
+    settings: Settings, champion: Champion, headers: Mapping[str, Headers]
+) -> None:
     """Name a champion; returns once the broker has acknowledged it.
+
+    Args:
+        settings: how to connect, and where topics.yaml is.
+        champion: what to say.
+        headers: what each record of a topic has, by the topic's name.
 
     Raises:
         BrokerError: no broker answers, or the broker refuses the producer.
@@ -55,5 +64,9 @@ async def say_champion(settings: Settings, champion: Champion) -> None:
     topic = load_topics(settings.topics_file).champions
     async with connected_producer(settings) as producer:
         await producer.send_and_wait(
-            topic.name, encode_champion(champion), key=champion.symbol.encode(), partition=0
+            topic.name,
+            encode_champion(champion),
+            key=champion.symbol.encode(),
+            partition=0,
+            headers=headers.get(topic.name),
         )

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from stream_app.kafka.connection import FETCH_MAX_WAIT_MS, end_offset
 from stream_app.kafka.topics import TopicSpec
+
+AGAIN_S: Final = 1.0
+"""After an outage."""
 
 
 @asynccontextmanager
@@ -75,6 +80,40 @@ async def read_last(
         end = await end_offset(consumer, tp)
         found.extend([record async for record in read_range(consumer, tp, end - count, end)])
     return sorted(found, key=lambda record: (record.timestamp, record.offset))
+
+
+async def read_through(
+    client_settings: dict[str, Any],
+    tp: TopicPartition,
+    first: int | None,
+    *,
+    what: str,
+    logger: logging.Logger,
+) -> AsyncGenerator[ConsumerRecord, None]:
+    """The records of a partition from `first` on, or new ones alone, through outages of the broker.
+
+    Never ends by itself: close it with `contextlib.aclosing`.
+
+    Args:
+        client_settings: how to connect; a consumer of its own is opened.
+        tp: the partition.
+        first: offset; None for the end of the log.
+        what: names it in the log, such as "the champions topic".
+        logger: of the caller.
+    """
+    while True:
+        try:
+            async with open_reader(client_settings) as consumer:
+                consumer.assign([tp])
+                if first is None:
+                    first = await end_offset(consumer, tp)
+                consumer.seek(tp, first)
+                async for record in consumer:
+                    first = record.offset + 1
+                    yield record
+        except (KafkaError, OSError) as error:
+            logger.warning("%s cannot be followed yet: %s", what, error)
+            await asyncio.sleep(AGAIN_S)
 
 
 async def read_new(consumer: AIOKafkaConsumer, *topics: TopicSpec) -> AsyncIterator[ConsumerRecord]:

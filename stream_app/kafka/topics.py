@@ -23,7 +23,14 @@ from pydantic import (
 from stream_app.errors import TopicError
 
 Role = Literal[
-    "ticks", "bars", "predictions", "dead_letters", "scores", "retrain_events", "champions"
+    "ticks",
+    "bars",
+    "predictions",
+    "dead_letters",
+    "scores",
+    "retrain_events",
+    "champions",
+    "drift",
 ]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 CO_PARTITIONED: Final[tuple[Role, ...]] = ("ticks", "bars", "predictions", "dead_letters", "scores")
@@ -104,6 +111,7 @@ class Topics:
     scores: TopicSpec
     retrain_events: TopicSpec
     champions: TopicSpec
+    drift: TopicSpec
     services: Mapping[str, Service]
 
     @property

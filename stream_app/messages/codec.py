@@ -10,11 +10,13 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import SchemaValidator
 
-from stream_app.messages.schemas import Bar, Champion, Prediction, RetrainEvent, Score
+from stream_app.messages.schemas import Bar, Champion, Drift, Prediction, RetrainEvent, Score
 from stream_app.messages.symbols import is_symbol, split_state_name
 
 
-def _validator(message_type: type[Bar | RetrainEvent | Score | Champion]) -> SchemaValidator:
+def _validator(
+    message_type: type[Bar | RetrainEvent | Score | Champion | Drift],
+) -> SchemaValidator:
     """Check what orjson has read against the annotations of schemas.py, at every depth."""
     schema = TypeAdapter(message_type).core_schema
     _accept_json(schema)
@@ -41,6 +43,7 @@ _BAR: Final = _validator(Bar)
 _EVENT: Final = _validator(RetrainEvent)
 _SCORE: Final = _validator(Score)
 _CHAMPION: Final = _validator(Champion)
+_DRIFT: Final = _validator(Drift)
 
 
 def encode_prediction(prediction: Prediction) -> bytes:
@@ -131,6 +134,23 @@ def decode_champion(value: bytes) -> Champion:
     except ValueError:
         pass
     raise ValueError(f"not a champion: since {champion.since[:40]!r} is no time with a zone")
+
+
+def encode_drift(drift: Drift) -> bytes:
+    """Encode an alarm of drift as the JSON of its contract."""
+    return orjson.dumps(drift)
+
+
+def decode_drift(value: bytes) -> Drift:
+    """Decode an alarm of drift. Unknown fields, which a newer version may write, are dropped.
+
+    Raises:
+        ValueError: the value is no such alarm.
+    """
+    drift: Drift = _decoded(value, _DRIFT, Drift, "an alarm of drift")
+    if not is_symbol(drift.symbol):
+        raise ValueError(f"not an alarm of drift: symbol {drift.symbol[:80]!r}")
+    return drift
 
 
 def _decoded(value: bytes, validator: SchemaValidator, message: type[Any], what: str) -> Any:

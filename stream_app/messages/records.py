@@ -49,9 +49,13 @@ class DeadLetter:
     rejection: Rejection
 
 
+Headers = list[tuple[str, bytes]]
+
+
 class Message(NamedTuple):
     """A record to send."""
 
     key: bytes | None
     value: bytes | None
-    headers: list[tuple[str, bytes]]
+    headers: Headers
+    """Not to be changed: records of a topic may share the list."""

@@ -17,8 +17,11 @@ STRICT: Final = ConfigDict(strict=True, extra="forbid")
 PLAIN_HARM: Final = 100.0
 """Where forecasts do no harm, `Score.harm` ever reaches it with a chance of at most one in 100."""
 RetrainState = Literal["started", "succeeded", "failed", "timed_out"]
-RetrainTrigger = Literal["initial", "growth", "scheduled"]
+RetrainTrigger = Literal["initial", "growth", "scheduled", "drift"]
 ChampionBy = Literal["retrain", "rollback", "pin", "unpin"]
+DriftInput = Literal["errors", "innovations"]
+"""Of the published forecasts, and of the Kalman filter; both over the volatility forecast."""
+DriftDetector = Literal["adwin", "page_hinkley"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +202,33 @@ class Score:
     """How much the published forecasts speak for doing harm: an e-value; 100 is plain."""
     source: Source
     """The tick that closed the bar of the outcome."""
+    volatility: float | None = None
+    """How far the price was expected to move, a log return; None, as the next one, in scores of
+    versions that did not say it."""
+    innovation: float | None = None
+    """Of the Kalman filter at the last tick of the outcome's bar, in its own deviations."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """A detector says that a symbol no longer behaves as it did."""
+
+    id: str
+    """Made of the symbol, the input, the detector and the bar: the same alarm has the same id."""
+    symbol: str
+    input: DriftInput
+    detector: DriftDetector
+    ts: int
+    """Opening time of the bar at whose outcome it was found, epoch milliseconds."""
+    ratio: float
+    """The mean of the input's newest values over what was usual: 2 is twice as large."""
+    values: int
+    """How many values the detector had seen since it began."""
+    false_alarm_days: float
+    """The mean time between false alarms of a symbol that the detectors are set to."""
+    source: Source
+    """The score at which it was found."""
 
 
 @with_config(STRICT)

@@ -38,7 +38,7 @@ class SymbolState:
     topic_id: str = ""
     """Of the ticks topic; see `Origin`. Empty in bars of before it was noted."""
     is_anew: bool = False
-    """As in `Origin`."""
+    """Whether ids name the topic: as `Origin.is_named`. Once only a topic made anew was named."""
 
     def open_forecasts(self) -> list[tuple[int, BarForecasts]]:
         """The forecasts of the open bars."""

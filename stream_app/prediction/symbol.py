@@ -189,7 +189,7 @@ class SymbolPipeline:
             floor=floor,
             horizon_s=self._horizon_ms // 1000,
             topic_id=self._origin.topic_id,
-            is_anew=self._origin.is_anew,
+            is_anew=self._origin.is_named,
         )
 
     def _recorded(self, state: SymbolState) -> dict[str, Any]:
@@ -234,7 +234,7 @@ class SymbolPipeline:
                 made, outcome = record.close(closed)
                 forecasts.append(made)
                 if outcome is not None:
-                    answer.scores.append(record.score(self.symbol, outcome, item.source))
+                    answer.scores.append(record.score(self.symbol, outcome, closed, item.source))
             said = record.published(item, blend)
             if item.bar is not None:
                 record.note(item.bar.ts_open, said)

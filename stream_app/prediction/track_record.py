@@ -161,8 +161,15 @@ class TrackRecord:
             self._judge_intervals(outcome)
         return forecasts, outcome
 
-    def score(self, symbol: str, outcome: Outcome, source: Source) -> Score:
-        """What became of a bar's forecasts, with the figures and factors as they are now."""
+    def score(self, symbol: str, outcome: Outcome, closed: ClosedBar, source: Source) -> Score:
+        """What became of a bar's forecasts, with the figures and factors as they are now.
+
+        Args:
+            symbol: whose.
+            outcome: of the forecasts.
+            closed: the bar that revealed it.
+            source: the tick that closed it.
+        """
         said = outcome.forecasts
         forecasts: dict[str, float | None] = {
             **said.members,
@@ -190,6 +197,8 @@ class TrackRecord:
             running={span: figures.skill for span, figures in running.items()},
             harm=self._harm.e_value,
             source=source,
+            volatility=said.volatility,
+            innovation=closed.bar.kalman_innovation,
         )
 
     def learn_volatility(self, closed: ClosedBar) -> None:

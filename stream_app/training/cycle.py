@@ -23,10 +23,11 @@ from stream_app.bars.features import BarColumns
 from stream_app.clock import Clock
 from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
 from stream_app.models.model_set import ModelSet
-from stream_app.ops.metrics import GATE_DECISIONS, RETRAIN_SECONDS, RETRAINS
+from stream_app.ops.metrics import TRAINING_WAIT
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.versions import Versions
 from stream_app.training.budget import Budget
+from stream_app.training.counts import count_cycle
 from stream_app.training.events import Outcome, ended_event, started_event
 from stream_app.training.job import price_moves
 from stream_app.training.schedule import RetrainSchedule
@@ -97,10 +98,15 @@ class Retrainer:
         self._stopped = False
         self.training_history: deque[RetrainEvent] = deque(maxlen=KEPT_EVENTS)
         """The ended cycles of this worker, oldest first."""
+        TRAINING_WAIT.set_function(lambda: next(iter(self.waiting_seconds().values()), 0.0))
 
     def due(self) -> tuple[RetrainTrigger, list[SymbolPipeline]] | None:
         """Whether symbols are due, why, and which, in the order of their turns. Returns at once."""
         return self._schedule.due(self._symbols())
+
+    def ask(self, symbol: str) -> bool:
+        """Let a symbol be trained early, at most once in the set time; whether it will be."""
+        return self._schedule.ask(symbol)
 
     def waiting_seconds(self) -> dict[str, float]:
         """By symbol, for how long it has been due without a turn; the longest first."""
@@ -216,16 +222,12 @@ class Retrainer:
     def _note(self, ended: RetrainEvent) -> None:
         """Keep the end of a cycle in the history, the metrics and the log."""
         self.training_history.append(ended)
-        RETRAIN_SECONDS.set(ended.duration_seconds)
-        RETRAINS.labels(ended.state).inc()
-        GATE_DECISIONS.labels("promoted").inc(len(ended.versions))
-        GATE_DECISIONS.labels("pinned").inc(len(ended.pinned))
+        count_cycle(ended, at=self._clock.now())
         for failure in ended.reasons:
             logger.error("Retraining failed, the old models keep serving: %s", failure)
         for symbol, reason in ended.skipped.items():
             logger.warning("%s is not retrained: %s", symbol, reason)
         for symbol, reason in ended.rejected.items():
-            GATE_DECISIONS.labels(reason.split(":")[0]).inc()
             logger.warning(
                 "%s: the new models are refused, the old ones serve on: %s", symbol, reason
             )

@@ -15,7 +15,7 @@ from stream_app.training.settings import ScheduleSettings
 
 GROWTH: Final = 2.0
 """A window this many times longer than the one learned from is worth a retrain of its own."""
-TRIGGERS: Final[tuple[RetrainTrigger, ...]] = ("scheduled", "initial", "growth")
+TRIGGERS: Final[tuple[RetrainTrigger, ...]] = ("scheduled", "initial", "growth", "drift")
 """A cycle is named after the first of these that one of its symbols waits for."""
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -52,6 +52,9 @@ class RetrainSchedule:
         self._next_s = clock.monotonic() + self._interval_s
         self._turns: dict[str, Turn] = {}
         self._waiting: dict[str, Waiting] = {}
+        self._early_every_s = settings.early_every_s
+        self._early: dict[str, float] = {}
+        """When each symbol was last asked for early, monotonic."""
 
     def due(
         self, here: Mapping[str, SymbolPipeline]
@@ -79,6 +82,16 @@ class RetrainSchedule:
         wanted = {item.trigger for item in self._waiting.values()}
         trigger = next(each for each in TRIGGERS if each in wanted)
         return trigger, self._ordered([ready[name] for name in self._waiting])
+
+    def ask(self, name: str) -> bool:
+        """Let a symbol be due early, at most once in the set time; whether it is for this."""
+        now_s = self._clock.monotonic()
+        last_s = self._early.get(name)
+        if name in self._waiting or (last_s is not None and now_s < last_s + self._early_every_s):
+            return False
+        self._early[name] = now_s
+        self._waiting[name] = Waiting(trigger="drift", since_s=now_s)
+        return True
 
     def _note_due(self, ready: Mapping[str, SymbolPipeline]) -> None:
         now_s = self._clock.monotonic()

@@ -31,6 +31,8 @@ class ScheduleSettings:
     interval_s: float
     min_bars: int
     """How many closed bars a window needs before its symbol is first trained."""
+    early_every_s: float
+    """An alarm of drift lets a symbol be trained early at most once in this time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,7 @@ class RetrainSettings:
             schedule=ScheduleSettings(
                 interval_s=settings.retrain_interval_hours * 3600,
                 min_bars=settings.min_training_bars,
+                early_every_s=settings.drift_retrain_min_seconds,
             ),
             target_s=settings.retrain_target_seconds,
             deadline_s=settings.retrain_deadline_seconds,

@@ -17,6 +17,7 @@ from stream_app.models.lstm_weights import Weights, read_weights
 from stream_app.models.model_set import ModelSet
 from stream_app.registry.manifest import TrainedSet
 from stream_app.registry.versions import Versions
+from stream_app.training.counts import TrainingOutcome, count_training
 from stream_app.training.events import Outcome, failed, trained_outcome
 from stream_app.training.gate import Verdict
 from stream_app.training.gate_job import GateJob, StandingChampion
@@ -156,7 +157,23 @@ class SymbolTrainer:
     async def _run(self, job: TrainingJob, models: ModelSet, deadline: Deadline) -> TrainedModel:
         if job.model == LSTM and self._settings.lstm_warm_start:
             job = replace(job, start=await self._weights(job.symbol, models))
-        return await self._run_job(job, deadline.job_begins)
+        began_s: list[float] = []
+
+        def begins() -> None:
+            began_s.append(self._clock.monotonic())
+            deadline.job_begins()
+
+        outcome: TrainingOutcome = "failed"
+        try:
+            trained = await self._run_job(job, begins)
+            outcome = "succeeded"
+        except asyncio.CancelledError:
+            outcome = "timed_out" if deadline.limit.expired() else "cancelled"
+            raise
+        finally:
+            if began_s:
+                count_training(job.model, outcome, self._clock.monotonic() - began_s[0])
+        return trained
 
     async def _weights(self, symbol: str, models: ModelSet) -> Weights | None:
         """Of the LSTM that serves; None where there are none to start from."""

@@ -67,7 +67,6 @@ class WebServer:
         return web.Response(body=body, content_type="application/json")
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        self._status()  # refreshes the gauges that are computed on demand
         return web.Response(
             body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )

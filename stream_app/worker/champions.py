@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -10,14 +11,13 @@ from functools import partial
 from typing import Any, Final
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from stream_app.clock import Clock
 from stream_app.errors import ArtifactError, StoreError
 from stream_app.kafka.champions import champion_of
-from stream_app.kafka.reader import open_reader, read_range
+from stream_app.kafka.reader import open_reader, read_range, read_through
 from stream_app.kafka.retries import until_answered
 from stream_app.kafka.topics import TopicSpec
 from stream_app.messages.schemas import Champion
@@ -28,7 +28,6 @@ from stream_app.registry.versions import Versions
 
 logger = logging.getLogger(__name__)
 
-AGAIN_S: Final = 1.0
 LONGEST_WAIT_S: Final = 60.0
 """Between two tries to bring a version from the object store."""
 PROMOTED: Final = "passed the gate"
@@ -133,16 +132,16 @@ class Champions:
 
     async def run(self) -> None:
         """Follow the topic. Never ends by itself; waits through an outage."""
-        while True:
-            try:
-                async with open_reader(self._client_settings) as consumer:
-                    consumer.assign([self._tp])
-                    consumer.seek(self._tp, self._position)
-                    async for record in consumer:
-                        await self._follow(record)
-            except (KafkaError, OSError) as error:
-                logger.warning("the champions topic cannot be followed yet: %s", error)
-                await asyncio.sleep(AGAIN_S)
+        records = read_through(
+            self._client_settings,
+            self._tp,
+            self._position,
+            what="the champions topic",
+            logger=logger,
+        )
+        async with contextlib.aclosing(records):
+            async for record in records:
+                await self._follow(record)
 
     async def _follow(self, record: ConsumerRecord) -> None:
         champion = self._take(record)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from prometheus_client import Counter as Metric
 
+from stream_app.messages.records import Record
+from stream_app.messages.ticks import REASONS
 from stream_app.ops import metrics
 from stream_app.prediction.observation import MISPLACED
 from stream_app.prediction.pipeline import Answer
@@ -23,21 +26,45 @@ _SHOWN: Final[dict[str, Metric]] = {
     "misplaced": metrics.MISPLACED,
 }
 
+for _reason in REASONS:
+    metrics.DEAD_LETTERS.labels(_reason)  # from 0 on, or the first one would be no increase
+
 
 def count_batch(records: int, answer: Answer) -> None:
     """Count a batch of so many records, once all that follows from it is acknowledged."""
     metrics.TICKS_READ.inc(records)
-    metrics.PREDICTIONS.inc(len(answer.predictions))
-    metrics.DEGRADED.inc(sum(bool(item.degraded) for item in answer.predictions))
-    metrics.BARS.inc(len(answer.bars))
-    metrics.LATE.inc(answer.late)
-    metrics.DUPLICATES.inc(answer.duplicates)
-    metrics.AHEAD.inc(answer.ahead)
-    metrics.JUMPS.inc(answer.jumps)
-    metrics.MISPLACED.inc(sum(MISPLACED in item.degraded for item in answer.predictions))
-    reasons = Counter(letter.rejection.reason for letter in answer.dead_letters)
-    for reason, count in reasons.items():
-        metrics.DEAD_LETTERS.labels(reason).inc(count)
+    if answer.predictions:
+        metrics.PREDICTIONS.inc(len(answer.predictions))
+        metrics.LAST_PREDICTION.set_to_current_time()
+    degraded = [item.degraded for item in answer.predictions if item.degraded]
+    for metric, count in (
+        (metrics.DEGRADED, len(degraded)),
+        (metrics.BARS, len(answer.bars)),
+        (metrics.LATE, answer.late),
+        (metrics.DUPLICATES, answer.duplicates),
+        (metrics.AHEAD, answer.ahead),
+        (metrics.JUMPS, answer.jumps),
+        (metrics.MISPLACED, sum(MISPLACED in reasons for reasons in degraded)),
+    ):
+        if count:  # mostly it is 0, and `inc` takes its time all the same
+            metric.inc(count)
+    if answer.dead_letters:
+        reasons = Counter(letter.rejection.reason for letter in answer.dead_letters)
+        for reason, letters in reasons.items():
+            metrics.DEAD_LETTERS.labels(reason).inc(letters)
+
+
+def count_delays(records: Sequence[Record], *, until_s: float) -> None:
+    """Note how long the records of a batch have waited for their answers.
+
+    Args:
+        records: at least one.
+        until_s: when the last answer was acknowledged, seconds since 1970.
+    """
+    # Records that came to the broker together have one timestamp: there are few different ones.
+    for appended_ms, count in Counter([record.timestamp for record in records]).items():
+        # The broker's clock may run a little ahead of ours.
+        metrics.TICK_TO_PREDICTION.observe(max(0.0, until_s - appended_ms / 1000), count)
 
 
 def shown_counts() -> dict[str, int]:

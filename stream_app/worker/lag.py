@@ -85,6 +85,7 @@ class LagWatch:
     async def _look_in_time(self, view: GroupView) -> None:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             await self.look(view)
+        metrics.LAST_LOOK.set_to_current_time()
         self._note_broker(away=False)
         self._said = ""
 
@@ -103,14 +104,14 @@ class LagWatch:
         owned = await view.owned()
         unread = set() if owned is None else set(range(topic.partitions)) - owned - set(positions)
         places = await view.places(topic, {*positions, *unread})
-        own = 0
+        own: dict[int, int] = {}
         beyond = set()
         for number, position in positions.items():
             place = places[number]
             if position is None:
-                own += place.waiting
+                own[number] = place.waiting
                 continue
-            own += max(0, place.end - position)
+            own[number] = max(0, place.end - position)
             if position > place.end and position > await view.end(number):
                 beyond.add(number)
         if twice := sorted(beyond & self._beyond):
@@ -121,9 +122,12 @@ class LagWatch:
                 f"recreated, or the broker has lost records; {RESET}"
             )
         self._beyond = beyond
-        self.own = own
-        self._note_unread({number: places[number].waiting for number in unread})
-        metrics.LAG.set(self.lag)
+        self.own = sum(own.values())
+        waiting = {number: places[number].waiting for number in unread}
+        self._note_unread(waiting)
+        metrics.LAG.clear()  # of partitions that went to other workers
+        for number, count in (own | waiting).items():
+            metrics.LAG.labels(str(number)).set(count)
 
     def _note_unread(self, waiting: Mapping[int, int]) -> None:
         self.unread = sum(waiting.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -51,6 +52,7 @@ class Partitions:
         named: Callable[[str], Champion | None],
         before: Callable[[str], str | None],
         on_restored: Callable[[], None],
+        on_settled: Callable[[], None],
         on_progress: Callable[[], None],
         read_again: Callable[[int], None],
         commit: Callable[[int, int], Awaitable[None]],
@@ -66,6 +68,7 @@ class Partitions:
             named: from a state's name to what the champions topic says of it.
             before: from a state's name to the version that served before.
             on_restored: called when a partition has its state back.
+            on_settled: called when all partitions of an assignment have; there may be none.
             on_progress: called with each step of a restore.
             read_again: has a partition's ticks given again from the commit on.
             commit: notes an offset of a partition as answered.
@@ -78,6 +81,7 @@ class Partitions:
         self._named = named
         self._before = before
         self._on_restored = on_restored
+        self._on_settled = on_settled
         self._on_progress = on_progress
         self._read_again = read_again
         self._commit = commit
@@ -131,6 +135,11 @@ class Partitions:
             self._restoring[number] = task
             task.add_done_callback(partial(self._checked, number))
         metrics.PARTITIONS.set(len(self._assigned))
+        self._look_whether_settled()
+
+    def _look_whether_settled(self) -> None:
+        if self.is_ready:
+            self._on_settled()
 
     def _checked(self, number: int, task: asyncio.Task[None]) -> None:
         if self._restoring.get(number) is task:
@@ -141,6 +150,7 @@ class Partitions:
             self._fail(error)
         else:
             self._on_restored()
+            self._look_whether_settled()
 
     async def _check(self, number: int) -> None:
         """Make sure that the partition's state is that of the first tick not answered yet."""
@@ -203,6 +213,7 @@ class Partitions:
         return (await self._place(number)).start
 
     async def _restore(self, number: int, committed: int) -> None:
+        started = time.perf_counter()
         pipeline = PartitionPipeline(
             PredictionSettings.of(self._settings),
             partition=number,
@@ -223,6 +234,7 @@ class Partitions:
             on_progress=self._on_progress,
         )
         self._partitions[number] = pipeline
+        metrics.RESTORE_SECONDS.observe(time.perf_counter() - started)
 
     async def _load_models(
         self, name: str, version: str

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
@@ -15,7 +15,7 @@ from tenacity import AsyncRetrying, retry_if_exception, wait_exponential
 from stream_app.dead_letters.letter import letter_of
 from stream_app.kafka.producer import COMPRESSION
 from stream_app.kafka.retries import may_pass
-from stream_app.kafka.topic_check import Topics
+from stream_app.kafka.topic_check import Topics, TopicSpec
 from stream_app.messages.codec import (
     encode_bar,
     encode_champion,
@@ -23,8 +23,8 @@ from stream_app.messages.codec import (
     encode_retrain_event,
     encode_score,
 )
-from stream_app.messages.records import Message
-from stream_app.messages.schemas import Champion, RetrainEvent
+from stream_app.messages.records import Headers, Message
+from stream_app.messages.schemas import Bar, Champion, Prediction, RetrainEvent, Score
 from stream_app.prediction.pipeline import Answer
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,8 @@ BATCH_BYTES: Final = 900_000
 """Below the broker's default limit of 1 MiB for one record batch."""
 RETRY_MAX_S: Final = 5.0
 STOP_TIMEOUT_S: Final = 3.0
+_Keyed = TypeVar("_Keyed", Prediction, Bar, Score, Champion)
+"""What is keyed by its symbol."""
 
 
 class Publisher:
@@ -48,6 +50,8 @@ class Publisher:
         self._topics = topics
         self.attempts = 0
         """How often something was sent, acknowledged or not: a sign of life in an outage."""
+        self._headers: dict[str, Headers] = {spec.name: [] for spec in self.written}
+        """By topic, the same list for each of its records."""
         self._arguments: dict[str, Any] = {
             **client_settings,
             "acks": "all",
@@ -57,8 +61,25 @@ class Publisher:
             "max_request_size": 2 * BATCH_BYTES,
         }
 
-    async def start(self) -> None:
-        """Connect."""
+    @property
+    def written(self) -> tuple[TopicSpec, ...]:
+        """The topics whose messages are made here; dead letters are copies."""
+        topics = self._topics
+        return (
+            topics.predictions,
+            topics.bars,
+            topics.scores,
+            topics.retrain_events,
+            topics.champions,
+        )
+
+    async def start(self, headers: Mapping[str, Headers] | None = None) -> None:
+        """Connect.
+
+        Args:
+            headers: what each record of a topic has, by the topic's name.
+        """
+        self._headers |= headers or {}
         self._producer = AIOKafkaProducer(**self._arguments)
         await self._producer.start()
 
@@ -73,36 +94,33 @@ class Publisher:
         Waits through an outage for as long as it lasts, trying again with the same bytes:
         what is lost in between is the consumer's place in time, never a message.
         """
+        topics = self._topics
         groups = [
-            (
-                self._topics.predictions.name,
-                [
-                    Message(item.symbol.encode(), encode_prediction(item), [])
-                    for item in answer.predictions
-                ],
-            ),
-            (
-                self._topics.bars.name,
-                [Message(item.symbol.encode(), encode_bar(item), []) for item in answer.bars],
-            ),
-            (
-                self._topics.scores.name,
-                [Message(item.symbol.encode(), encode_score(item), []) for item in answer.scores],
-            ),
-            (self._topics.dead_letters.name, [letter_of(item) for item in answer.dead_letters]),
+            self._keyed(topics.predictions.name, encode_prediction, answer.predictions),
+            self._keyed(topics.bars.name, encode_bar, answer.bars),
+            self._keyed(topics.scores.name, encode_score, answer.scores),
+            (topics.dead_letters.name, [letter_of(item) for item in answer.dead_letters]),
         ]
         sends = [self._send(name, partition, messages) for name, messages in groups if messages]
         await asyncio.gather(*sends)
 
     async def publish_event(self, event: RetrainEvent) -> None:
         """Send a retrain event; returns once it is acknowledged."""
-        message = Message(event.worker.encode(), encode_retrain_event(event), [])
-        await self._send(self._topics.retrain_events.name, 0, [message])
+        name = self._topics.retrain_events.name
+        message = Message(event.worker.encode(), encode_retrain_event(event), self._headers[name])
+        await self._send(name, 0, [message])
 
     async def publish_champion(self, champion: Champion) -> None:
         """Say which version serves a symbol; returns once it is acknowledged."""
-        message = Message(champion.symbol.encode(), encode_champion(champion), [])
-        await self._send(self._topics.champions.name, 0, [message])
+        name, messages = self._keyed(self._topics.champions.name, encode_champion, [champion])
+        await self._send(name, 0, messages)
+
+    def _keyed(
+        self, topic: str, encode: Callable[[_Keyed], bytes], items: Sequence[_Keyed]
+    ) -> tuple[str, list[Message]]:
+        """A topic's name, and messages to it with their symbols as keys."""
+        headers = self._headers[topic]
+        return topic, [Message(item.symbol.encode(), encode(item), headers) for item in items]
 
     async def _send(self, topic: str, partition: int, messages: Sequence[Message]) -> None:
         try:

@@ -8,20 +8,20 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from stream_app.dead_letters.flood import FloodAlarm
 from stream_app.errors import StreamAppError
 from stream_app.kafka.topic_check import Topics
 from stream_app.ops import metrics
 from stream_app.registry.versions import Versions
 from stream_app.settings import Settings
 from stream_app.worker.champions import Champions
-from stream_app.worker.counts import count_batch, shown_counts
+from stream_app.worker.counts import count_batch, count_delays, shown_counts
 from stream_app.worker.lag import LagWatch
 from stream_app.worker.ledger import Batch
 from stream_app.worker.misplaced import MisplacedLog
 from stream_app.worker.notice_log import NoticeLog
 from stream_app.worker.partitions import Partitions
 from stream_app.worker.publisher import Publisher
+from stream_app.worker.rebalance import RebalanceTimer
 from stream_app.worker.score_watch import ScoreWatch
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class TickService:
             named=champions.standing,
             before=champions.before,
             on_restored=champions.look_again,
+            on_settled=self._note_settled,
             on_progress=self._note_step,
             read_again=read_again,
             commit=commit,
@@ -69,11 +70,13 @@ class TickService:
         self._idle.set()
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         """Resolved with the error after which this process must not go on."""
-        self._flood = FloodAlarm(time.monotonic)
+        self.rebalance = RebalanceTimer()
         self._notices = NoticeLog()
-        self._scores = ScoreWatch()
+        self._scores = ScoreWatch(settings.metrics_symbols)
         self._misplaced = MisplacedLog(topics.ticks.partitions)
-        metrics.DEAD_LETTER_ALARM.set_function(self._flood.level)
+        metrics.READY.set_function(lambda: float(self.is_ready))
+        metrics.SYMBOLS.set_function(lambda: len(self.partitions.symbols()))
+        metrics.SYMBOLS_TRAINED.set_function(self._trained)
 
     @property
     def signs_of_life(self) -> int:
@@ -99,6 +102,15 @@ class TickService:
     def _note_step(self) -> None:
         self._steps += 1
 
+    def _note_settled(self) -> None:
+        """All partitions that this worker was given are restored."""
+        self.rebalance.end()
+        self._scores.keep({item.symbol for item in self.partitions.symbols().values()})
+
+    def _trained(self) -> int:
+        """How many symbols trained models serve."""
+        return sum(item.models.is_trained for item in self.partitions.symbols().values())
+
     def fail(self, error: BaseException) -> None:
         """End the process by `failed`: going on would answer from a state that lacks ticks."""
         if not self.failed.done():
@@ -122,13 +134,15 @@ class TickService:
                 return
             started = time.perf_counter()
             answer = pipeline.process(batch.records)
-            metrics.BATCH_SECONDS.observe(time.perf_counter() - started)
+            computed = time.perf_counter()
+            metrics.BATCH_SECONDS.observe(computed - started)
             await self._publisher.publish(answer, batch.tp.partition)
+            metrics.PUBLISH_SECONDS.observe(time.perf_counter() - computed)
             batch.is_answered = True
             self._note_step()
             count_batch(len(batch.records), answer)
+            count_delays(batch.records, until_s=time.time())
             self._misplaced.note(answer, batch.tp.partition)
-            self._flood.note(len(batch.records), len(answer.dead_letters))
             self._notices.note(answer.notices)
             self._scores.note(answer.scores)
         except Exception as error:  # noqa: BLE001 - any other way out loses the batch in silence
@@ -148,8 +162,6 @@ class TickService:
     def status(self) -> dict[str, Any]:
         """What `/status` shows."""
         symbols = self.partitions.symbols()
-        trained = sum(len(item.models.members) > 1 for item in symbols.values())
-        metrics.SYMBOLS_TRAINED.set(trained)
         return {
             **shown_counts(),
             "lag": self.lag_watch.lag,

@@ -198,7 +198,8 @@ class BatchConsumer(driver.Consumer):
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Commit what is answered, then forget the partitions."""
+        """Tell the application, commit what is answered, then forget the partitions."""
+        cast(Transport, self.transport).on_revoked()
         await super().on_partitions_revoked(revoked)
         self._forget(revoked)
 
@@ -259,6 +260,7 @@ class Transport(driver.Transport):
         self,
         *args: Any,
         on_assigned: Callable[[set[TP]], None],
+        on_revoked: Callable[[], None],
         topic_id: Callable[[], str],
         max_batch: int,
         **kwargs: Any,
@@ -266,6 +268,8 @@ class Transport(driver.Transport):
         super().__init__(*args, **kwargs)
         self.on_assigned = on_assigned
         """Called in the event loop with each new assignment; must not block."""
+        self.on_revoked = on_revoked
+        """Called in the event loop when the group changes; must not block."""
         self.topic_id = topic_id
         """The ticks topic's id as far as it is known. Called in the consumer's thread."""
         self.max_batch = max_batch

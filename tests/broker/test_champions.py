@@ -190,7 +190,7 @@ async def test_kills_between_changes_of_who_serves_leave_no_two_answers_of_one_v
         versions = DiskListing(settings.data_dir).versions(SYMBOL)
         feeding = asyncio.create_task(feed(settings, TICKS[HISTORY:], 25))
         for number, version in enumerate(itertools.islice(itertools.cycle(versions), 4)):
-            await say_champion(settings, named(version, number))
+            await say_champion(settings, named(version, number), {})
             await worker.until(f"{SYMBOL}: served by {version}")
             await asyncio.sleep(0.3 * number)
             worker.kill()
@@ -229,7 +229,7 @@ async def test_a_word_that_is_none_and_a_version_that_is_gone_leave_what_serves(
             for value in (b"no JSON", None, b'{"symbol":"A"}'):
                 await producer.send_and_wait(topics.champions.name, value, key=b"x", partition=0)
         gone = "20250101T000000Z-00000000"
-        await say_champion(settings, named(gone, 1))
+        await say_champion(settings, named(gone, 1), {})
         await worker.until(f"{SYMBOL}: the version to serve is unavailable")
         await flow.serving(first)
         assert worker.text().count("left out") == 3

@@ -18,7 +18,7 @@ from aiokafka.protocol.fetch import FetchRequest
 
 from stream_app.brokers import Broker
 from stream_app.kafka.connection import client_settings
-from stream_app.kafka.producer import COMPRESSION
+from stream_app.kafka.producer import COMPRESSION, connected_producer
 from stream_app.kafka.topic_check import Topics, TopicSpec, apply_topics, load_topics
 from stream_app.messages.codec import decode_bar
 from stream_app.messages.schemas import Champion, Tick
@@ -28,6 +28,7 @@ from tests.broker.records import read
 from tests.builders import walk
 from tests.conftest import SettingsFor
 from tests.fuzz_codec import EVENT
+from tests.topic_records import alarm
 from tests.workers import WorkerProcess, environment, read_all, read_until
 
 pytestmark = pytest.mark.timeout(600)
@@ -55,6 +56,7 @@ CHAMPION = Champion(
     pinned=False,
     worker="w",
 )
+ALARM = alarm(0).value
 EACH = 250
 """Ticks with one compression: a minute has four."""
 
@@ -155,6 +157,12 @@ async def whole_way(settings: Settings, topics: Topics, folder: Path, *, trains:
     place = [str(listed["letters"][0][name]) for name in ("partition", "offset")]
     assert "not json" in run(settings, "dlq", "show", *place)
     told(settings, "dlq", "replay", "--dry-run")
+    async with connected_producer(settings) as producer:
+        await producer.send_and_wait(topics.drift.name, ALARM, partition=0)
+    # It reads the scores, and the alarm that it finds is one of before.
+    with WorkerProcess(settings, folder / "drift.log", command="drift") as process:
+        await process.until("1 alarms are on")
+        assert process.terminate() == 0, process.text()
 
 
 async def test_every_compression_works_the_whole_way(

@@ -236,6 +236,24 @@ async def test_kills_lose_no_prediction_and_the_later_of_one_id_is_kept(
     assert sum(map(int, counts(keeper))) <= len(messages), "what was kept is not read again"
 
 
+async def test_what_does_not_fit_the_contract_is_passed_over_and_a_further_field_is_not(
+    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path
+) -> None:
+    settings = settings_for()
+    topic = topics_on_broker.predictions
+    fits, later = prediction(0, 0), prediction(0, 1) | {"brand_new": {"a": 1}}
+    wrong = prediction(0, 2) | {"prediction": "dear"}
+    missing = {name: value for name, value in prediction(0, 3).items() if name != "members"}
+    await publish(settings, topic, [wrong, fits, missing, later])
+    done = run(settings, "consumer_checked", "--topic", topic.name, "--count", "2")
+    assert done.returncode == 0, done.stderr
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [fits["id"], later["id"]]
+    assert done.stderr.splitlines() == [
+        f"{topic.name}-0-0: $.prediction: 'dear' is not of type 'number'",
+        f"{topic.name}-0-2: $: 'members' is a required property",
+    ]
+
+
 @pytest.mark.parametrize("table", ["predictions", "positions"])
 async def test_rows_and_offsets_are_written_together_or_not_at_all(
     settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path, table: str

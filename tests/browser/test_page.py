@@ -13,6 +13,7 @@ from playwright.async_api import Page, expect
 from tests.browser.conftest import Stage
 from tests.builders import START_MS
 from tests.topic_records import (
+    alarm,
     bar,
     champion,
     dead_letter,
@@ -35,6 +36,7 @@ def fill(stage: Stage) -> None:
         forecasts = {"published": 0.0004, "intervals": [[0.5, -0.002, 0.002], [0.9, -0.006, 0.006]]}
         stage.model.take("bars", bar(number, close=100.0 + number % 7, forecasts=forecasts))
         stage.model.take("scores", scored(number))
+    stage.model.take("drift", alarm(-300, ratio=2.34))
     for number in range(1, 40):
         stage.model.take("retrain_events", retrain(number))
     stage.model.take("champions", champion("v38"))
@@ -74,7 +76,7 @@ async def test_every_part_is_shown_in_the_order_that_operators_need(
     await expect(page.locator("#connection")).to_have_text("Live")
     assert await page.locator("h2").all_text_contents() == [
         "Is it well?", "Symbols", "BTC-USD", "Calibration", "Skill against the last price",
-        "Members", "Retrains", "Versions", "Dead letters", "Partitions, workers, lag",
+        "Drift", "Members", "Retrains", "Versions", "Dead letters", "Partitions, workers, lag",
     ]  # fmt: skip
     for chart in ("price", "calibration", "skill", "retrain", "lag"):
         node = page.locator(f"#{chart}-chart")
@@ -119,6 +121,27 @@ async def test_a_rejected_model_is_seen_at_once(stage: Stage, page: Page) -> Non
     await expect(page.locator("#overall")).to_have_text("Needs a look: rejected models")
     await expect(page.locator("#checks")).to_contain_text("lstm: its answers are not finite")
     await expect(page.locator("#symbol-table")).to_contain_text("new models rejected")
+
+
+async def test_an_alarm_of_drift_is_seen_at_once_beside_what_chance_gives(
+    stage: Stage, page: Page
+) -> None:
+    stage.model.take("scores", scored(40))
+    stage.all_is_well()
+    await page.goto(stage.url)
+    await expect(page.locator("#drift-note")).to_contain_text("No alarm yet")
+    row = page.locator("#drift-table tr", has_text="page_hinkley, errors")
+    await expect(row).to_contain_text("0")
+    stage.model.take("drift", alarm(40, ratio=2.34))
+    await expect(page.locator("#overall")).to_have_text("Needs a look: drift")
+    await expect(page.locator("#checks")).to_contain_text("Alarms of BTC-USD in the last day")
+    await expect(row).to_contain_text("0.25")  # by chance alone
+    await expect(row).to_contain_text("2.34")
+    for name, count in (("always", "8,640"), ("never", "0")):
+        await expect(page.locator("#drift-table tr", has_text=name)).to_contain_text(count)
+    stage.model.reading.missing = frozenset({"drift"})
+    await expect(page.locator("#drift-none")).to_have_text("There is no topic of drift.")
+    await expect(page.locator("#drift-table")).to_be_hidden()
 
 
 async def test_a_flood_of_dead_letters_is_seen_at_once(stage: Stage, page: Page) -> None:

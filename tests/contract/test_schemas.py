@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft7Validator
 
 from stream_app.messages.codec import (
     decode_bar,
     decode_champion,
+    decode_drift,
     decode_retrain_event,
     decode_score,
     encode_bar,
     encode_champion,
+    encode_drift,
     encode_prediction,
     encode_retrain_event,
     encode_score,
@@ -27,6 +29,7 @@ from stream_app.messages.schemas import (
     Bar,
     BarForecasts,
     Champion,
+    Drift,
     Interval,
     MemberOutput,
     Prediction,
@@ -43,7 +46,7 @@ from stream_app.prediction.settings import PredictionSettings
 from tests.builders import START_MS, records, settings, walk
 from tests.fakes import model_set
 
-CONTRACTS = Path(__file__).parents[2] / "docs" / "contracts"
+CONTRACTS = Path(__file__).parents[2] / "stream_app" / "contracts" / "schemas"
 MESSAGES = {
     "tick": Tick,
     "bar": Bar,
@@ -51,10 +54,12 @@ MESSAGES = {
     "score": Score,
     "retrain-event": RetrainEvent,
     "champion": Champion,
+    "drift": Drift,
 }
 ADDED = {
     "bar": ["forecasts"],
     "prediction": ["shrinkage", "intervals"],
+    "score": ["volatility", "innovation"],
     "retrain-event": [
         "waiting_seconds",
         "skipped",
@@ -85,9 +90,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def problems(name: str, message: Any) -> list[str]:
-    validator = Draft202012Validator(
-        schema(name), format_checker=Draft202012Validator.FORMAT_CHECKER
-    )
+    validator = Draft7Validator(schema(name), format_checker=Draft7Validator.FORMAT_CHECKER)
     return [error.message for error in validator.iter_errors(message)]
 
 
@@ -102,14 +105,16 @@ def described(part: Any) -> Iterable[dict[str, Any]]:
 @pytest.mark.parametrize("name", MESSAGES)
 def test_a_schema_is_valid_and_describes_every_field(name: str) -> None:
     loaded = schema(name)
-    Draft202012Validator.check_schema(loaded)
+    Draft7Validator.check_schema(loaded)
     assert set(loaded["properties"]) == {item.name for item in fields(MESSAGES[name])}
     assert all(item["description"] for item in described(loaded) if "type" in item)
     assert len(loaded["examples"]) == 1
     assert problems(name, loaded["examples"][0]) == []
 
 
-@pytest.mark.parametrize("name", ["bar", "prediction", "score", "retrain-event", "champion"])
+@pytest.mark.parametrize(
+    "name", ["bar", "prediction", "score", "retrain-event", "champion", "drift"]
+)
 def test_our_own_messages_have_all_fields_and_no_others(name: str) -> None:
     loaded = schema(name)
     added = ADDED.get(name, [])
@@ -133,7 +138,7 @@ def test_nested_schemas_have_the_fields_of_their_types() -> None:
     assert set(figures["additionalProperties"]["properties"]) == {
         item.name for item in fields(SkillFigures)
     }
-    for name in ("prediction", "bar", "score"):
+    for name in ("prediction", "bar", "score", "drift"):
         source = schema(name)["properties"]["source"]
         assert set(source["properties"]) == {item.name for item in fields(Source)}
 
@@ -210,6 +215,16 @@ def test_an_event_of_an_older_version_is_read_and_fits() -> None:
     assert decode_retrain_event(json.dumps(message).encode()) == EVENT
 
 
+def test_a_score_of_an_older_version_is_read_and_fits() -> None:
+    message = schema("score")["examples"][0]
+    for field in ADDED["score"]:
+        del message[field]
+    assert problems("score", message) == []
+    read = decode_score(json.dumps(message).encode())
+    assert (read.volatility, read.innovation) == (None, None)
+    assert problems("score", json.loads(encode_score(read))) == []
+
+
 def test_the_examples_are_what_the_codec_reads() -> None:
     tick = schema("tick")["examples"][0]
     key = tick["symbol"].encode()
@@ -247,6 +262,22 @@ def test_a_champion_is_read_as_it_was_written_and_unknown_fields_are_dropped() -
 def test_what_is_no_champion_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="not a champion"):
         decode_champion(json.dumps(CHAMPION | change).encode())
+
+
+DRIFT: dict[str, Any] = schema("drift")["examples"][0]
+
+
+def test_an_alarm_of_drift_is_read_as_it_was_written_and_unknown_fields_are_dropped() -> None:
+    value = json.dumps({**DRIFT, "other": 1}).encode()
+    assert json.loads(encode_drift(decode_drift(value))) == DRIFT
+
+
+@pytest.mark.parametrize(
+    "change", [{"symbol": "A B"}, {"input": "prices"}, {"detector": "ddm"}, {"ts": 1.5}]
+)
+def test_what_is_no_alarm_of_drift_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="not an alarm of drift"):
+        decode_drift(json.dumps(DRIFT | change).encode())
 
 
 TICK: dict[str, Any] = {"symbol": "A", "price": 1.0, "ts": START_MS}

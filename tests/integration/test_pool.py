@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import psutil
 import pytest
 
 from stream_app.errors import TrainingError
+from stream_app.ops.metrics import REGISTRY
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.training import pool as pool_module
@@ -74,15 +76,65 @@ async def test_a_job_that_hangs_is_killed_when_its_wait_is_cancelled(
     assert len(set(psutil.Process().children()) - before) <= 2
 
 
-@pytest.mark.parametrize(("fault", "words"), [(die, "Abnormal"), (run_out_of_memory, "no more")])
+def restarts() -> float:
+    """The processes that took another's place, as the metrics say."""
+    counted = REGISTRY.get_sample_value("stream_app_pool_restarts_total")
+    assert counted is not None
+    return counted
+
+
+@pytest.mark.parametrize(
+    ("fault", "words", "replaced"), [(die, "Abnormal", 1), (run_out_of_memory, "no more", 0)]
+)
 async def test_a_job_that_dies_is_an_error_and_the_pool_goes_on(
-    pool: TrainingPool, monkeypatch: pytest.MonkeyPatch, fault: Any, words: str
+    pool: TrainingPool, monkeypatch: pytest.MonkeyPatch, fault: Any, words: str, replaced: int
 ) -> None:
+    before = restarts()
     monkeypatch.setattr(pool_module, "run_job", fault)
     with pytest.raises(Exception, match=words) as raised:  # the class is pebble's or the job's
         await pool.run(job())
     assert str(raised.value)
     await still_works(pool, monkeypatch)
+    assert restarts() - before == replaced
+
+
+def pool_processes(pool: TrainingPool) -> list[int]:
+    workers: Any = pool._pool._pool_manager.worker_manager
+    return list(workers.workers)
+
+
+@pytest.mark.parametrize("noticed", [False, True], ids=["just now", "between cycles"])
+async def test_a_process_that_dies_without_a_job_is_replaced_and_the_next_jobs_are_done(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, noticed: bool
+) -> None:
+    """As the kernel ends one when memory runs out. pebble gives the whole pool up then."""
+    monkeypatch.setattr(pool_module, "run_job", tell_pid)
+    given = job()
+    with TrainingPool(2) as pool:
+        await pool.run(given)
+        broken = pool._pool
+        before = pool_processes(pool)
+        os.kill(before[0], signal.SIGKILL)
+        while noticed and broken.active:
+            await asyncio.sleep(0.05)
+        done = await asyncio.gather(*(pool.run(given) for _ in range(4)))
+        assert before[0] not in {model.rows for model in done}
+        if noticed:
+            assert not set(before) & set(pool_processes(pool))
+            assert not any(psutil.pid_exists(pid) for pid in before)
+            assert sum("died while it had no job" in line for line in caplog.messages) == 1
+
+
+async def test_processes_that_die_at_each_start_are_an_error_and_not_an_endless_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool_module, "start_process", end_at_once)
+    with TrainingPool(1) as pool, pytest.raises((BrokenProcessPool, RuntimeError)):
+        await pool.run(job())
+
+
+def end_at_once() -> None:
+    os._exit(1)
 
 
 @pytest.mark.parametrize("model", ["kalman", "random_forest", "lightgbm", "lstm"])
@@ -127,26 +179,18 @@ async def test_it_says_when_a_process_takes_a_job(
 async def test_jobs_that_were_cancelled_before_they_began_cost_no_process(
     pool: TrainingPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workers: Any = pool._pool._pool_manager.worker_manager
-    start, started = workers.new_worker, []
-
-    def counted() -> None:
-        started.append(True)
-        start()
-
-    monkeypatch.setattr(workers, "new_worker", counted)
     monkeypatch.setattr(pool_module, "run_job", hang)
     begun = asyncio.Event()
     running = asyncio.create_task(pool.run(job(), begun.set))
     await begun.wait()
     waiting = [asyncio.create_task(pool.run(job())) for _ in range(3)]
     await asyncio.sleep(0.2)
-    before = len(started)
+    before = restarts()
     for task in [*waiting, running]:
         task.cancel()
     await asyncio.gather(running, *waiting, return_exceptions=True)
     await still_works(pool, monkeypatch)
-    assert len(started) - before == 1  # in place of the one whose job ran
+    assert restarts() - before == 1  # in place of the one whose job ran
 
 
 def tell_time(job: TrainingJob) -> TrainedModel:

@@ -88,7 +88,7 @@ def test_a_bar_goes_through_bytes_and_back_exactly(bar: Bar) -> None:
         RetrainEvent,
         cycle=st.text(max_size=12),
         state=st.sampled_from(["started", "succeeded", "failed", "timed_out"]),
-        trigger=st.sampled_from(["initial", "growth", "scheduled"]),
+        trigger=st.sampled_from(["initial", "growth", "scheduled", "drift"]),
         timestamp=st.text(max_size=24),
         duration_seconds=st.floats(0, 1e6),
         model_seconds=st.dictionaries(symbols, st.floats(0, 1e6), max_size=4),

@@ -27,7 +27,16 @@ def test_help_lists_every_command_with_an_example() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [*([name] for name in COMMANDS), ["bench", "lstm"], ["topics", "apply"], ["topics", "check"]],
+    [
+        *([name] for name in COMMANDS),
+        ["bench", "lstm"],
+        ["topics", "apply"],
+        ["topics", "check"],
+        ["topics", "export"],
+        ["contracts", "check"],
+        ["contracts", "register"],
+        ["contracts", "export"],
+    ],
 )
 def test_every_command_has_help_with_examples(command: list[str]) -> None:
     shown = run(*command, "--help")
@@ -47,6 +56,8 @@ MISTAKES = [
     (["demo", "--for", "soon"], "--for"),
     (["demo", "--history", "absent.csv", "--for", "5"], "absent.csv"),
     (["topics", "check", "--nonsense"], "--nonsense"),
+    (["topics", "export", "--cluster", "a"], "--strimzi"),
+    (["contracts", "check", "--against", "absent"], "absent"),
 ]
 
 

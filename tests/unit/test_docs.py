@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import runpy
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,14 +17,15 @@ import pytest
 from stream_app.bars.features import FEATURE_NAMES
 from stream_app.cli import COMMANDS
 from stream_app.messages.ticks import REASONS
-from stream_app.ops import metrics
+from stream_app.ops.metrics import TABLE
 from stream_app.ops.watchdog import EXIT_CODE
 from stream_app.settings import Settings
+from tests.documents import anchors
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
     path
-    for glob in ("*", "docs/**/*", "benchmarks/*", "examples/*")
+    for glob in ("*", "docs/**/*", "benchmarks/*", "examples/*", "tests/*/*")
     for path in ROOT.glob(f"{glob}.md")
 )
 ROOMS = sorted(
@@ -172,14 +174,30 @@ def test_no_setting_is_told_that_is_none() -> None:
     assert told == set(Settings.model_fields)
 
 
-def test_every_metric_is_told_with_its_type() -> None:
-    told = {row[0].strip("`"): row[1] for row in rows("docs/operations.md") if len(row) == 4}
-    ours = {
-        metric.name + ("_total" if metric.type == "counter" else ""): metric.type
-        for metric in metrics.REGISTRY.collect()
-    }
-    assert len(ours) >= 12
-    assert {name: kind for name, kind in told.items() if name.startswith("stream_app_")} == ours
+def test_the_table_of_metrics_is_that_of_the_code() -> None:
+    page, tool = text("docs/metrics.md"), runpy.run_path(str(ROOT / "tools/metrics_table.py"))
+    assert tool["page_with_table"](page) == page, "run tools/metrics_table.py"
+    for item in TABLE:
+        assert page.count(f"| `{item.name}` |") == 1
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=ids(DOCUMENTS))
+def test_every_metric_that_is_named_is_there(document: Path) -> None:
+    if document.name == "CHANGELOG.md":
+        return  # it names those of before, too
+    known = {item.name for item in TABLE}
+    for name in re.findall(r"\bstream_app_[a-z_]+", document.read_text(encoding="utf-8")):
+        assert re.sub(r"_(bucket|count|sum)$", "", name) in known, name
+
+
+def test_the_changelog_says_how_a_renamed_metric_is_called_now() -> None:
+    known = {item.name for item in TABLE}
+    renamed = [row for row in rows("CHANGELOG.md") if row[0].startswith("`stream_app_")]
+    assert len(renamed) >= 5
+    for before, after in renamed:
+        assert before.strip("`").split("{")[0] not in known or before != after
+        for name in re.findall(r"stream_app_[a-z_]+", after):
+            assert re.sub(r"_(bucket|count|sum)$", "", name) in known, name
 
 
 def test_every_reason_is_told() -> None:
@@ -284,12 +302,7 @@ def test_every_link_leads_somewhere(document: Path) -> None:
         assert found.exists(), target
         assert found.is_relative_to(ROOT), target
         if anchor:
-            assert anchor in _anchors(found), target
-
-
-def _anchors(document: Path) -> set[str]:
-    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), flags=re.M)
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert anchor in anchors(found), target
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=ids(DOCUMENTS))

@@ -69,6 +69,7 @@ def test_the_interval_may_be_a_fraction_of_an_hour(monkeypatch: pytest.MonkeyPat
 
 
 BAD = [
+    ({"METRICS_SYMBOLS": "-1"}, ["METRICS_SYMBOLS", "-1", "greater than or equal to 0"]),
     ({"ENSEMBLE_WEIGHTS": '{"kalman":-0.1,"random_forest":0.4,"lightgbm":0.4,"lstm":0.3}'},
      ["ENSEMBLE_WEIGHTS", "kalman", "-0.1", "0 to 1"]),
     ({"ENSEMBLE_WEIGHTS": '{"kalman":0.5,"random_forest":0.3,"lightgbm":0.35,"lstm":0.25}'},
@@ -97,9 +98,18 @@ BAD = [
     ({"REGISTRY_URL": "s3://bucket/a b"}, ["REGISTRY_URL", "ASCII letters"]),
     ({"REGISTRY_URL": "file://models"}, ["REGISTRY_URL", "three slashes"]),
     ({"REGISTRY_URL": "file:///a/../b"}, ["REGISTRY_URL", "allowed in its path"]),
+    ({"DRIFT_FALSE_ALARM_DAYS": "0"}, ["DRIFT_FALSE_ALARM_DAYS=0", "0.1"]),
+    ({"DRIFT_RETRAIN": "maybe"}, ["DRIFT_RETRAIN=maybe", "boolean"]),
+    ({"DRIFT_RETRAIN_MIN_SECONDS": "1"}, ["DRIFT_RETRAIN_MIN_SECONDS=1", "60"]),
     ({"WEB_PORT": "70000"}, ["WEB_PORT=70000", "65535"]),
     ({"KAFKA_SECURITY_PROTOCOL": "TLS"}, ["KAFKA_SECURITY_PROTOCOL=TLS", "SASL_SSL"]),
     ({"KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, ["KAFKA_SASL_USERNAME"]),
+    ({"SCHEMA_REGISTRY_URL": "registry:8081"}, ["SCHEMA_REGISTRY_URL=registry:8081", "http://"]),
+    ({"SCHEMA_REGISTRY_URL": "http://"}, ["SCHEMA_REGISTRY_URL=http://", "host:port"]),
+    ({"SCHEMA_REGISTRY_URL": "http://[a"}, ["SCHEMA_REGISTRY_URL=http://[a", "host:port"]),
+    ({"SCHEMA_REGISTRY_URL": "http://a:99999"}, ["SCHEMA_REGISTRY_URL=http://a:99999:"]),
+    ({"SCHEMA_REGISTRY_URL": "http://a/?b"}, ["SCHEMA_REGISTRY_URL=http://a/?b", "host:port"]),
+    ({"SCHEMA_REGISTRY_USERNAME": "a:b"}, ["SCHEMA_REGISTRY_USERNAME=a:b"]),
 ]  # fmt: skip
 
 
@@ -134,6 +144,15 @@ def test_a_file_that_is_absent_or_no_toml_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("= 3")
     with pytest.raises(ConfigError, match="not TOML"):
         load_settings(tmp_path / "bad.toml")
+
+
+@pytest.mark.parametrize("user", ["me:hunter2", "me:hunter2@x", "me:hunter2/"])
+def test_the_password_in_a_url_is_refused_and_not_shown(user: str, tmp_path: Path) -> None:
+    for name in ("SCHEMA_REGISTRY_URL", "SCHEMA_REGISTRY_URI"):
+        (tmp_path / ".env").write_text(f"{name}=http://{user}@registry:8081\n")
+        with pytest.raises(ConfigError, match=f"{name}=.*registry:8081") as refused:
+            load_settings()
+        assert "hunter2" not in str(refused.value)
 
 
 def test_a_password_is_in_no_repr_and_no_dump(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,11 +328,13 @@ def test_every_setting_is_known_with_the_prefix_too(
     name: str, place: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = {"kafka_security_protocol": "SSL", "kafka_idempotent_producer": "false",
-              "lstm_warm_start": "true", "shrinkage": "false", "log_level": "ERROR",
+              "lstm_warm_start": "true", "drift_retrain": "true",
+              "shrinkage": "false", "log_level": "ERROR",
               "lstm_layers": "[8]", "interval_levels": "[0.8]",
               "kafka_sasl_mechanism": "PLAIN", "horizon_bars": "2", "bar_seconds": "60",
               "horizon_by": "bars", "tick_fields": '{"price":"p"}', "tick_time_unit": "s",
               "tick_key": "ignored", "registry_url": "s3://bucket/x",
+              "schema_registry_url": "http://a:1",
               "ensemble_weights": '{"kalman":1,"random_forest":0,"lightgbm":0,"lstm":0}',
               "lstm_sequence_length": "9", "retrain_deadline_seconds": "70",
               "retrain_target_seconds": "30", "retrain_processes": "3"}  # fmt: skip

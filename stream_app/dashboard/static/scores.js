@@ -1,4 +1,4 @@
-// What the forecasts were worth: calibration, and skill against the last price.
+// What the forecasts were worth: calibration, drift, and skill against the last price.
 
 import { Chart, colour } from "./charts.js";
 import { DataTable } from "./datatable.js";
@@ -31,6 +31,13 @@ export class Scores {
       { title: "± by chance", number: true, text: (row) => percent(row.chance) },
       { title: "Outcomes", number: true, text: (row) => count(row.n) },
     ]);
+    this.driftTable = new DataTable(byId("drift-table"), [
+      { title: "Detector", text: (row) => row.detector },
+      { title: "Alarms in 30 days", number: true, text: (row) => count(row.alarms) },
+      { title: "By chance alone", number: true, text: (row) => (Number.isInteger(row.by_chance) ? count(row.by_chance) : fixed(row.by_chance)) },
+      { title: "Newest (UTC)", text: (row) => moment(row.newest) },
+      { title: "Times the usual", number: true, text: (row) => fixed(row.ratio) },
+    ]);
     this.skillTable = new DataTable(byId("skill-table"), [
       { title: "Forecast", text: (row) => row.name },
       { title: "Over", text: (row) => row.span },
@@ -44,6 +51,7 @@ export class Scores {
   }
 
   write(about, inputs) {
+    this.writeDrift(about, inputs);
     this.writeCalibration(about, inputs);
     this.writeSkill(about, inputs);
   }
@@ -72,6 +80,22 @@ export class Scores {
       },
       label: `Calibration: ${rows.map((row) => `${percent(row.level, 0)} stated, ${percent(row.inside)} realised`).join("; ")}`,
     }));
+  }
+
+  writeDrift(about, inputs) {
+    const rows = about?.drift ?? [];
+    const none = inputs && !inputs.drift ? "There is no topic of drift." : reason(inputs, about);
+    const told = rows.length > 0 && !(inputs && !inputs.drift);
+    show(byId("drift-none"), !told);
+    say(byId("drift-none"), none);
+    show(byId("drift-note"), told);
+    show(byId("drift-table"), told);
+    this.driftTable.write(told ? rows : []);
+    if (!told) return;
+    const quiet = rows.every((row) => row.newest === null);
+    say(byId("drift-note"), (quiet ? "No alarm yet. `stream-app drift` makes them. " : "")
+      + "Errors and the filter's innovations, over the volatility forecast. A detector is worth something where it alarms more often than "
+      + "by chance alone, and less often than one that always does.");
   }
 
   writeSkill(about, inputs) {

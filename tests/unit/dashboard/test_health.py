@@ -8,6 +8,7 @@ from stream_app.training.standing import STOPPED
 from tests.builders import START_MS
 from tests.topic_records import (
     FakeClock,
+    alarm,
     dead_letter,
     place,
     prediction,
@@ -202,3 +203,26 @@ def test_forecasts_that_do_harm_need_a_look() -> None:
     model.take("scores", scored(2, harm=100.0))
     assert check(model, "skill").text.endswith("worse than the last price: BTC-USD")
     assert sentence(model) == ("warn", "Needs a look: skill")
+
+
+def test_drift_needs_a_look_where_chance_alone_seldom_gives_as_many_alarms() -> None:
+    model = well(FakeClock())
+    assert check(model, "drift").text == "No forecast has an outcome yet"
+    model.take("scores", scored(400))
+    assert check(model, "drift").text == "No alarm of 1 symbol in the last day"
+    model.take("drift", alarm(400 - 288))
+    assert check(model, "drift").level == "ok"
+    model.take("drift", alarm(400 - 287))
+    assert sentence(model) == ("warn", "Needs a look: drift")
+    assert check(model, "drift").text == (
+        "Alarms of BTC-USD in the last day; chance alone gives 0.033 a day"
+    )
+    for number in range(1, 30):
+        model.take("scores", scored(400, symbol=f"S{number}"))
+    found = check(model, "drift")
+    assert (found.level, found.text.split("; ")[1]) == ("ok", "chance alone gives 1 a day")
+    for number in range(1, 4):
+        model.take("drift", alarm(400, symbol=f"S{number}"))
+    assert check(model, "drift").level == "warn"
+    model.reading.missing = frozenset({"drift"})
+    assert check(model, "drift").text == "There is no topic of drift"

@@ -20,6 +20,7 @@ from tests.builders import START_MS, FakeRecord
 from tests.topic_records import (
     HORIZON_S,
     FakeClock,
+    alarm,
     bar,
     champion,
     dead_letter,
@@ -82,6 +83,7 @@ BROKEN = [
     ("bars", b"{}"),
     ("scores", b'{"symbol":"BTC-USD"}'),
     ("champions", b"7"),
+    ("drift", b'{"symbol":"BTC-USD"}'),
     ("retrain_events", b"{}"),
     ("retrain_events", b"\xff"),
 ]
@@ -300,6 +302,28 @@ def test_a_score_of_a_worker_is_read_as_it_writes_it(model: ReadModel) -> None:
     about = sections.about(model, "BTC-USD")
     assert about["running"]["day"]["published"]["mse_skill"] == 0.2
     assert (about["outcomes"], about["harm"]) == (1, 120.0)
+
+
+def test_alarms_of_drift_stand_beside_chance_and_detectors_that_know_nothing(
+    model: ReadModel,
+) -> None:
+    assert sections.about(model, "BTC-USD")["drift"] == []
+    model.take("scores", scored(0))
+    for value in (alarm(-1, days=30), alarm(0, ratio=2.5, days=60), alarm(0, ratio=2.5, days=60)):
+        model.take("drift", value)
+    model.take("drift", alarm(-9000, days=30))  # more than 30 days ago
+    rows = sections.about(model, "BTC-USD")["drift"]
+    told = {row["detector"]: (row["alarms"], row["by_chance"]) for row in rows}
+    assert told == {
+        "adwin, errors": (0, 0.125),
+        "adwin, innovations": (0, 0.125),
+        "page_hinkley, errors": (2, 0.125),
+        "page_hinkley, innovations": (0, 0.125),
+        "always": (8640, 8640),
+        "never": (0, 0),
+    }
+    shown = next(row for row in rows if row["alarms"] == 2)
+    assert (shown["newest"], shown["ratio"]) == (START_MS + 300_000, 2.5)
 
 
 def test_cycles_are_noted_once_and_the_running_one_until_it_ends(model: ReadModel) -> None:

@@ -40,10 +40,12 @@ def test_each_topic_is_found_by_its_role() -> None:
         "market.scores.v1",
         "ops.retrain-events.v1",
         "ops.champions.v1",
+        "ops.drift.v1",
     ]
     assert topics.ticks.name == TICKS
     assert topics.dead_letters.partitions == topics.ticks.partitions == 4
-    assert topics.retrain_events.partitions == topics.champions.partitions == 1
+    for spec in (topics.retrain_events, topics.champions, topics.drift):
+        assert spec.partitions == 1
     assert topics.services["feed"].produces == (TICKS,)
     assert BARS in topics.services["worker"].consumes
 

@@ -15,7 +15,7 @@ from stream_app.errors import TrainingError
 from stream_app.models.catalog import CATALOG
 from stream_app.models.lstm_weights import read_weights
 from stream_app.models.model_set import ModelSet
-from stream_app.ops.metrics import GATE_DECISIONS
+from stream_app.ops.metrics import REGISTRY
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
@@ -26,6 +26,12 @@ from stream_app.training.job import TrainedModel, TrainingJob
 from stream_app.training.settings import model_settings
 from tests.builders import TrainedArtifacts, records, walk
 from tests.unit.training.conftest import PASSED, SETTINGS, Answer, Bench, symbols
+
+
+def counted(name: str, **labels: str) -> float:
+    found = REGISTRY.get_sample_value(f"stream_app_{name}", labels)
+    assert found is not None, (name, labels)
+    return found
 
 
 async def test_the_first_cycle_starts_when_the_window_has_enough_bars(
@@ -85,6 +91,76 @@ async def test_a_cycle_over_the_target_warns_and_says_exceeded(
     assert "Training took 52.3s (target: 45s)" in caplog.text
 
 
+async def test_a_cycle_and_its_trainings_are_counted_by_what_became_of_them(
+    bench: Callable[..., Bench],
+) -> None:
+    def trainings() -> dict[str, float]:
+        outcomes = ("succeeded", "failed", "cancelled", "timed_out")
+        return {
+            f"{model} {outcome}": counted("training_seconds_count", model=model, outcome=outcome)
+            for model in ("kalman", "lstm")
+            for outcome in outcomes
+        }
+
+    def newly(before: dict[str, float]) -> dict[str, float]:
+        return {
+            name: count - before[name]
+            for name, count in trainings().items()
+            if count > before[name]
+        }
+
+    good, bad = (counted("retrain_seconds_count", outcome=item) for item in ("succeeded", "failed"))
+    exceeded, promoted = (
+        counted("retrains_exceeded_total"),
+        counted("gate_decisions_total", decision="promoted", reason=""),
+    )
+    before = trainings()
+    made: Bench = bench(symbols("A"), answer=lambda job: setattr(made.clock, "seconds", 1052.0))
+    made.retrainer.tick()
+    await made.finish()
+    assert newly(before) == {"kalman succeeded": 1, "lstm succeeded": 1}
+    assert counted("retrain_seconds_count", outcome="succeeded") == good + 1
+    assert counted("retrains_exceeded_total") == exceeded + 1
+    assert counted("gate_decisions_total", decision="promoted", reason="") == promoted + 1
+    assert counted("last_retrain_success_timestamp_seconds") == made.clock.now().timestamp()
+
+    async def until_cancelled() -> None:
+        await asyncio.sleep(3600)
+
+    def one_fails(job: TrainingJob) -> object:
+        if job.model == "lstm":
+            raise TrainingError("no")
+        return until_cancelled()
+
+    before = trainings()
+    made = bench(symbols("A"), answer=one_fails)
+    made.retrainer.tick()
+    await made.finish()
+    assert newly(before) == {"kalman cancelled": 1, "lstm failed": 1}
+    assert counted("retrain_seconds_count", outcome="failed") == bad + 1
+
+    before = trainings()
+    made = bench(
+        symbols("A"),
+        answer=lambda job: until_cancelled() if job.model == "lstm" else None,
+        retrain_target_seconds=0.05,
+        retrain_deadline_seconds=0.1,
+    )
+    made.retrainer.tick()
+    await made.finish()
+    assert newly(before) == {"kalman succeeded": 1, "lstm timed_out": 1}
+
+
+async def test_the_symbol_that_waits_longest_for_a_training_is_measured(
+    bench: Callable[..., Bench],
+) -> None:
+    made = bench(symbols("A", "B"))
+    assert made.retrainer.due() is not None
+    made.clock.seconds += 40
+    assert made.retrainer.due() is not None
+    assert counted("training_wait_seconds") == max(made.retrainer.waiting_seconds().values()) == 40
+
+
 async def test_the_timer_returns_at_once_and_runs_one_cycle_at_a_time(
     bench: Callable[..., Bench],
 ) -> None:
@@ -139,6 +215,30 @@ async def test_a_window_twice_as_long_as_the_one_learned_from_is_worth_a_retrain
     due = made.retrainer.due()
     assert due is not None
     assert due[0] == "growth"
+
+
+async def test_a_symbol_is_trained_early_when_asked_for_at_most_once_in_the_set_time(
+    bench: Callable[..., Bench],
+) -> None:
+    made = bench(symbols("A", "B"), retrain_interval_hours=1000.0, drift_retrain_min_seconds=3600.0)
+    made.retrainer.tick()
+    await made.finish()
+    told = len(made.events)
+    assert made.retrainer.ask("A")
+    assert not made.retrainer.ask("A")  # it waits
+    made.retrainer.tick()
+    await made.finish()
+    started, ended = made.events[told:]
+    assert (started.trigger, started.symbols) == ("drift", ("A",))
+    assert ended.state == "succeeded"
+    made.clock.seconds += 3599.0
+    assert not made.retrainer.ask("A")
+    assert made.retrainer.ask("B")
+    made.clock.seconds += 1.0
+    assert made.retrainer.ask("A")
+    made.retrainer.tick()
+    await made.finish()
+    assert set(made.events[-1].symbols) == {"A", "B"}
 
 
 def raising(error: Exception, model: str) -> Answer:
@@ -364,7 +464,7 @@ async def test_a_refused_version_is_not_written_and_the_old_models_serve_on(
     answers = {"A": REFUSED, "B": PASSED}
     made = bench(symbols("A", "B"), verdict=lambda job: answers[job.symbol])
     before = made.symbols["A"].models
-    counted = GATE_DECISIONS.labels("too_good")._value.get()
+    refused = counted("gate_decisions_total", decision="rejected", reason="too_good")
     made.retrainer.tick()
     await made.finish()
     ended = made.events[-1]
@@ -376,7 +476,7 @@ async def test_a_refused_version_is_not_written_and_the_old_models_serve_on(
     assert ended.symbols == ("A", "B")
     assert made.symbols["A"].models is before
     assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["B"]
-    assert GATE_DECISIONS.labels("too_good")._value.get() == counted + 1
+    assert counted("gate_decisions_total", decision="rejected", reason="too_good") == refused + 1
     (said,) = [item for item in caplog.records if "refused" in item.getMessage()]
     assert said.levelno == logging.WARNING
     assert "A: the new models are refused, the old ones serve on: too_good: lstm" in caplog.text

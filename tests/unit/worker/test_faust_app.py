@@ -35,6 +35,7 @@ async def app(monkeypatch: pytest.MonkeyPatch) -> faust.App:
         chosen,
         load_topics(chosen.topics_file),
         on_assigned=lambda _: None,
+        on_revoked=lambda: None,
         topic_id=str,
     )
 

@@ -42,6 +42,7 @@ class Standing(Partitions):
             named=lambda _: None,
             before=lambda _: None,
             on_restored=lambda: None,
+            on_settled=lambda: None,
             on_progress=lambda: None,
             read_again=self.read_again_from.append,
             commit=self._note_commit,

@@ -1,0 +1,63 @@
+"""What a worker makes of an alarm of drift."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from stream_app.kafka.topic_check import load_topics
+from stream_app.messages.codec import encode_drift
+from stream_app.messages.schemas import Drift, Source
+from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.settings import PredictionSettings
+from stream_app.worker.drift_alarms import DriftAlarms
+from tests.builders import FakeRecord, records, settings, walk
+
+TICKS = list(walk(400, symbol="A"))
+NEWEST_S = 3600.0
+ALARM = Drift(
+    id="A/errors/adwin/1",
+    symbol="A",
+    input="errors",
+    detector="adwin",
+    ts=TICKS[-1].ts,
+    ratio=2.0,
+    values=100,
+    false_alarm_days=30.0,
+    source=Source(topic="scores", partition=0, offset=7),
+)
+
+
+@pytest.mark.parametrize(
+    ("alarm", "asked"),
+    [
+        (ALARM, ["A"]),
+        (replace(ALARM, ts=TICKS[-1].ts - 3_600_000), ["A"]),
+        (replace(ALARM, ts=TICKS[-1].ts - 3_600_001), []),
+        (replace(ALARM, symbol="B"), []),
+        (None, []),
+    ],
+)
+def test_a_new_alarm_of_a_symbol_of_this_worker_asks_for_a_training(
+    alarm: Drift | None, asked: list[str]
+) -> None:
+    chosen = settings()
+    partition = PartitionPipeline(PredictionSettings.of(chosen))
+    partition.process(records(TICKS))
+    found: list[str] = []
+
+    def ask(name: str) -> bool:
+        found.append(name)
+        return True
+
+    alarms = DriftAlarms(
+        topic=load_topics(chosen.topics_file).drift,
+        client_settings={},
+        symbols=lambda: partition.symbols,
+        ask=ask,
+        newest_s=NEWEST_S,
+    )
+    value = b"no JSON" if alarm is None else encode_drift(alarm)
+    alarms.take(FakeRecord(offset=0, value=value, key=b"A"))
+    assert found == asked
