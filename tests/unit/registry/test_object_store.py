@@ -17,7 +17,9 @@ import obstore
 import orjson
 import pytest
 
-from stream_app.errors import ArtifactError, ConfigError, StoreError
+from stream_app.commands.models import _load_from_store, _overview_of
+from stream_app.errors import ArtifactError, ConfigError, StoreError, VersionError
+from stream_app.registry.change import Operator, pinned
 from stream_app.registry.listing import DiskListing
 from stream_app.registry.manifest import MANIFEST, TrainedSet, manifest_digest
 from stream_app.registry.object_store import AWAY_S, NotThereError, ObjectStore
@@ -464,3 +466,21 @@ async def test_two_writers_lose_no_version(url: str, files: dict[str, bytes]) ->
         f"{len(lost)} lost of {len(written)}",
     )
     assert not lost
+
+
+def test_an_operator_without_files_sees_and_checks_what_is_in_the_store(
+    url: str, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    chosen = settings(registry_url=url, data_dir=tmp_path / "none")
+    version = version_of(files)
+    asyncio.run(ObjectStore(url).put(SYMBOL, version, files))
+    overview = _overview_of(chosen, [])
+    assert [line.version for line in overview.lines(SYMBOL) if line.on_disk] == [version]
+    with pytest.raises(VersionError, match="is not in the registry"):
+        overview.require_version(SYMBOL, "20250101T000000Z-00000000")
+    operator = Operator(who="me", why="", now=NOON)
+    _load_from_store(chosen, url, pinned(overview, SYMBOL, version, operator))
+    other = settings(registry_url=url, data_dir=tmp_path / "none", model_seed=8)
+    with pytest.raises(ArtifactError, match="trained with another seed"):
+        _load_from_store(other, url, pinned(overview, SYMBOL, version, operator))
+    assert not chosen.data_dir.exists()
