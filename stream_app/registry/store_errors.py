@@ -89,7 +89,9 @@ def _refusal(error: BaseException, text: str, credentials: str) -> Trouble | Non
     """What a store that answers does not do; None where it may do it later."""
     if any(host in text for host in _METADATA):
         return Trouble("no credentials are given", credentials)
-    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+    status = _STATUS.search(text)
+    refused = status is not None and status[1] in ("401", "403")  # a listing has no kind of its own
+    if refused or isinstance(error, PermissionDeniedError | UnauthenticatedError):
         return Trouble(_answer(text), f"{credentials}, and the rights to read, write and list")
     if isinstance(error, FileNotFoundError) or lacks_bucket(error):
         return Trouble(_answer(text), "make the bucket, or correct REGISTRY_URL")
