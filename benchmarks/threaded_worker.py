@@ -19,7 +19,7 @@ async def _in_thread(job: TrainingJob, begun: Callable[[], None]) -> TrainedMode
 
 def main() -> None:
     settings = load_settings()
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     import_trainers()
     made = Worker.__init__
 

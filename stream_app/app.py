@@ -40,6 +40,7 @@ from stream_app.worker.description import describe
 from stream_app.worker.drift_alarms import DriftAlarms
 from stream_app.worker.publisher import Publisher
 from stream_app.worker.service import TickService
+from stream_app.worker.spans import made_spans
 from stream_app.worker.transport import BatchConsumer, Transport
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ class Worker:
         self._publisher = Publisher(
             self._topics, connection, idempotent=settings.kafka_idempotent_producer
         )
+        self._spans = made_spans(settings)
         import_loaders()
         self._store: ObjectStore | None = None
         self._uploads: Uploads | None = None
@@ -145,6 +147,7 @@ class Worker:
             versions=versions,
             champions=self._champions,
             publisher=self._publisher,
+            spans=self._spans,
             read_again=self._read_again,
             commit=self._commit,
         )
@@ -307,6 +310,7 @@ class Worker:
             Part(name="what the worker watches", stop=self._stop_watches),
             Part(name="the consumer", stop=self._app.stop),
             Part(name="the producer", stop=self._publisher.stop),
+            Part(name="the spans", stop=self._spans.stop),
             Part(name="the web server", stop=self._web.stop),
         ]
         await stop_in_order(parts, within_s=STOP_TIMEOUT_S)

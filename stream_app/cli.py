@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "demo": "Run everything on its own broker, with a live view. Start here.",
     "worker": "Consume ticks, publish predictions, retrain every hour.",
     "dashboard": "Serve a page that shows what all workers do.",
+    "top": "Show in a terminal what all workers do.",
     "drift": "Publish an alarm when a symbol no longer behaves as it did.",
     "feed": "Produce ticks from a file of ticks or bars, or synthetic ones.",
     "train": "Train the four models once, offline, and print training times and errors.",

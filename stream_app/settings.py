@@ -31,6 +31,7 @@ from stream_app.environment.types import (
     HttpUrl,
     Layers,
     Levels,
+    LogFormat,
     LogLevel,
     RegistryUrl,
     SaslMechanism,
@@ -146,6 +147,9 @@ class Settings(BaseSettings):
     dashboard_host: str = "127.0.0.1"
     dashboard_port: WebPort = 6080
     log_level: LogLevel = "INFO"
+    log_format: LogFormat = "text"
+    trace_spans: bool = False
+    """Whether each batch is a span of OpenTelemetry, sent as the OTEL_ variables say."""
 
     @property
     def bar_ms(self) -> int:

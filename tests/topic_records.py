@@ -8,12 +8,12 @@ from typing import Any
 
 import orjson
 
-from stream_app.dashboard.read_model import ReadModel
 from stream_app.dead_letters.letter import letter_of
 from stream_app.kafka.group import GroupMember, Place
 from stream_app.messages.codec import encode_drift, encode_retrain_event
 from stream_app.messages.records import DeadLetter
 from stream_app.messages.schemas import Drift, Rejection, RetrainEvent, Source
+from stream_app.overview.read_model import ReadModel
 from tests.builders import START_MS, FakeRecord
 
 HORIZON_S = 300
@@ -129,12 +129,18 @@ def dead_letter(offset: int, *, reason: str = "not_json", value: bytes = b"nope"
     )
 
 
-def scored(number: int, *, error: float = 0.8, **more: Any) -> FakeRecord:
-    """An outcome whose errors are this part of the last price's."""
-    base = 0.001 * (-1) ** number * (1 + number % 3)
+def scored(number: int, **more: Any) -> FakeRecord:
+    """What became of a bar's forecasts, with the figures of as many outcomes as its number."""
     ts_open = START_MS + 1000 * HORIZON_S * number
     subjects = ("kalman", "random_forest", "lightgbm", "lstm", "ensemble", "published")
-    figures = {"n": number, "mse_skill": 0.02, "mae_skill": 0.01, "hit_rate": 0.5, "cw_t": None}
+    figures = {
+        "n": number,
+        "mse_skill": 0.02,
+        "mse_skill_se": 0.01,
+        "mae_skill": 0.01,
+        "hit_rate": 0.5,
+        "cw_t": None,
+    }
     running = dict.fromkeys(("day", "week"), dict.fromkeys((*subjects, "last_price"), figures))
     message = {
         "symbol": "BTC-USD",
@@ -143,7 +149,8 @@ def scored(number: int, *, error: float = 0.8, **more: Any) -> FakeRecord:
         "horizon_s": HORIZON_S,
         "last_price": 100.0,
         "outcome": 100.1,
-        "errors": {"last_price": base, **dict.fromkeys(subjects, error * base)},
+        "errors": dict.fromkeys((*subjects, "last_price"), 0.001),
+        "coverage": {"day": {"0.5": 0.48, "0.9": 0.91}},
         "running": running,
         "harm": 1.0,
     }
@@ -196,3 +203,17 @@ def place(partition: int, *, end: int, committed: int | None, **more: Any) -> Pl
 
 def worker(*partitions: int) -> GroupMember:
     return GroupMember(name="worker-1", host="/127.0.0.1", partitions=partitions)
+
+
+def fill(model: ReadModel) -> None:
+    """Everything that can be shown of BTC-USD but for its answers and the group."""
+    for number in range(60):
+        forecasts = {"published": 0.0004, "intervals": [[0.5, -0.002, 0.002], [0.9, -0.006, 0.006]]}
+        model.take("bars", bar(number, close=100.0 + number % 7, forecasts=forecasts))
+        model.take("scores", scored(number))
+    for number in range(1, 40):
+        model.take("retrain_events", retrain(number))
+    model.take("champions", champion("v38"))
+    model.take("champions", champion("v39"))
+    for offset in range(5):
+        model.take("dead_letters", dead_letter(offset, reason="bad_price"))

@@ -31,5 +31,5 @@ def dashboard(config: Path | None) -> None:
     from stream_app.dashboard.run import run_dashboard
 
     settings = load_settings(config)
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     asyncio.run(run_dashboard(settings, click.echo))

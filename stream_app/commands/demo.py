@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
 from stream_app.commands.file_options import (
     Reading,
@@ -171,7 +170,8 @@ async def _run(
     with log.open("wb") as worker_log:
         async with dashboard(chosen, worker_log.fileno()) as story.dashboard:
             click.echo(f"Dashboard at {story.dashboard}", err=True)
-            showing = asyncio.create_task(show(story, Console(stderr=True)))
+            showing = asyncio.create_task(show(story, chosen))
+            showing.add_done_callback(lambda _: stop.set())
             try:
                 await run_demo(
                     chosen,

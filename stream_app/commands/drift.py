@@ -30,5 +30,5 @@ def drift(config: Path | None) -> None:
     from stream_app.drift.run import run_drift
 
     settings = load_settings(config)
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     asyncio.run(run_drift(settings))

@@ -31,5 +31,5 @@ def worker(config: Path | None) -> None:
     from stream_app.app import run_worker
 
     settings = load_settings(config)
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     asyncio.run(run_worker(settings))

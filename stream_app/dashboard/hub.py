@@ -14,14 +14,14 @@ from typing import Any, Final
 
 import orjson
 
-from stream_app.dashboard import sections
 from stream_app.dashboard.channel import Channel
 from stream_app.dashboard.client import Client
-from stream_app.dashboard.health import Bounds
 from stream_app.dashboard.looking import Looking
-from stream_app.dashboard.read_model import ReadModel
 from stream_app.dashboard.ring import KEPT_S, Ring
-from stream_app.dashboard.symbol_table import SymbolTable
+from stream_app.overview import sections
+from stream_app.overview.health import Bounds
+from stream_app.overview.read_model import ReadModel
+from stream_app.overview.symbol_table import SymbolTable
 
 STEP_S: Final = 0.25
 SECOND: Final = 4

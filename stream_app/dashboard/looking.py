@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, Literal, TypeVar, get_args
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
 from stream_app.messages.symbols import is_symbol
+from stream_app.overview.sections import VIEWS, View
+from stream_app.overview.symbol_table import SORTS, TablePage
 
-View = Literal["live", "day"]
-Sort = Literal["symbol", "price", "move", "width", "skill", "answered", "state"]
-VIEWS: Final[tuple[View, ...]] = get_args(View)
-SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
-ROWS_A_PAGE: Final = 25
 MOST_FILTER_CHARS: Final = 64
 MOST_PAGES: Final = 10_000
 _T = TypeVar("_T", bound=str)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TablePage:
-    """A page of the table of symbols."""
-
-    sort: Sort = "symbol"
-    descending: bool = False
-    contains: str = ""
-    """Only symbols with this text in their name, in any case."""
-    only_problems: bool = False
-    number: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +22,7 @@ class Looking:
     symbol: str = ""
     """Empty while none is chosen."""
     view: View = "live"
-    page: TablePage = TablePage()
+    page: TablePage = field(default_factory=TablePage)
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Looking:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from stream_app.messages.records import DeadLetter, Message
 from stream_app.messages.schemas import Source
+from stream_app.messages.trace import trace_headers
 
 KEPT_BYTES: Final = 800_000
 """A dead letter with a longer key and value is cut to its first 64 KiB and says so: it would fit no
@@ -100,6 +101,8 @@ def letter_of(item: DeadLetter) -> Message:
     again = dict(record.headers).get(REPLAYED_FROM)
     if again:
         headers.append((REPLAYED_FROM, again[:CUT_HEADER_BYTES]))
+    if record.headers:
+        headers += trace_headers(record.headers)
     size = len(key or b"") + len(value or b"")
     if size > KEPT_BYTES:
         headers.append((CUT, f"{size} bytes of key and value".encode()))

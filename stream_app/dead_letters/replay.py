@@ -26,6 +26,7 @@ from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import Topics, load_topics, require_topics
 from stream_app.messages.schemas import Rejection
 from stream_app.messages.tick_mapping import decoder_for
+from stream_app.messages.trace import trace_headers
 from stream_app.settings import Settings
 
 _REACH_TIMEOUT_S: Final = 10.0
@@ -196,7 +197,7 @@ class DeadLetters:
                 "key": letter.key,
                 "value": letter.value,
                 "timestamp": None,
-                "headers": [(REPLAYED_FROM, name.encode())],
+                "headers": [(REPLAYED_FROM, name.encode()), *trace_headers(letter.headers)],
             }
             if batches[-1].append(**fields) is None:
                 batches.append(producer.create_batch())

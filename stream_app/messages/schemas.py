@@ -169,6 +169,8 @@ class SkillFigures:
     hit_rate: float | None
     cw_t: float | None
     """Clark-West t against the last price: above 1.65 by chance once in 20 times."""
+    mse_skill_se: float | None = None
+    """Standard error of `mse_skill`; None, too, in scores of versions that did not say it."""
 
 
 @with_config(STRICT)

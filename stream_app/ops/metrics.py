@@ -128,7 +128,7 @@ HARMED: Final = gauge(
     "symbols",
     "This worker's symbols whose published forecasts are plainly worse than the last price.",
 )
-# Drift: what the worker reads of it belongs here.
+# Drift: alarms by kind, counted where worker/drift_alarms.py takes them, belong here.
 
 # Retrains
 RETRAIN_SECONDS: Final = histogram(

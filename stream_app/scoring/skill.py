@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.compiled import DOUBLES, compiled, types
-from stream_app.scoring.chance import mean_t
+from stream_app.scoring.chance import long_run_variance, mean_t
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,8 @@ class Skill:
     """How often the sign was right, where neither forecast nor outcome is 0; NaN if never."""
     cw_t: float
     """Clark-West t against forecasts of 0; NaN where it is not defined."""
+    mse_skill_se: float
+    """Standard error of `mse_skill`; NaN where that is, and for fewer than two forecasts."""
 
     @property
     def rmse(self) -> float:
@@ -84,22 +86,25 @@ def skills(
     return [Skill(n=int(n), **dict(zip(_FIGURES, row, strict=True))) for n, *row in rows.tolist()]
 
 
-_FIGURES = ("mae", "mse", "bias", "mae_skill", "mse_skill", "hit_rate", "cw_t")
+_FIGURES = ("mae", "mse", "bias", "mae_skill", "mse_skill", "hit_rate", "cw_t", "mse_skill_se")
 
 
 @compiled(types.float64[:, ::1](types.float64[:, ::1], DOUBLES, types.int64))
 def _figures(
     forecasts: NDArray[np.float64], outcome: NDArray[np.float64], lag: int
 ) -> NDArray[np.float64]:
-    """For each forecaster n and what `_FIGURES` names, shape (M, 8).
+    """For each forecaster n and what `_FIGURES` names, shape (M, 9).
+
+    The standard error of the MSE skill is that of the mean of e0^2 - e1^2, with Bartlett's weights
+    up to the horizon (Newey and West 1987), over the mean of e0^2.
 
     The Clark-West t (2007): a model that nests saying nothing adds noise to its error even when it
     knows nothing. The test takes that noise out: with e0 = outcome, e1 = outcome - forecast,
     f = e0^2 - (e1^2 - (0 - forecast)^2) = 2 outcome forecast, it is the t of the mean of f,
     one-sided.
     """
-    out = np.full((len(forecasts), 8), math.nan)
-    gained = np.empty(len(outcome))
+    out = np.full((len(forecasts), 9), math.nan)
+    gained, saved = np.empty(len(outcome)), np.empty(len(outcome))
     for m in range(len(forecasts)):
         n = 0
         mae = mse = bias = base_mae = base_mse = hits = moved = 0.0
@@ -107,9 +112,10 @@ def _figures(
             f, y = forecasts[m, i], outcome[i]
             if math.isnan(f):
                 continue
-            gained[n] = 2.0 * y * f
-            n += 1
             error = y - f
+            gained[n] = 2.0 * y * f
+            saved[n] = y * y - error * error
+            n += 1
             mae += abs(error)
             mse += error * error
             bias += error
@@ -126,6 +132,9 @@ def _figures(
             out[m, 4] = 1.0 - mae / base_mae
         if base_mse > 0.0:
             out[m, 5] = 1.0 - mse / base_mse
+            if n > 1:
+                spread = math.sqrt(long_run_variance(saved[:n], lag) / n)
+                out[m, 8] = spread * n / base_mse
         if moved > 0.0:
             out[m, 6] = hits / moved
         out[m, 7] = mean_t(gained[:n], lag)

@@ -1,4 +1,8 @@
-"""The log of a command: on standard error, one line per record and one line per outage."""
+"""The log of a command: on standard error, one line per record and one line per outage.
+
+As text, or as JSON by python-json-logger: a formatter of the standard library's `logging`, so the
+lines and the loggers of the streaming libraries are the same in both.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +12,31 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from pythonjsonlogger.orjson import OrjsonFormatter
+
+from stream_app.environment.types import LogFormat
+from stream_app.ops.log_fields import WithFields
+
 # Faust's services log under the name of their class's module.
 LIBRARIES: Final = ("aiokafka", "faust", "mode", "stream_app.worker.transport")
 QUIET_S: Final = 60.0
 
 
-def log_to_stderr(level: str) -> None:
+def log_to_stderr(level: str, form: LogFormat = "text") -> None:
     """Log to standard error, one line per record, times in UTC."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Utc("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handler.setFormatter(_json() if form == "json" else _text())
+    handler.addFilter(WithFields())
     handler.addFilter(OneLineAnOutage())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # At INFO they log internals.
     for name in LIBRARIES:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+
+
+def log_nowhere() -> None:
+    """Drop every line: one would break the screen that a command draws."""
+    logging.basicConfig(handlers=[logging.NullHandler()], force=True)
 
 
 class OneLineAnOutage(logging.Filter):
@@ -42,6 +57,19 @@ class OneLineAnOutage(logging.Filter):
         now, last = self._clock(), self._last
         self._last = now
         return now - last >= QUIET_S
+
+
+def _text() -> logging.Formatter:
+    return _Utc("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+
+
+def _json() -> logging.Formatter:
+    """An object a line: the time, the level, the logger, the text, and the fields that it has."""
+    return OrjsonFormatter(
+        ["levelname", "name", "message"],
+        rename_fields={"levelname": "level", "name": "logger"},
+        timestamp=True,
+    )
 
 
 class _Utc(logging.Formatter):

@@ -1,21 +1,17 @@
-"""A feed's progress on standard error: a bar on a terminal, else a line every few seconds."""
+"""A feed's progress on standard error."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Final, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
-_LINE_EVERY_S: Final = 5.0
-_BAR_EVERY_S: Final = 0.1
+from stream_app.terminal.bar import Bar
 
 
-class ProgressView:
+class ProgressView(Bar):
     """Shows count, rate and event time while its context is open.
 
     Args:
@@ -31,30 +27,9 @@ class ProgressView:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(total, console, words="connecting", prefix="feed: ", clock=clock)
         self._total = total
-        self._console = console
-        self._clock = clock
-        self._began = self._shown = clock()
-        self._bar: Progress | None = None
-
-    def __enter__(self) -> Self:
-        self._began = self._shown = self._clock()
-        if self._console.is_terminal:
-            self._bar = Progress(
-                BarColumn(), TextColumn("{task.description}"), console=self._console, transient=True
-            )
-            self._bar.add_task("connecting", total=self._total)
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self._began = clock()
 
     def update(self, acknowledged: int, ts: int) -> None:
         """Show where the feed is, unless it was shown a moment ago.
@@ -63,17 +38,12 @@ class ProgressView:
             acknowledged: ticks that the broker has acknowledged.
             ts: event time, epoch ms.
         """
-        now = self._clock()
-        if now - self._shown < (_LINE_EVERY_S if self._bar is None else _BAR_EVERY_S):
-            return
-        self._shown = now
+        self.show(lambda: acknowledged, lambda: self._told(acknowledged, ts))
+
+    def _told(self, acknowledged: int, ts: int) -> str:
         of_total = "" if self._total is None else f" of {self._total:,}"
-        rate = acknowledged / max(now - self._began, 1e-9)
-        told = f"{acknowledged:,}{of_total} ticks, {rate:,.0f}/s, event time {utc(ts)}"
-        if self._bar is None:
-            self._console.print(f"feed: {told}", highlight=False, soft_wrap=True)
-        else:
-            self._bar.update(self._bar.task_ids[0], completed=acknowledged, description=told)
+        rate = acknowledged / max(self._clock() - self._began, 1e-9)
+        return f"{acknowledged:,}{of_total} ticks, {rate:,.0f}/s, event time {utc(ts)}"
 
 
 def utc(ts: int) -> str:

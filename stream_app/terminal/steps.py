@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Final, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
-_LINE_EVERY_S: Final = 5.0
-_BAR_EVERY_S: Final = 0.1
+from stream_app.terminal.bar import Bar
+from stream_app.terminal.cycles import duration
 
 
 class Remaining:
@@ -63,21 +61,7 @@ class Remaining:
         return ahead * (self._clock() - self._began) / busy
 
 
-def duration(seconds: float) -> str:
-    """A duration for people.
-
-    >>> duration(8), duration(185), duration(7512)
-    ('8 s', '3 min 05 s', '2 h 05 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-class StepsView:
+class StepsView(Bar):
     """Shows the step, how much of it is done and what is left of it, while its context is open.
 
     Args:
@@ -95,26 +79,15 @@ class StepsView:
         console: Console,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(1.0, console, clock=clock)
         self._steps = steps
         self._runs = runs
-        self._console = console
-        self._clock = clock
         self._run = 0
         self._step = ""
         self._remaining = Remaining({}, clock)
-        self._began = self._shown = clock()
-        self._bar: Progress | None = None
+        self._began = clock()
         self.seconds: dict[str, float] = {}
         """Of the steps that are over, over all runs, by name."""
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._bar = Progress(
-                BarColumn(), TextColumn("{task.description}"), console=self._console, transient=True
-            )
-            self._bar.add_task("", total=1.0)
-            self._bar.start()
-        return self
 
     def __exit__(
         self,
@@ -123,8 +96,7 @@ class StepsView:
         trace: TracebackType | None,
     ) -> None:
         self._end_step()
-        if self._bar is not None:
-            self._bar.stop()
+        super().__exit__(kind, error, trace)
 
     def _end_step(self) -> None:
         now = self._clock()
@@ -139,26 +111,12 @@ class StepsView:
             self._run += 1
         self._step = step
         self._remaining = Remaining(units, self._clock)
-        self._show(always=True)
+        self.show(lambda: self._remaining.share, self.told, always=True)
 
     def done(self, kind: str, units: int, seconds: float | None = None) -> None:
         """A part of the step is done; see `Remaining.done`."""
         self._remaining.done(kind, units, seconds)
-        self._show()
-
-    def _show(self, *, always: bool = False) -> None:
-        """Unless it was shown a moment ago."""
-        now = self._clock()
-        if not always and now - self._shown < (
-            _LINE_EVERY_S if self._bar is None else _BAR_EVERY_S
-        ):
-            return
-        self._shown = now
-        share = self._remaining.share
-        if self._bar is None:
-            self._console.print(self.told(), highlight=False, soft_wrap=True, markup=False)
-        else:
-            self._bar.update(self._bar.task_ids[0], completed=share, description=self.told())
+        self.show(lambda: self._remaining.share, self.told)
 
     def told(self) -> str:
         """The line that is shown."""

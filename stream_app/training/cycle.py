@@ -23,6 +23,7 @@ from stream_app.bars.features import BarColumns
 from stream_app.clock import Clock
 from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
 from stream_app.models.model_set import ModelSet
+from stream_app.ops.log_fields import log_fields
 from stream_app.ops.metrics import TRAINING_WAIT
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.versions import Versions
@@ -151,6 +152,10 @@ class Retrainer:
             ),
             began_s=self._clock.monotonic(),
         )
+        with log_fields(cycle=cycle.started.cycle):
+            await self._run(cycle)
+
+    async def _run(self, cycle: Cycle) -> None:
         logger.info("Starting model retraining (all 4 models including LSTM)...")
         await self._tell(cycle.started)
         try:
@@ -189,7 +194,8 @@ class Retrainer:
     ) -> Outcome:
         began_s = self._clock.monotonic()
         try:
-            outcome = await self._trainer.turn(symbol, bars, models, given)
+            with log_fields(symbol=symbol):
+                outcome = await self._trainer.turn(symbol, bars, models, given)
         finally:
             given.set()  # also where the turn was over before it had jobs
         if outcome.verdict is not None:
@@ -226,15 +232,28 @@ class Retrainer:
         for failure in ended.reasons:
             logger.error("Retraining failed, the old models keep serving: %s", failure)
         for symbol, reason in ended.skipped.items():
-            logger.warning("%s is not retrained: %s", symbol, reason)
+            logger.warning("%s is not retrained: %s", symbol, reason, extra={"symbol": symbol})
         for symbol, reason in ended.rejected.items():
             logger.warning(
-                "%s: the new models are refused, the old ones serve on: %s", symbol, reason
+                "%s: the new models are refused, the old ones serve on: %s",
+                symbol,
+                reason,
+                extra={"symbol": symbol},
             )
         for symbol, version in ended.pinned.items():
-            logger.info("%s is pinned: the new version %s does not serve", symbol, version)
+            logger.info(
+                "%s is pinned: the new version %s does not serve",
+                symbol,
+                version,
+                extra={"symbol": symbol, "version": version},
+            )
         for symbol, models in ended.last_price.items():
-            logger.warning("%s: could not be trained, answers the last price: %s", symbol, models)
+            logger.warning(
+                "%s: could not be trained, answers the last price: %s",
+                symbol,
+                models,
+                extra={"symbol": symbol},
+            )
         if not ended.reasons:
             logger.info("Retraining completed in %.1fs (all 4 models)", ended.duration_seconds)
         if ended.waiting_seconds:

@@ -161,7 +161,12 @@ class Champions:
         self._position = record.offset + 1
         champion = champion_of(record)
         if champion is not None and not self._log.take(champion):
-            logger.warning("%s: pinned, so %s does not serve", champion.symbol, champion.version)
+            logger.warning(
+                "%s: pinned, so %s does not serve",
+                champion.symbol,
+                champion.version,
+                extra={"symbol": champion.symbol, "version": champion.version},
+            )
         return champion
 
     async def _let_serve(self, name: str) -> None:
@@ -173,6 +178,7 @@ class Champions:
             champion, pipeline = self._log.standing(name), self._symbols().get(name)
             if champion is None or pipeline is None or pipeline.models.version == champion.version:
                 return
+            about = {"symbol": name, "version": champion.version}
             models = self._loaded.get(name)
             if models is None or models.version != champion.version:
                 try:
@@ -181,13 +187,15 @@ class Champions:
                     if self._versions.has_store:
                         self._fetch(name)
                     else:
-                        logger.warning("%s: the version to serve is unavailable: %s", name, error)
+                        logger.warning(
+                            "%s: the version to serve is unavailable: %s", name, error, extra=about
+                        )
                     return
             # The partition may have been restored meanwhile: the pipeline that is here now serves.
             current = self._symbols().get(name)
             if current is not None:
                 current.models = models
-                logger.info("%s: served by %s (%s)", name, models.version, champion.by)
+                logger.info("%s: served by %s (%s)", name, models.version, champion.by, extra=about)
 
     def _fetch(self, name: str) -> None:
         """Bring the version that is to serve from the store, and let it serve. Returns at once.

@@ -32,4 +32,5 @@ class MisplacedLog:
                     partition,
                     partition_of(symbol.encode(), range(self._partitions)),
                     self._partitions,
+                    extra={"symbol": symbol},
                 )

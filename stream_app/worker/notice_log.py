@@ -28,4 +28,10 @@ class NoticeLog:
             self._counts[key] = count = before + notice.count
             # A row of nines begins a digit with the next tick: 0 and 1, 9 and 10, 99 and 100.
             if before == 0 or len(str(before)) < len(str(count)):
-                logger.warning("%s: %s (%d so far)", notice.symbol, notice.detail, count)
+                logger.warning(
+                    "%s: %s (%d so far)",
+                    notice.symbol,
+                    notice.detail,
+                    count,
+                    extra={"symbol": notice.symbol},
+                )

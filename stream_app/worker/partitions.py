@@ -22,6 +22,7 @@ from stream_app.messages.schemas import Champion
 from stream_app.messages.symbols import split_state_name
 from stream_app.models.model_set import UNTRAINED, ModelSet
 from stream_app.ops import metrics
+from stream_app.ops.log_fields import log_fields
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
@@ -154,6 +155,10 @@ class Partitions:
 
     async def _check(self, number: int) -> None:
         """Make sure that the partition's state is that of the first tick not answered yet."""
+        with log_fields(partition=number):
+            await self._bring_back(number)
+
+    async def _bring_back(self, number: int) -> None:
         place = await self._ask(number, partial(self._place, number))
         start = await self._ask(number, partial(self._start, place))
         kept = self._partitions.get(number)

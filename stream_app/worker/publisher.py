@@ -33,6 +33,7 @@ BATCH_BYTES: Final = 900_000
 """Below the broker's default limit of 1 MiB for one record batch."""
 RETRY_MAX_S: Final = 5.0
 STOP_TIMEOUT_S: Final = 3.0
+NO_TRACES: Final[Mapping[int, Headers]] = {}
 _Keyed = TypeVar("_Keyed", Prediction, Bar, Score, Champion)
 """What is keyed by its symbol."""
 
@@ -88,15 +89,22 @@ class Publisher:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._producer.stop(), STOP_TIMEOUT_S)
 
-    async def publish(self, answer: Answer, partition: int) -> None:
+    async def publish(
+        self, answer: Answer, partition: int, traces: Mapping[int, Headers] = NO_TRACES
+    ) -> None:
         """Send an answer; returns once all of it is acknowledged by the broker.
 
         Waits through an outage for as long as it lasts, trying again with the same bytes:
         what is lost in between is the consumer's place in time, never a message.
+
+        Args:
+            answer: to a batch.
+            partition: the number of its partition.
+            traces: by offset of a tick, headers that its prediction carries on; few or none have.
         """
         topics = self._topics
         groups = [
-            self._keyed(topics.predictions.name, encode_prediction, answer.predictions),
+            (topics.predictions.name, self._predictions(answer.predictions, traces)),
             self._keyed(topics.bars.name, encode_bar, answer.bars),
             self._keyed(topics.scores.name, encode_score, answer.scores),
             (topics.dead_letters.name, [letter_of(item) for item in answer.dead_letters]),
@@ -114,6 +122,18 @@ class Publisher:
         """Say which version serves a symbol; returns once it is acknowledged."""
         name, messages = self._keyed(self._topics.champions.name, encode_champion, [champion])
         await self._send(name, 0, messages)
+
+    def _predictions(
+        self, items: Sequence[Prediction], traces: Mapping[int, Headers]
+    ) -> list[Message]:
+        """As `_keyed`, and with the trace of the tick where it has one."""
+        _, messages = self._keyed(self._topics.predictions.name, encode_prediction, items)
+        if not traces:
+            return messages
+        return [
+            message._replace(headers=[*message.headers, *traces.get(item.source.offset, ())])
+            for message, item in zip(messages, items, strict=True)
+        ]
 
     def _keyed(
         self, topic: str, encode: Callable[[_Keyed], bytes], items: Sequence[_Keyed]

@@ -21,6 +21,7 @@ from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import Topics
 from stream_app.messages.schemas import Bar
 from stream_app.models.model_set import UNTRAINED, ModelSet
+from stream_app.ops.log_fields import log_fields
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.settings import Settings
 from stream_app.worker.bar_log import BarLog
@@ -126,20 +127,21 @@ async def _restore_symbols(
     pipeline: PartitionPipeline, bars: Mapping[str, Sequence[Bar]], load_models: LoadModels
 ) -> None:
     """Give each symbol its bars, the state of the last one, and its models."""
+
+    async def load(symbol: str, closed: Sequence[Bar]) -> tuple[ModelSet | None, ModelSet | None]:
+        version = str(closed[-1].state.get("version", UNTRAINED))
+        with log_fields(symbol=symbol):
+            return await load_models(pipeline.pipeline_of(symbol).name, version)
+
     # All at once, because an object store may be far away.
-    loading = (
-        load_models(
-            pipeline.pipeline_of(symbol).name,
-            str(closed[-1].state.get("version", UNTRAINED)),
-        )
-        for symbol, closed in bars.items()
-    )
-    loaded = await asyncio.gather(*loading)
+    loaded = await asyncio.gather(*(load(symbol, closed) for symbol, closed in bars.items()))
     for (symbol, closed), (serving, champion) in zip(bars.items(), loaded, strict=True):
         try:
             pipeline.pipeline_of(symbol).restore(closed, serving)
         except (KeyError, TypeError, ValueError) as error:
-            logger.error("%s: its last bar has no usable state (%r)", symbol, error)
+            logger.error(
+                "%s: its last bar has no usable state (%r)", symbol, error, extra={"symbol": symbol}
+            )
             pipeline.start_anew(symbol)
         restored = pipeline.pipeline_of(symbol)
         restored.models = champion or serving or restored.models

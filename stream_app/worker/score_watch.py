@@ -78,6 +78,7 @@ class ScoreWatch:
                 "which model",
                 score.symbol,
                 score.harm,
+                extra={"symbol": score.symbol},
             )
         elif score.harm < 1.0:
             self._harmed.discard(score.symbol)

@@ -10,7 +10,9 @@ from typing import Any
 
 from stream_app.errors import StreamAppError
 from stream_app.kafka.topic_check import Topics
+from stream_app.messages.trace import traces_of
 from stream_app.ops import metrics
+from stream_app.ops.log_fields import log_fields
 from stream_app.registry.versions import Versions
 from stream_app.settings import Settings
 from stream_app.worker.champions import Champions
@@ -23,6 +25,7 @@ from stream_app.worker.partitions import Partitions
 from stream_app.worker.publisher import Publisher
 from stream_app.worker.rebalance import RebalanceTimer
 from stream_app.worker.score_watch import ScoreWatch
+from stream_app.worker.spans import Spans
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +42,12 @@ class TickService:
         versions: Versions,
         champions: Champions,
         publisher: Publisher,
+        spans: Spans,
         read_again: Callable[[int], None],
         commit: Callable[[int, int], Awaitable[None]],
     ) -> None:
         self._publisher = publisher
+        self._spans = spans
         self._champions = champions
         self.partitions = Partitions(
             settings=settings,
@@ -129,26 +134,32 @@ class TickService:
             return
         self._idle.clear()
         try:
-            pipeline = await self.partitions.pipeline(batch)
-            if pipeline is None or self.failed.done():
-                return
-            started = time.perf_counter()
-            answer = pipeline.process(batch.records)
-            computed = time.perf_counter()
-            metrics.BATCH_SECONDS.observe(computed - started)
-            await self._publisher.publish(answer, batch.tp.partition)
-            metrics.PUBLISH_SECONDS.observe(time.perf_counter() - computed)
-            batch.is_answered = True
-            self._note_step()
-            count_batch(len(batch.records), answer)
-            count_delays(batch.records, until_s=time.time())
-            self._misplaced.note(answer, batch.tp.partition)
-            self._notices.note(answer.notices)
-            self._scores.note(answer.scores)
+            with log_fields(partition=batch.tp.partition):
+                await self._answer(batch)
         except Exception as error:  # noqa: BLE001 - any other way out loses the batch in silence
             self.fail(error)
         finally:
             self._idle.set()
+
+    async def _answer(self, batch: Batch) -> None:
+        pipeline = await self.partitions.pipeline(batch)
+        if pipeline is None or self.failed.done():
+            return
+        traces = traces_of(batch.records)
+        with self._spans.batch(batch, traces):
+            started = time.perf_counter()
+            answer = pipeline.process(batch.records)
+            computed = time.perf_counter()
+            metrics.BATCH_SECONDS.observe(computed - started)
+            await self._publisher.publish(answer, batch.tp.partition, traces)
+            metrics.PUBLISH_SECONDS.observe(time.perf_counter() - computed)
+        batch.is_answered = True
+        self._note_step()
+        count_batch(len(batch.records), answer)
+        count_delays(batch.records, until_s=time.time())
+        self._misplaced.note(answer, batch.tp.partition)
+        self._notices.note(answer.notices)
+        self._scores.note(answer.scores)
 
     async def close(self) -> None:
         """Wait until the batch in hand is answered, and answer no other.

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
-from stream_app.dashboard.health import Bounds
 from stream_app.dashboard.hub import Hub
-from stream_app.dashboard.read_model import ReadModel
 from stream_app.dashboard.server import DashboardServer
+from stream_app.overview.health import Bounds
+from stream_app.overview.read_model import ReadModel
 from tests.builders import START_MS
 from tests.topic_records import FakeClock, place, prediction, read_model, worker
 

@@ -14,7 +14,6 @@ from tests.browser.conftest import Stage
 from tests.builders import START_MS
 from tests.topic_records import (
     alarm,
-    bar,
     champion,
     dead_letter,
     place,
@@ -23,6 +22,7 @@ from tests.topic_records import (
     scored,
     worker,
 )
+from tests.topic_records import fill as fill_read_model
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -32,17 +32,8 @@ expect.set_options(timeout=LONG_MS)
 
 def fill(stage: Stage) -> None:
     """Everything that the page can show."""
-    for number in range(60):
-        forecasts = {"published": 0.0004, "intervals": [[0.5, -0.002, 0.002], [0.9, -0.006, 0.006]]}
-        stage.model.take("bars", bar(number, close=100.0 + number % 7, forecasts=forecasts))
-        stage.model.take("scores", scored(number))
+    fill_read_model(stage.model)
     stage.model.take("drift", alarm(-300, ratio=2.34))
-    for number in range(1, 40):
-        stage.model.take("retrain_events", retrain(number))
-    stage.model.take("champions", champion("v38"))
-    stage.model.take("champions", champion("v39"))
-    for offset in range(5):
-        stage.model.take("dead_letters", dead_letter(offset, reason="bad_price"))
     stage.all_is_well()
 
 

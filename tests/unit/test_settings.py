@@ -272,6 +272,7 @@ def test_an_empty_variable_gives_way_to_the_next_place(
     [
         *(("LOG_LEVEL", text, "WARNING") for text in ("WARN", "warn", "Warning", "warning ")),
         ("LOG_LEVEL", "debug", "DEBUG"),
+        ("LOG_FORMAT", "JSON", "json"),
         ("LOG_LEVEL", "Error", "ERROR"),
         ("LOG_LEVEL", "info", "INFO"),
         ("KAFKA_SECURITY_PROTOCOL", "ssl", "SSL"),
@@ -330,6 +331,7 @@ def test_every_setting_is_known_with_the_prefix_too(
     values = {"kafka_security_protocol": "SSL", "kafka_idempotent_producer": "false",
               "lstm_warm_start": "true", "drift_retrain": "true",
               "shrinkage": "false", "log_level": "ERROR",
+              "log_format": "json", "trace_spans": "true",
               "lstm_layers": "[8]", "interval_levels": "[0.8]",
               "kafka_sasl_mechanism": "PLAIN", "horizon_bars": "2", "bar_seconds": "60",
               "horizon_by": "bars", "tick_fields": '{"price":"p"}', "tick_time_unit": "s",

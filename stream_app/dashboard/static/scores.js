@@ -6,12 +6,19 @@ import { byId, say, show } from "./dom.js";
 import { count, fixed, moment, percent, signedPercent } from "./format.js";
 
 const band = 1.96;
+const spans = ["week", "day", "month"]; // the first of them that has outcomes is drawn
+const least = 30; // fewer outcomes tell nothing, and get no chart
 
 function reason(inputs, about) {
   if (inputs && !inputs.scores) return "No live scores yet: there is no topic of scores.";
   if (!about) return "No symbol is chosen.";
-  return "No outcome of this symbol is known yet: the first one comes a horizon after a bar with a forecast.";
+  if (about.scored_ts === null) return "No outcome of this symbol is known yet: the first one comes a horizon after a bar with a forecast.";
+  return "The first figures come with the first outcome after the next full hour of event time.";
 }
+
+// How many outcomes a span has.
+const outcomes = (about, span) => about?.running[span]?.published?.n ?? 0;
+const drawn = (about, figures) => spans.find((span) => outcomes(about, span) > 0 && about[figures][span]);
 
 function part(name, visible, text) {
   say(byId(`${name}-none`), text);
@@ -26,6 +33,7 @@ export class Scores {
     this.calibration = new Chart(byId("calibration-chart"));
     this.skill = new Chart(byId("skill-chart"));
     this.calibrationTable = new DataTable(byId("calibration-table"), [
+      { title: "Over", text: (row) => `a ${row.span}` },
       { title: "Stated", number: true, text: (row) => percent(row.level, 0) },
       { title: "Realised", number: true, text: (row) => percent(row.inside) },
       { title: "± by chance", number: true, text: (row) => percent(row.chance) },
@@ -57,13 +65,19 @@ export class Scores {
   }
 
   writeCalibration(about, inputs) {
-    // What a fair coin of the stated share shows by chance: 1.96 standard errors of a proportion.
-    const rows = (about?.coverage ?? []).map((row) => ({ ...row, chance: band * Math.sqrt((row.level * (1 - row.level)) / row.n) }));
-    const none = about?.outcomes ? "The bars of the known outcomes carry no intervals." : reason(inputs, about);
-    part("calibration", rows.length > 0, none);
-    this.calibrationTable.write(rows);
+    const span = drawn(about, "coverage");
+    const all = Object.entries(about?.coverage ?? {}).flatMap(([over, shares]) =>
+      Object.entries(shares).map(([stated, inside]) => {
+        const level = Number(stated);
+        const n = outcomes(about, over);
+        // What a fair coin of the stated share shows by chance: 1.96 standard errors of a proportion.
+        return { span: over, level, inside, n, chance: band * Math.sqrt((level * (1 - level)) / n) };
+      }));
+    const rows = all.filter((row) => row.span === span);
+    part("calibration", rows.length > 0, drawn(about, "running") ? "The bars of the known outcomes carry no intervals." : reason(inputs, about));
+    this.calibrationTable.write(all);
     if (!rows.length) return;
-    say(byId("calibration-note"), `How often the outcome lay in its interval, over the last ${count(rows[0].n)} outcomes. On the line, intervals mean what `
+    say(byId("calibration-note"), `How often the outcome lay in its interval, over a ${span}: ${count(rows[0].n)} outcomes. On the line, intervals mean what `
       + "they say; below it they are too narrow. The bars are what chance does to that many outcomes, were they independent.");
     this.calibration.draw(() => ({
       traces: [
@@ -99,31 +113,32 @@ export class Scores {
   }
 
   writeSkill(about, inputs) {
-    const kept = Object.entries(about?.skill ?? {}).filter(([, found]) => found.skill !== null);
-    const enough = kept.length > 0;
-    const few = about?.outcomes ? `${count(about.outcomes)} outcomes so far: too few to tell skill from chance.` : reason(inputs, about);
-    part("skill", enough, few);
-    const running = Object.entries(about?.running ?? {}).flatMap(([span, found]) =>
-      Object.entries(found).filter(([name]) => name !== "last_price").map(([name, figures]) => ({ name, span: `a ${span}`, ...figures, band: null })));
-    this.skillTable.write([...kept.map(([name, found]) => ({ name, span: "the chart", n: found.n, mse_skill: found.skill, band: found.band })), ...running]);
-    show(byId("skill-table").closest("details"), enough || running.length > 0);
+    const span = drawn(about, "running");
+    const n = outcomes(about, span);
+    const rows = Object.entries(about?.running ?? {}).flatMap(([over, found]) =>
+      Object.entries(found).filter(([name]) => name !== "last_price")
+        .map(([name, figures]) => ({ name, span: `a ${over}`, ...figures, band: figures.mse_skill_se == null ? null : band * figures.mse_skill_se })));
+    const kept = rows.filter((row) => row.span === `a ${span}` && row.mse_skill !== null);
+    const enough = n >= least && kept.length > 0;
+    part("skill", enough, n ? `${count(n)} outcomes so far: too few to tell skill from chance.` : reason(inputs, about));
+    this.skillTable.write(rows);
+    show(byId("skill-table").closest("details"), rows.length > 0);
     if (!enough) return;
-    const n = kept[0][1].n;
-    say(byId("skill-note"), `Share of the last price's squared error that a forecast takes away, over the last ${count(n)} outcomes up to ${moment(about.scored_ts)}. `
+    say(byId("skill-note"), `Share of the last price's squared error that a forecast takes away, over a ${span}: ${count(n)} outcomes, the newest known at ${moment(about.scored_ts)}. `
       + "The band is 1.96 standard errors (Newey-West): where it crosses 0, chance may be all there is. Models are scored before their shrinkage."
       + (about.harm >= 100 ? ` The published forecasts do harm (e-value ${about.harm.toPrecision(3)}).` : ""));
     this.skill.draw(() => ({
       traces: [{
-        x: kept.map(([, found]) => found.skill), y: kept.map(([name]) => name), mode: "markers", type: "scatter", showlegend: false,
-        error_x: { type: "data", array: kept.map(([, found]) => found.band), color: colour("quiet"), thickness: 1.5, width: 5 },
-        marker: { size: 10, color: kept.map(([name]) => colour(name)) },
+        x: kept.map((row) => row.mse_skill), y: kept.map((row) => row.name), mode: "markers", type: "scatter", showlegend: false,
+        error_x: { type: "data", array: kept.map((row) => row.band ?? 0), color: colour("quiet"), thickness: 1.5, width: 5 },
+        marker: { size: 10, color: kept.map((row) => colour(row.name)) },
         hovertemplate: "%{y}: %{x:.2%}<extra></extra>",
       }],
       layout: {
         xaxis: { tickformat: ".1%", zeroline: true, zerolinecolor: colour("text"), zerolinewidth: 1.5, fixedrange: true },
         yaxis: { autorange: "reversed", fixedrange: true },
       },
-      label: `Skill: ${kept.map(([name, found]) => `${name} ${signedPercent(found.skill)}, plus or minus ${percent(found.band, 2)}`).join("; ")}`,
+      label: `Skill: ${kept.map((row) => `${row.name} ${signedPercent(row.mse_skill)}, plus or minus ${percent(row.band, 2)}`).join("; ")}`,
     }));
   }
 }

@@ -9,11 +9,12 @@ import orjson
 import pytest
 
 from stream_app.dashboard.client import MOST_PENDING_BYTES, Client
-from stream_app.dashboard.health import Bounds
 from stream_app.dashboard.hub import HEARTBEAT, MOST_CHANNELS, SECOND, Hub
-from stream_app.dashboard.looking import Looking, TablePage
-from stream_app.dashboard.read_model import ReadModel
+from stream_app.dashboard.looking import Looking
 from stream_app.dashboard.ring import KEPT_S, Ring
+from stream_app.overview.health import Bounds
+from stream_app.overview.read_model import ReadModel
+from stream_app.overview.symbol_table import TablePage
 from tests.builders import START_MS
 from tests.topic_records import FakeClock, bar, prediction, read_model, retrain
 

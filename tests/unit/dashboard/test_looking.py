@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from stream_app.dashboard.looking import ROWS_A_PAGE, Looking, TablePage
-from stream_app.dashboard.read_model import ReadModel
-from stream_app.dashboard.symbol_table import SymbolTable
+from stream_app.dashboard.looking import Looking
+from stream_app.overview.read_model import ReadModel
+from stream_app.overview.symbol_table import ROWS_A_PAGE, SymbolTable, TablePage
 from tests.builders import START_MS
 from tests.topic_records import FakeClock, prediction, read_model, retrain
 

@@ -11,11 +11,11 @@ import aiohttp
 import pytest
 
 from stream_app.dashboard import hub as hub_module
-from stream_app.dashboard.health import Bounds
 from stream_app.dashboard.hub import Hub
-from stream_app.dashboard.read_model import ReadModel
 from stream_app.dashboard.server import DashboardServer
 from stream_app.errors import ConfigError
+from stream_app.overview.health import Bounds
+from stream_app.overview.read_model import ReadModel
 from tests.builders import START_MS
 from tests.topic_records import FakeClock, prediction, read_model
 

@@ -78,6 +78,18 @@ def test_clark_wests_t_is_that_of_the_gain_without_its_noise() -> None:
         assert found == pytest.approx(mean_t(gained, horizon))
 
 
+def test_the_standard_error_of_the_skill_is_that_of_the_mean_gain_over_the_last_prices_error() -> (
+    None
+):
+    forecast, outcome = RNG.standard_normal((2, 50))
+    gains = outcome**2 - (outcome - forecast) ** 2
+    for horizon in (1, 5):
+        found = skill(forecast, outcome, horizon_bars=horizon).mse_skill_se
+        spread = math.sqrt(long_run_variance(gains, horizon) / 50)
+        assert found == pytest.approx(spread / np.mean(outcome**2))
+    assert math.isnan(skill(forecast[:1], outcome[:1]).mse_skill_se)
+
+
 def test_forecasters_are_scored_over_the_forecasts_that_they_gave() -> None:
     forecasts, outcome = RNG.standard_normal((3, 40)), RNG.standard_normal(40)
     forecasts[1, ::2] = math.nan

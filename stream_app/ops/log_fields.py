@@ -1,0 +1,46 @@
+"""Which symbol, cycle, version and partition a line of the log is about.
+
+They are fields beside the text, for `LOG_FORMAT=json`. What runs within `log_fields`, tasks and
+threads of asyncio that begin there included, has its fields; a line of its own gives `extra`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Any, Final
+
+_FIELDS: Final[ContextVar[Mapping[str, Any]]] = ContextVar(
+    "log_fields", default=MappingProxyType({})
+)
+
+
+@contextlib.contextmanager
+def log_fields(
+    *,
+    symbol: str | None = None,
+    cycle: str | None = None,
+    version: str | None = None,
+    partition: int | None = None,
+) -> Iterator[None]:
+    """Give these fields, beside those from around it, to every line of the block."""
+    own = {"symbol": symbol, "cycle": cycle, "version": version, "partition": partition}
+    given = {name: value for name, value in own.items() if value is not None}
+    token = _FIELDS.set({**_FIELDS.get(), **given})
+    try:
+        yield
+    finally:
+        _FIELDS.reset(token)
+
+
+class WithFields(logging.Filter):
+    """Adds the fields to each record; those of its `extra` come first."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep every record."""
+        for name, value in _FIELDS.get().items():
+            record.__dict__.setdefault(name, value)
+        return True

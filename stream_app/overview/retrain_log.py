@@ -1,0 +1,137 @@
+"""The retrain cycles of all workers, as their events tell. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from stream_app.messages.codec import require_dated
+from stream_app.messages.schemas import RetrainEvent
+from stream_app.overview.inputs import cut
+from stream_app.training.standing import Standing, State, standings
+
+KEPT_CYCLES: Final = 200
+"""A week of hourly cycles, and some."""
+KEPT_REASONS: Final = 5
+"""Lines of one cycle: with a thousand symbols it may have a thousand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cycle:
+    """A cycle that has ended."""
+
+    id: str
+    ended: str
+    """Wall clock, ISO 8601, UTC."""
+    state: str
+    trigger: str
+    duration_s: float
+    target_s: float
+    model_seconds: dict[str, float]
+    exceeded: bool
+    rows: int
+    symbols: int
+    waiting: int
+    rejected: int
+    worker: str
+    reasons: tuple[str, ...]
+    """Why it failed and why models were rejected: the first ones, and how many more there are."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every symbol that had its turn has new models, in time."""
+        return self.state == "succeeded" and not self.exceeded
+
+
+class RetrainLog:
+    """The newest cycles, and how each symbol stands with its training."""
+
+    def __init__(self) -> None:
+        self.cycles: deque[Cycle] = deque(maxlen=KEPT_CYCLES)
+        self.running: dict[str, RetrainEvent] = {}
+        """By worker, the cycle that has begun and not ended."""
+        self.standings: dict[str, Standing] = {}
+        self.noted = 0
+        """Grows with each event."""
+        self._seen: deque[tuple[str, str]] = deque(maxlen=2 * KEPT_CYCLES)
+
+    def take(self, event: RetrainEvent) -> bool:
+        """Note an event; False where it was noted before.
+
+        Raises:
+            ValueError: its time is none.
+        """
+        require_dated(event)
+        if (event.cycle, event.state) in self._seen:
+            return False
+        self._seen.append((event.cycle, event.state))
+        self.noted += 1
+        if event.state == "started":
+            self.running[event.worker] = event
+            return True
+        self.running.pop(event.worker, None)
+        self.cycles.append(_cycle(event))
+        for symbol, standing in standings([event]).items():
+            before = self.standings.get(symbol)
+            had_models = before is not None and before.has_models
+            self.standings[symbol] = replace(standing, has_models=standing.has_models or had_models)
+        return True
+
+    @property
+    def last(self) -> Cycle | None:
+        """The newest cycle that has ended."""
+        return self.cycles[-1] if self.cycles else None
+
+    def standing(self, state: State) -> list[Standing]:
+        """The symbols whose last training ended so."""
+        return [item for item in self.standings.values() if item.state == state]
+
+    def table(self) -> list[dict[str, Any]]:
+        """Fit for JSON, oldest cycle first."""
+        return [
+            {
+                "ended": item.ended,
+                "state": item.state,
+                "trigger": item.trigger,
+                "duration_s": item.duration_s,
+                "target_s": item.target_s,
+                "models": item.model_seconds,
+                "exceeded": item.exceeded,
+                "rows": item.rows,
+                "symbols": item.symbols,
+                "waiting": item.waiting,
+                "rejected": item.rejected,
+                "worker": item.worker,
+                "reasons": item.reasons,
+            }
+            for item in self.cycles
+        ]
+
+
+def _cycle(event: RetrainEvent) -> Cycle:
+    return Cycle(
+        id=event.cycle,
+        ended=event.timestamp,
+        state=event.state,
+        trigger=event.trigger,
+        duration_s=event.duration_seconds,
+        target_s=event.target_seconds,
+        model_seconds=dict(event.model_seconds),
+        exceeded=event.exceeded,
+        rows=event.rows,
+        symbols=len(event.symbols),
+        waiting=len(event.waiting_seconds),
+        rejected=len(event.rejected),
+        worker=cut(event.worker),
+        reasons=tuple(_first(event)),
+    )
+
+
+def _first(event: RetrainEvent) -> Iterator[str]:
+    rejected = (f"{symbol}: rejected: {reason}" for symbol, reason in event.rejected.items())
+    reasons = [*event.reasons, *rejected]
+    yield from (cut(reason) for reason in reasons[:KEPT_REASONS])
+    if len(reasons) > KEPT_REASONS:
+        yield f"and {len(reasons) - KEPT_REASONS} more"

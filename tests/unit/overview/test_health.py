@@ -1,0 +1,228 @@
+"""What the page says of the state of things, and how bad it is."""
+
+from __future__ import annotations
+
+from stream_app.overview.health import Bounds, Check, checks, overall
+from stream_app.overview.read_model import ReadModel
+from stream_app.training.standing import STOPPED
+from tests.builders import START_MS
+from tests.topic_records import (
+    FakeClock,
+    alarm,
+    dead_letter,
+    place,
+    prediction,
+    read_model,
+    retrain,
+    scored,
+    worker,
+)
+
+BOUNDS = Bounds(retrain_target_s=45.0, retrain_interval_s=3600.0)
+
+
+def well(clock: FakeClock) -> ReadModel:
+    """A system that works."""
+    model = read_model(clock)
+    model.take("retrain_events", retrain(55))
+    model.take_answers([prediction(START_MS, written_ms=clock.now_ms())], 1)
+    model.take_group({0: place(0, end=50, committed=50)}, [worker(0)])
+    return model
+
+
+def check(model: ReadModel, name: str) -> Check:
+    return next(item for item in checks(model, BOUNDS) if item.id == name)
+
+
+def sentence(model: ReadModel) -> tuple[str, str]:
+    return overall(checks(model, BOUNDS))
+
+
+def test_a_system_that_works_is_well() -> None:
+    clock = FakeClock()
+    model = well(clock)
+    assert sentence(model) == ("ok", "All is well")
+    assert check(model, "ready").text == "0 answers a second; 1 symbol answered in full"
+    assert check(model, "lag").text == "No tick waits"
+    assert check(model, "retrain").text == "Succeeded in 76.0 s of 45 s, 5 min ago"
+
+
+def test_before_the_broker_answers_nothing_is_known() -> None:
+    model = ReadModel(FakeClock())
+    assert sentence(model) == ("unknown", "Not known yet")
+    assert check(model, "ready").text == "Connecting to the broker"
+
+
+def test_a_broker_that_is_away_needs_action_until_it_answers() -> None:
+    model = well(FakeClock())
+    model.note_away("connection refused")
+    assert sentence(model) == ("bad", "Needs action: ready")
+    assert "connection refused" in check(model, "ready").text
+    model.take_group({0: place(0, end=50, committed=50)}, [worker(0)])
+    assert sentence(model)[0] == "ok"
+
+
+def test_a_missing_topic_needs_action_and_another_difference_a_look() -> None:
+    model = well(FakeClock())
+    model.reading.topic_problems = ("market.bars.v1: topics.yaml says ...", "and another")
+    model.reading.missing = frozenset(("bars",))
+    assert check(model, "ready").level == "bad"
+    assert check(model, "ready").text == "market.bars.v1: topics.yaml says ... (and 1 more)"
+    model.reading.missing = frozenset()
+    assert check(model, "ready").level == "warn"
+
+
+def test_partitions_that_nobody_reads_are_named_where_the_broker_tells() -> None:
+    model = well(FakeClock())
+    places = {number: place(number, end=50, committed=50) for number in range(3)}
+    model.take_group(places, [worker(0)])
+    assert check(model, "ready").level == "bad"
+    assert "partition 1, 2" in check(model, "ready").text
+    model.take_group(places, None)
+    assert check(model, "ready").level == "ok"
+
+
+def test_a_commit_that_cannot_be_believed_needs_action() -> None:
+    model = well(FakeClock())
+    model.take_group({0: place(0, end=50, committed=900)}, [worker(0)])
+    assert check(model, "ready").level == "bad"
+    assert "committed offset 900" in check(model, "ready").text
+
+
+def test_ticks_that_wait_unanswered_need_action_but_silence_does_not() -> None:
+    clock = FakeClock()
+    model = well(clock)
+    clock.passed_s = 30
+    assert check(model, "ready").level == "ok"
+    assert check(model, "ready").text == "No tick came for 30 s; 1 symbol answered in full"
+    model.take_group({0: place(0, end=60, committed=50)}, [worker(0)])
+    assert check(model, "ready").level == "bad"
+    assert check(model, "ready").text == "Ticks wait, and none was answered for 30 s"
+
+
+def test_ticks_without_any_answer_want_a_worker() -> None:
+    model = read_model(FakeClock())
+    assert check(model, "ready").level == "unknown"
+    model.take_group({0: place(0, end=60, committed=None)}, ())
+    assert check(model, "ready").level == "bad"
+
+
+def test_a_symbol_that_is_not_answered_in_full_is_named() -> None:
+    clock = FakeClock()
+    model = well(clock)
+    now = clock.now_ms()
+    model.take_answers(
+        [prediction(START_MS, symbol="ETH", written_ms=now, degraded=["lstm: too old"])], 1
+    )
+    assert check(model, "ready").level == "ok"
+    assert check(model, "ready").text.endswith("1 of 2 symbols answered in full, not ETH")
+    model.take_answers([prediction(START_MS + 1, written_ms=now, degraded=["lstm: too old"])], 1)
+    assert check(model, "ready").level == "warn"
+
+
+def test_lag_is_judged_by_what_comes() -> None:
+    clock = FakeClock()
+    model = well(clock)
+    model.take_group({0: place(0, end=1000, committed=400)}, [worker(0)])
+    assert check(model, "lag").level == "warn"
+    clock.passed_s = 2
+    model.take_group({0: place(0, end=3000, committed=2400)}, [worker(0)])
+    assert check(model, "lag").level == "ok", "600 ticks are less than a second of what comes"
+
+
+def test_a_slow_retrain_needs_a_look_and_a_failed_one_action() -> None:
+    model = well(FakeClock())
+    model.take("retrain_events", retrain(56, exceeded=True))
+    assert sentence(model) == ("warn", "Needs a look: last retrain")
+    model.take("retrain_events", retrain(57, "failed", versions={}, reasons=("BTC-USD: NaN",)))
+    assert sentence(model) == ("bad", "Needs action: last retrain")
+    assert check(model, "retrain").text.endswith(": BTC-USD: NaN")
+
+
+def test_a_retrain_that_the_workers_end_cut_off_is_no_alarm() -> None:
+    model = well(FakeClock())
+    model.take("retrain_events", retrain(57, "failed", versions={}, reasons=(STOPPED,)))
+    assert check(model, "retrain").level == "warn"
+
+
+def test_a_symbol_whose_last_training_failed_is_not_forgotten_by_a_cycle_without_it() -> None:
+    model = well(FakeClock())
+    model.take("retrain_events", retrain(56, "failed", versions={}, reasons=("BTC-USD: NaN",)))
+    model.take("retrain_events", retrain(57, versions={"ETH": "v"}, symbols=("ETH",)))
+    assert check(model, "retrain").level == "bad"
+    assert "it failed for BTC-USD" in check(model, "retrain").text
+
+
+def test_rejected_models_need_a_look_until_the_next_good_training() -> None:
+    model = well(FakeClock())
+    assert check(model, "rejected").level == "ok"
+    event = retrain(56, versions={}, rejected={"BTC-USD": "lstm: its answers are not finite"})
+    model.take("retrain_events", event)
+    assert sentence(model) == ("warn", "Needs a look: rejected models")
+    assert check(model, "rejected").text == (
+        "The old models of BTC-USD serve on: lstm: its answers are not finite"
+    )
+    model.take("retrain_events", retrain(57))
+    assert check(model, "rejected").level == "ok"
+
+
+def test_a_retrain_that_is_overdue_needs_a_look() -> None:
+    clock = FakeClock()
+    model = well(clock)
+    clock.passed_s = 2 * 3600.0
+    model.take_answers([prediction(START_MS + 1, written_ms=clock.now_ms())], 1)
+    assert check(model, "retrain").level == "warn"
+    assert check(model, "retrain").text.startswith("Overdue")
+
+
+def test_a_flood_of_dead_letters_needs_action_and_passes() -> None:
+    clock = FakeClock()
+    model = well(clock)
+    model.take("dead_letters", dead_letter(0))
+    assert check(model, "letters").level == "ok"
+    for offset in range(1, 70):
+        model.take("dead_letters", dead_letter(offset))
+    assert check(model, "letters").level == "bad"
+    assert "mostly not_json" in check(model, "letters").text
+    clock.passed_s = 61
+    assert check(model, "letters").level == "ok"
+
+
+def test_letters_of_before_the_start_are_no_flood() -> None:
+    model = well(FakeClock())
+    for offset in range(500):
+        model.take("dead_letters", dead_letter(offset), is_new=False)
+    assert check(model, "letters").text == "None in the last minute"
+
+
+def test_forecasts_that_do_harm_need_a_look() -> None:
+    model = well(FakeClock())
+    assert check(model, "skill").level == "unknown"
+    model.take("scores", scored(1))
+    assert check(model, "skill").level == "ok"
+    model.take("scores", scored(2, harm=100.0))
+    assert check(model, "skill").text.endswith("worse than the last price: BTC-USD")
+    assert sentence(model) == ("warn", "Needs a look: skill")
+
+
+def test_drift_needs_a_look_where_chance_alone_seldom_gives_as_many_alarms() -> None:
+    model = well(FakeClock())
+    assert check(model, "drift").text == "No forecast has an outcome yet"
+    model.take("scores", scored(400))
+    assert check(model, "drift").text == "No alarm of 1 symbol in the last day"
+    model.take("drift", alarm(400 - 288))
+    assert check(model, "drift").level == "ok"
+    model.take("drift", alarm(400 - 287))
+    assert sentence(model) == ("warn", "Needs a look: drift")
+    assert check(model, "drift").text == (
+        "Alarms of BTC-USD in the last day; chance alone gives 0.033 a day"
+    )
+    for number in range(1, 30):
+        model.take("scores", scored(400, symbol=f"S{number}"))
+    found = check(model, "drift")
+    assert (found.level, found.text.split("; ")[1]) == ("ok", "chance alone gives 1 a day")
+    for number in range(1, 4):
+        model.take("drift", alarm(400, symbol=f"S{number}"))
+    assert check(model, "drift").level == "warn"
+    model.reading.missing = frozenset({"drift"})
+    assert check(model, "drift").text == "There is no topic of drift"
