@@ -23,6 +23,7 @@ from stream_app.kafka.topic_check import Topics, load_topics
 from stream_app.messages.codec import encode_prediction
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.registry.store import Registry
+from stream_app.registry.versions import Versions
 from stream_app.settings import Settings, load_settings
 from stream_app.training.settings import model_settings
 from stream_app.worker.partitions import Partitions
@@ -42,8 +43,9 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
         settings=settings,
         topics=topics,
         client_settings=client_settings(settings),
-        registry=Registry(settings.data_dir, model_settings(settings)),
+        versions=Versions(Registry(settings.data_dir, model_settings(settings))),
         named=lambda _: None,
+        before=lambda _: None,
         on_restored=lambda: None,
         on_settled=lambda: None,
         on_progress=lambda: None,

@@ -27,6 +27,7 @@ from stream_app.messages.schemas import RetrainEvent
 from stream_app.models.model_set import ModelSet, untrained
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.store import Registry
+from stream_app.registry.versions import Versions
 from stream_app.settings import Settings
 from stream_app.training.cycle import Retrainer
 from stream_app.training.job import TrainedModel, TrainingJob
@@ -99,7 +100,7 @@ async def cycle(
 
     retrainer = Retrainer(
         settings=RetrainSettings.of(settings),
-        registry=Registry(settings.data_dir, model_settings(settings)),
+        versions=Versions(Registry(settings.data_dir, model_settings(settings))),
         run_job=run_job,
         judge=judge,
         champions=AtOnce({item.symbol: item for item in symbols}),

@@ -10,7 +10,7 @@ import signal
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import faust
 from faust.types import TP
@@ -20,7 +20,7 @@ from stream_app.agents.retrain import add_retrain_timer
 from stream_app.agents.ticks import add_ticks_agent
 from stream_app.clock import SystemClock
 from stream_app.contracts.schema_registry import schema_headers
-from stream_app.errors import WorkerFault
+from stream_app.errors import StoreError, WorkerFault
 from stream_app.kafka.connection import client_settings, faust_credentials, wait_until_reachable
 from stream_app.kafka.topic_check import Topics, load_topics, require_topics
 from stream_app.models.catalog import import_loaders
@@ -29,6 +29,7 @@ from stream_app.ops.ending import ForcedEnd, Part, stop_in_order
 from stream_app.ops.watchdog import Watchdog
 from stream_app.registry.disk import require_writable
 from stream_app.registry.store import Registry
+from stream_app.registry.versions import Versions
 from stream_app.settings import Settings
 from stream_app.training.cycle import Retrainer
 from stream_app.training.pool import TrainingPool
@@ -41,6 +42,10 @@ from stream_app.worker.publisher import Publisher
 from stream_app.worker.service import TickService
 from stream_app.worker.spans import made_spans
 from stream_app.worker.transport import BatchConsumer, Transport
+
+if TYPE_CHECKING:
+    from stream_app.registry.object_store import ObjectStore
+    from stream_app.registry.uploads import Uploads
 
 logger = logging.getLogger(__name__)
 
@@ -122,12 +127,14 @@ class Worker:
         )
         self._spans = made_spans(settings)
         import_loaders()
-        registry = Registry(settings.data_dir, model_settings(settings))
+        self._store: ObjectStore | None = None
+        self._uploads: Uploads | None = None
+        self._versions = versions = self._make_versions()
         worker, clock = f"{socket.gethostname()}-{os.getpid()}", SystemClock()
         self._champions = Champions(
             topic=self._topics.champions,
             client_settings=connection,
-            registry=registry,
+            versions=versions,
             symbols=lambda: self.service.partitions.symbols(),  # noqa: PLW0108 - made below
             publish=self._publisher.publish_champion,
             clock=clock,
@@ -137,7 +144,7 @@ class Worker:
             settings=settings,
             topics=self._topics,
             client_settings=connection,
-            registry=registry,
+            versions=versions,
             champions=self._champions,
             publisher=self._publisher,
             spans=self._spans,
@@ -147,7 +154,7 @@ class Worker:
         self._pool = TrainingPool(settings.retrain_processes)
         self.retrainer = Retrainer(
             settings=RetrainSettings.of(settings),
-            registry=registry,
+            versions=versions,
             run_job=self._pool.run,
             judge=self._pool.judge,
             champions=self._champions,
@@ -190,6 +197,29 @@ class Worker:
         add_ticks_agent(self._app, self._topics, self.service)
         add_retrain_timer(self._app, self.retrainer)
 
+    def _make_versions(self) -> Versions:
+        disk = Registry(self._settings.data_dir, model_settings(self._settings))
+        if self._settings.registry_url is None:
+            return Versions(disk)
+        from stream_app.registry.object_store import ObjectStore
+        from stream_app.registry.uploads import Uploads
+
+        self._store = ObjectStore(self._settings.registry_url)
+        self._uploads = Uploads(
+            disk,
+            self._store,
+            needed=lambda name: self._champions.needed(name),  # noqa: PLW0108 - made later
+        )
+        return Versions(disk, self._store, self._uploads)
+
+    async def _require_store(self) -> None:
+        """Refuse a store that is set up wrongly; one that does not answer is only told of."""
+        if self._store is not None:
+            try:
+                await self._store.require_writable()
+            except StoreError as error:
+                logger.warning("%s; the models on this disk serve until it answers", error)
+
     def _on_assigned(self, assigned: set[TP]) -> None:
         name = self._topics.ticks.name
         self.service.partitions.on_assigned(tp.partition for tp in assigned if tp.topic == name)
@@ -209,6 +239,7 @@ class Worker:
             **self.service.status(),
             "waiting_seconds": self.retrainer.waiting_seconds(),
             "last_retrain": history[-1] if history else None,
+            "versions_waiting": self._uploads.waiting if self._uploads is not None else 0,
         }
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -219,6 +250,7 @@ class Worker:
             WorkerFault: a fault after which it must not go on.
         """
         require_writable(self._settings.data_dir)
+        await self._require_store()
         await wait_until_reachable(self._settings, REACH_TIMEOUT_S)
         await require_topics(self._topics, client_settings(self._settings))
         headers = await schema_headers(self._settings, self._publisher.written)
@@ -237,6 +269,9 @@ class Worker:
                 asyncio.create_task(event_loop.watch_delay(), name="the look at the event loop"),
                 asyncio.create_task(self._alarms.run(), name="the alarms of drift"),
             ]
+            if self._uploads is not None:
+                self._versions.complete(self._champions.all_needed())
+                self._watches.append(asyncio.create_task(self._uploads.run(), name="the uploads"))
             logger.info("Worker started on %s", self._settings.kafka_bootstrap_servers)
             await self._until(stop)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the end is in order

@@ -39,6 +39,10 @@ class ArtifactError(StreamAppError):
     """A model artifact is missing, altered or not what its manifest says."""
 
 
+class StoreError(StreamAppError):
+    """The object store does not answer, or not as asked; the same request may succeed later."""
+
+
 class VersionError(StreamAppError):
     """A symbol or a model version that is asked for is not there, or cannot serve."""
 

@@ -33,6 +33,7 @@ from stream_app.environment.types import (
     Levels,
     LogFormat,
     LogLevel,
+    RegistryUrl,
     SaslMechanism,
     SecurityProtocol,
     TickFields,
@@ -50,6 +51,8 @@ and enough rows for the leaves of the trees."""
 MOST_WINDOW_BARS = 31_622_400
 """A year of seconds: a window is held in memory, 80 bytes a bar."""
 _HIDDEN = "********"
+_SECRET = ("registry_url",)
+"""Settings whose refused values are not shown: somebody may have put a key into them."""
 
 
 class Settings(BaseSettings):
@@ -135,6 +138,8 @@ class Settings(BaseSettings):
     watchdog_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 120.0
     """The process ends with exit code 3 after this long without progress while ticks wait."""
     data_dir: Path = Path("data")
+    registry_url: RegistryUrl | None = None
+    """An object store behind the models in DATA_DIR, for workers on several machines."""
     web_host: str = "127.0.0.1"
     web_port: WebPort = 6066
     metrics_symbols: Annotated[int, Field(ge=0, le=1000)] = 50
@@ -297,12 +302,12 @@ def _one_line(error: ValidationError) -> str:
     if problem["type"] == "extra_forbidden":
         known = _nearest(path, Settings.model_fields)
         hint = f"; did you mean {known.upper()}?" if known else "; see docs/settings.md"
-        secret = "pass" in path.lower() or "password" in (known or "")
+        secret = "pass" in path.lower() or "password" in (known or "") or known in _SECRET
         given = _HIDDEN if secret else repr(_without_user(problem["input"]))
         return f"{path.upper()}={given}: unknown setting{hint}"
     if not path:
         return message
-    value = _HIDDEN if "password" in path else _without_user(problem["input"])
+    value = _HIDDEN if path in _SECRET or "password" in path else _without_user(problem["input"])
     return f"{_variable(path)}={value}: {message}"
 
 

@@ -18,6 +18,7 @@ from stream_app.brokers.kafka import KafkaBroker
 from stream_app.kafka.connection import client_settings
 from stream_app.kafka.topic_check import Topics, apply_topics, load_topics
 from stream_app.settings import Settings, load_settings
+from tests.s3 import MOTO, S3, s3_server
 
 # No test may depend on how fast the machine is.
 hypothesis.settings.register_profile(
@@ -98,3 +99,12 @@ async def topics_on_broker(settings_for: SettingsFor) -> Topics:
     topics = load_topics(settings.topics_file)
     await apply_topics(topics, client_settings(settings))
     return topics
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """A real S3 server on loopback, with one bucket; tests have prefixes of their own."""
+    if not MOTO.exists():
+        pytest.skip(f"{MOTO} is not there: no S3 server; `make setup` installs it")
+    with s3_server(tmp_path_factory.mktemp("s3") / "server.log") as server:
+        yield server

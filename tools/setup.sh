@@ -5,8 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 wanted=requirements-dev.lock
+s3=requirements-s3.lock # the S3 server of the tests, whose dependencies do not go with ours
 stamp=.venv/.installed
-fingerprint=$(cat requirements.lock "$wanted" pyproject.toml | cksum)
+fingerprint=$(cat requirements.lock "$wanted" "$s3" pyproject.toml | cksum)
 if [ -x .venv/bin/stream-app ] && [ "$(cat "$stamp" 2>/dev/null)" = "$fingerprint" ]; then
   exit 0
 fi
@@ -47,5 +48,7 @@ fi
 # Compiles the models' loops, which takes seconds.
 .venv/bin/python -c 'import stream_app.prediction.answering'
 .venv/bin/python -c 'from stream_app.models.catalog import import_loaders; import_loaders()'
+.venv/bin/python -m venv .venv/s3
+.venv/s3/bin/pip install --disable-pip-version-check --quiet -r "$s3"
 echo "$fingerprint" >"$stamp"
 echo "setup: done"

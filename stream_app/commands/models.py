@@ -7,6 +7,7 @@ import os
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -38,8 +39,8 @@ def models() -> None:
     """Say which model version serves each symbol; go back to another, or pin one.
 
     Reads and writes the champions topic, and reads the versions in DATA_DIR, which must be that of
-    the worker. A change is in force with the worker's next batch. SYMBOL may name the state in a
-    partition, as in "BTC-USD (partition 3)".
+    the worker, or those at REGISTRY_URL where that is set. A change is in force with the worker's
+    next batch. SYMBOL may name the state in a partition, as in "BTC-USD (partition 3)".
     """
 
 
@@ -188,10 +189,15 @@ def _overview(settings: Settings) -> Overview:
 
 
 def _overview_of(settings: Settings, told: list[Champion]) -> Overview:
-    from stream_app.registry.listing import Listing
+    from stream_app.registry.listing import DiskListing
     from stream_app.registry.overview import Overview
 
-    return Overview(told, Listing(settings.data_dir))
+    if settings.registry_url is None:
+        return Overview(told, DiskListing(settings.data_dir))
+    from stream_app.registry.object_store import ObjectStore
+    from stream_app.registry.store_listing import StoreListing
+
+    return Overview(told, StoreListing(ObjectStore(settings.registry_url)))
 
 
 def _operator(why: str) -> Operator:
@@ -212,15 +218,31 @@ def _change(settings: Settings, champion: Champion, as_json: bool) -> None:
     from stream_app.registry.store import Registry
     from stream_app.training.settings import model_settings
 
-    if champion.by != "unpin":
+    if champion.by == "unpin":
+        pass
+    elif settings.registry_url is None:
         registry = Registry(settings.data_dir, model_settings(settings))
         registry.load(champion.symbol, champion.version)
+    else:
+        _load_from_store(settings, settings.registry_url, champion)
     headers = asyncio.run(schema_headers(settings, [load_topics(settings.topics_file).champions]))
     asyncio.run(say_champion(settings, champion, headers))
     if as_json:
         print_json(champion)
     else:
         click.echo(champion_line(champion))
+
+
+def _load_from_store(settings: Settings, url: str, champion: Champion) -> None:
+    """See that a version in the store is intact and fits; this machine may have no DATA_DIR."""
+    from stream_app.registry.object_store import ObjectStore
+    from stream_app.registry.store import Registry
+    from stream_app.registry.versions import Versions
+    from stream_app.training.settings import model_settings
+
+    with TemporaryDirectory() as folder:
+        versions = Versions(Registry(Path(folder), model_settings(settings)), ObjectStore(url))
+        asyncio.run(versions.load(champion.symbol, champion.version))
 
 
 def _moment(text: str) -> datetime:

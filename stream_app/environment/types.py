@@ -67,6 +67,28 @@ def _no_service_link(value: object) -> object:
     return value
 
 
+def _registry_url(value: str) -> str:
+    """Without what may be a secret: this text is in logs."""
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        raise ValueError("not a URL; write it as s3://BUCKET/PREFIX") from None
+    if parts.scheme not in REGISTRY_SCHEMES:
+        raise ValueError(f"allowed are URLs that begin with {', '.join(REGISTRY_SCHEMES)}")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError(
+            "credentials and options do not belong here; give them in the provider's own "
+            "variables, such as AWS_ACCESS_KEY_ID"
+        )
+    if parts.scheme == "file" and (parts.netloc or not parts.path.strip("/")):
+        raise ValueError("a folder is written with three slashes, as in file:///mnt/models")
+    if parts.scheme != "file" and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", parts.netloc):
+        raise ValueError(f"no bucket is named; write it as {parts.scheme}://BUCKET/PREFIX")
+    if not re.fullmatch(r"[A-Za-z0-9/._=+-]*", parts.path) or ".." in parts.path.split("/"):
+        raise ValueError("allowed in its path are ASCII letters, digits and /._=+-")
+    return value
+
+
 def _http_url(value: str) -> str:
     try:
         url = urlsplit(value)
@@ -94,5 +116,7 @@ _Format = Literal["text", "json"]
 SecurityProtocol = Annotated[_Protocol, _in_any_case(*get_args(_Protocol))]
 SaslMechanism = Annotated[_Mechanism, _in_any_case(*get_args(_Mechanism))]
 LogLevel = Annotated[_Level, _in_any_case(*get_args(_Level), WARN="WARNING")]
+REGISTRY_SCHEMES = ("s3", "gs", "az", "file")
+RegistryUrl = Annotated[str, AfterValidator(_registry_url)]
 LogFormat = Annotated[_Format, _in_any_case(*get_args(_Format))]
 WebPort = Annotated[int, Field(ge=0, le=65_535), BeforeValidator(_no_service_link)]

@@ -207,6 +207,11 @@ LAST_LOOK: Final = gauge(
 PARTITIONS: Final = gauge(
     "stream_app_partitions", "partitions", "Partitions of the ticks topic that this worker has."
 )
+UPLOADS_WAITING: Final = gauge(
+    "stream_app_versions_waiting",
+    "versions",
+    "Model versions on this disk that are not in the object store yet.",
+)
 UNREAD_PARTITIONS: Final = gauge(
     "stream_app_unread_partitions",
     "partitions",

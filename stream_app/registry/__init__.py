@@ -1,4 +1,4 @@
-"""Model versions on disk: a folder for each symbol, each version written whole or not at all.
+"""Model versions on disk and on an object store behind it, each written whole or not at all.
 
-Knows no Kafka and no clock.
+Knows no Kafka.
 """

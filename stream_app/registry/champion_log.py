@@ -67,7 +67,7 @@ class ChampionLog:
         return path[-2] if len(path) > 1 else None
 
     def needed(self, name: str) -> set[str]:
-        """The versions of a symbol that must stay on disk: that which serves, and one step back."""
+        """The versions of a symbol that must stay: that which serves, and one step back."""
         return set(self._path.get(name, [])[-2:])
 
 

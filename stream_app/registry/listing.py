@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -11,11 +11,39 @@ from stream_app.errors import ArtifactError
 from stream_app.registry.disk import read_regular
 from stream_app.registry.folders import folder_name
 from stream_app.registry.manifest import MANIFEST, MANIFEST_MAX_BYTES, read_manifest
-from stream_app.registry.store import VERSION_PATTERN
+from stream_app.registry.names import VERSION_PATTERN
 
 
-class Listing:
-    """The versions of every symbol in one DATA_DIR, whatever settings they were trained with."""
+class Listing(Protocol):
+    """The versions of every symbol in one place, whatever settings they were trained with."""
+
+    where: str
+    """The place, for a message: what must be the same as the worker's."""
+
+    def symbols(self) -> list[str]:
+        """The names of all states with an intact version, sorted."""
+
+    def versions(self, name: str) -> list[str]:
+        """A state's versions, oldest first."""
+
+    def has(self, name: str, version: str) -> bool:
+        """Whether a version of a state is there."""
+
+    def owner(self, version: str) -> str | None:
+        """The state's name that a version belongs to; None where there is no such version."""
+
+    def manifest(self, name: str, version: str) -> dict[str, Any]:
+        """What a version says of itself.
+
+        Raises:
+            ArtifactError: it is missing or altered, or another symbol's.
+        """
+
+
+class DiskListing:
+    """The versions in one DATA_DIR."""
+
+    where = "DATA_DIR"
 
     def __init__(self, data_dir: Path) -> None:
         self._root = data_dir / "models"
@@ -41,6 +69,10 @@ class Listing:
         return sorted(
             each.name for each in folder.glob("*") if VERSION_PATTERN.fullmatch(each.name)
         )
+
+    def has(self, name: str, version: str) -> bool:
+        """Whether a version of a state is there, intact or not."""
+        return version in self.versions(name)
 
     def owner(self, version: str) -> str | None:
         """The state's name that a version belongs to; None where there is no such version."""

@@ -55,7 +55,20 @@ def read_manifest(folder: Path, symbol: str, version: str) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
         require_folder(folder)
-        manifest = orjson.loads(read_regular(path, MANIFEST_MAX_BYTES))
+        raw = read_regular(path, MANIFEST_MAX_BYTES)
+    except OSError as error:
+        raise ArtifactError(f"{path}: {reason(error)}") from None
+    return parse_manifest(raw, path, symbol, version)
+
+
+def parse_manifest(raw: bytes, path: Path | str, symbol: str, version: str) -> dict[str, Any]:
+    """The manifest in these bytes, which were read from `path`.
+
+    Raises:
+        ArtifactError: as `read_manifest`.
+    """
+    try:
+        manifest = orjson.loads(raw)
         digest = manifest.pop("sha256")
         for key, wanted in (("symbol", symbol), ("version", version)):
             if manifest[key] != wanted:
@@ -65,8 +78,6 @@ def read_manifest(folder: Path, symbol: str, version: str) -> dict[str, Any]:
         if digest != manifest_digest(manifest):
             raise ArtifactError(f"{path}: altered, its SHA-256 does not match")
         int(manifest["data"]["to"])
-    except OSError as error:
-        raise ArtifactError(f"{path}: {reason(error)}") from None
     except (AttributeError, KeyError, TypeError, ValueError):
         raise ArtifactError(f"{path}: not a manifest") from None
     return dict(manifest)
@@ -78,20 +89,39 @@ def read_artifact(folder: Path, name: str, files: Mapping[str, Any]) -> bytes:
     Raises:
         ArtifactError: the file is missing or altered, or the manifest names another file.
     """
-    expected = CATALOG[name].file_name
-    entry = files.get(name)
-    if not isinstance(entry, dict) or entry.get("file") != expected:
-        raise ArtifactError(f"{folder / 'manifest.json'}: {name} must be the file {expected}")
-    size = entry.get("bytes")
-    if not isinstance(size, int) or size < 0:
-        raise ArtifactError(f"{folder / 'manifest.json'}: no valid size of {expected}")
+    expected, size = file_of(files, name, folder / MANIFEST)
     try:
         artifact = read_regular(folder / expected, size)
     except OSError as error:
         raise ArtifactError(f"{folder / expected}: {reason(error)}") from None
-    if hashlib.sha256(artifact).hexdigest() != entry.get("sha256"):
-        raise ArtifactError(f"{folder / expected}: altered, its SHA-256 is not the manifest's")
+    require_intact(artifact, files[name], folder / expected)
     return artifact
+
+
+def file_of(files: Mapping[str, Any], name: str, path: Path | str) -> tuple[str, int]:
+    """The file of a model and its size in bytes, as the manifest at `path` says.
+
+    Raises:
+        ArtifactError: the manifest names another file than it must.
+    """
+    expected = CATALOG[name].file_name
+    entry = files.get(name)
+    if not isinstance(entry, dict) or entry.get("file") != expected:
+        raise ArtifactError(f"{path}: {name} must be the file {expected}")
+    size = entry.get("bytes")
+    if not isinstance(size, int) or size < 0:
+        raise ArtifactError(f"{path}: no valid size of {expected}")
+    return expected, size
+
+
+def require_intact(artifact: bytes, entry: Mapping[str, Any], path: Path | str) -> None:
+    """Refuse an artifact that is not the one of the manifest's entry.
+
+    Raises:
+        ArtifactError: its SHA-256 is another.
+    """
+    if hashlib.sha256(artifact).hexdigest() != entry.get("sha256"):
+        raise ArtifactError(f"{path}: altered, its SHA-256 is not the manifest's")
 
 
 def write_version(

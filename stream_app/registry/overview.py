@@ -1,4 +1,4 @@
-"""The versions of a symbol: what the champions topic says of them, beside what is on disk."""
+"""The versions of a symbol: what the champions topic says of them, beside what can be loaded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stream_app.errors import ArtifactError, VersionError
 from stream_app.messages.schemas import Champion
 from stream_app.registry.champion_log import ChampionLog
 from stream_app.registry.listing import Listing
-from stream_app.registry.store import made_at
+from stream_app.registry.names import made_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Overview:
         Raises:
             VersionError: one line with the symbols that there are.
         """
-        if name not in self.symbols:
+        if self.log.standing(name) is None and not self._listing.versions(name):
             known = ", ".join(self.symbols[:10]) or "none yet"
             raise VersionError(f"{name}: no such symbol has models; there are {known}")
 
@@ -101,12 +101,15 @@ class Overview:
         Raises:
             VersionError: one line that says whose it is, or that it is gone, and what there is.
         """
-        on_disk = self._listing.versions(name)
-        if version in on_disk:
+        if self._listing.has(name, version):
             return
+        on_disk = self._listing.versions(name)
         owner = self._listing.owner(version)
         what = f"belongs to {owner}" if owner else "is not in the registry, or has gone from it"
-        there = ", ".join(reversed(on_disk)) or "none here; DATA_DIR must be that of the worker"
+        there = (
+            ", ".join(reversed(on_disk))
+            or f"none here; {self._listing.where} must be that of the worker"
+        )
         raise VersionError(f"{name}: version {version[:80]!r} {what}; there are {there}")
 
 

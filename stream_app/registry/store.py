@@ -17,61 +17,51 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
-import re
 import shutil
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
 from stream_app.errors import ArtifactError
-from stream_app.messages.symbols import is_symbol, split_state_name
 from stream_app.models.base import ModelSettings
 from stream_app.models.catalog import CATALOG, KALMAN
 from stream_app.models.kalman import noise_of
 from stream_app.models.model_set import ModelSet
 from stream_app.registry.disk import (
     discard,
+    read_regular,
+    reason,
     remove_file,
     require_folder,
     sync_folder,
+    write_new,
 )
 from stream_app.registry.folders import folder_name
 from stream_app.registry.manifest import (
+    MANIFEST,
+    MANIFEST_MAX_BYTES,
     TrainedSet,
     read_artifact,
     read_manifest,
     write_version,
 )
+from stream_app.registry.names import VERSION_PATTERN, require_state_name, require_version_name
 
 logger = logging.getLogger(__name__)
 
 KEPT_VERSIONS: Final = 5
 """How many versions of a symbol are kept: enough to go back a few hours."""
-VERSION_PATTERN: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 STALE_S: Final = 3600.0
 """Unfinished files older than this were left by a killed writer, because writing takes seconds."""
 MOVE_TRIES: Final = 3
 """Tries to rename a version that another worker publishes or removes at the same moment."""
-
-
-def made_at(version: str) -> datetime | None:
-    """When a version was made, by its name; None for a name that the registry did not give.
-
-    >>> made_at("20261124T064929Z-056ca7e0").isoformat()
-    '2026-11-24T06:49:29+00:00'
-    """
-    if not VERSION_PATTERN.fullmatch(version):
-        return None
-    try:
-        return datetime.strptime(version[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    except ValueError:
-        return None
 
 
 class Registry:
@@ -98,17 +88,64 @@ class Registry:
         """
         digest = hashlib.sha256(b"".join(trained.artifacts[name] for name in CATALOG)).hexdigest()
         version = f"{now:%Y%m%dT%H%M%SZ}-{digest[:8]}"
-        folder = self._folder(trained.symbol)
-        mine = uuid.uuid4().hex
-        staging = folder / f".staging-{mine}"
+        write = partial(write_version, trained=trained, settings=self._settings)
+        models = self._write(trained.symbol, version, partial(write, version=version, now=now))
+        self._prune(self._folder(trained.symbol), keep={version, *keep})
+        return models
+
+    def take_in(self, symbol: str, version: str, files: Mapping[str, bytes]) -> ModelSet:
+        """Write a version that was read elsewhere, and load it back. It must pass all of `load`.
+
+        Args:
+            symbol: or the name of its state.
+            version: its name.
+            files: the content by file name, the manifest included.
+
+        Raises:
+            ArtifactError: it is altered or incomplete, or cannot be written.
+        """
+        self._place(symbol, version)  # refuses what is no name
+
+        def write(staging: Path) -> None:
+            for name, content in files.items():
+                write_new(staging / name, content)
+
+        return self._write(symbol, version, write)
+
+    def files(self, symbol: str, version: str) -> dict[str, bytes]:
+        """A version as it is on disk, by file name: checked, whatever settings it was trained with.
+
+        The manifest comes last.
+
+        Raises:
+            ArtifactError: a file is missing or altered.
+        """
+        place = self._place(symbol, version)
+        entries = read_manifest(place, symbol, version)["files"]
+        found = {
+            spec.file_name: read_artifact(place, name, entries) for name, spec in CATALOG.items()
+        }
+        try:
+            return {**found, MANIFEST: read_regular(place / MANIFEST, MANIFEST_MAX_BYTES)}
+        except OSError as error:
+            raise ArtifactError(f"{place / MANIFEST}: {reason(error)}") from None
+
+    def has(self, symbol: str, version: str) -> bool:
+        """Whether there is such a version, intact or not."""
+        return (self._place(symbol, version) / MANIFEST).is_file()
+
+    def _write(self, symbol: str, version: str, write: Callable[[Path], None]) -> ModelSet:
+        """Let a version be written to a staging folder, load it back, and move it into place."""
+        folder = self._folder(symbol)
+        staging = folder / f".staging-{uuid.uuid4().hex}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             require_folder(folder)
             _remove_stale(folder)
             staging.mkdir()
-            write_version(staging, trained, self._settings, version=version, now=now)
-            models = self._load(staging, trained.symbol, version)
-            models = self._move_in(staging, folder, trained.symbol, models)
+            write(staging)
+            models = self._load(staging, symbol, version)
+            return self._move_in(staging, folder, symbol, models)
         except OSError as error:
             raise ArtifactError(
                 f"model registry {folder}: {error.strerror or error}; free space or fix the "
@@ -116,8 +153,6 @@ class Registry:
             ) from None
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-        self._prune(folder, keep={version, *keep})
-        return models
 
     def champion(self, symbol: str, named: str = "") -> ModelSet | None:
         """The version that is to serve a symbol.
@@ -170,8 +205,7 @@ class Registry:
 
     def _place(self, symbol: str, version: str) -> Path:
         folder = self._folder(symbol)
-        if not VERSION_PATTERN.fullmatch(version):
-            raise ArtifactError(f"{folder}: {version[:80]!r} is not the name of a version")
+        require_version_name(version, folder)
         return folder / version
 
     def _manifest(self, folder: Path, symbol: str, version: str) -> dict[str, Any]:
@@ -229,8 +263,7 @@ class Registry:
 
     def _folder(self, name: str) -> Path:
         """The folder of a state's name, directly below the root."""
-        if not is_symbol(split_state_name(name)[0]):
-            raise ArtifactError(f"model registry {self._root}: {name[:80]!r} is not a symbol")
+        require_state_name(name, self._root)
         return self._root / folder_name(name)
 
     @staticmethod

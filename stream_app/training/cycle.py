@@ -26,7 +26,7 @@ from stream_app.models.model_set import ModelSet
 from stream_app.ops.log_fields import log_fields
 from stream_app.ops.metrics import TRAINING_WAIT
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.registry.store import Registry
+from stream_app.registry.versions import Versions
 from stream_app.training.budget import Budget
 from stream_app.training.counts import count_cycle
 from stream_app.training.events import Outcome, ended_event, started_event
@@ -71,7 +71,7 @@ class Retrainer:
         self,
         *,
         settings: RetrainSettings,
-        registry: Registry,
+        versions: Versions,
         run_job: RunJob,
         judge: Judge,
         champions: Champions,
@@ -89,7 +89,7 @@ class Retrainer:
         self._budget = Budget(settings.target_s)
         self._trainer = SymbolTrainer(
             settings=settings,
-            registry=registry,
+            versions=versions,
             run_job=run_job,
             judge=judge,
             champions=champions,

@@ -10,7 +10,7 @@ from typing import Final
 from stream_app.clock import Clock
 from stream_app.messages.schemas import RetrainTrigger
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.registry.store import made_at
+from stream_app.registry.names import made_at
 from stream_app.training.settings import ScheduleSettings
 
 GROWTH: Final = 2.0

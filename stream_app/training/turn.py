@@ -16,7 +16,7 @@ from stream_app.models.lstm import LSTMMember
 from stream_app.models.lstm_weights import Weights, read_weights
 from stream_app.models.model_set import ModelSet
 from stream_app.registry.manifest import TrainedSet
-from stream_app.registry.store import Registry
+from stream_app.registry.versions import Versions
 from stream_app.training.counts import TrainingOutcome, count_training
 from stream_app.training.events import Outcome, failed, trained_outcome
 from stream_app.training.gate import Verdict
@@ -40,7 +40,7 @@ class Champions(Protocol):
         """Whether retrains leave a symbol's version in place."""
 
     def needed(self, name: str) -> set[str]:
-        """The versions of a symbol that must stay on disk."""
+        """The versions of a symbol that must stay."""
 
     async def promote(self, name: str, models: ModelSet) -> bool:
         """Let a symbol's new models serve. Returns when they do; False where a pin came first."""
@@ -73,14 +73,14 @@ class SymbolTrainer:
         self,
         *,
         settings: RetrainSettings,
-        registry: Registry,
+        versions: Versions,
         run_job: RunJob,
         judge: Judge,
         champions: Champions,
         clock: Clock,
     ) -> None:
         self._settings = settings
-        self._registry = registry
+        self._versions = versions
         self._run_job = run_job
         self._judge = judge
         self._champions = champions
@@ -181,13 +181,11 @@ class SymbolTrainer:
             logger.info("%s: no LSTM serves yet; it is trained from scratch", symbol)
             return None
         try:
-            return await asyncio.to_thread(self._read_lstm, symbol, models.version)
+            artifact = await self._versions.artifact(symbol, models.version, LSTM)
+            return await asyncio.to_thread(read_weights, artifact, self._settings.models)
         except ArtifactError as error:
             logger.warning("%s: %s; the LSTM is trained from scratch", symbol, error)
             return None
-
-    def _read_lstm(self, symbol: str, version: str) -> Weights:
-        return read_weights(self._registry.artifact(symbol, version, LSTM), self._settings.models)
 
     async def _asked(
         self, symbol: str, bars: BarColumns, models: ModelSet, trained: Mapping[str, TrainedModel]
@@ -212,14 +210,14 @@ class SymbolTrainer:
         if not models.is_trained:
             return None
         try:
-            artifacts = await asyncio.to_thread(self._read_all, symbol, models.version)
+            artifacts = {
+                name: await self._versions.artifact(symbol, models.version, name)
+                for name in CATALOG
+            }
         except ArtifactError as error:
             logger.warning("%s: not compared with the champion: %s", symbol, error)
             return None
         return StandingChampion(artifacts=artifacts, trained_to_ts=models.trained_to_ts)
-
-    def _read_all(self, symbol: str, version: str) -> dict[str, bytes]:
-        return {name: self._registry.artifact(symbol, version, name) for name in CATALOG}
 
     async def _promote(
         self,
@@ -242,11 +240,8 @@ class SymbolTrainer:
             data_to=int(bars.ts_last[-1]),
             gate=verdict.figures,
         )
-        models = await asyncio.to_thread(
-            self._registry.publish,
-            handover,
-            now=self._clock.now(),
-            keep=self._champions.needed(symbol),
+        models = await self._versions.publish(
+            handover, now=self._clock.now(), keep=self._champions.needed(symbol)
         )
         if self._champions.is_pinned(symbol):
             return models.version, False

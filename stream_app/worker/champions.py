@@ -7,13 +7,15 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from stream_app.clock import Clock
-from stream_app.errors import ArtifactError
+from stream_app.errors import ArtifactError, StoreError
 from stream_app.kafka.champions import champion_of
 from stream_app.kafka.reader import open_reader, read_range, read_through
 from stream_app.kafka.retries import until_answered
@@ -22,10 +24,12 @@ from stream_app.messages.schemas import Champion
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.champion_log import ChampionLog
-from stream_app.registry.store import Registry
+from stream_app.registry.versions import Versions
 
 logger = logging.getLogger(__name__)
 
+LONGEST_WAIT_S: Final = 60.0
+"""Between two tries to bring a version from the object store."""
 PROMOTED: Final = "passed the gate"
 
 
@@ -41,7 +45,7 @@ class Champions:
         *,
         topic: TopicSpec,
         client_settings: dict[str, Any],
-        registry: Registry,
+        versions: Versions,
         symbols: Callable[[], Mapping[str, SymbolPipeline]],
         publish: Callable[[Champion], Awaitable[None]],
         clock: Clock,
@@ -49,7 +53,7 @@ class Champions:
     ) -> None:
         self._tp = TopicPartition(topic.name, 0)
         self._client_settings = client_settings
-        self._registry = registry
+        self._versions = versions
         self._symbols = symbols
         self._publish = publish
         self._clock = clock
@@ -63,6 +67,8 @@ class Champions:
         """By version, done once the record that names it is read: whether it counts."""
         self._serving = asyncio.Lock()
         self._looks: set[asyncio.Task[None]] = set()
+        self._fetches: dict[str, asyncio.Task[None]] = {}
+        """By state, what brings the version that is to serve from the object store."""
 
     def standing(self, name: str) -> Champion | None:
         """What the topic says of a symbol; None where it says nothing."""
@@ -74,8 +80,16 @@ class Champions:
         return standing is not None and standing.pinned
 
     def needed(self, name: str) -> set[str]:
-        """The versions of a symbol that must stay on disk."""
+        """The versions of a symbol that must stay."""
         return self._log.needed(name)
+
+    def all_needed(self) -> list[tuple[str, str]]:
+        """State and version of all that must stay."""
+        return [(name, each) for name in self._log.symbols for each in self._log.needed(name)]
+
+    def before(self, name: str) -> str | None:
+        """The version of a symbol that served before the one that serves; None for none."""
+        return self._log.before(name)
 
     async def promote(self, name: str, models: ModelSet) -> bool:
         """Name new models champion; returns once that is read back from the topic.
@@ -168,17 +182,59 @@ class Champions:
             models = self._loaded.get(name)
             if models is None or models.version != champion.version:
                 try:
-                    models = await asyncio.to_thread(self._registry.load, name, champion.version)
+                    models = await self._versions.on_disk(name, champion.version)
                 except ArtifactError as error:
-                    logger.warning(
-                        "%s: the version to serve is unavailable: %s", name, error, extra=about
-                    )
+                    if self._versions.has_store:
+                        self._fetch(name)
+                    else:
+                        logger.warning(
+                            "%s: the version to serve is unavailable: %s", name, error, extra=about
+                        )
                     return
             # The partition may have been restored meanwhile: the pipeline that is here now serves.
             current = self._symbols().get(name)
             if current is not None:
                 current.models = models
                 logger.info("%s: served by %s (%s)", name, models.version, champion.by, extra=about)
+
+    def _fetch(self, name: str) -> None:
+        """Bring the version that is to serve from the store, and let it serve. Returns at once.
+
+        Another worker may still be writing it, and the store may be away: it is tried again until
+        the version is there, the topic names another, or the symbol has left this worker.
+        """
+        if name not in self._fetches:
+            task = self._fetches[name] = asyncio.create_task(self._fetch_and_serve(name))
+            task.add_done_callback(lambda _: self._fetches.pop(name))
+
+    async def _fetch_and_serve(self, name: str) -> None:
+        brought: str | None
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(StoreError),
+            wait=wait_random_exponential(max=LONGEST_WAIT_S),
+            before_sleep=partial(self._tell, name),
+        )
+        try:
+            while (brought := await retrying(self._bring, name)) is not None:
+                await self._let_serve(name)
+                if (champion := self._log.standing(name)) and champion.version == brought:
+                    return
+        except ArtifactError as error:
+            logger.warning("%s: the version to serve is unavailable: %s", name, error)
+
+    async def _bring(self, name: str) -> str | None:
+        """Which version is on this disk now; None where no symbol of this worker waits for one."""
+        champion = self._log.standing(name)
+        if champion is None or name not in self._symbols():
+            return None
+        await self._versions.load(name, champion.version)
+        return champion.version
+
+    @staticmethod
+    def _tell(name: str, state: RetryCallState) -> None:
+        if state.attempt_number == 1 and state.outcome is not None:
+            error = state.outcome.exception()
+            logger.warning("%s: the version to serve is unavailable yet: %s", name, error)
 
     def look_again(self) -> None:
         """See to it that all symbols are served as the topic says. Returns at once.

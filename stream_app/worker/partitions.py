@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from aiokafka import TopicPartition
 
-from stream_app.errors import ArtifactError, TopicError
+from stream_app.errors import ArtifactError, StoreError, TopicError
 from stream_app.kafka.group import Place, made_anew, open_group
 from stream_app.kafka.placement import placement
 from stream_app.kafka.reader import open_reader
@@ -26,7 +26,7 @@ from stream_app.ops.log_fields import log_fields
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.registry.store import Registry
+from stream_app.registry.versions import Versions
 from stream_app.settings import Settings
 from stream_app.worker.coverage import read_coverage
 from stream_app.worker.ledger import Batch
@@ -49,8 +49,9 @@ class Partitions:
         settings: Settings,
         topics: Topics,
         client_settings: dict[str, Any],
-        registry: Registry,
+        versions: Versions,
         named: Callable[[str], Champion | None],
+        before: Callable[[str], str | None],
         on_restored: Callable[[], None],
         on_settled: Callable[[], None],
         on_progress: Callable[[], None],
@@ -64,8 +65,9 @@ class Partitions:
             settings: the worker's.
             topics: the names.
             client_settings: how to connect.
-            registry: has the models.
+            versions: have the models.
             named: from a state's name to what the champions topic says of it.
+            before: from a state's name to the version that served before.
             on_restored: called when a partition has its state back.
             on_settled: called when all partitions of an assignment have; there may be none.
             on_progress: called with each step of a restore.
@@ -76,8 +78,9 @@ class Partitions:
         self._settings = settings
         self._topics = topics
         self._client_settings = client_settings
-        self._registry = registry
+        self._versions = versions
         self._named = named
+        self._before = before
         self._on_restored = on_restored
         self._on_settled = on_settled
         self._on_progress = on_progress
@@ -253,16 +256,18 @@ class Partitions:
         if champion is not None and champion.version == version:
             return champion, champion
         try:
-            return await asyncio.to_thread(self._registry.load, owner, version), champion
-        except ArtifactError as error:
+            return await self._versions.load(owner, version), champion
+        except (ArtifactError, StoreError) as error:
             logger.warning("%s: the version that served last is unavailable: %s", name, error)
             return None, champion
 
     async def _champion(self, name: str) -> ModelSet | None:
-        """The version that the champions topic names, or what comes nearest on disk."""
+        """The version that the champions topic names, or what comes nearest."""
         named = self._named(name)
         version = named.version if named is not None else ""
-        return await asyncio.to_thread(self._registry.champion, name, version)
+        models = await self._versions.champion(name, version, self._before(name))
+        self._on_progress()
+        return models
 
     async def pipeline(self, batch: Batch) -> PartitionPipeline | None:
         """The pipeline that stands just before this batch; None when it is not to be answered.

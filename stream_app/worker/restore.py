@@ -127,10 +127,15 @@ async def _restore_symbols(
     pipeline: PartitionPipeline, bars: Mapping[str, Sequence[Bar]], load_models: LoadModels
 ) -> None:
     """Give each symbol its bars, the state of the last one, and its models."""
-    for symbol, closed in bars.items():
+
+    async def load(symbol: str, closed: Sequence[Bar]) -> tuple[ModelSet | None, ModelSet | None]:
         version = str(closed[-1].state.get("version", UNTRAINED))
         with log_fields(symbol=symbol):
-            serving, champion = await load_models(pipeline.pipeline_of(symbol).name, version)
+            return await load_models(pipeline.pipeline_of(symbol).name, version)
+
+    # All at once, because an object store may be far away.
+    loaded = await asyncio.gather(*(load(symbol, closed) for symbol, closed in bars.items()))
+    for (symbol, closed), (serving, champion) in zip(bars.items(), loaded, strict=True):
         try:
             pipeline.pipeline_of(symbol).restore(closed, serving)
         except (KeyError, TypeError, ValueError) as error:

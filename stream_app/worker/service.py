@@ -13,7 +13,7 @@ from stream_app.kafka.topic_check import Topics
 from stream_app.messages.trace import traces_of
 from stream_app.ops import metrics
 from stream_app.ops.log_fields import log_fields
-from stream_app.registry.store import Registry
+from stream_app.registry.versions import Versions
 from stream_app.settings import Settings
 from stream_app.worker.champions import Champions
 from stream_app.worker.counts import count_batch, count_delays, shown_counts
@@ -39,7 +39,7 @@ class TickService:
         settings: Settings,
         topics: Topics,
         client_settings: dict[str, Any],
-        registry: Registry,
+        versions: Versions,
         champions: Champions,
         publisher: Publisher,
         spans: Spans,
@@ -53,8 +53,9 @@ class TickService:
             settings=settings,
             topics=topics,
             client_settings=client_settings,
-            registry=registry,
+            versions=versions,
             named=champions.standing,
+            before=champions.before,
             on_restored=champions.look_again,
             on_settled=self._note_settled,
             on_progress=self._note_step,

@@ -18,7 +18,7 @@ from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.topic_check import Topics
 from stream_app.messages.schemas import Champion, Tick
 from stream_app.registry.champion_log import ChampionLog
-from stream_app.registry.listing import Listing
+from stream_app.registry.listing import DiskListing
 from stream_app.settings import Settings
 from tests.broker.test_kills import compare
 from tests.builders import walk
@@ -187,7 +187,7 @@ async def test_kills_between_changes_of_who_serves_leave_no_two_answers_of_one_v
         worker.kill()
         worker.start()
         await cycles(worker, topics, 2)
-        versions = Listing(settings.data_dir).versions(SYMBOL)
+        versions = DiskListing(settings.data_dir).versions(SYMBOL)
         feeding = asyncio.create_task(feed(settings, TICKS[HISTORY:], 25))
         for number, version in enumerate(itertools.islice(itertools.cycle(versions), 4)):
             await say_champion(settings, named(version, number), {})

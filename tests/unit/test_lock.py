@@ -51,6 +51,10 @@ def test_every_development_dependency_is_pinned_within_its_range(line: str) -> N
     assert wanted.specifier.contains(DEVELOPMENT[canonicalize_name(wanted.name)])
 
 
+def test_the_s3_server_of_the_tests_is_pinned() -> None:
+    assert "moto" in pins("requirements-s3.lock")
+
+
 def test_what_is_tested_is_what_runs() -> None:
     assert len(RUNTIME) > len(PROJECT["dependencies"])
     assert {name: DEVELOPMENT.get(name) for name in RUNTIME} == RUNTIME

@@ -107,6 +107,27 @@ def test_a_misspelt_key_of_a_password_does_not_show_it(tmp_path: Path, key: str)
         (tmp_path / name).unlink()
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://AKIA:12345678901@bucket/x",
+        "s3://12345678901@bucket",
+        "az://container/x?sig=12345678901",
+        "12345678901",
+    ],
+)
+def test_credentials_in_the_url_of_the_registry_are_refused_and_not_shown(
+    url: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="REGISTRY_URL") as refused:
+        load_settings(registry_url=url)
+    assert_hidden("12345678901", "".join(traceback.format_exception(refused.value)))
+    (tmp_path / "app.toml").write_text(f'registry_ulr = "{url}"\n')
+    with pytest.raises(ConfigError, match="did you mean REGISTRY_URL") as refused:
+        load_settings(tmp_path / "app.toml")
+    assert_hidden("12345678901", str(refused.value))
+
+
 def test_a_refused_command_does_not_show_it(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

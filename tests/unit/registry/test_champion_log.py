@@ -12,7 +12,7 @@ from stream_app.messages.schemas import Champion, ChampionBy
 from stream_app.models.catalog import CATALOG
 from stream_app.registry.champion_log import ChampionLog, serving_at
 from stream_app.registry.change import Operator, pinned, rolled_back, unpinned
-from stream_app.registry.listing import Listing
+from stream_app.registry.listing import DiskListing
 from stream_app.registry.manifest import TrainedSet
 from stream_app.registry.overview import Overview
 from stream_app.registry.store import Registry
@@ -105,7 +105,7 @@ def on_disk(tmp_path: Path, trained_artifacts: TrainedArtifacts) -> dict[str, li
 
 
 def overview(tmp_path: Path, told: list[Champion]) -> Overview:
-    return Overview(told, Listing(tmp_path))
+    return Overview(told, DiskListing(tmp_path))
 
 
 def test_an_operator_goes_back_pins_and_unpins(
@@ -174,6 +174,6 @@ def test_the_versions_of_a_symbol_with_what_is_known_of_each(
 
 
 def test_a_registry_without_folders_lists_nothing(tmp_path: Path) -> None:
-    listing = Listing(tmp_path / "none")
+    listing = DiskListing(tmp_path / "none")
     assert listing.symbols() == listing.versions("A") == []
     assert listing.owner("20250101T000000Z-00000000") is None

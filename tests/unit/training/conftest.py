@@ -16,6 +16,7 @@ from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.store import Registry
+from stream_app.registry.versions import Versions
 from stream_app.training.cycle import Retrainer
 from stream_app.training.gate import Verdict
 from stream_app.training.gate_job import GateJob
@@ -108,7 +109,7 @@ def bench(tmp_path: Path, trained_artifacts: TrainedArtifacts) -> Callable[..., 
 
         retrainer = Retrainer(
             settings=RetrainSettings.of(chosen),
-            registry=Registry(tmp_path, model_settings(chosen)),
+            versions=Versions(Registry(tmp_path, model_settings(chosen))),
             run_job=run_job,
             judge=judge,
             champions=champions,

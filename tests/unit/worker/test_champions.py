@@ -22,6 +22,7 @@ from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.manifest import TrainedSet
 from stream_app.registry.store import Registry
+from stream_app.registry.versions import Versions
 from stream_app.training.settings import model_settings
 from stream_app.worker.champions import Champions
 from tests.builders import TrainedArtifacts, settings
@@ -76,7 +77,7 @@ def topic(tmp_path: Path) -> Topic:
     made.champions = Champions(
         topic=load_topics(chosen.topics_file).champions,
         client_settings={},
-        registry=made.registry,
+        versions=Versions(made.registry),
         symbols=lambda: made.symbols,
         publish=publish,
         clock=Noon(),

@@ -33,13 +33,14 @@ class Standing(Partitions):
         self.read_again_from: list[int] = []
         self.restored_at: list[int] = []
         self.looked_for_loss: list[int] = []
-        registry: Any = None
+        versions: Any = None
         super().__init__(
             settings=chosen,
             topics=load_topics(Path(chosen.topics_file)),
             client_settings={},
-            registry=registry,
+            versions=versions,
             named=lambda _: None,
+            before=lambda _: None,
             on_restored=lambda: None,
             on_settled=lambda: None,
             on_progress=lambda: None,
