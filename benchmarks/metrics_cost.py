@@ -17,7 +17,7 @@ from typing import Any, Final
 from harness import interleaved, options, ratios, save, show, spread, spread_table
 from prometheus_client import generate_latest
 from tick_cost import TickRecord, copy_window, loaded
-from world import SYMBOL, live_ticks, month_pipeline, month_ticks, plain_settings, train
+from world import SYMBOL, jobs_for, live_ticks, month_pipeline, month_ticks, plain_settings
 
 from stream_app.messages.codec import encode_prediction
 from stream_app.messages.schemas import Score
@@ -26,6 +26,7 @@ from stream_app.models.catalog import CATALOG
 from stream_app.ops import metrics
 from stream_app.prediction.pipeline import Answer, PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
+from stream_app.training.job import run_job
 from stream_app.worker.counts import count_batch, count_delays
 from stream_app.worker.score_watch import ScoreWatch
 
@@ -89,7 +90,7 @@ def main() -> None:
     settings = plain_settings()
     source = month_pipeline(chosen.data, settings)
     bars = source.window.columns()
-    trained = train(bars, settings)
+    trained = {job.model: run_job(job) for job in jobs_for(bars, settings)}
     partition = PartitionPipeline(PredictionSettings.of(settings))
     target = partition.pipeline_of(SYMBOL)
     copy_window(source, target)

@@ -160,7 +160,7 @@ class Worker:
             topic=self._topics.drift,
             client_settings=connection,
             symbols=self.service.partitions.symbols,
-            ask=self.retrainer.ask,
+            ask=self.retrainer.ask if settings.drift_retrain else None,
             newest_s=settings.drift_retrain_min_seconds,
         )
         self._web = WebServer(
@@ -235,10 +235,8 @@ class Worker:
                 asyncio.create_task(self.service.lag_watch.run(), name="the look at the lag"),
                 asyncio.create_task(self._champions.run(), name="the champions"),
                 asyncio.create_task(event_loop.watch_delay(), name="the look at the event loop"),
+                asyncio.create_task(self._alarms.run(), name="the alarms of drift"),
             ]
-            if self._settings.drift_retrain:
-                following = asyncio.create_task(self._alarms.run(), name="the alarms of drift")
-                self._watches.append(following)
             logger.info("Worker started on %s", self._settings.kafka_bootstrap_servers)
             await self._until(stop)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the end is in order

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from stream_app.clock import Clock, SystemClock
+from stream_app.contracts.schema_registry import schema_headers
 from stream_app.drift.watch import DriftWatch
 from stream_app.kafka.connection import client_settings, wait_until_reachable
 from stream_app.kafka.group import open_group
@@ -19,6 +20,7 @@ from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.reader import AGAIN_S, open_reader, read_new, read_range
 from stream_app.kafka.topic_check import Topics, load_topics, require_topics
 from stream_app.messages.codec import decode_drift, decode_score, encode_drift
+from stream_app.messages.records import Headers
 from stream_app.messages.schemas import Drift, Source
 from stream_app.settings import Settings
 
@@ -43,7 +45,12 @@ class DriftFollower:
     """
 
     def __init__(
-        self, settings: Settings, topics: Topics, producer: AIOKafkaProducer, clock: Clock
+        self,
+        settings: Settings,
+        topics: Topics,
+        producer: AIOKafkaProducer,
+        clock: Clock,
+        headers: Headers,
     ) -> None:
         self._settings = settings
         self._topics = topics
@@ -51,6 +58,7 @@ class DriftFollower:
         self._group = group_of(settings)
         self._producer = producer
         self._clock = clock
+        self._headers = headers
 
     async def run(self) -> None:
         """Follow until cancelled; after an error begin anew, as after a start."""
@@ -119,7 +127,9 @@ class DriftFollower:
         """
         name = self._topics.drift.name
         key = alarm.symbol.encode()
-        await self._producer.send_and_wait(name, encode_drift(alarm), key=key, partition=0)
+        await self._producer.send_and_wait(
+            name, encode_drift(alarm), key=key, partition=0, headers=self._headers
+        )
         logger.warning(
             "%s: %s have changed: %.3g times what is usual (%s)",
             alarm.symbol,
@@ -146,6 +156,7 @@ async def run_drift(settings: Settings) -> None:
     Raises:
         BrokerError: no broker answers at the start.
         TopicError: the topics are missing or differ from topics.yaml.
+        SchemaRegistryError: one is set, and does not answer or lacks the schema.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -153,10 +164,12 @@ async def run_drift(settings: Settings) -> None:
     topics = load_topics(settings.topics_file)
     await wait_until_reachable(settings, _REACH_TIMEOUT_S)
     await require_topics(topics, client_settings(settings))
+    headers = await schema_headers(settings, [topics.drift])
     async with connected_producer(settings) as producer:
-        following = asyncio.create_task(
-            DriftFollower(settings, topics, producer, SystemClock()).run()
+        follower = DriftFollower(
+            settings, topics, producer, SystemClock(), headers.get(topics.drift.name, [])
         )
+        following = asyncio.create_task(follower.run())
         stopping = asyncio.create_task(stop.wait())
         try:
             done, _ = await asyncio.wait([following, stopping], return_when=asyncio.FIRST_COMPLETED)

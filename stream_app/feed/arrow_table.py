@@ -18,6 +18,7 @@ from stream_app.feed.layout import Layout
 from stream_app.feed.source import WANTED, FileBytes, one_line
 
 _STREAM: Final = b"\xff\xff\xff\xff"
+_CELL_BYTES: Final = 8
 _PLAIN_TYPES: Final = (
     *(pa.types.is_string, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal),
     *(pa.types.is_date, pa.types.is_timestamp, pa.types.is_null),
@@ -76,10 +77,14 @@ def read_parquet(source: FileBytes) -> Any:
     """A Parquet file as a `pyarrow.Table`.
 
     Raises:
-        SourceError: it is none, or damaged.
+        SourceError: it is none, damaged, or a bomb by the rows that it says to have.
     """
+    content = _in_memory(source)
     try:
-        return arrow_parquet.read_table(_in_memory(source))
+        told = arrow_parquet.read_metadata(content)
+        if told.num_rows * told.num_columns * _CELL_BYTES > source.most_bytes:
+            raise source.too_large()
+        return arrow_parquet.read_table(content)
     except (pa.ArrowException, OSError) as error:
         raise SourceError(
             f"{source.path}: not Parquet, or damaged ({one_line(error)}); {WANTED}; write the "

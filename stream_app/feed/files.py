@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stream_app.errors import SourceError
-from stream_app.feed.bars import BadBarError, bar_length_ms, bars_to_ticks
+from stream_app.feed.bar_lengths import BadBarError, bar_lengths, of_each
+from stream_app.feed.bars import bars_to_ticks
 from stream_app.feed.columns import Kind
 from stream_app.feed.layout import Layout
 from stream_app.feed.part import Part, read_part
@@ -146,17 +147,16 @@ class _Merged:
                 bad,
                 found=lambda _: "a second bar of its symbol at its time",
                 wanted="one",
-                remedy="name the symbols' column with --column symbol=NAME",
+                remedy="name the symbols' column with --column symbol=NAME"
+                if len(self._parts) == 1
+                else "leave out what two of the files have",
             )
         self._gather()
 
     def tick_file(self) -> TickFile:
-        understood = self._understood()
-        if self.kind == "bars":
-            try:
-                rows = bars_to_ticks(self.ts, self.price, self.size, self.code)
-            except BadBarError as error:
-                raise self._parts[0].refused_at(int(self._row[0]), error.problem) from None
+        lengths = self._lengths() if self.kind == "bars" else None
+        if lengths is not None:
+            rows = bars_to_ticks(self.ts, self.price, self.size, self.code, lengths)
         else:
             price = self.price[:, 0]
             rows = TickRows(self.ts, price, self.size, self.code, self._told_apart(price))
@@ -164,10 +164,29 @@ class _Merged:
             paths=tuple(part.path for part in self._parts),
             kind=self.kind,
             symbols=self.symbols,
-            notices=tuple(notice for part in self._parts for notice in part.notices),
+            notices=(
+                *(notice for part in self._parts for notice in part.notices),
+                *(() if lengths is None else self._of_several_lengths(lengths)),
+            ),
             rows=rows,
-            understood=understood,
+            understood=self._understood(lengths),
         )
+
+    def _lengths(self) -> NDArray[np.int64]:
+        try:
+            return bar_lengths(self.ts, self.code, self._part)
+        except BadBarError as error:
+            part = self._parts[self._part[error.at]]
+            raise part.refused_at(int(self._row[error.at]), error.problem) from None
+
+    def _of_several_lengths(self, lengths: NDArray[np.int64]) -> Iterator[str]:
+        """A notice for each file, where not all bars are of one length."""
+        if (lengths == lengths[0]).all():
+            return
+        for at, part in enumerate(self._parts):
+            found = zip(*np.unique(lengths[self._part == at], return_counts=True), strict=True)
+            told = " and ".join(f"{count:,} bars of {ms / 1000:g} s" for ms, count in found)
+            yield f"{part.path}: {told}; each is read with its own length"
 
     def _told_apart(self, price: NDArray[np.float64]) -> NDArray[np.object_] | None:
         """Ids for the topic: the file's own, or a number for the second and later of equal trades.
@@ -196,7 +215,7 @@ class _Merged:
         ids[at[repeated]] = [str(nth + 1) for nth in number[repeated]]
         return ids if repeated.any() else None
 
-    def _understood(self) -> Understood:
+    def _understood(self, lengths: NDArray[np.int64] | None) -> Understood:
         first_part = self._parts[0]
         skipped: dict[str, int] = {}
         for part in self._parts:
@@ -205,7 +224,7 @@ class _Merged:
         return Understood(
             paths=tuple(part.path for part in self._parts),
             kind=self.kind,
-            spacing_s=self._spacing_s(),
+            spacing_s=self._spacing_s(lengths),
             rows=len(self.ts),
             skipped=skipped,
             columns=first_part.columns,
@@ -219,12 +238,10 @@ class _Merged:
             last=self._as_row(-1),
         )
 
-    def _spacing_s(self) -> float | None:
-        if self.kind == "bars":
-            try:
-                return bar_length_ms(self.ts, self.code) / 1000
-            except BadBarError:
-                return None
+    def _spacing_s(self, lengths: NDArray[np.int64] | None) -> float | None:
+        if lengths is not None:
+            each = of_each(self.ts, self.code, self._part)
+            return max(_most_frequent(lengths[mine]) for mine in each) / 1000
         by_symbol = np.lexsort((self.ts, self.code))
         gaps = np.diff(self.ts[by_symbol])[np.diff(self.code[by_symbol]) == 0]
         return float(np.median(gaps)) / 1000 if len(gaps) else None
@@ -232,3 +249,8 @@ class _Merged:
     def _as_row(self, at: int) -> Row:
         size = None if self.size is None or np.isnan(self.size[at]) else float(self.size[at])
         return Row(ts=int(self.ts[at]), price=float(self.price[at, -1]), size=size)
+
+
+def _most_frequent(values: NDArray[np.int64]) -> int:
+    found, counts = np.unique(values, return_counts=True)
+    return int(found[counts.argmax()])

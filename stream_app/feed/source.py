@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
@@ -23,6 +24,22 @@ _GZIP: Final = b"\x1f\x8b"
 _ZIP: Final = b"PK\x03\x04"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _MAGIC_BYTES: Final = 4
+_DAMAGED: Final = (*(EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile),)
+_UNPACKABLE: Final = (NotImplementedError, RuntimeError)
+"""As `zipfile` says of a method of packing that it does not know, and of a password."""
+_FOREIGN: Final = (
+    (b"BZh", 0, "bzip2"),
+    (b"\xfd7zXZ", 0, "xz"),
+    (b"7z\xbc\xaf", 0, "7-Zip"),
+    (b"Rar!", 0, "RAR"),
+    (b"PK\x05\x06", 0, "a zip of nothing"),
+    (b"ustar", 257, "tar"),
+)
+"""Bytes, where they stand, and what is packed so."""
+MOST_UNPACKED_BYTES: Final = 1 << 28
+"""What any file may unpack to; a larger one may unpack to `MOST_TIMES` its size."""
+MOST_TIMES: Final = 200
+"""Prices pack to a tenth, prices that do not move to a hundredth, a bomb to a thousandth."""
 
 
 class FileBytes:
@@ -42,27 +59,34 @@ class FileBytes:
         """The unpacked bytes, from the first one. Blocks on reading.
 
         Raises:
-            SourceError: the package is damaged, or a zip has not exactly one member. Also raised
-                from within, while the bytes are read.
+            SourceError: the package is damaged, a zip has not exactly one member, or it unpacks
+                to absurdly much. Also raised from within, while the bytes are read.
         """
-        packing = None
+        packing, magic = None, b""
         try:
             with self._raw() as raw:
                 magic = raw.peek(_MAGIC_BYTES)[:_MAGIC_BYTES]
                 if magic.startswith(_GZIP):
                     with gzip.GzipFile(fileobj=raw) as unpacked:
-                        yield io.BufferedReader(unpacked)
+                        yield self._bounded(unpacked)
                 elif magic == _ZIP:
                     with zipfile.ZipFile(raw) as archive, archive.open(self._member(archive)) as it:
-                        yield io.BufferedReader(it)
+                        yield self._bounded(it)
                 elif magic == _ZSTD:
                     packing = "zstd"
                     with pa.CompressedInputStream(pa.PythonFile(raw), "zstd") as unpacked:
-                        yield io.BufferedReader(unpacked)
+                        yield self._bounded(unpacked)
                 else:
                     yield raw
-        except (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile) as error:
-            kind = "zip" if isinstance(error, zipfile.BadZipFile) else "gzip"
+        except _UNPACKABLE as error:
+            if magic != _ZIP:
+                raise
+            raise SourceError(
+                f"{self.path}: a zip that cannot be unpacked here ({one_line(error)}); {WANTED}; "
+                "unpack it and name the file in it"
+            ) from None
+        except _DAMAGED as error:
+            kind = "gzip" if magic.startswith(_GZIP) else "zip"
             raise SourceError(
                 f"{self.path}: damaged {kind} ({one_line(error)}); {WANTED}; copy the file again"
             ) from None
@@ -77,9 +101,36 @@ class FileBytes:
             ) from None
 
     def head(self) -> bytes:
-        """The first unpacked bytes, at most `HEAD_BYTES`."""
+        """The first unpacked bytes, at most `HEAD_BYTES`.
+
+        Raises:
+            SourceError: as `open`; or it is packed in another way.
+        """
         with self.open() as stream:
-            return stream.read(HEAD_BYTES)
+            head = stream.read(HEAD_BYTES)
+        for magic, at, packing in _FOREIGN:
+            if head.startswith(magic, at):
+                raise SourceError(
+                    f"{self.path}: packed as {packing}; {WANTED}; unpack it and name the file in it"
+                )
+        return head
+
+    @property
+    def most_bytes(self) -> int:
+        """How much of it is held in memory, before it is taken for a bomb."""
+        size = self.path.stat().st_size if self._kept is None else len(self._kept)
+        return max(MOST_UNPACKED_BYTES, MOST_TIMES * size)
+
+    def too_large(self) -> SourceError:
+        """The refusal of a file that unpacks to more than `most_bytes`."""
+        return SourceError(
+            f"{self.path}: unpacks to more than {self.most_bytes / 2**20:,.0f} MiB, over "
+            f"{MOST_TIMES} times its size; looked for prices, which pack to a tenth; check where "
+            "it comes from, or split it"
+        )
+
+    def _bounded(self, unpacked: _Readable) -> io.BufferedReader[Any]:
+        return io.BufferedReader(_Bounded(unpacked, self.most_bytes, self.too_large))
 
     @contextmanager
     def _raw(self) -> Iterator[io.BufferedReader[Any]]:
@@ -105,6 +156,33 @@ class FileBytes:
                 "and name the files"
             )
         return names[0]
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class _Bounded(io.RawIOBase):
+    """Reads on until there is too much."""
+
+    def __init__(
+        self, unpacked: _Readable, most_bytes: int, too_large: Callable[[], SourceError]
+    ) -> None:
+        self._unpacked = unpacked
+        self._left = most_bytes
+        self._too_large = too_large
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        view = memoryview(buffer)
+        got = self._unpacked.read(len(view))
+        self._left -= len(got)
+        if self._left < 0:
+            raise self._too_large()
+        view[: len(got)] = got
+        return len(got)
 
 
 def one_line(error: BaseException) -> str:

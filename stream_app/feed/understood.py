@@ -31,7 +31,8 @@ class Understood:
     paths: tuple[Path, ...]
     kind: Kind
     spacing_s: float | None
-    """Length of a bar; median distance between the rows of a symbol; None for a single row."""
+    """Length of a bar, of the symbol with the longest; median distance between the rows of a
+    symbol; None for a single row."""
     rows: int
     skipped: dict[str, int]
     columns: dict[str, str]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
@@ -128,8 +128,9 @@ async def require_topics(topics: Topics, client: Mapping[str, Any]) -> None:
 async def apply_topics(topics: Topics, client: Mapping[str, Any]) -> ApplyReport:
     """Create missing topics, raise partition counts and change configs. Deletes nothing.
 
-    Returns when the broker lists all topics with leaders. Applying twice is the same as once.
-    Waits for the broker. `stream-app topics apply`, the demo and the tests call it.
+    Returns when the broker lists all topics with leaders, as they were changed. Applying twice is
+    the same as once. Waits for the broker. `stream-app topics apply`, the demo and the tests call
+    it.
 
     Args:
         topics: the topics as they should be.
@@ -141,6 +142,7 @@ async def apply_topics(topics: Topics, client: Mapping[str, Any]) -> ApplyReport
     """
     changes: dict[str, list[str]] = {spec.name: [] for spec in topics.specs}
     refusals: list[str] = []
+    changed: set[tuple[str, str]] = set()
     async with connected(client) as admin:
         found = await admin.describe(spec.name for spec in topics.specs)
         # The ticks last: a worker must not be given a partition whose answers have no place yet.
@@ -155,13 +157,14 @@ async def apply_topics(topics: Topics, client: Mapping[str, Any]) -> ApplyReport
                     continue
                 try:
                     changes[spec.name].append(await _change(admin, spec, actual, item.key))
+                    changed.add((spec.name, item.key))
                 except (KafkaError, RefusedError) as error:
                     otherwise = f"change {topics.file.name}, or delete the topic and apply again"
                     refusals.append(
                         f"{spec.name}: {topics.file.name} says {item.wanted}, the broker keeps "
                         f"{item.there}: {error}; " + _remedy(topics, spec, item, actual, otherwise)
                     )
-        await _until_listed(admin, topics)
+        await _until_shown(admin, topics, changed)
     return ApplyReport(tuple(chain.from_iterable(changes.values())), tuple(refusals))
 
 
@@ -204,8 +207,18 @@ async def _change(admin: TopicAdmin, spec: TopicSpec, actual: ActualTopic, key: 
     return f"{spec.name}: {key} set from {actual.configs[key]} to {spec.configs[key]}"
 
 
-async def _until_listed(admin: TopicAdmin, topics: Topics) -> None:
-    names = [spec.name for spec in topics.specs]
+async def _until_shown(
+    admin: TopicAdmin, topics: Topics, changed: Collection[tuple[str, str]]
+) -> None:
+    """Kafka says that a change is made before it shows it."""
     async with asyncio.timeout(_VISIBLE_TIMEOUT_S):
-        while len(await admin.describe(names)) < len(names):  # noqa: ASYNC110 - the broker tells
+        while True:
+            found = await admin.describe(spec.name for spec in topics.specs)
+            waited_for = (
+                item.key == "topic" or (spec.name, item.key) in changed
+                for spec in topics.specs
+                for item in _differences(spec, found.get(spec.name))
+            )
+            if not any(waited_for):
+                return
             await asyncio.sleep(_POLL_S)

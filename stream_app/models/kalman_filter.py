@@ -1,6 +1,6 @@
 """The local linear trend as a scalar recursion, one call per tick.
 
-State [level, velocity] of the log price p; dt in bars since the last tick:
+State [level, velocity] of the log price p; dt in bars since the last measurement:
 
     level'    = level + velocity dt + w,   velocity' = velocity + v,   p = level + e,  var(e) = r
     cov(w, v) = [[q_level dt + q_velocity dt^3/3,  q_velocity dt^2/2],
@@ -9,12 +9,17 @@ State [level, velocity] of the log price p; dt in bars since the last tick:
 Durbin & Koopman (2012), Time Series Analysis by State Space Methods, 2nd ed., section 3.2.1;
 in continuous time Harvey (1989), Forecasting, Structural Time Series Models and the Kalman
 Filter, section 9.1. `kalman_reference.py` compares the recursion with filterpy's matrices.
+
+A bar is one measurement. The noise is learned from closes, so r is the error of one close; ticks
+of the same moment (a low, a high and a close of a bar from a file) are no independent readings of
+the price, and a filter that takes them for such answers their mean. So a tick is the forming bar's
+close so far: `KalmanFilter.rewind` goes back to the state after the bar before.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +30,11 @@ the velocity and make the next innovation small, whatever the price did."""
 NOISE_MIN: Final = 1e-18
 NOISE_MAX: Final = 1.0
 _NEVER: Final = -1
+_STATE: Final = ("level", "velocity", "p00", "p01", "p11", "det", "last_ts")
+"""What a measurement starts from."""
+_KEPT: Final = (*_STATE, "innovation", "innovation_variance")
+"""What a restart needs of the last tick."""
+_UNSEEN: Final = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, _NEVER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +80,7 @@ class KalmanFilter:
     """
 
     __slots__ = (
+        "before",
         "det",
         "innovation",
         "innovation_variance",
@@ -91,6 +102,39 @@ class KalmanFilter:
         self.innovation = 0.0
         self.innovation_variance = 0.0
         self.last_ts = _NEVER
+        self.before: tuple[float, ...] = _UNSEEN
+        """The _STATE after the bar before the one that `last_ts` is in."""
+
+    def rewind(self, ts_open: int) -> None:
+        """Go back to before the bar that begins at `ts_open`: it is measured anew.
+
+        Args:
+            ts_open: of the bar of the next tick, which is not older than the last one; epoch
+                milliseconds.
+        """
+        if self.last_ts < ts_open:
+            self.before = self._now()
+            return
+        (
+            self.level,
+            self.velocity,
+            self.p00,
+            self.p01,
+            self.p11,
+            self.det,
+            self.last_ts,
+        ) = self.before  # type: ignore[assignment]  # the last is an int
+
+    def _now(self) -> tuple[float, ...]:
+        return (
+            self.level,
+            self.velocity,
+            self.p00,
+            self.p01,
+            self.p11,
+            self.det,
+            self.last_ts,
+        )
 
     def update(
         self,
@@ -103,7 +147,7 @@ class KalmanFilter:
         """Predict to `ts`, then correct by the price.
 
         A price further from the prediction than the limit is a jump: the level starts again from
-        it, and nothing is learned from the step.
+        it, nothing is learned from the step, and the rest of the bar is measured from there.
 
         The first tick sets the level, with the measurement's variance, and a velocity of zero.
         The velocity's prior variance is q_level + q_velocity, so the drift may be as large as the
@@ -160,6 +204,7 @@ class KalmanFilter:
             self.p00, self.p01, self.p11, self.det = p00, p01, p11, det
             self.innovation = 0.0
             self.innovation_variance = s
+            self.before = self._now()
             return True
         keep = r / s
         self.level = level + y * (p00 / s)
@@ -180,19 +225,24 @@ class KalmanFilter:
         return twin
 
     def to_state(self) -> dict[str, float]:
-        """The whole state by name, as JSON numbers; `from_state` restores it exactly."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """The state after the last tick by name, as JSON numbers."""
+        return {name: getattr(self, name) for name in _KEPT}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, float]) -> KalmanFilter:
-        """Restore what `to_state` returned.
+    def from_state(cls, state: Mapping[str, float], before: Sequence[float] = ()) -> KalmanFilter:
+        """Restore what `to_state` returned, exactly.
+
+        Args:
+            state: as `to_state` gave it.
+            before: the filter's `before`; empty where it was not kept, and the rest of the bar is
+                then measured from the last tick.
 
         Raises:
-            ValueError: keys are missing or unknown, a value is not a finite number, or the
+            ValueError: keys are missing or unknown, a value is not a finite number, or a
                 covariance is not positive definite.
         """
-        if set(state) != set(cls.__slots__):
-            raise ValueError(f"Kalman state: the keys must be {', '.join(cls.__slots__)}")
+        if set(state) != set(_KEPT):
+            raise ValueError(f"Kalman state: the keys must be {', '.join(_KEPT)}")
         restored = cls()
         for name, value in state.items():
             if isinstance(value, bool) or not isinstance(value, int | float):
@@ -202,4 +252,21 @@ class KalmanFilter:
             setattr(restored, name, int(value) if name == "last_ts" else float(value))
         if restored.last_ts >= 0 and min(restored.p00, restored.p11, restored.det) <= 0.0:
             raise ValueError("Kalman state: the covariance is not positive definite")
+        restored.before = _before(before) if before else restored._now()
         return restored
+
+
+def _before(values: Sequence[float]) -> tuple[float, ...]:
+    """The state before a bar, checked.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if len(values) != len(_STATE) or not all(
+        type(value) in (int, float) and math.isfinite(value) for value in values
+    ):
+        raise ValueError(f"Kalman state: before the bar must be the numbers {', '.join(_STATE)}")
+    _, _, p00, _, p11, det, last_ts = values
+    if last_ts >= 0 and min(p00, p11, det) <= 0.0:
+        raise ValueError("Kalman state: before the bar the covariance is not positive definite")
+    return (*map(float, values[:-1]), int(last_ts))

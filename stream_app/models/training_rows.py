@@ -19,6 +19,9 @@ from stream_app.scoring.chance import mean_t, share_beyond_chance
 
 MIN_ROWS: Final = 50
 """Fewer rows say nothing about a return."""
+KNOWN_R2: Final = 0.003
+"""How much of a return's variance is known at best one bar ahead, from prices alone
+(docs/accuracy.md)."""
 
 
 def check_rows(data: TrainingData) -> None:
@@ -39,6 +42,24 @@ def check_rows(data: TrainingData) -> None:
         raise TrainingError("the training rows hold a return that is not finite")
     if not target.any():
         raise TrainingError("the price does not move in the training window")
+
+
+def leaf_rows(rows: int, horizon_bars: int, most: float) -> int:
+    """How many rows a tree's leaf must hold.
+
+    A leaf's mean of n outcomes has a variance of 1/n of theirs by chance alone. With 1 / KNOWN_R2
+    outcomes that is what may be known, so a smaller leaf would say more chance than knowledge. It
+    does not grow with the window: more rows give finer trees. At h bars, h rows count as one.
+
+    >>> leaf_rows(8000, 1, 1 / 4), leaf_rows(8000, 3, 1 / 4), leaf_rows(400, 1, 1 / 4)
+    (333, 999, 100)
+
+    Args:
+        rows: to learn from.
+        horizon_bars: the horizon.
+        most: share of the rows that is asked for at most one bar ahead, where there are few.
+    """
+    return max(1, int(min(1 / KNOWN_R2, rows * most) * horizon_bars))
 
 
 def scaled_target(data: TrainingData, horizon_bars: int) -> tuple[NDArray[np.float32], float]:

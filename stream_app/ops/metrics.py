@@ -128,7 +128,13 @@ HARMED: Final = gauge(
     "symbols",
     "This worker's symbols whose published forecasts are plainly worse than the last price.",
 )
-# Drift: what the worker reads of it belongs here.
+DRIFT_ALARMS: Final = counter(
+    "stream_app_drift_alarms_total",
+    "alarms",
+    "Alarms of drift that concern this worker's symbols, since its start: see `stream-app drift`.",
+    "input",
+    "detector",
+)
 
 # Retrains
 RETRAIN_SECONDS: Final = histogram(

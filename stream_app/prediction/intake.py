@@ -47,9 +47,11 @@ class Intake:
     def restore(self, state: SymbolState) -> None:
         """Take over a state, once the window has its closed bars."""
         self.window.restore(state.window)
-        self.kalman = KalmanFilter.from_state(state.kalman)
+        self.kalman = KalmanFilter.from_state(state.kalman, state.kalman_before)
         if state.kalman_ahead is not None:
-            self.kalman_ahead = KalmanFilter.from_state(state.kalman_ahead)
+            self.kalman_ahead = KalmanFilter.from_state(
+                state.kalman_ahead, state.kalman_ahead_before
+            )
         self.lost_bars = state.lost_bars
         self._note_usual_move()
 
@@ -124,14 +126,19 @@ class Intake:
             Its bar if it is the latest tick of that, and the log return by which the price jumped.
         """
         tick = arrival.tick
-        log_price, level = math.log(tick.price), kalman.level
-        bars = (tick.ts - kalman.last_ts) / self._bar_ms
-        limit = self._limit if bars <= 1.0 else limit_of(self.window.usual_move, bars)
-        jumped = kalman.update(log_price, tick.ts, models.noise, self._bar_ms, limit)
         bar, is_latest = open_bars.add(tick, arrival.appended_ms)
-        if is_latest:
-            bar.kalman_velocity, bar.kalman_innovation = kalman.velocity, kalman.innovation
-        return bar if is_latest else None, log_price - level if jumped else 0.0
+        if not is_latest:
+            return None, 0.0
+        jump = 0.0
+        if tick.ts >= kalman.last_ts:
+            log_price, level = math.log(tick.price), kalman.level
+            kalman.rewind(bar.ts_open)
+            bars = (tick.ts - kalman.last_ts) / self._bar_ms
+            limit = self._limit if bars <= 1.0 else limit_of(self.window.usual_move, bars)
+            if kalman.update(log_price, tick.ts, models.noise, self._bar_ms, limit):
+                jump = log_price - level
+        bar.kalman_velocity, bar.kalman_innovation = kalman.velocity, kalman.innovation
+        return bar, jump
 
     def _close(self) -> list[ClosedBar]:
         """Move the bars that the watermark has passed into the window."""

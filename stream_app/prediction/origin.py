@@ -1,4 +1,4 @@
-"""Which topic the ticks come from, where several have had the same name."""
+"""Which topic the ticks come from: several may have had the same name, one after the other."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ class Origin:
 
     topic_id: str = ""
     """As the broker tells it; empty where it does not."""
-    is_anew: bool = False
-    """Whether another topic had the name before, whose offsets this one repeats."""
+    is_named: bool = True
+    """Whether the ids of predictions name it. Only where versions that did not have begun."""
 
     @property
     def suffix(self) -> str:
         """What follows the topic's name in the ids of predictions.
 
-        >>> Origin(topic_id="l5FVvgvDT2ewKozNmv8HVQ", is_anew=True).suffix
-        '@l5FVvgvDT2ewKozNmv8HVQ'
         >>> Origin(topic_id="l5FVvgvDT2ewKozNmv8HVQ").suffix
+        '@l5FVvgvDT2ewKozNmv8HVQ'
+        >>> Origin(topic_id="l5FVvgvDT2ewKozNmv8HVQ", is_named=False).suffix
         ''
         """
-        return f"@{self.topic_id}" if self.is_anew else ""
+        return f"@{self.topic_id}" if self.is_named and self.topic_id else ""

@@ -29,6 +29,10 @@ class SymbolState:
     """Of the partition: the offset below which every tick is covered by some symbol's state."""
     kalman_ahead: Mapping[str, float] | None = None
     """Of the filter that took the ticks ahead, while the window holds any."""
+    kalman_before: Sequence[float] = ()
+    """`KalmanFilter.before`; empty in bars of when each tick was a measurement of its own."""
+    kalman_ahead_before: Sequence[float] = ()
+    """The same of the other filter."""
     learned: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """As `TrackRecord.sums` gives it."""
     intervals: Mapping[str, Any] = field(default_factory=dict)
@@ -38,7 +42,7 @@ class SymbolState:
     topic_id: str = ""
     """Of the ticks topic; see `Origin`. Empty in bars of before it was noted."""
     is_anew: bool = False
-    """As in `Origin`."""
+    """Whether ids name the topic: as `Origin.is_named`. Once only a topic made anew was named."""
 
     def open_forecasts(self) -> list[tuple[int, BarForecasts]]:
         """The forecasts of the open bars."""

@@ -178,10 +178,13 @@ class SymbolPipeline:
     def _state(self, floor: int) -> SymbolState:
         """Just after the tick that was entered last, without the track record."""
         intake = self._intake
+        ahead = intake.kalman_ahead
         return SymbolState(
             window=self.window.state(),
             kalman=intake.kalman.to_state(),
-            kalman_ahead=None if intake.kalman_ahead is None else intake.kalman_ahead.to_state(),
+            kalman_before=intake.kalman.before,
+            kalman_ahead=None if ahead is None else ahead.to_state(),
+            kalman_ahead_before=() if ahead is None else ahead.before,
             forecasts=(),
             version=self._serving.version,
             since=self._since,
@@ -189,7 +192,7 @@ class SymbolPipeline:
             floor=floor,
             horizon_s=self._horizon_ms // 1000,
             topic_id=self._origin.topic_id,
-            is_anew=self._origin.is_anew,
+            is_anew=self._origin.is_named,
         )
 
     def _recorded(self, state: SymbolState) -> dict[str, Any]:

@@ -27,9 +27,9 @@ FEWEST_OUTCOMES: Final = 10
 ROUNDING: Final = 1e-6
 """Answers that differ by less than this part of the largest are one constant."""
 
-DRIFT_BARS: Final = 16
-"""From this horizon on a month may hold too few outcomes to split a tree. It then answers what is
-left of the outcomes' mean."""
+DRIFT_BARS: Final = 2
+"""From this horizon on a window may hold too few outcomes to split a tree (`leaf_rows`). It then
+answers what is left of the outcomes' mean."""
 DRIFT_SIZE: Final = 0.02
 """How far from the mean such an answer may be, as a share of the outcomes' root mean square: trees
 learn from samples of the rows."""

@@ -183,8 +183,8 @@ def serve(
 ) -> NDArray[np.float64]:
     """A Member's answers at the close of these bars: log returns, shape (len(rows),).
 
-    The Kalman state comes from a filter that runs over the closes alone, with the member's own
-    noise. In the worker it runs over every tick.
+    The Kalman state comes from a filter that runs over the closes, as a worker's does, with the
+    member's own noise from the first bar on.
     """
     pieces = _served(data, rows, noise_of(member), settings)
     answers = [member.predict(piece) for piece in pieces]

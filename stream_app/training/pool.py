@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, Final, Self, TypeVar
 
@@ -18,10 +20,16 @@ from stream_app.training.gate_job import GateJob, run_gate
 from stream_app.training.job import TrainedModel, TrainingJob, run_job
 from stream_app.training.process import start_process
 
+logger = logging.getLogger(__name__)
+
 _T = TypeVar("_T")
 
 JOBS_PER_PROCESS: Final = 24
 """After so many jobs a process is replaced, because LightGBM keeps its memory (LightGBM#4239)."""
+LOOK_EVERY_S: Final = 1.0
+"""How often a job that waits looks whether the pool still works."""
+STARTS: Final = 3
+"""How often a job has the pool started anew before it fails: processes may die at each start."""
 
 
 def longest_first(jobs: Iterable[TrainingJob]) -> list[TrainingJob]:
@@ -54,20 +62,24 @@ class TrainingPool:
     """Runs training jobs beside the event loop."""
 
     def __init__(self, processes: int) -> None:
-        self._pool = ProcessPool(
-            max_workers=processes,
-            max_tasks=2 * JOBS_PER_PROCESS,  # before each job a question, see `run`
-            # LightGBM and torch hang in forked children.
-            context=_Spawning(processes),
-            initializer=start_process,
-        )
         self._processes = processes
+        self._context = _Spawning(processes)
+        self._pool = self._made()
         self._next_job = asyncio.Lock()
         self._judgements = 0
         """That wait for a process. They go first, for theirs are the symbols that are all but done.
         """
         self._none_waits = asyncio.Event()
         self._none_waits.set()
+
+    def _made(self) -> ProcessPool:
+        return ProcessPool(
+            max_workers=self._processes,
+            max_tasks=2 * JOBS_PER_PROCESS,  # before each job a question, see `run`
+            # LightGBM and torch hang in forked children.
+            context=self._context,
+            initializer=start_process,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -104,7 +116,7 @@ class TrainingPool:
                 if not self._judgements:
                     future = await self._placed(run_job, job)
         begun()
-        return await asyncio.wrap_future(future)
+        return await self._result(future)
 
     async def judge(self, job: GateJob) -> Verdict:
         """Judge a challenger, as `run` runs a job, but ahead of the jobs that wait.
@@ -122,7 +134,7 @@ class TrainingPool:
             self._judgements -= 1
             if not self._judgements:
                 self._none_waits.set()
-        return await asyncio.wrap_future(future)
+        return await self._result(future)
 
     async def _placed(
         self, work: Callable[[Any], _T], job: TrainingJob | GateJob
@@ -132,10 +144,47 @@ class TrainingPool:
         pebble sends a job to the processes at once. If it is cancelled before a process takes it,
         the process that takes it later is killed. So a job waits here, where cancelling it costs
         nothing, until a process is free to answer a question.
+
+        pebble works no more once a process has died that had no job, if no other had one either:
+        its own error is then the answer, or none ever comes. So such a pool is started anew.
         """
-        await asyncio.shield(asyncio.wrap_future(self._pool.schedule(os.getpid)))
-        future: ProcessFuture[_T] = self._pool.schedule(work, args=[job])
-        return future
+        for last in (False,) * (STARTS - 1) + (True,):
+            try:
+                await self._done(self._pool.schedule(os.getpid))
+                future: ProcessFuture[_T] = self._pool.schedule(work, args=[job])
+            except (BrokenProcessPool, RuntimeError):
+                if last or self._pool.active:
+                    raise
+                logger.warning(
+                    "A training process died while it had no job; starting the processes anew"
+                )
+                broken, self._pool = self._pool, self._made()
+                await asyncio.to_thread(broken.join)
+            else:
+                return future
+        raise AssertionError("the last start raises or returns")
+
+    async def _result(self, future: Future[_T]) -> _T:
+        """What a job gives. If the waiting task is cancelled, the job is."""
+        try:
+            return await self._done(future)
+        except asyncio.CancelledError:
+            future.cancel()
+            raise
+
+    async def _done(self, future: Future[_T]) -> _T:
+        """What a future gives, which goes on if the waiting task is cancelled.
+
+        Raises:
+            BrokenProcessPool: the pool works no more and has not said so to the future.
+        """
+        pool, waiting = self._pool, asyncio.wrap_future(future)
+        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())
+        while not waiting.done():
+            await asyncio.wait([waiting], timeout=LOOK_EVERY_S)
+            if not waiting.done() and not pool.active:
+                raise BrokenProcessPool("the training processes died")
+        return waiting.result()
 
     def run_all(self, jobs: Sequence[TrainingJob]) -> Iterator[TrainedModel]:
         """Run jobs and yield each model when it is done. Blocks; for use without an event loop.

@@ -34,7 +34,8 @@ class BarLog:
         """Of the tick that the newest bar was made from; -1 where there is no bar."""
         self.other_topic_id = ""
         """Of a topic that had the name before: its bars are left out."""
-        self._is_anew = False
+        self._named: set[bool] = set()
+        """Whether the ids of predictions named the topic when its bars were made."""
         self._bars: dict[str, dict[int, Bar]] = {}
         self._newest_ts: dict[str, int] = {}
         """By symbol, the opening time of the bar whose state is kept."""
@@ -57,7 +58,7 @@ class BarLog:
         source = bar.source
         if source.topic != self._ticks or self._is_of_another_topic(bar):
             return
-        self._is_anew |= bool(bar.state.get("is_anew"))
+        self._named.add(bool(bar.state.get("is_anew")))
         if source.offset >= self._committed:
             return
         if source.offset >= self.newest_offset:
@@ -86,9 +87,12 @@ class BarLog:
 
     @property
     def origin(self) -> Origin:
-        """The topic that the ticks come from."""
-        is_anew = self._is_anew or bool(self.other_topic_id)
-        return Origin(topic_id=self._topic_id, is_anew=is_anew)
+        """The topic that the ticks come from.
+
+        The ids of its predictions name it, unless a version that named none has begun with them.
+        """
+        is_named = bool(self.other_topic_id) or self._named != {False}
+        return Origin(topic_id=self._topic_id, is_named=is_named)
 
     def bars(self, last: int) -> dict[str, list[Bar]]:
         """The last bars of each symbol, oldest first."""

@@ -1,4 +1,4 @@
-"""Follows the alarms of drift, and asks for early trainings of the symbols of this worker."""
+"""Follows alarms of drift: counts those of this worker's symbols, and asks for early trainings."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from stream_app.kafka.reader import read_through
 from stream_app.kafka.topics import TopicSpec
 from stream_app.messages.codec import decode_drift
 from stream_app.messages.schemas import Drift
+from stream_app.ops.metrics import DRIFT_ALARMS
 from stream_app.prediction.symbol import SymbolPipeline
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ class DriftAlarms:
         topic: the alarms.
         client_settings: how to connect.
         symbols: of this worker, by the names of their states.
-        ask: lets a symbol be trained early; whether it will be.
+        ask: lets a symbol be trained early; whether it will be. None where alarms train nothing.
         newest_s: an alarm that is older than this is passed over; event time.
     """
 
@@ -36,7 +37,7 @@ class DriftAlarms:
         topic: TopicSpec,
         client_settings: dict[str, Any],
         symbols: Callable[[], Mapping[str, SymbolPipeline]],
-        ask: Callable[[str], bool],
+        ask: Callable[[str], bool] | None,
         newest_s: float,
     ) -> None:
         self._tp = TopicPartition(topic.name, 0)
@@ -65,8 +66,10 @@ class DriftAlarms:
             logger.warning("%s offset %d: %s; left out", record.topic, record.offset, error)
             return
         for name, pipeline in self._symbols().items():
-            concerned = pipeline.symbol == alarm.symbol and self._is_new(alarm, pipeline)
-            if concerned and self._ask(name):
+            if pipeline.symbol != alarm.symbol or not self._is_new(alarm, pipeline):
+                continue
+            DRIFT_ALARMS.labels(alarm.input, alarm.detector).inc()
+            if self._ask is not None and self._ask(name):
                 logger.info("%s is trained early: %s have changed", name, alarm.input)
 
     def _is_new(self, alarm: Drift, pipeline: SymbolPipeline) -> bool:

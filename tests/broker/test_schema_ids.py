@@ -17,7 +17,9 @@ from stream_app.kafka.champions import say_champion
 from stream_app.kafka.topic_check import Topics, TopicSpec
 from stream_app.messages.schemas import Champion
 from stream_app.settings import Settings
+from tests.broker.test_drift import until_alarms, write
 from tests.conftest import SettingsFor
+from tests.drifting import drifting
 from tests.registries import RecordedRegistry
 from tests.workers import DEADLINE_S, WorkerProcess, environment, read_all, read_until
 
@@ -91,6 +93,19 @@ async def test_each_record_names_its_schema_in_a_header(
     assert checked["ticks"] == checked["predictions"] == COUNT
     assert checked["bars"] > 0
     assert checked["champions"] == 1
+
+
+async def test_an_alarm_of_drift_names_its_schema_too(
+    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path
+) -> None:
+    scores = drifting(1000, errors_from=800)
+    async with RecordedRegistry() as registry:
+        settings = settings_for(schema_registry_url=registry.url)
+        await register(settings, topics_on_broker.specs)
+        await write(settings, topics_on_broker, scores)
+        with WorkerProcess(settings, tmp_path / "drift.log", command="drift") as process:
+            await until_alarms(process, topics_on_broker, 1)
+        assert await check_records(settings, topics_on_broker.drift, registry) > 0
 
 
 async def test_without_a_registry_a_record_has_no_header(

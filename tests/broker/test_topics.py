@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 from typing import Any
@@ -50,8 +51,19 @@ async def create(client: dict[str, Any], spec: TopicSpec) -> None:
                 )
             ]
         )
+        async with asyncio.timeout(60):  # Kafka acknowledges a topic before it lists its leaders
+            while not await has_leaders(admin, spec):
+                await asyncio.sleep(0.1)
     finally:
         await admin.close()
+
+
+async def has_leaders(admin: AIOKafkaAdminClient, spec: TopicSpec) -> bool:
+    for item in await admin.describe_topics():
+        if item["topic"] == spec.name:
+            leaders = [partition["leader"] for partition in item["partitions"]]
+            return len(leaders) == spec.partitions and min(leaders) >= 0
+    return False
 
 
 async def listed(client: dict[str, Any]) -> set[str]:

@@ -98,7 +98,7 @@ def skilled() -> World:
 
 @pytest.fixture(scope="module", params=[1, 12, 24, 48])
 def random_walk(request: pytest.FixtureRequest) -> World:
-    """At 24 bars and more, trees of so few rows have one leaf."""
+    """At 12 bars and more, trees of so few rows have one leaf."""
     chosen = SETTINGS.model_copy(update={"horizon_bars": request.param})
     return world_of(bars_of(seed=4, memory=0.0), model_settings(chosen))
 
@@ -151,7 +151,7 @@ def test_models_that_look_one_bar_ahead_are_refused(
     monkeypatch: pytest.MonkeyPatch, horizon: int
 ) -> None:
     models = model_settings(SETTINGS.model_copy(update={"horizon_bars": horizon}))
-    bars = bars_of(seed=5, memory=0.0, count=BARS if horizon == 1 else 4000)
+    bars = bars_of(seed=5, memory=0.0, count=BARS if horizon == 1 else 10_000)
     leaky = seeing_ahead(job.prepare)
     monkeypatch.setattr(job, "prepare", leaky)
     monkeypatch.setattr(gate_job, "prepare", leaky)

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,45 @@ async def test_a_job_that_dies_is_an_error_and_the_pool_goes_on(
     assert str(raised.value)
     await still_works(pool, monkeypatch)
     assert restarts() - before == replaced
+
+
+def pool_processes(pool: TrainingPool) -> list[int]:
+    workers: Any = pool._pool._pool_manager.worker_manager
+    return list(workers.workers)
+
+
+@pytest.mark.parametrize("noticed", [False, True], ids=["just now", "between cycles"])
+async def test_a_process_that_dies_without_a_job_is_replaced_and_the_next_jobs_are_done(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, noticed: bool
+) -> None:
+    """As the kernel ends one when memory runs out. pebble gives the whole pool up then."""
+    monkeypatch.setattr(pool_module, "run_job", tell_pid)
+    given = job()
+    with TrainingPool(2) as pool:
+        await pool.run(given)
+        broken = pool._pool
+        before = pool_processes(pool)
+        os.kill(before[0], signal.SIGKILL)
+        while noticed and broken.active:
+            await asyncio.sleep(0.05)
+        done = await asyncio.gather(*(pool.run(given) for _ in range(4)))
+        assert before[0] not in {model.rows for model in done}
+        if noticed:
+            assert not set(before) & set(pool_processes(pool))
+            assert not any(psutil.pid_exists(pid) for pid in before)
+            assert sum("died while it had no job" in line for line in caplog.messages) == 1
+
+
+async def test_processes_that_die_at_each_start_are_an_error_and_not_an_endless_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool_module, "start_process", end_at_once)
+    with TrainingPool(1) as pool, pytest.raises((BrokenProcessPool, RuntimeError)):
+        await pool.run(job())
+
+
+def end_at_once() -> None:
+    os._exit(1)
 
 
 @pytest.mark.parametrize("model", ["kalman", "random_forest", "lightgbm", "lstm"])

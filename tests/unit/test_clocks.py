@@ -328,6 +328,30 @@ def test_of_two_venues_the_one_that_is_ahead_makes_the_other_late_no_more(
     assert entered == len(sent) - sum(is_ahead)
 
 
+@pytest.mark.parametrize("step_s", [60, 120])
+def test_of_two_sparse_venues_in_a_replay_the_slower_is_late_and_says_so(step_s: int) -> None:
+    """Steps of 20 s are within the rhythm of a tick a minute, and the records' time tells nothing.
+
+    So the venue that is ahead has the bars, as if the other one were not there. Live, the records'
+    time tells, and it is the other way round.
+    """
+    slower = list(walk(300, step_ms=step_s * 1000))
+    # Its record comes a second before the other's, 20 s ahead of what its clock should say.
+    faster = [tick(item.ts - 1000 + 20_000, item.price * 1.001) for item in slower[1:]]
+    sent = [slower[0], *(each for pair in zip(faster, slower[1:], strict=True) for each in pair)]
+    both, alone, live = Feed(), Feed(), Feed()
+    replayed = slower[-1].ts + 400 * DAY_MS
+    answer = both.send(sent, received=replayed)
+    alone.send([slower[0], *faster], received=replayed)
+    assert answer.late == len(slower) - 1
+    assert [LATE in item.degraded for item in answer.predictions[1:]] == [False, True] * 299
+    assert both.window.columns().log_close.tolist() == alone.window.columns().log_close.tolist()
+    times = [slower[0].ts, *(item.ts - more for item in slower[1:] for more in (1000, 0))]
+    answer = live.send(sent, received=[ts + 50 for ts in times])
+    assert answer.late == 0
+    assert [AHEAD in item.degraded for item in answer.predictions[1:]] == [True, False] * 299
+
+
 @pytest.mark.parametrize("seconds", [3600, 86_400], ids=["hourly", "daily"])
 @pytest.mark.parametrize("live", [True, False], ids=["live", "replayed"])
 def test_a_sparse_symbol_is_not_taken_for_one_that_is_ahead(seconds: int, live: bool) -> None:

@@ -88,7 +88,7 @@ def test_a_query_asks_for_metrics_and_labels_that_there_are(where: str, expressi
 @pytest.mark.parametrize("rule", ALERTS, ids=[rule["alert"] for rule in ALERTS])
 def test_an_alert_says_how_bad_what_why_and_where_to_read_on(rule: dict[str, Any]) -> None:
     assert re.fullmatch(r"StreamApp[A-Z]\w+", rule["alert"])
-    assert rule["labels"]["severity"] in ("critical", "warning")
+    assert rule["labels"]["severity"] in ("critical", "warning", "info")
     told = rule["annotations"]
     assert set(told) == {"summary", "description", "runbook_url"}
     assert "{{" not in told["summary"], "a summary is the same for all that is grouped together"

@@ -134,10 +134,8 @@ async def test_without_a_registry_nothing_is_asked(topics: Topics) -> None:
 async def test_what_is_registered_is_the_closed_schema(topics: Topics) -> None:
     async with RecordedRegistry() as registry:
         await register(load_settings(schema_registry_url=f"{registry.url}/"), topics.specs)
-        assert registry.schemas == [
-            message_schemas()[name]
-            for name in ("tick", "bar", "prediction", "score", "retrain-event", "champion")
-        ]
+        names = ("tick", "bar", "prediction", "score", "retrain-event", "champion", "drift")
+        assert registry.schemas == [message_schemas()[name] for name in names]
 
 
 @pytest.mark.parametrize("secret", ["hunter2", "pässwörd:ключ %41"])
@@ -148,7 +146,9 @@ async def test_the_user_is_told_and_the_password_is_not_shown(topics: Topics, se
             "schema_registry_username": "me",
             "schema_registry_password": secret,
         }
-        assert len(await register(load_settings(**given, **user), topics.specs)) == 6
+        assert len(await register(load_settings(**given, **user), topics.specs)) == len(
+            message_schemas()
+        )
         others: list[dict[str, Any]] = [{}, {**user, "schema_registry_username": "you"}]
         for wrong in [*others, {**user, "schema_registry_password": "x"}]:
             with pytest.raises(SchemaRegistryError, match=r"refuses the user \(401\)") as told:
@@ -195,7 +195,7 @@ async def test_a_registry_that_starts_late_is_waited_for(topics: Topics) -> None
     settings = load_settings(schema_registry_url=f"http://127.0.0.1:{port}")
     asked = asyncio.create_task(register(settings, topics.specs))
     async with RecordedRegistry(port=port):
-        assert len(await asked) == 6
+        assert len(await asked) == len(message_schemas())
 
 
 async def test_one_that_is_not_there_is_told_in_one_line(

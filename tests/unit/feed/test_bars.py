@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream_app.feed.bars import BadBarError, bar_length_ms, bars_to_ticks
+from stream_app.feed.bar_lengths import BadBarError, Milliseconds, bar_length_ms, bar_lengths
+from stream_app.feed.bars import bars_to_ticks
+from stream_app.feed.rows import TickRows
 
 MINUTE = 60_000
 
@@ -14,12 +16,22 @@ def bars(
     return np.array(rows, dtype=np.float64)
 
 
+def ticks_of(
+    opened: Milliseconds,
+    ohlc: np.ndarray[tuple[int, int], np.dtype[np.float64]],
+    volume: np.ndarray[tuple[int], np.dtype[np.float64]] | None,
+    code: Milliseconds,
+) -> TickRows:
+    """As one file gives them."""
+    return bars_to_ticks(opened, ohlc, volume, code, bar_lengths(opened, code, 0 * code))
+
+
 def one_symbol(count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return np.zeros(count, dtype=np.int64)
 
 
 def test_the_open_is_at_the_start_and_the_rest_in_the_last_milliseconds() -> None:
-    rows = bars_to_ticks(
+    rows = ticks_of(
         np.array([0, MINUTE, 2 * MINUTE]),
         bars((10, 12, 9, 11), (11, 12, 9, 10), (10, 11, 9, 10)),
         np.array([4.0, 8.0, np.nan]),
@@ -38,7 +50,7 @@ def test_the_open_is_at_the_start_and_the_rest_in_the_last_milliseconds() -> Non
 def test_a_gap_does_not_stretch_the_bars_nor_does_a_short_one_overlap() -> None:
     opened = np.array([0, 60, 120, 180, 1180, 1200]) * 1000
 
-    rows = bars_to_ticks(opened, bars(*[(1, 1, 1, 1)] * 6), None, one_symbol(6))
+    rows = ticks_of(opened, bars(*[(1, 1, 1, 1)] * 6), None, one_symbol(6))
 
     assert rows.ts[12:16].tolist() == [180_000, 239_997, 239_998, 239_999]
     assert rows.ts[16:20].tolist() == [1_180_000, 1_199_997, 1_199_998, 1_199_999]
@@ -50,7 +62,7 @@ def test_a_gap_does_not_stretch_the_bars_nor_does_a_short_one_overlap() -> None:
 def test_no_whole_second_lies_between_the_last_three(start: int, length: int) -> None:
     """So no grid of seconds cuts a bar where only a part of its end is known."""
     opened = start + length * np.arange(50)
-    rows = bars_to_ticks(opened, bars(*[(3, 4, 1, 2)] * 50), None, one_symbol(50))
+    rows = ticks_of(opened, bars(*[(3, 4, 1, 2)] * 50), None, one_symbol(50))
 
     ts = rows.ts.reshape(50, 4)
     assert (ts[:, 0] == opened).all()
@@ -64,7 +76,7 @@ def test_bars_of_several_symbols_give_ticks_in_order_of_time() -> None:
     opened = np.array([0, 0, MINUTE, MINUTE])
     code = np.array([0, 1, 0, 1])
 
-    rows = bars_to_ticks(
+    rows = ticks_of(
         opened, bars((1, 4, 1, 4), (10, 40, 10, 40), (4, 4, 4, 4), (40, 40, 40, 40)), None, code
     )
 
@@ -94,7 +106,7 @@ def test_bars_without_a_usable_length_are_refused(
     opened: list[int], code: list[int], problem: str
 ) -> None:
     with pytest.raises(BadBarError) as refusal:
-        bars_to_ticks(np.array(opened), bars(*[(1, 1, 1, 1)] * len(opened)), None, np.array(code))
+        ticks_of(np.array(opened), bars(*[(1, 1, 1, 1)] * len(opened)), None, np.array(code))
 
     assert problem in refusal.value.problem
     assert "; looked for " in refusal.value.problem

@@ -82,6 +82,13 @@ GIVEN = [
 EVERY = pytest.mark.parametrize("case", GIVEN, ids=lambda case: case.name)
 
 
+def test_every_file_that_is_there_is_read() -> None:
+    if not CASES.exists():
+        pytest.skip(f"no {CASES.name} beside the checkout")
+    there = {path.name for path in CASES.iterdir()} - {"README.md"}
+    assert there == {case.name for case in GIVEN}
+
+
 def check(case: Case, found: dict[str, Any]) -> None:
     assert list(found) == [
         *("kind", "spacing_s", "rows", "skipped", "from", "to", "columns", "unused"),

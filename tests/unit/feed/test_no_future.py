@@ -13,10 +13,11 @@ from rich.console import Console
 
 from stream_app.bars.features import BarColumns
 from stream_app.clock import HOUR_MS
+from stream_app.feed.bars import TICKS_PER_BAR
 from stream_app.feed.files import TickFile, read_ticks
 from stream_app.messages.schemas import Source, Tick
 from stream_app.models.catalog import CATALOG
-from stream_app.models.kalman import KalmanMember
+from stream_app.models.kalman import KalmanMember, filtered
 from stream_app.models.model_set import ModelSet
 from stream_app.offline.lstm_bench import Variant, measure
 from stream_app.offline.window import counting, window_after
@@ -103,6 +104,46 @@ def test_training_finds_nothing_in_the_bars_of_a_walk(
     chosen = small(bar_seconds)
 
     assert_no_more_than_chance(window_of(read_ticks(path), chosen), chosen)
+
+
+def test_the_filter_answers_the_last_price_on_the_bars_of_a_walk(tmp_path: Path) -> None:
+    """The ticks of a bar's last moment are no measurements of their own."""
+    prices = walk_prices(30 * 1500)
+    path = bars_csv(tmp_path / "walk.csv", prices, bar_s=60, each=30)
+    chosen = small(60)
+    history = read_ticks(path, symbol="BTC")
+    bars = window_of(read_ticks(path, symbol="BTC"), chosen)
+    models = model_settings(chosen)
+    artifact = run_job(
+        TrainingJob(symbol="BTC", model="kalman", bars=bars, settings=models)
+    ).artifact
+    kalman = CATALOG["kalman"].load(artifact, models)
+    assert isinstance(kalman, KalmanMember)
+    pipeline = SymbolPipeline("BTC", PredictionSettings.of(chosen))
+    pipeline.models = ModelSet(
+        version="v1",
+        trained_to_ts=int(bars.ts_last[-1]),
+        members={"kalman": kalman},
+        noise=kalman.noise,
+    )
+    source = Source(topic="", partition=0, offset=0)
+    level, velocity = [], []
+    for number, tick in enumerate(history.ticks, 1):
+        answer_ticks(
+            [(pipeline, [Arrival(tick, source)])], Ensemble.of(PredictionSettings.of(chosen))
+        )
+        if number % TICKS_PER_BAR == 0:
+            level.append(pipeline.kalman.level)
+            velocity.append(pipeline.kalman.velocity)
+
+    assert len(level) == 1500
+    closes = np.log(prices[29::30])
+    forecast = np.array(level) + np.array(velocity) - closes
+    assert forecast.std() < 0.1 * np.diff(closes).std()
+    # The second bar's time has to be confirmed first.
+    alone = filtered(bars, kalman.noise, models.bar_ms)
+    np.testing.assert_allclose(level[2:1000], alone[0][2:1000], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(velocity[2:1000], alone[1][2:1000], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("name", "bar_seconds"), [("2m", 120), ("10m", 900), ("15m", 1200)])

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import bz2
 import gzip
+import io
+import lzma
 import os
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -152,3 +157,62 @@ def test_a_symbol_for_a_file_that_has_them_is_refused(tmp_path: Path) -> None:
 def test_a_malformed_symbol_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"--symbol 'a b': looked for 1 to 64 .*; give such"):
         read_ticks(written(tmp_path / "a.csv", TICK), symbol="a b")
+
+
+def zipped(method: int = zipfile.ZIP_STORED) -> bytearray:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", method) as archive:
+        archive.writestr("x.csv", "time,price\n" + f"{T0},1\n" * 50)
+    return bytearray(made.getvalue())
+
+
+def with_password() -> bytes:
+    made = zipped()
+    made[6] |= 1  # the flag of the member, and the same in the list of members
+    made[made.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(made)
+
+
+def by_deflate64() -> bytes:
+    made = zipped()
+    made[8] = made[made.index(b"PK\x01\x02") + 10] = 9
+    return bytes(made)
+
+
+def damaged(method: int) -> bytes:
+    made = zipped(method)
+    made[60:70] = b"\xff" * 10
+    return bytes(made)
+
+
+def tar() -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("x.csv"), io.BytesIO())
+    return made.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (with_password(), "a zip that cannot be unpacked here (File 'x.csv' is encrypted"),
+        (by_deflate64(), "a zip that cannot be unpacked here (That compression method"),
+        (damaged(zipfile.ZIP_LZMA), "damaged zip (Corrupt input data)"),
+        (damaged(zipfile.ZIP_BZIP2), "cannot be read (Invalid data stream)"),
+        (damaged(zipfile.ZIP_DEFLATED), "damaged zip"),
+        (bz2.compress(b"time,price\n"), "packed as bzip2"),
+        (lzma.compress(b"time,price\n"), "packed as xz"),
+        (tar(), "packed as tar"),
+        (b"7z\xbc\xaf\x27\x1c", "packed as 7-Zip"),
+        (b"PK\x05\x06" + bytes(18), "packed as a zip of nothing"),
+    ],
+)
+def test_other_packages_are_refused_in_one_line(tmp_path: Path, content: bytes, found: str) -> None:
+    path = tmp_path / "x.csv.zip"
+    path.write_bytes(content)
+
+    with pytest.raises(SourceError) as refusal:
+        read_ticks(path, symbol="X")
+
+    assert f"{path}: {found}" in str(refusal.value)
+    assert "\n" not in str(refusal.value)

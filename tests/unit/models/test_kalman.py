@@ -64,6 +64,71 @@ def test_a_long_gap_counts_as_twelve_bars() -> None:
     assert long.to_state() | {"last_ts": 0} == twelve.to_state() | {"last_ts": 0}
 
 
+def measure(kalman: KalmanFilter, price: float, ts: int, limit: float = math.inf) -> bool:
+    kalman.rewind(ts - ts % BAR_MS)
+    return kalman.update(price, ts, NOISE, BAR_MS, limit)
+
+
+def two_bars() -> KalmanFilter:
+    """A filter after the ticks of two bars, the last one in the middle of the second."""
+    kalman = KalmanFilter()
+    for price, bars in ((10.0, 0.0), (10.001, 0.5), (10.002, 1.0), (10.004, 1.5)):
+        measure(kalman, price, START_MS + int(bars * BAR_MS))
+    return kalman
+
+
+def test_a_bar_is_one_measurement_however_many_ticks_it_has() -> None:
+    many, one = KalmanFilter(), KalmanFilter()
+    bars = [(10.0, 10.02, 9.99, 10.01), (10.01, 10.01, 9.97, 9.98), (9.98, 10.05, 9.98, 10.04)]
+    for number, (opened, high, low, close) in enumerate(bars):
+        start = START_MS + number * BAR_MS
+        for price, ts in (
+            (opened, start),
+            (low, start + BAR_MS - 3),
+            (high, start + BAR_MS - 2),
+            (close, start + BAR_MS - 1),
+        ):
+            measure(many, price, ts)
+        one.update(close, start + BAR_MS - 1, NOISE, BAR_MS)
+        assert many.to_state() == one.to_state()
+
+
+def test_after_a_jump_the_rest_of_the_bar_is_measured_from_its_price() -> None:
+    kalman = two_bars()
+    velocity = kalman.before[1]
+    ts = START_MS + BAR_MS + BAR_MS * 3 // 5
+    assert measure(kalman, 11.0, ts, 0.1)
+    assert (kalman.level, kalman.velocity, kalman.innovation) == (11.0, velocity, 0.0)
+    assert not measure(kalman, 11.001, ts + 1, 0.1)
+    assert kalman.level == pytest.approx(11.0, abs=1.1e-3)
+    assert measure(kalman, 10.004, ts + 2, 0.1)
+    assert kalman.level == 10.004
+
+
+def test_a_filter_in_the_middle_of_a_bar_can_be_restored() -> None:
+    kalman = two_bars()
+    restored = KalmanFilter.from_state(kalman.to_state(), kalman.before)
+    old = KalmanFilter.from_state(kalman.to_state())  # of when nothing was kept of before the bar
+    for each in (kalman, restored, old):
+        measure(each, 10.003, START_MS + 2 * BAR_MS - 1)
+    assert restored.to_state() == kalman.to_state()
+    assert restored.before == kalman.before
+    assert old.level == pytest.approx(kalman.level, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("before", "reason"),
+    [
+        ((10.0, 0.0), "must be the numbers"),
+        ((10.0, 0.0, math.nan, 0.0, 1e-6, 1e-13, START_MS), "must be the numbers"),
+        ((10.0, 0.0, 1e-7, 0.0, 0.0, 1e-13, START_MS), "not positive definite"),
+    ],
+)
+def test_a_broken_state_before_the_bar_is_refused(before: tuple[float, ...], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        KalmanFilter.from_state(two_bars().to_state(), before)
+
+
 @pytest.mark.parametrize("value", [0.0, -1e-9, math.nan, math.inf, 2.0])
 @pytest.mark.parametrize("name", ["q_level", "q_velocity", "r"])
 def test_a_noise_that_is_no_variance_is_refused(name: str, value: float) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
+import random
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +105,41 @@ async def test_of_sixty_symbols_every_one_is_trained_within_three_cycles_and_non
         assert not event.exceeded
         assert len(event.symbols) >= 20
         assert set(event.versions) == set(event.symbols)
+
+
+@pytest.mark.parametrize("apart_s", [3600.0, 30.0], ids=["hourly", "faster than they fit"])
+@pytest.mark.parametrize("seed", range(3))
+async def test_under_any_load_none_is_trained_again_before_all_others_were(
+    bench: MakeBench, seed: int, apart_s: float
+) -> None:
+    """How many cycles it takes is how often the fewest that fitted go into all of them.
+
+    A slower machine fits fewer, and takes more cycles; the order holds whatever a job takes.
+    """
+    rng = random.Random(seed)  # noqa: S311 - repeatable
+
+    def busy(_job: TrainingJob) -> None:
+        slowness = 1.0 + 3.0 * (int(made.clock.seconds) // 60 % 3 == 0)
+        made.clock.seconds += slowness * rng.uniform(0.05, 0.45)
+
+    made: Bench = bench(
+        many(60),
+        answer=busy,
+        retrain_target_seconds=25,
+        retrain_deadline_seconds=25,
+        retrain_interval_hours=apart_s / 3600,
+    )
+    await cycles(made, 12, apart_s=apart_s)
+    ended = [event for event in made.events if event.state != "started"]
+    counts = dict.fromkeys(made.symbols, 0)
+    for event in ended:
+        for symbol in event.versions:
+            counts[symbol] += 1
+        assert max(counts.values()) - min(counts.values()) <= 1
+    fewest = min(len(event.versions) for event in ended)
+    first = max(numbers[0] for numbers in turns(made).values())
+    assert first < math.ceil(60 / fewest)
+    assert fewest < max(len(event.versions) for event in ended)  # the load did change
 
 
 async def test_those_that_are_left_are_trained_at_once_and_not_an_hour_later(

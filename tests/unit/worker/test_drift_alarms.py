@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from stream_app.kafka.topic_check import load_topics
 from stream_app.messages.codec import encode_drift
 from stream_app.messages.schemas import Drift, Source
+from stream_app.ops.metrics import DRIFT_ALARMS
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.worker.drift_alarms import DriftAlarms
@@ -29,6 +31,23 @@ ALARM = Drift(
 )
 
 
+def alarms_of(ask: Callable[[str], bool] | None) -> DriftAlarms:
+    chosen = settings()
+    partition = PartitionPipeline(PredictionSettings.of(chosen))
+    partition.process(records(TICKS))
+    return DriftAlarms(
+        topic=load_topics(chosen.topics_file).drift,
+        client_settings={},
+        symbols=lambda: partition.symbols,
+        ask=ask,
+        newest_s=NEWEST_S,
+    )
+
+
+def counted() -> float:
+    return float(DRIFT_ALARMS.labels("errors", "adwin")._value.get())
+
+
 @pytest.mark.parametrize(
     ("alarm", "asked"),
     [
@@ -42,22 +61,20 @@ ALARM = Drift(
 def test_a_new_alarm_of_a_symbol_of_this_worker_asks_for_a_training(
     alarm: Drift | None, asked: list[str]
 ) -> None:
-    chosen = settings()
-    partition = PartitionPipeline(PredictionSettings.of(chosen))
-    partition.process(records(TICKS))
     found: list[str] = []
 
     def ask(name: str) -> bool:
         found.append(name)
         return True
 
-    alarms = DriftAlarms(
-        topic=load_topics(chosen.topics_file).drift,
-        client_settings={},
-        symbols=lambda: partition.symbols,
-        ask=ask,
-        newest_s=NEWEST_S,
-    )
     value = b"no JSON" if alarm is None else encode_drift(alarm)
-    alarms.take(FakeRecord(offset=0, value=value, key=b"A"))
+    before = counted()
+    alarms_of(ask).take(FakeRecord(offset=0, value=value, key=b"A"))
     assert found == asked
+    assert counted() - before == len(asked)
+
+
+def test_where_alarms_train_nothing_they_are_counted() -> None:
+    before = counted()
+    alarms_of(None).take(FakeRecord(offset=0, value=encode_drift(ALARM), key=b"A"))
+    assert counted() == before + 1
