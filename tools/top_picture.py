@@ -2,7 +2,8 @@
 
     .venv/bin/python tools/top_picture.py [SECONDS]
 
-Runs the demo without a terminal until all four models answer and SECONDS (60) have passed.
+Runs the demo without a terminal until all four models have answered for a while, for SECONDS (300)
+at most.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +29,8 @@ from stream_app.top.app import TopApp
 IMAGE: Final = Path(__file__).parents[1] / "docs/img/top.svg"
 SIZE: Final = (140, 58)
 RATE: Final = 20.0
+WARM_S: Final = 20.0
+"""That all four models have answered for."""
 
 
 async def picture(broker: EmbeddedBroker, folder: Path, seconds: float) -> str:
@@ -54,7 +58,7 @@ async def picture(broker: EmbeddedBroker, folder: Path, seconds: float) -> str:
         )
         reading = asyncio.create_task(observer.run())
         async with app.run_test(size=SIZE) as pilot:
-            while not running.done() and (story.four_models_at is None or story.seconds < seconds):
+            while not running.done() and story.seconds < seconds and not _is_warm(story):
                 await pilot.pause(0.5)
             shown = app.export_screenshot(title="stream-app top")
         stop.set()
@@ -64,9 +68,14 @@ async def picture(broker: EmbeddedBroker, folder: Path, seconds: float) -> str:
     return shown
 
 
+def _is_warm(story: Story) -> bool:
+    since = story.four_models_at
+    return since is not None and time.monotonic() - since > WARM_S
+
+
 def main() -> None:
     """Take the picture."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 300.0
     with tempfile.TemporaryDirectory() as folder, EmbeddedBroker() as broker:
         shown = asyncio.run(picture(broker, Path(folder), seconds))
     IMAGE.write_text("\n".join(text.rstrip() for text in shown.splitlines()) + "\n")
