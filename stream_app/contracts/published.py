@@ -20,7 +20,7 @@ def message_schemas() -> dict[str, Schema]:
     """The schemas of this version by name, as producers must keep them. Blocks while it reads.
 
     >>> list(message_schemas())[:3]
-    ['bar', 'champion', 'prediction']
+    ['bar', 'champion', 'drift']
     """
     return read_schemas(_HERE / "schemas")
 

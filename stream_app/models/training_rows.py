@@ -52,7 +52,7 @@ def leaf_rows(rows: int, horizon_bars: int, most: float) -> int:
     does not grow with the window: more rows give finer trees. At h bars, h rows count as one.
 
     >>> leaf_rows(8000, 1, 1 / 4), leaf_rows(8000, 3, 1 / 4), leaf_rows(400, 1, 1 / 4)
-    (333, 999, 100)
+    (333, 1000, 100)
 
     Args:
         rows: to learn from.
