@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from stream_app.kafka.topic_check import Topics
 from stream_app.messages.codec import encode_prediction
 from stream_app.models.model_set import UNTRAINED
 from stream_app.offline.predicting import Adoption, predict
+from stream_app.prediction.origin import Origin
 from stream_app.prediction.pipeline import Answer
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.registry.store import Registry
@@ -62,8 +64,12 @@ async def test_the_same_ticks_and_versions_give_the_same_predictions(
         ],
         on_answer=answers.append,
     )
+    # Without a broker nothing follows the topic's name in their ids.
+    name, suffix = topics_on_broker.ticks.name, Origin(topic_id=states[-1]["topic_id"]).suffix
     made = {
-        each.source.offset: encode_prediction(each)
+        each.source.offset: encode_prediction(
+            replace(each, id=each.id.replace(name, name + suffix, 1))
+        )
         for answer in answers
         for each in answer.predictions
     }

@@ -95,7 +95,9 @@ class Reading(BatchConsumer):
         self.client = FakeClient()
         self._thread = FakeThread(self.client)
         self.app: Any = SimpleNamespace(client_only=False, consumer_generation_id=1)
-        self.transport: Any = SimpleNamespace(max_batch=3, on_assigned=lambda _: None)
+        self.transport: Any = SimpleNamespace(
+            max_batch=3, on_assigned=lambda _: None, on_revoked=lambda: None
+        )
         self.not_waiting_next_records = self.can_resume_flow = asyncio.Event()
         self.suspend_flow = asyncio.Event()
         self._read_offset = defaultdict(lambda: None)
