@@ -116,7 +116,9 @@ async def test_it_begins_with_what_was_there_before_it_started(
                 await seen.until(lambda new: new["retrains"]["cycles"] != [])
                 # 2,000 ticks, four a bar; the page keeps a day of five-minute ones
                 await seen.until(lambda new: len(new["history"]["columns"]["ts"]) == 288)
-                await seen.until(lambda new: new["about"]["running"]["day"]["published"]["n"] >= 200)
+                await seen.until(
+                    lambda new: new["about"]["running"]["day"]["published"]["n"] >= 200
+                )
                 assert seen.newest["health"]["refused"] == 0
         assert worker.terminate() == 0, worker.text()
 
