@@ -153,7 +153,7 @@ class TrainingPool:
                 await self._done(self._pool.schedule(os.getpid))
                 future: ProcessFuture[_T] = self._pool.schedule(work, args=[job])
             except (BrokenProcessPool, RuntimeError):
-                if last or self._pool.active:
+                if last:
                     raise
                 logger.warning(
                     "A training process died while it had no job; starting the processes anew"
