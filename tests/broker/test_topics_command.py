@@ -35,7 +35,7 @@ def test_the_command_checks_applies_and_checks(
     assert ended.value.code == 2
     said = capsys.readouterr().err.splitlines()
     assert len(said) == len(topics.specs)
-    assert said[-1].startswith(f"stream-app: {topics.champions.name}: topics.yaml says 1 ")
+    assert said[-1].startswith(f"stream-app: {topics.drift.name}: topics.yaml says 1 ")
     main(["topics", "apply"])
     created = capsys.readouterr().out.splitlines()
     assert created[0] == f"{topics.ticks.name}: created, 4 partitions"
