@@ -110,7 +110,12 @@ def rows(database: Path, query: str) -> list[Any]:
     if not database.exists():
         return []
     with closing(sqlite3.connect(database, timeout=60)) as db:
-        return db.execute(query).fetchall()
+        try:
+            return db.execute(query).fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise
+            return []  # the file is there a moment before its tables
 
 
 def prediction(partition: int, offset: int, price: float = 100.0) -> dict[str, Any]:
