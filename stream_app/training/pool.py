@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -109,14 +109,15 @@ class TrainingPool:
             TrainingError: no model can be trained on this data.
             ProcessExpired: the process was killed from outside or died.
         """
-        future = None
-        while future is None:
-            await self._none_waits.wait()
-            async with self._next_job:
-                if not self._judgements:
-                    future = await self._placed(run_job, job)
-        begun()
-        return await self._result(future)
+
+        async def place() -> ProcessFuture[TrainedModel]:
+            while True:
+                await self._none_waits.wait()
+                async with self._next_job:
+                    if not self._judgements:
+                        return await self._placed(run_job, job)
+
+        return await self._carried_out(place, begun)
 
     async def judge(self, job: GateJob) -> Verdict:
         """Judge a challenger, as `run` runs a job, but ahead of the jobs that wait.
@@ -125,16 +126,37 @@ class TrainingPool:
             ArtifactError: an artifact of the challenger cannot be loaded.
             ProcessExpired: the process was killed from outside or died.
         """
-        self._judgements += 1
-        self._none_waits.clear()
-        try:
-            async with self._next_job:
-                future = await self._placed(run_gate, job)
-        finally:
-            self._judgements -= 1
-            if not self._judgements:
-                self._none_waits.set()
-        return await self._result(future)
+
+        async def place() -> ProcessFuture[Verdict]:
+            self._judgements += 1
+            self._none_waits.clear()
+            try:
+                async with self._next_job:
+                    return await self._placed(run_gate, job)
+            finally:
+                self._judgements -= 1
+                if not self._judgements:
+                    self._none_waits.set()
+
+        return await self._carried_out(place, lambda: None)
+
+    async def _carried_out(
+        self, place: Callable[[], Awaitable[ProcessFuture[_T]]], begun: Callable[[], None]
+    ) -> _T:
+        """Place a job and wait for what it gives.
+
+        If the pool breaks before a process has taken the job, it is placed again: pebble says
+        BrokenProcessPool only where no job was running.
+        """
+        for last in (False,) * (STARTS - 1) + (True,):
+            future = await place()
+            begun()
+            try:
+                return await self._result(future)
+            except BrokenProcessPool:
+                if last:
+                    raise
+        raise AssertionError("the last start returns or raises")
 
     async def _placed(
         self, work: Callable[[Any], _T], job: TrainingJob | GateJob
