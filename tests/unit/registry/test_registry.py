@@ -14,22 +14,10 @@ from stream_app.models.catalog import CATALOG
 from stream_app.registry.manifest import TrainedSet, manifest_digest
 from stream_app.registry.store import KEPT_VERSIONS, Registry
 from stream_app.training.settings import model_settings
-from tests.builders import TrainedArtifacts, settings
+from tests.builders import settings
 
 MODELS = model_settings(settings())
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def trained(trained_artifacts: TrainedArtifacts) -> TrainedSet:
-    return TrainedSet(
-        symbol="BTC/USD",
-        artifacts=trained_artifacts,
-        seconds=dict.fromkeys(CATALOG, 1.0),
-        rows=100,
-        data_from=1,
-        data_to=2,
-    )
 
 
 def folder_of(root: Path, version: str) -> Path:
