@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -30,7 +30,10 @@ from stream_app.registry.versions import Versions
 from stream_app.settings import Settings
 from stream_app.worker.coverage import read_coverage
 from stream_app.worker.ledger import Batch
+from stream_app.worker.replica import Log, Replica
 from stream_app.worker.restore import restore_partition
+from stream_app.worker.sharing import Report, Share
+from stream_app.worker.standbys import Standbys
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ class Partitions:
         on_progress: Callable[[], None],
         read_again: Callable[[int], None],
         commit: Callable[[int, int], Awaitable[None]],
+        join_again: Callable[[], Coroutine[Any, Any, None]],
         fail: Callable[[BaseException], None],
     ) -> None:
         """Have no partition yet.
@@ -73,6 +77,7 @@ class Partitions:
             on_progress: called with each step of a restore.
             read_again: has a partition's ticks given again from the commit on.
             commit: notes an offset of a partition as answered.
+            join_again: has the group divide the partitions anew.
             fail: ends the process.
         """
         self._settings = settings
@@ -86,10 +91,23 @@ class Partitions:
         self._on_progress = on_progress
         self._read_again = read_again
         self._commit = commit
+        self._join_again = join_again
         self._fail = fail
         self._partitions: dict[int, PartitionPipeline] = {}
         self._restoring: dict[int, asyncio.Task[None]] = {}
-        self._assigned: set[int] | None = None
+        self._assigned: frozenset[int] | None = None
+        self._taken_over: dict[int, Replica] = {}
+        """Of partitions that are being restored, what was known of them before."""
+        self._coming: frozenset[int] = frozenset()
+        """Partitions that this worker is given once they are warm."""
+        self._asking: asyncio.Task[None] | None = None
+        self.standbys = Standbys(
+            topics=topics,
+            client_settings=client_settings,
+            group=settings.consumer_group,
+            new_replica=self._new_replica,
+            on_warm=self._note_warm,
+        )
         self._partition_count = topics.ticks.partitions
         """As the broker says, which may have more than topics.yaml had at the start."""
         self.topic_id = ""
@@ -124,9 +142,34 @@ class Partitions:
             for pipeline in partition.symbols.values()
         }
 
-    def on_assigned(self, partitions: Iterable[int]) -> None:
-        """Take a new assignment: forget what went elsewhere, restore what came. Returns at once."""
-        self._assigned = set(partitions)
+    def followed_symbols(self) -> dict[str, SymbolPipeline]:
+        """Every symbol that new models are for: this worker's, and those that it stands by for."""
+        return {**self.standbys.symbols(), **self.symbols()}
+
+    def report(self) -> Report:
+        """What the group is told of this worker. Called in the consumer's thread too."""
+        standbys = self.standbys
+        return Report(
+            assigned=self._assigned or frozenset(),
+            ready=frozenset(self._partitions) | standbys.warm,
+            following=standbys.following,
+        )
+
+    def on_assigned(self, partitions: Iterable[int], share: Share) -> None:
+        """Take a new assignment: forget what went elsewhere, restore what came. Returns at once.
+
+        Args:
+            partitions: to answer.
+            share: what the group says beside.
+        """
+        self._assigned = frozenset(partitions)
+        self._taken_over = {
+            number: replica
+            for number in self._assigned
+            if (replica := self._taken_over.get(number) or self.standbys.release(number))
+        }
+        self._coming = share.coming
+        self.standbys.follow(share.standby - self._assigned)
         for number in self._partitions.keys() - self._assigned:
             del self._partitions[number]
         for number in self._restoring.keys() - self._assigned:
@@ -137,6 +180,13 @@ class Partitions:
             task.add_done_callback(partial(self._checked, number))
         metrics.PARTITIONS.set(len(self._assigned))
         self._look_whether_settled()
+
+    def _note_warm(self) -> None:
+        """Another partition can be taken over: look at its models, and take it if it is to come."""
+        self._on_restored()
+        if self._coming and self._coming <= self.standbys.warm:
+            self._coming = frozenset()
+            self._asking = asyncio.create_task(self._join_again())
 
     def _look_whether_settled(self) -> None:
         if self.is_ready:
@@ -217,40 +267,55 @@ class Partitions:
     async def _committed(self, number: int) -> int:
         return (await self._place(number)).start
 
+    def _new_replica(self, committed: int, of: Log) -> Replica:
+        settings = self._settings
+        prediction = PredictionSettings.of(settings)
+        pipeline = PartitionPipeline(
+            prediction,
+            partition=of.partition,
+            placement=placement(of.partitions, key_required=settings.tick_mapping.key_required),
+        )
+        return Replica(
+            pipeline,
+            committed,
+            of=of,
+            bar_s=settings.bar_seconds,
+            window_bars=settings.window_bars,
+        )
+
     async def _restore(self, number: int, committed: int) -> None:
         started = time.perf_counter()
-        pipeline = PartitionPipeline(
-            PredictionSettings.of(self._settings),
+        log = Log(
+            topic=self._topics.ticks.name,
             partition=number,
-            placement=placement(
-                self._partition_count,
-                key_required=self._settings.tick_mapping.key_required,
-            ),
-        )
-        await restore_partition(
-            number,
-            committed,
             topic_id=self.topic_id,
-            pipeline=pipeline,
+            partitions=self._partition_count,
+        )
+        replica = self._taken_over.pop(number, None)
+        if replica is None or not replica.leads_to(committed, log):
+            replica = self._new_replica(committed, log)
+        self._partitions[number] = await restore_partition(
+            replica,
+            committed,
             settings=self._settings,
             topics=self._topics,
             client_settings=self._client_settings,
             load_models=self._load_models,
             on_progress=self._on_progress,
         )
-        self._partitions[number] = pipeline
         metrics.RESTORE_SECONDS.observe(time.perf_counter() - started)
 
     async def _load_models(
-        self, name: str, version: str
+        self, pipeline: SymbolPipeline, version: str
     ) -> tuple[ModelSet | None, ModelSet | None]:
-        """Of a state's name. One elsewhere that has no models yet takes those of its symbol."""
+        """One elsewhere that has no models yet takes those of its symbol."""
         self._on_progress()
-        champion = await self._champion(name)
-        owner, (symbol, _) = name, split_state_name(name)
+        name = owner = pipeline.name
+        symbol, _ = split_state_name(name)
+        champion = await self._champion(name, pipeline.models)
         if champion is None and symbol != name:
             owner = symbol
-            champion = await self._champion(symbol)
+            champion = await self._champion(symbol, pipeline.models)
         if version == UNTRAINED:
             return None, champion
         if champion is not None and champion.version == version:
@@ -261,10 +326,15 @@ class Partitions:
             logger.warning("%s: the version that served last is unavailable: %s", name, error)
             return None, champion
 
-    async def _champion(self, name: str) -> ModelSet | None:
-        """The version that the champions topic names, or what comes nearest."""
+    async def _champion(self, name: str, kept: ModelSet) -> ModelSet | None:
+        """The version that the champions topic names, or what comes nearest.
+
+        A standby has it already.
+        """
         named = self._named(name)
         version = named.version if named is not None else ""
+        if kept.is_trained and kept.version == version:
+            return kept
         models = await self._versions.champion(name, version, self._before(name))
         self._on_progress()
         return models

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from stream_app.errors import StreamAppError
@@ -45,6 +45,7 @@ class TickService:
         spans: Spans,
         read_again: Callable[[int], None],
         commit: Callable[[int, int], Awaitable[None]],
+        join_again: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         self._publisher = publisher
         self._spans = spans
@@ -61,6 +62,7 @@ class TickService:
             on_progress=self._note_step,
             read_again=read_again,
             commit=commit,
+            join_again=join_again,
             fail=self.fail,
         )
         self.lag_watch = LagWatch(

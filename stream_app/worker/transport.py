@@ -63,6 +63,26 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
             return False
         return True
 
+    async def join_again(self) -> None:
+        """Have the group divide its partitions anew. Returns at once."""
+        await self.call_thread(self._join_again)
+
+    async def _join_again(self) -> None:
+        self._ensure_consumer()._coordinator.request_rejoin()  # noqa: SLF001 - Java's enforceRebalance
+
+    async def leave(self) -> None:
+        """Leave the group, so that others take over without waiting for the session to end.
+
+        Waits on the broker.
+        """
+        await self.call_thread(self._leave)
+
+    async def _leave(self) -> None:
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - it has no public name
+        # A static member does not leave by itself, and the broker would wait for it to come back.
+        coordinator._group_instance_id = None  # noqa: SLF001
+        await coordinator.close()
+
     async def seek_each(self, wanted: Mapping[TP, int | None]) -> dict[TP, int]:
         """Seek each partition to an offset; None is its commit, or the log's beginning.
 
@@ -215,6 +235,17 @@ class BatchConsumer(driver.Consumer):
         """
         if not await self._thread.commit({tp: offset}):
             raise RebalanceInProgressError
+
+    async def join_again(self) -> None:
+        """Have the group divide its partitions anew. Returns at once."""
+        await self._thread.join_again()
+
+    async def leave(self) -> None:
+        """Leave the group: the others take over at once. Waits on the broker.
+
+        Called at the worker's end, after the last commit.
+        """
+        await self._thread.leave()
 
     async def commit_answered(self) -> None:
         """Commit all that is answered by now; `commit` does nothing while another is under way.

@@ -16,6 +16,7 @@ from stream_app.app import build_faust_app
 from stream_app.kafka.topic_check import load_topics
 from stream_app.worker import transport
 from stream_app.worker.ledger import Ledger
+from stream_app.worker.sharing import Report
 from stream_app.worker.transport import BatchConsumer, Transport
 from tests.builders import settings
 
@@ -37,6 +38,7 @@ async def app(monkeypatch: pytest.MonkeyPatch) -> faust.App:
         on_assigned=lambda _: None,
         on_revoked=lambda: None,
         topic_id=str,
+        report=Report,
     )
 
 

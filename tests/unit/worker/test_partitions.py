@@ -33,6 +33,7 @@ class Standing(Partitions):
         self.read_again_from: list[int] = []
         self.restored_at: list[int] = []
         self.looked_for_loss: list[int] = []
+        self.joins = 0
         versions: Any = None
         super().__init__(
             settings=chosen,
@@ -46,9 +47,10 @@ class Standing(Partitions):
             on_progress=lambda: None,
             read_again=self.read_again_from.append,
             commit=self._note_commit,
+            join_again=self._note_join,
             fail=lambda error: pytest.fail(str(error)),
         )
-        self._assigned = {0}
+        self._assigned = frozenset({0})
         self.committed = committed
         if position is not None:
             self._partitions[0] = self.standing_at(position)
@@ -60,6 +62,9 @@ class Standing(Partitions):
 
     async def _note_commit(self, number: int, offset: int) -> None:
         self.committed = offset
+
+    async def _note_join(self) -> None:
+        self.joins += 1
 
     async def _committed(self, number: int) -> int:
         return self.committed
@@ -139,7 +144,7 @@ async def test_a_batch_from_before_the_position_takes_the_state_back() -> None:
 
 async def test_a_batch_of_a_partition_that_went_elsewhere_is_left_to_the_other_worker() -> None:
     partitions = Standing(position=None)
-    partitions._assigned = set()
+    partitions._assigned = frozenset()
     assert await partitions.pipeline(batch(0, read_from=0)) is None
     assert partitions.read_again_from == partitions.restored_at == []
 
