@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -75,27 +76,21 @@ class Phase:
 
 
 class Group:
-    """The workers, each with a DATA_DIR of its own and models in it."""
+    """The workers, with one DATA_DIR, as on one machine."""
 
-    def __init__(self, settings: Settings, folder: Path, models: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path) -> None:
         self._settings = settings
         self._folder = folder
-        self._models = models
         self._processes: dict[str, Process] = {}
         self._ports: dict[str, int] = {}
         self.seen: set[tuple[str, int]] = set()
         """Worker and partition, as the workers say while it is looked."""
 
     def start(self, name: str) -> None:
-        data = self._folder / name
-        if not data.exists():
-            shutil.copytree(self._models, data)
         port = self._ports[name] = free_ports(1)[0]
-        given: dict[str, Any] = {"data_dir": data, "web_port": port}
-        if "kafka_group_instance_id" in Settings.model_fields:
-            given["kafka_group_instance_id"] = ""
+        settings = self._settings.model_copy(update={"web_port": port})
         log = self._folder / f"{name}-{time.time():.0f}.log"
-        self._processes[name] = Process(WORKER, self._settings.model_copy(update=given), log)
+        self._processes[name] = Process(WORKER, settings, log)
 
     def signal(self, name: str, number: int) -> None:
         os.kill(self._processes[name].pid, number)
@@ -108,18 +103,21 @@ class Group:
         for process in self._processes.values():
             process.end()
 
+    async def _statuses(self) -> dict[str, Any]:
+        found = {}
+        async with aiohttp.ClientSession() as session:
+            for name, port in self._ports.items():
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with session.get(f"http://127.0.0.1:{port}/status") as response:
+                        found[name] = await response.json()
+        return found
+
     async def owners(self) -> dict[int, str]:
         """By partition, which worker says that it has it and is ready."""
         found: dict[int, str] = {}
-        async with aiohttp.ClientSession() as session:
-            for name, port in self._ports.items():
-                try:
-                    async with session.get(f"http://127.0.0.1:{port}/status") as response:
-                        status = await response.json()
-                except aiohttp.ClientError:
-                    continue
-                if status["ready"]:
-                    found |= dict.fromkeys(status["partitions"], name)
+        for name, status in (await self._statuses()).items():
+            if status["ready"]:
+                found |= dict.fromkeys(status["partitions"], name)
         self.seen |= {(name, number) for number, name in found.items()}
         return found
 
@@ -302,7 +300,12 @@ async def measure(chosen: Options, given: argparse.Namespace, folder: Path) -> d
             topic["partitions"] = PARTITIONS if topic["partitions"] > 1 else 1
         file.write_text(yaml.safe_dump(content, sort_keys=False))
         settings = settings_for(
-            broker, folder, file, training_window_days=float(days), retrain_interval_hours=24.0
+            broker,
+            folder,
+            file,
+            training_window_days=float(days),
+            # A window becomes full some minutes after this has ended: no training comes between.
+            min_training_bars=days * 86_400_000 // BAR_MS,
         )
         async with topics_of(settings) as topics:
             bars = days * 86_400_000 // BAR_MS
@@ -313,15 +316,9 @@ async def measure(chosen: Options, given: argparse.Namespace, folder: Path) -> d
             await send(settings, history, "history")
             first = await digest(settings)
             await commit(settings, first)
-            models = folder / "models"
             window = window_of([tick for tick in history if tick.symbol == names[0]], settings)
-            publish_models(
-                settings.model_copy(update={"data_dir": models}),
-                names,
-                train(window, settings),
-                window,
-            )
-            group = Group(settings, folder, models)
+            publish_models(settings, names, train(window, settings), window)
+            group = Group(settings, folder)
             feed = Feed(settings, topics.ticks.name, names, per_second, now)
             for number in range(WORKERS):
                 group.start(f"w{number}")

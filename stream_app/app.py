@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
@@ -81,6 +81,7 @@ def build_faust_app(
     *,
     on_assigned: Callable[[set[TP]], None],
     on_revoked: Callable[[], None],
+    until_published: Callable[[], Awaitable[None]],
     topic_id: Callable[[], str],
     report: Callable[[], Report],
 ) -> faust.App:
@@ -115,6 +116,7 @@ def build_faust_app(
         app,
         on_assigned=on_assigned,
         on_revoked=on_revoked,
+        until_published=until_published,
         topic_id=topic_id,
         max_batch=settings.max_batch_ticks,
     )
@@ -206,6 +208,7 @@ class Worker:
             self._topics,
             on_assigned=self._on_assigned,
             on_revoked=self.service.rebalance.begin,
+            until_published=self.service.until_published,
             topic_id=lambda: self.service.partitions.topic_id,
             report=self.service.partitions.report,
         )

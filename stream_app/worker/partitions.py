@@ -96,6 +96,8 @@ class Partitions:
         self._partitions: dict[int, PartitionPipeline] = {}
         self._restoring: dict[int, asyncio.Task[None]] = {}
         self._assigned: frozenset[int] | None = None
+        self._answered: dict[int, int] = {}
+        """By partition, the offset after the last tick whose answer the broker has acknowledged."""
         self._taken_over: dict[int, Replica] = {}
         """Of partitions that are being restored, what was known of them before."""
         self._coming: frozenset[int] = frozenset()
@@ -212,8 +214,17 @@ class Partitions:
         place = await self._ask(number, partial(self._place, number))
         start = await self._ask(number, partial(self._start, place))
         kept = self._partitions.get(number)
-        if kept is None or kept.position != start:
+        if kept is None or kept.position < start or not self._is_answered(kept, place):
             await self._ask(number, partial(self._restore, number, start))
+        elif kept.position > start:
+            # The group changed before this worker could commit what it had answered.
+            await self._ask(number, partial(self._commit, number, kept.position))
+            self._read_again(number)
+
+    def _is_answered(self, kept: PartitionPipeline, place: Place) -> bool:
+        """Whether all ticks before a pipeline's position are answered, and are still in the log."""
+        answered = max(place.start, self._answered.get(place.partition, 0))
+        return kept.position <= min(answered, place.end)
 
     async def _ask(self, number: int, request: Callable[[], Awaitable[_T]]) -> _T:
         """Ask the broker about a partition; waits through an outage."""
@@ -371,6 +382,10 @@ class Partitions:
             pipeline = self._partitions[number]
             self._on_restored()
         return pipeline
+
+    def note_answered(self, batch: Batch) -> None:
+        """The broker has acknowledged all answers to a batch. Called by the service."""
+        self._answered[batch.tp.partition] = batch.last_offset + 1
 
     async def _look_for_loss(self, pipeline: PartitionPipeline, batch: Batch) -> None:
         """A jump in the offsets is compaction or an aborted transaction, or lost ticks."""

@@ -63,6 +63,7 @@ async def restore_partition(
     """
     partition, pipeline, log = replica.of.partition, replica.pipeline, replica.log
     ticks = TopicPartition(topics.ticks.name, partition)
+    stood_by = ", it stood by" if replica.is_warm else ""
     async with open_reader(client_settings) as consumer, replica.lock:
         await replica.read_on(consumer, topics.bars.name, on_progress)
         await replica.settle(committed, on_progress)
@@ -104,11 +105,12 @@ async def restore_partition(
         )
     pipeline.position = committed
     logger.info(
-        "partition %d: restored %d symbols, %d bars, at offset %d",
+        "partition %d: restored %d symbols, %d bars, at offset %d%s",
         partition,
         len(log.last),
         sum(len(each.window) for each in pipeline.symbols.values()),
         committed,
+        stood_by,
     )
     return pipeline
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final, cast
 
@@ -211,6 +211,14 @@ class BatchConsumer(driver.Consumer):
         """Read a partition from its commit on. Called when a batch cannot be answered."""
         self._forget([tp])
 
+    async def wait_empty(self) -> None:
+        """Wait until answers on their way have arrived, and commit. Called when the group changes.
+
+        Faust's own waits for messages to be acked, which these are not: up to a second each time.
+        """
+        await cast(Transport, self.transport).until_published()
+        await self.commit_answered()
+
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Tell the application before any record of the new assignment flows."""
         self._forget(self.ledger.partitions())
@@ -292,6 +300,7 @@ class Transport(driver.Transport):
         *args: Any,
         on_assigned: Callable[[set[TP]], None],
         on_revoked: Callable[[], None],
+        until_published: Callable[[], Awaitable[None]],
         topic_id: Callable[[], str],
         max_batch: int,
         **kwargs: Any,
@@ -301,6 +310,8 @@ class Transport(driver.Transport):
         """Called in the event loop with each new assignment; must not block."""
         self.on_revoked = on_revoked
         """Called in the event loop when the group changes; must not block."""
+        self.until_published = until_published
+        """Waits until all that has been computed is acknowledged."""
         self.topic_id = topic_id
         """The ticks topic's id as far as it is known. Called in the consumer's thread."""
         self.max_batch = max_batch

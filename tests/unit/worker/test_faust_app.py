@@ -21,6 +21,10 @@ from stream_app.worker.transport import BatchConsumer, Transport
 from tests.builders import settings
 
 
+async def nothing() -> None:
+    pass
+
+
 @pytest.fixture
 async def app(monkeypatch: pytest.MonkeyPatch) -> faust.App:
     for name, value in {
@@ -37,6 +41,7 @@ async def app(monkeypatch: pytest.MonkeyPatch) -> faust.App:
         load_topics(chosen.topics_file),
         on_assigned=lambda _: None,
         on_revoked=lambda: None,
+        until_published=nothing,
         topic_id=str,
         report=Report,
     )
