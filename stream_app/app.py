@@ -329,8 +329,9 @@ class Worker:
         parts = [
             # Before the pool, or the end of its processes would be told as a failed retrain.
             Part(name="the retrain cycle", stop=self.retrainer.stop),
-            Part(name="the training pool", stop=self._close_pool),
+            # Before the pool, whose end takes seconds: others answer from here on.
             Part(name="the batch in hand", stop=self._finish),
+            Part(name="the training pool", stop=self._close_pool),
             Part(name="the restores", stop=self.service.partitions.close),
             Part(name="what the worker watches", stop=self._stop_watches),
             Part(name="the consumer", stop=self._app.stop),
@@ -345,7 +346,10 @@ class Worker:
         self._pool.close()
 
     async def _finish(self) -> None:
-        """Answer and commit what is in hand; not after a fault, for the state may be wrong."""
+        """Answer and commit what is in hand, then leave the group.
+
+        Not after a fault, for the state may be wrong.
+        """
         if not self.service.failed.done():
             # The flow goes on until then: stopped, the consumer would seek back to its last
             # commit and forget what has been answered since.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -176,10 +176,12 @@ class Partitions:
             del self._partitions[number]
         for number in self._restoring.keys() - self._assigned:
             self._restoring.pop(number).cancel()
-        for number in self._assigned - self._restoring.keys():
-            task = asyncio.create_task(self._check(number))
-            self._restoring[number] = task
-            task.add_done_callback(partial(self._checked, number))
+        if new := self._assigned - self._restoring.keys():
+            places = asyncio.ensure_future(self._ask_places(new))
+            for number in new:
+                task = asyncio.create_task(self._check(number, places))
+                self._restoring[number] = task
+                task.add_done_callback(partial(self._checked, number))
         metrics.PARTITIONS.set(len(self._assigned))
         self._look_whether_settled()
 
@@ -205,13 +207,13 @@ class Partitions:
             self._on_restored()
             self._look_whether_settled()
 
-    async def _check(self, number: int) -> None:
+    async def _check(self, number: int, places: Awaitable[dict[int, Place]]) -> None:
         """Make sure that the partition's state is that of the first tick not answered yet."""
         with log_fields(partition=number):
-            await self._bring_back(number)
+            await self._bring_back((await asyncio.shield(places))[number])
 
-    async def _bring_back(self, number: int) -> None:
-        place = await self._ask(number, partial(self._place, number))
+    async def _bring_back(self, place: Place) -> None:
+        number = place.partition
         start = await self._ask(number, partial(self._start, place))
         kept = self._partitions.get(number)
         if kept is None or kept.position < start or not self._is_answered(kept, place):
@@ -232,8 +234,14 @@ class Partitions:
             request, what=f"partition {number}: cannot restore", logger=logger
         )
 
-    async def _place(self, number: int) -> Place:
-        """Where the group stands in the partition.
+    async def _ask_places(self, numbers: Collection[int]) -> dict[int, Place]:
+        """At once, for each connection takes its time."""
+        return await until_answered(
+            partial(self._places, numbers), what="partitions cannot be restored", logger=logger
+        )
+
+    async def _places(self, numbers: Collection[int]) -> dict[int, Place]:
+        """Where the group stands in each of the partitions.
 
         Raises:
             TopicError: the commit belongs to another topic, or answers have no place to go to.
@@ -241,16 +249,17 @@ class Partitions:
         """
         name, group = self._topics.ticks.name, self._settings.consumer_group
         async with open_group(self._client_settings, group=group, topic=name) as view:
-            await require_twins(self._topics, view, number)
+            await require_twins(self._topics, view, max(numbers))
             topic = await view.known_topic()
-            place = (await view.places(topic, [number]))[number]
-        if place.problem is not None:
-            raise TopicError(place.problem)
-        if self.topic_id and place.topic_id != self.topic_id:
-            raise TopicError(made_anew(name, self.topic_id, place.topic_id))
-        self.topic_id = place.topic_id
+            places = await view.places(topic, numbers)
+        for place in places.values():
+            if place.problem is not None:
+                raise TopicError(place.problem)
+        if self.topic_id and topic.topic_id != self.topic_id:
+            raise TopicError(made_anew(name, self.topic_id, topic.topic_id))
+        self.topic_id = topic.topic_id
         self._partition_count = topic.partitions
-        return place
+        return places
 
     async def _start(self, place: Place) -> int:
         """The offset to go on from: the commit, or what the bars cover where there is none.
@@ -276,7 +285,7 @@ class Partitions:
         return covered
 
     async def _committed(self, number: int) -> int:
-        return (await self._place(number)).start
+        return (await self._places([number]))[number].start
 
     def _new_replica(self, committed: int, of: Log) -> Replica:
         settings = self._settings
