@@ -188,15 +188,25 @@ def measured(
     return found
 
 
-def table(title: str, found: Mapping[str, Sequence[Sequence[float]]]) -> Table:
-    """The mean over the series, with its standard error."""
+def summary(found: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, dict[str, list[float]]]:
+    """The mean over the series in each stretch, with its standard error."""
+    values = {name: np.array(each) for name, each in found.items()}
+    return {
+        name: {
+            "mean": each.mean(axis=0).tolist(),
+            "error": (each.std(axis=0) / np.sqrt(len(each))).tolist(),
+        }
+        for name, each in values.items()
+    }
+
+
+def table(title: str, found: Mapping[str, Mapping[str, Sequence[float]]]) -> Table:
+    """A row a forecaster."""
     shown = Table(title=f"{title}: R2 in percent", title_justify="left")
     for name in ("", *STRETCHES):
         shown.add_column(name, justify="right" if name else "left")
     for name, each in found.items():
-        values = np.array(each)
-        error = values.std(axis=0) / np.sqrt(len(values))
-        cells = zip(values.mean(axis=0), error, strict=True)
+        cells = zip(each["mean"], each["error"], strict=True)
         shown.add_row(name, *(f"{mean:+.2f} ± {about:.2f}" for mean, about in cells))
     return shown
 
@@ -212,8 +222,9 @@ def main() -> None:
             for seed in shown.track(range(chosen.rounds), description=title):
                 for name, each in measured(correlation, seed, models, names).items():
                     found.setdefault(name, []).append(each)
-        show(table(title, found))
-        save(chosen, results := results | {title: found})
+        worths = summary(found)
+        show(table(title, worths))
+        save(chosen, results := results | {title: worths})
 
 
 if __name__ == "__main__":
