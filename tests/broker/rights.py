@@ -1,4 +1,4 @@
-"""Rights in Kafka: those of deploy/kubernetes, given to users of a broker, and what it was asked."""
+"""Rights in Kafka: those of deploy/kubernetes, given to users; and what a broker was asked for."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import yaml
-from confluent_kafka.admin import (
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import (
     AclBinding,
     AclBindingFilter,
     AclOperation,
     AclPermissionType,
-    AdminClient,
-    ResourcePatternType,
-    ResourceType,
 )
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
+_Acl = TypeVar("_Acl", AclBinding, AclBindingFilter)
 USERS: Final = Path(__file__).parents[2] / "deploy/kubernetes/strimzi/users.yaml"
 _OPERATIONS: Final = {
     "Read": AclOperation.READ,
@@ -50,9 +50,7 @@ class Right:
 def rights() -> list[Right]:
     """All that deploy/kubernetes gives."""
     return [
-        Right(
-            user["metadata"]["name"], acl["resource"]["type"], acl["resource"]["name"], operation
-        )
+        Right(user["metadata"]["name"], acl["resource"]["type"], acl["resource"]["name"], operation)
         for user in yaml.safe_load_all(USERS.read_text())
         for acl in user["spec"]["authorization"]["acls"]
         for operation in acl["operations"]
@@ -67,17 +65,18 @@ class Rights:
 
     def give(self, given: Iterable[Right]) -> None:
         """Returns when they are in force, for one broker is the whole cluster."""
-        for done in self._admin.create_acls([AclBinding(*_acl(each)) for each in given]).values():
+        bindings = [_of(AclBinding, each) for each in given]
+        for done in self._admin.create_acls(bindings).values():
             done.result(timeout=60)
 
     def take(self, right: Right) -> None:
         """Returns when it is gone."""
-        taken = self._admin.delete_acls([AclBindingFilter(*_acl(right))])
+        taken = self._admin.delete_acls([_of(AclBindingFilter, right)])
         assert [len(done.result(timeout=60)) for done in taken.values()] == [1], right
 
 
-def _acl(right: Right) -> tuple[object, ...]:
-    return (
+def _of(kind: type[_Acl], right: Right) -> _Acl:
+    return kind(
         _KINDS[right.kind],
         right.name,
         ResourcePatternType.LITERAL,

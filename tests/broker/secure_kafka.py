@@ -36,7 +36,11 @@ Configuration:
     File: {name: AUDIT, fileName: "FILE", PatternLayout: {pattern: "%m%n"}}
   Loggers:
     Root: {level: WARN, AppenderRef: {ref: STDOUT}}
-    Logger: {name: kafka.authorizer.logger, level: DEBUG, additivity: false, AppenderRef: {ref: AUDIT}}
+    Logger:
+      name: kafka.authorizer.logger
+      level: DEBUG
+      additivity: false
+      AppenderRef: {ref: AUDIT}
 """
 
 
