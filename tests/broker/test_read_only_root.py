@@ -114,6 +114,7 @@ async def test_the_worker_needs_no_folder_but_those_of_its_pod(tmp_path: Path) -
             min_training_bars=200,
             lstm_epochs=1,
             retrain_processes=1,
+            retrain_deadline_seconds=TRAINED_S,
             web_port=0,
             topics_file=TOPICS_YAML,
             data_dir=Path(pod.variables["DATA_DIR"]),
