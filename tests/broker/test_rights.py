@@ -14,12 +14,14 @@ from urllib.request import urlopen
 
 import orjson
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from stream_app.errors import StreamAppError
 from stream_app.kafka.connection import client_settings
-from stream_app.kafka.group import open_group
 from stream_app.kafka.producer import connected_producer
+from stream_app.kafka.reader import open_reader
 from stream_app.kafka.topic_check import Topics, TopicSpec, apply_topics, load_topics
 from stream_app.overview.observer import Observer
 from stream_app.settings import Settings, load_settings
@@ -41,6 +43,7 @@ SMALL: Final = {
     "lstm_epochs": 1,
     "min_training_bars": 200,
     "retrain_processes": 1,
+    "retrain_deadline_seconds": TRAINED_S,
 }
 REFUSED: Final = "AuthorizationFailed"
 """In the name of each of the client's errors for what a user may not do."""
@@ -155,7 +158,7 @@ async def _has(place: Place, topic: TopicSpec, key: bytes) -> bool:
 
 
 async def drift_works(place: Place, symbol: str) -> None:
-    """Scores of a new symbol whose errors grow: an alarm, and a commit."""
+    """Scores of a new symbol whose errors grow: an alarm, a commit; a start that knows of it."""
     topics, everything = place.topics, place.everything
     scores = [replace(each, symbol=symbol) for each in SCORES if each.symbol == "BTC"]
     await write(everything, topics, scores)
@@ -166,10 +169,16 @@ async def drift_works(place: Place, symbol: str) -> None:
     async def is_committed() -> bool:
         return committed.done()
 
+    async def has_begun() -> bool:
+        return "alarms are on" in drift.text()
+
     try:
         with place.process("stream-app-drift", "drift") as drift:
             await until(partial(_has, place, topics.drift, symbol.encode()), drift)
             await until(is_committed, drift)
+            end(drift)
+            drift.start()
+            await until(has_begun, drift)
             end(drift)
     finally:
         committed.cancel()
@@ -203,10 +212,17 @@ async def feed_works(place: Place, symbol: str) -> None:
 async def scaler_works(place: Place, symbol: str) -> None:
     """The ends of the topic and the commits of the group are all that KEDA asks a broker for."""
     settings, ticks = place.settings("stream-app-scaler"), place.topics.ticks
-    async with open_group(
-        client_settings(settings), group=settings.consumer_group, topic=ticks.name
-    ) as view:
-        await view.places(await view.known_topic(), range(ticks.partitions))
+    client = client_settings(settings)
+    tps = [TopicPartition(ticks.name, number) for number in range(ticks.partitions)]
+    admin = AIOKafkaAdminClient(**client)
+    try:
+        await admin.start()
+        commits = await admin.list_consumer_group_offsets(settings.consumer_group, partitions=tps)
+        async with open_reader(client) as reader:
+            ends = await reader.end_offsets(tps)
+    finally:
+        await admin.close()
+    assert commits.keys() == ends.keys() == set(tps)
 
 
 WORKS: Final[dict[str, Callable[[Place, str], Awaitable[None]]]] = {
