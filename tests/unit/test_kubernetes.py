@@ -27,8 +27,6 @@ SCHEMAS = ROOT / "tests/schemas"
 KUSTOMIZATIONS = sorted(FOLDER.rglob("kustomization.yaml"))
 NO_RESOURCES = {FOLDER / "topics.yaml", *KUSTOMIZATIONS}
 FILES = sorted({*FOLDER.rglob("*.yaml")} - NO_RESOURCES)
-COMING = {"KAFKA_GROUP_INSTANCE_ID"}
-"""A setting that the manifests give already."""
 
 Resource = dict[str, Any]
 
@@ -214,7 +212,7 @@ def test_a_pods_variables_are_settings_that_the_code_takes(
         each["name"]: each.get("value", "from elsewhere") for each in container["env"]
     }
     known = {name.upper() for name in Settings.model_fields}
-    assert variables.keys() - known - COMING <= {"XDG_CACHE_HOME"}
+    assert variables.keys() - known <= {"XDG_CACHE_HOME"}
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     loaded = load_settings()
