@@ -24,6 +24,7 @@ TESTS = (
     "tests/broker/test_kills.py",
     "tests/broker/test_group.py",
     "tests/broker/test_outages.py",
+    "tests/broker/test_cluster.py",
     "tests/broker/test_retrain_faults.py",
     "tests/broker/test_restarts.py",
     "tests/broker/test_lost_history.py",
