@@ -2,7 +2,7 @@
 
     KAFKA_HOME=/path/to/kafka make chaos
 
-It takes about half an hour. The table is between two marks in the document.
+It takes about an hour. The table is between two marks in the document.
 """
 
 from __future__ import annotations
