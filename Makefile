@@ -29,7 +29,7 @@ audit: setup ## Look up the locked packages in the advisory database, where it c
 contracts: setup ## Write docs/asyncapi.yaml and docs/contracts/*.schema.json anew.
 	@$(BIN)/stream-app contracts export docs
 
-chaos: setup ## Run the long fault tests, half an hour, and write their figures into docs/reliability.md.
+chaos: setup ## Run the long fault tests, an hour, and write their figures into docs/reliability.md.
 	@$(BIN)/python tools/chaos.py $(ARGS)
 
 lock: ## Write the lock files anew, with the newest versions that pyproject.toml allows.

@@ -1,4 +1,4 @@
-"""Draws throughput.svg, latency.svg and memory.svg in docs/img from the results of the benchmarks.
+"""Draws throughput.svg, latency.svg and soak.svg in docs/img from the results of the benchmarks.
 
 Needs matplotlib: `pip install -e '.[bench]'`.
 """
@@ -79,22 +79,46 @@ def latency(result: dict[str, Any]) -> Any:
     return figure
 
 
-def memory(result: dict[str, Any]) -> Any:
-    """Resident memory over time, the retrains shaded."""
-    series = result["series"]
-    figure, axis = plt.subplots(figsize=(9, 2.8))
-    minutes = [second / 60 for second in series["second"]]
-    axis.plot(minutes, series["pool_mib"], color=OTHERS, label="training pool")
-    axis.plot(minutes, series["worker_mib"], color=OURS, label="worker")
-    for number, (began, ended, _) in enumerate(result["retrains"]):
-        label = "retraining" if number == 0 else None
-        axis.axvspan(began / 60, ended / 60, color="#f2c14e", alpha=0.25, lw=0, label=label)
-    axis.set_xlim(0, minutes[-1])
-    axis.set_ylim(0)
-    axis.set_xlabel(f"minutes, at {result['ticks_per_second']:,} ticks a second")
-    axis.set_ylabel("resident memory [MiB]")
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, ncols=3, fontsize=8)
+def soak(result: dict[str, Any]) -> Any:
+    """Memory, files, threads, lag and retrains over time, the kills as lines."""
+    living, killed = result["living"], result["killed"]
+    began_s = living["at_s"][0]
+    figure, axes = plt.subplots(4, 1, figsize=(9, 8), sharex=True)
+    of_memory, of_counts, of_lag, of_retrains = axes
+
+    def draw(axis: Any, at_s: list[float], values: list[float], **looks: Any) -> None:
+        axis.plot([(at - began_s) / 60 for at in at_s], values, **looks)
+
+    for key, name in (("pool_mib", "training pool"), ("worker_mib", "worker")):
+        colour = OTHERS if key == "pool_mib" else OURS
+        draw(of_memory, living["at_s"], living[key], color=colour, label=f"{name}, never killed")
+        for number, life in enumerate(killed):
+            label = f"{name}, killed" if number == 0 else None
+            draw(of_memory, life["at_s"], life[key], color=colour, lw=0.8, ls="--", label=label)
+    of_memory.set_ylabel("resident memory [MiB]")
+    draw(of_counts, living["at_s"], living["open_files"], color=OURS, label="open files")
+    draw(of_counts, living["at_s"], living["threads"], color=WORSE, label="threads")
+    of_counts.set_ylabel("of the worker")
+    lag = result["lag"]
+    draw(of_lag, lag["at_s"], lag["ticks"], color=OURS, label="ticks waiting, both workers")
+    of_lag.set_ylabel("ticks")
+    for life, colour in [(living, OURS), *((life, OTHERS) for life in killed)]:
+        for cycle in life["retrains"]:
+            took = (cycle["ended_s"] - cycle["began_s"]) / max(1, cycle["symbols"])
+            draw(of_retrains, [cycle["ended_s"]], [took], color=colour, marker="o", ms=4)
+    of_retrains.set_ylabel("retrain [s a symbol]")
+    of_retrains.set_xlabel(f"minutes, at {result['ticks_per_second']:,} ticks a second")
+    for axis in axes:
+        for number, at in enumerate(result["kills_s"]):
+            label = "kill -9" if number == 0 and axis is of_memory else None
+            axis.axvline((at - began_s) / 60, color="#f2c14e", lw=1, label=label, zorder=0)
+        axis.set_ylim(0)
+        axis.margins(x=0)
+        axis.spines[["top", "right"]].set_visible(False)
+        if axis is not of_retrains:
+            axis.legend(
+                loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, ncols=3, fontsize=8
+            )
     return figure
 
 
@@ -104,7 +128,7 @@ def main() -> None:
     for name, source, draw in (
         ("throughput", "throughput", throughput),
         ("latency", "latency_through_retrain", latency),
-        ("memory", "soak", memory),
+        ("soak", "soak", soak),
     ):
         path = RESULTS / f"{source}.json"
         if not path.is_file():

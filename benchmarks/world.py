@@ -366,6 +366,11 @@ class Process:
                 self.check()
                 await asyncio.sleep(SETTLE_S)
 
+    def kill(self) -> None:
+        """SIGKILL: no chance to finish anything."""
+        self._process.kill()
+        self._process.wait()
+
     def end(self) -> None:
         """SIGTERM, then SIGKILL."""
         if self._process.poll() is None:

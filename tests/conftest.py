@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.broker)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def kafka_home() -> Path:
     """The Kafka distribution, for a test that starts, stops and kills a Kafka of its own."""
     if not KAFKA_HOME:

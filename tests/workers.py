@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +21,7 @@ from aiokafka import TopicPartition
 
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import produce
+from stream_app.feed.synthetic import synthetic_ticks
 from stream_app.kafka.connection import client_settings
 from stream_app.kafka.group import reset_group
 from stream_app.kafka.producer import connected_producer
@@ -30,6 +31,7 @@ from stream_app.kafka.topic_check import TopicSpec, load_topics
 from stream_app.messages.records import Record
 from stream_app.messages.schemas import Tick
 from stream_app.settings import Settings
+from tests.builders import START_MS
 
 DEADLINE_S = 120.0
 TRAINED_S = 900.0
@@ -126,6 +128,20 @@ async def feed(settings: Settings, ticks: Iterable[Tick], per_second: float | No
             pace=Pace(Speed(per_second=per_second)),
             on_progress=lambda _count, _ts: None,
         )
+
+
+async def feed_until(stop: asyncio.Event, settings: Settings, symbols: Sequence[str]) -> int:
+    """200 ticks a second until told to stop; returns how many were acknowledged."""
+    async with connected_producer(settings) as producer:
+        report = await produce(
+            synthetic_ticks(symbols=symbols, seed=3, start_ms=START_MS, interval_ms=15_000),
+            producer=producer,
+            topic=load_topics(settings.topics_file).ticks.name,
+            pace=Pace(Speed(per_second=200)),
+            on_progress=lambda _count, _ts: None,
+            stop=stop,
+        )
+    return report.ticks
 
 
 async def read_on(

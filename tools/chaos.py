@@ -2,7 +2,7 @@
 
     KAFKA_HOME=/path/to/kafka make chaos
 
-It takes about half an hour. The table is between two marks in the document.
+It takes about an hour. The table is between two marks in the document.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ TESTS = (
     "tests/broker/test_kills.py",
     "tests/broker/test_group.py",
     "tests/broker/test_outages.py",
+    "tests/broker/test_cluster.py",
     "tests/broker/test_retrain_faults.py",
     "tests/broker/test_restarts.py",
     "tests/broker/test_lost_history.py",

@@ -94,45 +94,83 @@ class KafkaBroker:
         self._files = self._process = None
 
     def _prepared(self) -> BrokerProcess:
-        scripts = [self._home / "bin" / f"kafka-{name}.sh" for name in ("storage", "server-start")]
-        for script in scripts:
-            if not script.is_file():
-                raise BrokerError(
-                    f"KAFKA_HOME={self._home}: no bin/{script.name}; set it to the directory of an "
-                    "Apache Kafka 4 distribution"
-                )
         self._files = tempfile.TemporaryDirectory(prefix="stream-app-kafka-")
         files = Path(self._files.name)
         self._port, controller_port = free_ports(2)
-        properties = files / "server.properties"
-        properties.write_text(server_properties(self._port, controller_port, files / "data"))
-        # The distribution's scripts write logs into the distribution unless told otherwise.
-        environment = ("env", f"LOG_DIR={files / 'logs'}", f"KAFKA_HEAP_OPTS={_HEAP}")
-        storage, server = map(str, scripts)
-        # Sixteen bytes in base64. The first is zero, so that the id does not look like an option.
-        cluster = base64.urlsafe_b64encode(b"\0" + secrets.token_bytes(15)).decode().rstrip("=")
-        try:
-            subprocess.run(  # noqa: S603 - a fixed command, no shell
-                [*environment, storage, "format", "-t", cluster, "-c", str(properties)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=_FORMAT_TIMEOUT_S,
-                check=True,
-            )
-        except subprocess.SubprocessError as error:
-            said = (getattr(error, "stdout", None) or b"").decode(errors="replace").split()
-            raise BrokerError(
-                f"{self.name}: cannot format its storage ({' '.join(said[-40:]) or error}); put "
-                "Java 17 or later on PATH"
-            ) from None
-        return BrokerProcess(
-            self.name,
-            [*environment, server, str(properties)],
+        return node(
+            self._home,
+            files,
+            server_properties(self._port, controller_port, files / "data"),
+            name=self.name,
             port=self._port,
-            log=files / "broker.log",
-            ready_timeout_s=READY_TIMEOUT_S,
+            cluster=new_cluster_id(),
         )
+
+
+def new_cluster_id() -> str:
+    """Sixteen bytes in base64. The first is zero, so that the id does not look like an option."""
+    return base64.urlsafe_b64encode(b"\0" + secrets.token_bytes(15)).decode().rstrip("=")
+
+
+def node(
+    home: Path,
+    files: Path,
+    properties: str,
+    *,
+    name: str,
+    port: int,
+    cluster: str,
+    heap: str = _HEAP,
+) -> BrokerProcess:
+    """A node with formatted storage, not started yet. Blocks on the formatting, 2 s.
+
+    Args:
+        home: the distribution.
+        files: an empty folder for its configuration and logs.
+        properties: its server.properties.
+        name: for humans.
+        port: where it answers clients on loopback.
+        cluster: the same id for all nodes of a cluster.
+        heap: Java's options for its memory.
+
+    Raises:
+        BrokerError: there is no distribution or no Java, or the storage cannot be formatted.
+    """
+    scripts = [home / "bin" / f"kafka-{script}.sh" for script in ("storage", "server-start")]
+    for script in scripts:
+        if not script.is_file():
+            raise BrokerError(
+                f"KAFKA_HOME={home}: no bin/{script.name}; set it to the directory of an "
+                "Apache Kafka 4 distribution"
+            )
+    storage, server = map(str, scripts)
+    config = files / "server.properties"
+    config.write_text(properties)
+    # The distribution's scripts write logs into the distribution unless told otherwise.
+    environment = ("env", f"LOG_DIR={files / 'logs'}", f"KAFKA_HEAP_OPTS={heap}")
+    command = (*environment, storage, "format", "-t", cluster, "-c", str(config))
+    try:
+        subprocess.run(  # noqa: S603 - a fixed command, no shell
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_FORMAT_TIMEOUT_S,
+            check=True,
+        )
+    except subprocess.SubprocessError as error:
+        said = (getattr(error, "stdout", None) or b"").decode(errors="replace").split()
+        raise BrokerError(
+            f"{name}: cannot format its storage ({' '.join(said[-40:]) or error}); put "
+            "Java 17 or later on PATH"
+        ) from None
+    return BrokerProcess(
+        name,
+        [*environment, server, str(config)],
+        port=port,
+        log=files / "broker.log",
+        ready_timeout_s=READY_TIMEOUT_S,
+    )
 
 
 def server_properties(port: int, controller_port: int, data: Path) -> str:

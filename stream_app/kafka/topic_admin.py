@@ -9,7 +9,12 @@ from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    KafkaError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
 from stream_app.errors import BrokerError, TopicError
 from stream_app.kafka.topics import TopicSpec
@@ -66,6 +71,9 @@ class TopicAdmin:
     async def describe(self, names: Iterable[str]) -> dict[str, ActualTopic]:
         """The topics that the broker lists with a leader for each partition, by name.
 
+        On a cluster, the broker that is asked for configs may be another one, which has not heard
+        of a new topic yet. Such a topic is not there yet.
+
         It requests all topics, because a request that names a missing topic creates it on a broker
         with automatic creation. It requests all configs, because the embedded broker closes the
         connection when a request names some.
@@ -84,6 +92,9 @@ class TopicAdmin:
         asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in found]
         for response in await self._admin.describe_configs(asked):
             for code, message, _, name, entries in response.resources:
+                if code == UnknownTopicOrPartitionError.errno:
+                    del found[name]
+                    continue
                 if code:
                     raise for_code(code)(message)
                 for key, value, _, source, *_ in entries:

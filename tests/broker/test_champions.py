@@ -20,7 +20,7 @@ from stream_app.messages.schemas import Champion, Tick
 from stream_app.registry.champion_log import ChampionLog
 from stream_app.registry.listing import DiskListing
 from stream_app.settings import Settings
-from tests.broker.test_kills import compare
+from tests.agreement import compare
 from tests.builders import walk
 from tests.conftest import SettingsFor
 from tests.workers import DEADLINE_S, WorkerProcess, environment, feed, read_all, read_until

@@ -8,33 +8,14 @@ from typing import Any
 
 import pytest
 
-from stream_app.feed.pace import Pace, Speed
-from stream_app.feed.producer import produce
-from stream_app.feed.synthetic import synthetic_ticks
-from stream_app.kafka.producer import connected_producer
-from stream_app.kafka.topic_check import Topics, load_topics
+from stream_app.kafka.topic_check import Topics
 from stream_app.settings import Settings
-from tests.builders import START_MS
 from tests.conftest import SettingsFor
-from tests.workers import WorkerProcess, begin_anew, read_all, read_until, read_while
+from tests.workers import WorkerProcess, begin_anew, feed_until, read_all, read_until, read_while
 
 pytestmark = pytest.mark.timeout(600)
 
 SYMBOLS = [f"S{number}" for number in range(8)]
-
-
-async def feed_for_long(settings: Settings, stop: asyncio.Event) -> int:
-    """Ticks at a steady rate until told to stop; returns how many were acknowledged."""
-    async with connected_producer(settings) as producer:
-        report = await produce(
-            synthetic_ticks(symbols=SYMBOLS, seed=3, start_ms=START_MS, interval_ms=15_000),
-            producer=producer,
-            topic=load_topics(settings.topics_file).ticks.name,
-            pace=Pace(Speed(per_second=200)),
-            on_progress=lambda _count, _ts: None,
-            stop=stop,
-        )
-    return report.ticks
 
 
 async def serves(worker: WorkerProcess) -> None:
@@ -51,7 +32,7 @@ async def test_a_worker_joins_leaves_and_is_killed_while_ticks_flow(
         bar_seconds=60, training_window_days=1, min_training_bars=1400, web_port=6066
     )
     stop = asyncio.Event()
-    feeding = asyncio.create_task(feed_for_long(settings, stop))
+    feeding = asyncio.create_task(feed_until(stop, settings, SYMBOLS))
     with (
         WorkerProcess(settings, tmp_path / "one.log") as one,
         WorkerProcess(settings, tmp_path / "two.log") as two,

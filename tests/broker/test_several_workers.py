@@ -15,7 +15,7 @@ from stream_app.feed.synthetic import synthetic_ticks
 from stream_app.kafka.topic_check import Topics
 from stream_app.messages.schemas import Tick
 from stream_app.settings import Settings
-from tests.broker.test_kills import compare
+from tests.agreement import compare
 from tests.builders import START_MS
 from tests.conftest import SettingsFor, needs_kafka
 from tests.workers import DEADLINE_S, WorkerProcess, begin_anew, feed, read_until, read_while
