@@ -57,7 +57,13 @@ class TopApp(App[None]):
         Binding("slash", "filter", "Filter", key_display="/"),
         Binding("v", "view", "Live or bars"),
         *(
-            Binding(str(number), f"part('{part}')", "Part", key_display=f"1-{len(PARTS)}", show=number == 1)
+            Binding(
+                str(number),
+                f"part('{part}')",
+                "Part",
+                key_display=f"1-{len(PARTS)}",
+                show=number == 1,
+            )
             for number, part in enumerate(PARTS, 1)
         ),
         Binding("escape", "all_symbols", "All symbols", show=False),

@@ -84,7 +84,7 @@ async def test_q_ends_it_and_leaves_the_terminal_as_it_was(
         assert b"Traceback" not in terminal.said
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_a_signal_ends_it_and_leaves_the_terminal_as_it_was(
     settings_for: SettingsFor, topics_on_broker: Topics, number: signal.Signals
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -20,6 +21,7 @@ from stream_app.overview.symbol_table import ROWS_A_PAGE
 from stream_app.top.app import PARTS, TopApp
 from stream_app.top.symbols import Symbols
 from tests.builders import START_MS
+from tests.terminals import Terminal
 from tests.topic_records import (
     NOON,
     FakeClock,
@@ -379,6 +381,16 @@ def test_without_a_terminal_it_says_so_in_one_line() -> None:
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("stream-app: top needs a terminal")
     assert len(ended.stderr.splitlines()) == 1
+
+
+async def test_it_ends_when_its_terminal_is_gone() -> None:
+    """It is not the controlling one, as under some supervisors: no signal comes."""
+    variables = {"PATH": os.environ["PATH"], "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    async with Terminal([sys.executable, "-m", "stream_app", "top"], variables) as terminal:
+        await terminal.until("The broker does not answer")
+        terminal.hang_up()
+        # 120 is Python's own, where its last flush finds no terminal.
+        assert await terminal.ended() in (0, 120)
 
 
 async def test_it_is_drawn_no_more_while_the_screen_is_taken_down() -> None:
