@@ -16,8 +16,8 @@ from stream_app.dashboard.server import DashboardServer
 from stream_app.errors import ConfigError
 from stream_app.overview.health import Bounds
 from stream_app.overview.read_model import ReadModel
-from tests.builders import START_MS
-from tests.topic_records import FakeClock, FakeRecord, prediction, read_model
+from tests.builders import START_MS, FakeRecord
+from tests.topic_records import FakeClock, prediction, read_model
 
 
 @dataclass
