@@ -35,6 +35,7 @@ class Terminal:
         """All that it has written."""
 
     async def __aenter__(self) -> Self:
+        self._is_there = True
         self._own, its = pty.openpty()
         columns, lines = self._size
         fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
@@ -77,6 +78,13 @@ class Terminal:
         await asyncio.sleep(0)
         return self.process.returncode
 
+    def hang_up(self) -> None:
+        """Take the terminal away: it is not the process's controlling one, so no signal comes."""
+        if self._is_there:
+            self._is_there = False
+            asyncio.get_running_loop().remove_reader(self._own)
+            os.close(self._own)
+
     def is_as_before(self) -> bool:
         """Whether the terminal's own settings, such as the echo of keys, are those of before."""
         return termios.tcgetattr(self._its) == self.before
@@ -87,9 +95,8 @@ class Terminal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        asyncio.get_running_loop().remove_reader(self._own)
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        os.close(self._own)
+        self.hang_up()
         os.close(self._its)

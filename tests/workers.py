@@ -34,6 +34,16 @@ from stream_app.settings import Settings
 from tests.builders import START_MS
 
 DEADLINE_S = 120.0
+TRAINS_SOON: Mapping[str, Any] = {
+    "bar_seconds": 60,
+    "training_window_days": 1,
+    "lstm_epochs": 1,
+    "min_training_bars": 200,
+    # No test may depend on how fast the machine is.
+    "retrain_target_seconds": 300,
+    "retrain_deadline_seconds": 300,
+}
+"""Settings with which a worker trains a symbol after some 800 ticks of `walk`."""
 TRAINED_S = 900.0
 """For what follows a training, which yields to everything else on the machine."""
 
@@ -116,6 +126,25 @@ class WorkerProcess:
     ) -> None:
         if self.process.poll() is None:
             self.kill()
+
+
+def ended_command(
+    settings: Settings, *arguments: str, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """`stream-app` with these arguments and settings, once it has ended. Blocks."""
+    return subprocess.run(
+        [sys.executable, "-m", "stream_app", *arguments],
+        env={**environment(settings), **(variables or {})},
+        capture_output=True,
+        text=True,
+        timeout=2 * DEADLINE_S,
+        check=False,
+    )
+
+
+async def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`ended_command` beside the test's own loop."""
+    return await asyncio.to_thread(ended_command, settings, *arguments)
 
 
 async def feed(settings: Settings, ticks: Iterable[Tick], per_second: float | None = None) -> None:

@@ -165,7 +165,7 @@ async def _run(
     chosen = demo_settings(settings, broker.settings_overrides, folder, free_ports(1)[0])
     topics = load_topics(chosen.topics_file)
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with log.open("wb") as worker_log:
         async with dashboard(chosen, worker_log.fileno()) as story.dashboard:

@@ -15,9 +15,10 @@ class Channel:
 
     Args:
         name: of its events.
-        every: at which of the steps it is looked at: 1 is each of them.
+        every: steps from an event to the next one, at least.
         value: makes the section; None while there is nothing to say.
-        stamp: changes whenever the value may have changed, and is cheaper.
+        stamp: changes whenever the value may have changed, and is so cheap that it is looked at in
+            each step. Without one the value itself is looked at, and that only each `every` steps.
         ring: keeps its events.
     """
 
@@ -31,16 +32,28 @@ class Channel:
         ring: Ring,
     ) -> None:
         self.name = name
-        self.every = every
+        self.due = 0
+        """The step that looks at it next."""
         self.ring = ring
         self.clients = 0
         self.unused_since_s: float | None = None
+        self._every = every
         self._value = value
         self._stamp = stamp
         self._last_stamp: object = None
 
-    def changed(self) -> bytes | None:
-        """The section in JSON, if it differs from the last event's."""
+    def look(self, step: int) -> bytes | None:
+        """The section in JSON, if it differs from the last event's.
+
+        Args:
+            step: the number of this step.
+        """
+        data = self._changed()
+        can_wait = data is not None or self._stamp is None
+        self.due = step + (self._every if can_wait else 1)
+        return data
+
+    def _changed(self) -> bytes | None:
         if self._stamp is not None:
             stamp = self._stamp()
             if stamp == self._last_stamp and self.ring.newest is not None:

@@ -1,7 +1,8 @@
-"""Looks at the read model four times a second and tells every browser what has changed.
+"""Looks at the read model again and again and tells every browser what has changed.
 
-Each channel is made once, however many browsers look at it. A channel that nobody looks at goes on
-for five minutes, so that a browser that comes back lacks nothing.
+A symbol's newest answer goes out up to four times a second, and at once where the last one is
+longer ago. Each channel is made once, however many browsers look at it. A channel that nobody looks
+at goes on for five minutes, so that a browser that comes back lacks nothing.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from stream_app.overview.health import Bounds
 from stream_app.overview.read_model import ReadModel
 from stream_app.overview.symbol_table import SymbolTable
 
-STEP_S: Final = 0.25
-SECOND: Final = 4
+STEP_S: Final = 0.05
+SECOND: Final = 20
 """Steps."""
+ANSWER: Final = SECOND // 4
+"""From one answer of a symbol to its next."""
 HEARTBEAT: Final = 15 * SECOND
 RETRY_MS: Final = 2000
 """How long a browser waits before it comes back."""
@@ -66,7 +69,7 @@ class Hub:
         return len(self._channels)
 
     async def run(self) -> None:
-        """Step four times a second until cancelled."""
+        """Step until cancelled."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
@@ -78,12 +81,13 @@ class Hub:
         """Tell every browser what has changed since the last step."""
         self._steps += 1
         for channel in self._channels.values():
-            if self._steps % channel.every == 0:
+            if self._steps >= channel.due:
                 self._renew(channel)
         if self._steps % HEARTBEAT == 0:
             for client in self._clients:
                 client.offer(b": beat\n\n")
-        self._end_unused()
+        if self._steps % SECOND == 0:
+            self._end_unused()
 
     def join(self, looking: Looking, last_event_id: str | None) -> Client:
         """A browser begins to look.
@@ -143,7 +147,7 @@ class Hub:
 
     def _renew(self, channel: Channel) -> None:
         """Send what is new in a channel to everyone who looks at it."""
-        data = channel.changed()
+        data = channel.look(self._steps)
         if data is None:
             return
         self._number += 1
@@ -164,7 +168,11 @@ class Hub:
         made: dict[str, tuple[int, Callable[[], Any], Callable[[], object] | None]] = {
             "health": (SECOND, partial(sections.health, model, bounds), None),
             "table": (SECOND, partial(self._table.page, looking.page), None),
-            "answer": (1, partial(sections.answer, model, symbol), None),
+            "answer": (
+                ANSWER,
+                partial(sections.answer, model, symbol),
+                partial(sections.answer_stamp, model, symbol),
+            ),
             "about": (
                 SECOND,
                 partial(sections.about, model, symbol),

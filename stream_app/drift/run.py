@@ -14,7 +14,7 @@ from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from stream_app.clock import Clock, SystemClock
 from stream_app.contracts.schema_registry import schema_headers
 from stream_app.drift.watch import DriftWatch
-from stream_app.kafka.connection import client_settings, wait_until_reachable
+from stream_app.kafka.connection import FOLLOW_MAX_WAIT_MS, client_settings, wait_until_reachable
 from stream_app.kafka.group import open_group
 from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.reader import AGAIN_S, open_reader, read_new, read_range
@@ -65,7 +65,8 @@ class DriftFollower:
         while True:
             try:
                 async with open_reader(
-                    {**self._client_settings, "group_id": self._group}
+                    {**self._client_settings, "group_id": self._group},
+                    max_wait_ms=FOLLOW_MAX_WAIT_MS,
                 ) as consumer:
                     await self._follow(consumer)
             except (KafkaError, OSError) as error:

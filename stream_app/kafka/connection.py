@@ -29,6 +29,9 @@ FETCH_MAX_WAIT_MS: Final = 25
 """How long a broker may delay an empty answer to a fetch. Kafka answers as soon as there is a
 record. The embedded broker makes a single tick wait this long when several partitions are fetched
 at once."""
+FOLLOW_MAX_WAIT_MS: Final = 500
+"""The same where a reader stays on its partitions and half a second on the embedded broker is soon
+enough. A reader that waits 25 ms asks an idle broker forty times a second."""
 _RETRY_S: Final = 0.2
 _REFUSALS: Final = (
     AuthenticationFailedError,

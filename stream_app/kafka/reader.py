@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from stream_app.kafka.connection import FETCH_MAX_WAIT_MS, end_offset
+from stream_app.kafka.connection import FETCH_MAX_WAIT_MS, FOLLOW_MAX_WAIT_MS, end_offset
 from stream_app.kafka.topics import TopicSpec
 
 AGAIN_S: Final = 1.0
@@ -20,10 +20,17 @@ AGAIN_S: Final = 1.0
 
 
 @asynccontextmanager
-async def open_reader(client_settings: dict[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
+async def open_reader(
+    client_settings: dict[str, Any], *, max_wait_ms: int = FETCH_MAX_WAIT_MS
+) -> AsyncIterator[AIOKafkaConsumer]:
     """Connect a consumer that joins no group, for the functions below, and close it at the end.
 
     With a `group_id` in the settings it can ask for that group's committed offsets.
+
+    Args:
+        client_settings: how to connect.
+        max_wait_ms: how long the broker may delay an empty answer, and with it the first answer
+            about other partitions.
     """
     consumer = AIOKafkaConsumer(
         **client_settings,
@@ -31,7 +38,7 @@ async def open_reader(client_settings: dict[str, Any]) -> AsyncIterator[AIOKafka
         # Where retention removes what is about to be read; the client's default is the log's end.
         auto_offset_reset="earliest",
         max_poll_records=2000,
-        fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
+        fetch_max_wait_ms=max_wait_ms,
     )
     await consumer.start()
     try:
@@ -103,7 +110,7 @@ async def read_through(
     """
     while True:
         try:
-            async with open_reader(client_settings) as consumer:
+            async with open_reader(client_settings, max_wait_ms=FOLLOW_MAX_WAIT_MS) as consumer:
                 consumer.assign([tp])
                 if first is None:
                     first = await end_offset(consumer, tp)

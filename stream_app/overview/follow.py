@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 RETRY_S: Final = 2.0
 POLL_MS: Final = 200
+MAX_WAIT_MS: Final = 100
+"""What an answer waits for at most on the embedded broker, to be shown; Kafka does not wait."""
 BEFORE_THE_END: Final = {
     "predictions": 2000,
     "bars": 0,
@@ -93,6 +95,8 @@ class Follower:
             consumer.assign(list(roles))
             ends = {tp: await end_offset(consumer, tp) for tp in roles}
             firsts = await consumer.beginning_offsets(list(roles))
+        async with open_reader(self._client_settings, max_wait_ms=MAX_WAIT_MS) as consumer:
+            consumer.assign(list(roles))
             for tp, role in roles.items():
                 consumer.seek(tp, max(firsts[tp], ends[tp] - BEFORE_THE_END[role]))
             past = asyncio.create_task(self._read_past(roles, ends))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
 from stream_app.overview.read_model import ReadModel
-from stream_app.overview.symbol_record import does_harm, has_drifted
+from stream_app.overview.symbol_record import SymbolRecord, does_harm, has_drifted
 from stream_app.terminal.cycles import duration, shortened
 from stream_app.training.standing import STOPPED
 
@@ -178,23 +179,43 @@ def _rejected(model: ReadModel) -> Check:
 
 
 def _drift(model: ReadModel) -> Check:
-    def told(level: Level, text: str) -> Check:
-        return Check(id="drift", name="Drift", level=level, text=text)
+    level, text = _of_outcomes(model, "drift", _drift_of)
+    return Check(id="drift", name="Drift", level=level, text=text)
 
-    if not model.has("drift"):
-        return told("unknown", "There is no topic of drift")
+
+def _skill(model: ReadModel) -> Check:
+    level, text = _of_outcomes(model, "scores", _harm_of)
+    return Check(id="skill", name="Skill", level=level, text=text)
+
+
+def _of_outcomes(
+    model: ReadModel, role: str, judge: Callable[[list[SymbolRecord]], tuple[Level, str]]
+) -> tuple[Level, str]:
+    """What is judged of the symbols whose forecasts have outcomes, by what a topic says of them."""
+    if not model.has(role):
+        return "unknown", f"There is no topic of {role}"
     scored = [record for record in model.symbols.values() if record.score is not None]
     if not scored:
-        return told("unknown", "No forecast has an outcome yet")
+        return "unknown", "No forecast has an outcome yet"
+    return judge(scored)
+
+
+def _drift_of(scored: list[SymbolRecord]) -> tuple[Level, str]:
     drifted = [record for record in scored if has_drifted(record)]
     if not drifted:
-        return told("ok", f"No alarm of {_symbols(len(scored))} in the last day")
+        return "ok", f"No alarm of {_symbols(len(scored))} in the last day"
     days = max(record.alarms.newest.false_alarm_days for record in drifted if record.alarms.newest)
     expected = len(scored) / days
     named = shortened(sorted(record.name for record in drifted))
     text = f"Alarms of {named} in the last day; chance alone gives {expected:.2g} a day"
     is_plain = chance_of_so_many(len(drifted), expected) < BY_CHANCE
-    return told("warn" if is_plain else "ok", text)
+    return "warn" if is_plain else "ok", text
+
+
+def _harm_of(scored: list[SymbolRecord]) -> tuple[Level, str]:
+    if harmful := sorted(record.name for record in scored if does_harm(record)):
+        return "warn", f"Published forecasts are worse than the last price: {shortened(harmful)}"
+    return "ok", f"No sign that forecasts of {_symbols(len(scored))} do harm"
 
 
 def chance_of_so_many(count: int, expected: float) -> float:
@@ -209,22 +230,6 @@ def chance_of_so_many(count: int, expected: float) -> float:
         below += term
         term *= expected / (number + 1)
     return max(0.0, 1.0 - below)
-
-
-def _skill(model: ReadModel) -> Check:
-    def told(level: Level, text: str) -> Check:
-        return Check(id="skill", name="Skill", level=level, text=text)
-
-    if not model.has("scores"):
-        return told("unknown", "There is no topic of scores")
-    scored = [record for record in model.symbols.values() if record.score is not None]
-    if not scored:
-        return told("unknown", "No forecast has an outcome yet")
-    if harmful := sorted(record.name for record in scored if does_harm(record)):
-        return told(
-            "warn", f"Published forecasts are worse than the last price: {shortened(harmful)}"
-        )
-    return told("ok", f"No sign that forecasts of {_symbols(len(scored))} do harm")
 
 
 def _letters(model: ReadModel) -> Check:

@@ -80,6 +80,12 @@ def answer(model: ReadModel, symbol: str) -> dict[str, Any] | None:
     return {**_answer(record.answer), "level": level, "state": state, "at": record.answered_ms}
 
 
+def answer_stamp(model: ReadModel, symbol: str) -> object:
+    """Changes whenever `answer` may have."""
+    record = model.symbols.get(symbol)
+    return None if record is None else (record.answer, record.score, model.retrains.noted)
+
+
 def _answer(given: Answer) -> dict[str, Any]:
     intervals = sorted(given.intervals, key=lambda item: item.level)
     return {

@@ -27,6 +27,7 @@ PARTS: Final = (
     "symbols",
     "price",
     "scores",
+    "drift",
     "members",
     "retrains",
     "versions",
@@ -56,7 +57,13 @@ class TopApp(App[None]):
         Binding("slash", "filter", "Filter", key_display="/"),
         Binding("v", "view", "Live or bars"),
         *(
-            Binding(str(number), f"part('{part}')", "Part", key_display="1-8", show=number == 1)
+            Binding(
+                str(number),
+                f"part('{part}')",
+                "Part",
+                key_display=f"1-{len(PARTS)}",
+                show=number == 1,
+            )
             for number, part in enumerate(PARTS, 1)
         ),
         Binding("escape", "all_symbols", "All symbols", show=False),
@@ -89,13 +96,14 @@ class TopApp(App[None]):
                 yield PricePanel("price")
             with Container(classes="pair"):
                 yield Panel(panels.scores, "scores")
+                yield Panel(panels.drift, "drift")
+            with Container(classes="pair"):
                 yield Panel(panels.members, "members")
-            with Container(classes="pair"):
                 yield Panel(panels.retrains, "retrains")
-                yield Panel(panels.versions, "versions")
             with Container(classes="pair"):
+                yield Panel(panels.versions, "versions")
                 yield Panel(panels.letters, "letters")
-                yield Panel(panels.group, "group")
+            yield Panel(panels.group, "group")
         yield Footer()
 
     def on_mount(self) -> None:
@@ -159,8 +167,10 @@ class TopApp(App[None]):
         name = symbols.chosen
         answer, about = sections.answer(model, name), sections.about(model, name)
         self.query_one(PricePanel).show(answer, sections.history(model, name, self._view))
+        inputs = state["inputs"]
         for part, value in (
-            ("scores", (about, state["inputs"]["scores"])),
+            ("scores", (about, inputs["scores"])),
+            ("drift", (about, inputs["drift"])),
             ("members", answer),
             ("retrains", sections.retrains(model, self._bounds)),
             ("versions", about),
@@ -175,6 +185,7 @@ class TopApp(App[None]):
             "symbols": "Symbols",
             "price": f"{symbol or 'Price'}: {'live' if self._view == 'live' else 'bars'}",
             "scores": f"Skill and calibration {symbol}",
+            "drift": f"Drift {symbol}",
             "members": f"Members {symbol}",
             "retrains": "Retrains",
             "versions": f"Versions {symbol}",

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stream_app.models.catalog import CATALOG
+from stream_app.overview.alarm_log import SPAN_DAYS
 from stream_app.terminal.cycles import duration
 from stream_app.terminal.letters import printable
 from stream_app.terminal.numbers import significant
@@ -95,6 +96,36 @@ def _skill(figures: Mapping[str, float | None]) -> Text:
 
 def _share(share: float | None) -> str:
     return _MISSING if share is None else f"{share:.1%}"
+
+
+def drift(value: tuple[Mapping[str, Any], bool]) -> RenderableType:
+    """A symbol's alarms by detector, beside chance and two detectors that know nothing.
+
+    Args:
+        value: the section `about`, and whether there is a topic of drift.
+    """
+    about, is_there = value
+    if not is_there:
+        return Text("There is no topic of drift.")
+    if not about["drift"]:
+        return Text("No outcome of this symbol is known yet.")
+    title = f"alarms in {SPAN_DAYS} days"
+    table = _table(title, "", "chance", "newest (UTC)", "x usual", left=1)
+    table.padding = (0, 1, 0, 0)
+    for row in about["drift"]:
+        newest = row["newest"]
+        table.add_row(
+            row["detector"],
+            Text(f"{row['alarms']:,}", "" if newest is None else "yellow"),
+            _by_chance(row["by_chance"]),
+            _MISSING if newest is None else f"{_utc(newest):%m-%d %H:%M}",
+            _two(row["ratio"]),
+        )
+    return table
+
+
+def _by_chance(count: float | None) -> str:
+    return f"{count:,}" if isinstance(count, int) else _two(count)
 
 
 def members(value: Mapping[str, Any] | None) -> RenderableType:
@@ -201,7 +232,7 @@ def letters(value: Mapping[str, Any]) -> RenderableType:
     table.columns[3].ratio, table.columns[4].ratio = 2, 1  # these may be of any length
     for letter in value["newest"][:_LETTERS]:
         table.add_row(
-            f"{datetime.fromtimestamp(letter['written_ms'] / 1000, UTC):%m-%d %H:%M:%S}",
+            f"{_utc(letter['written_ms']):%m-%d %H:%M:%S}",
             f"{letter['partition']}-{letter['offset']}",
             _text(letter["reason"]),
             _text(letter["detail"]),
@@ -244,6 +275,10 @@ def _table(*columns: str, left: int) -> Table:
 
 def _text(text: str) -> Text:
     return Text(printable(text))
+
+
+def _utc(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
 
 
 def _two(value: float | None) -> str:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import signal
 import sys
 from collections.abc import Callable
+from typing import Final
 
 from stream_app.overview.observer import Observer
 from stream_app.settings import Settings
 from stream_app.top.app import TopApp
+
+TERMINAL_EVERY_S: Final = 1.0
+"""From one look whether the terminal is still there to the next."""
 
 
 def is_screen() -> bool:
@@ -18,7 +23,7 @@ def is_screen() -> bool:
 
 
 async def run_top(settings: Settings, *, note: Callable[[], str] | None = None) -> int:
-    """Show until it is ended by a key, SIGTERM or SIGINT, or cancelled.
+    """Show until it is ended by a key, SIGTERM, SIGINT or the terminal's end, or cancelled.
 
     Args:
         settings: those of the workers.
@@ -33,15 +38,29 @@ async def run_top(settings: Settings, *, note: Callable[[], str] | None = None) 
     """
     observer = Observer(settings)
     app = TopApp(observer.model, observer.bounds, observer.clock.monotonic, note=note)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, app.exit)
-    reading, showing = asyncio.create_task(observer.run()), asyncio.create_task(app.run_async())
+    showing = asyncio.create_task(app.run_async())
+    others = [asyncio.create_task(each) for each in (observer.run(), _terminal_gone())]
     try:
-        await asyncio.wait({reading, showing}, return_when=asyncio.FIRST_COMPLETED)
-        if reading.done():
-            reading.result()
+        done, _ = await asyncio.wait({showing, *others}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {showing}:
+            task.result()
     finally:
         app.exit()
-        reading.cancel()
-        await asyncio.gather(showing, reading, return_exceptions=True)
+        for task in others:
+            task.cancel()
+        await asyncio.gather(showing, *others, return_exceptions=True)
     return app.return_code or 0
+
+
+async def _terminal_gone() -> None:
+    """Wait until the other side of standard input's terminal has closed.
+
+    SIGHUP comes only to a process whose controlling terminal it is. Without this, textual would
+    read the end of input again and again, as fast as it can.
+    """
+    poll = select.poll()
+    poll.register(sys.stdin.fileno(), 0)  # a hang-up is told whatever is asked for
+    while not poll.poll(0):  # noqa: ASYNC110 - textual reads the terminal in a thread
+        await asyncio.sleep(TERMINAL_EVERY_S)

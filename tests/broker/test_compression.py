@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +27,7 @@ from tests.builders import walk
 from tests.conftest import SettingsFor
 from tests.fuzz_codec import EVENT
 from tests.topic_records import alarm
-from tests.workers import WorkerProcess, environment, read_all, read_until
+from tests.workers import WorkerProcess, ended_command, read_all, read_until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -63,14 +61,7 @@ EACH = 250
 
 def run(settings: Settings, *arguments: str, code: int = 0) -> str:
     """What a command prints on standard output."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "stream_app", *arguments],
-        env=environment(settings),
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    ended = ended_command(settings, *arguments)
     assert ended.returncode == code, ended.stderr
     assert "Traceback" not in ended.stderr
     return ended.stdout

@@ -19,25 +19,15 @@ from stream_app.settings import load_settings
 from tests.builders import walk
 from tests.conftest import SettingsFor
 from tests.dashboards import DashboardProcess, check, watching
-from tests.workers import WorkerProcess, feed, read_until
+from tests.workers import TRAINS_SOON, WorkerProcess, feed, read_until
 
 pytestmark = pytest.mark.timeout(5000)
-
-SMALL: dict[str, Any] = {
-    "bar_seconds": 60,
-    "training_window_days": 1,
-    "lstm_epochs": 1,
-    "min_training_bars": 200,
-    # No test may depend on how fast the machine is.
-    "retrain_target_seconds": 300,
-    "retrain_deadline_seconds": 300,
-}
 
 
 async def test_it_shows_what_a_real_worker_does_from_before_its_topics_exist(
     settings_for: SettingsFor, tmp_path: Path
 ) -> None:
-    settings = settings_for(**SMALL)
+    settings = settings_for(**TRAINS_SOON)
     topics = load_topics(settings.topics_file)
     ticks = list(walk(1100, symbol="A"))
     with DashboardProcess(settings, tmp_path / "dashboard.log") as dashboard:
@@ -87,7 +77,7 @@ async def test_a_retrain_that_takes_too_long_is_shown_with_its_reason(
     settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path
 ) -> None:
     limits = {"retrain_target_seconds": 1, "retrain_deadline_seconds": 1, "lstm_epochs": 100_000}
-    settings = settings_for(**{**SMALL, **limits})
+    settings = settings_for(**{**TRAINS_SOON, **limits})
     with (
         DashboardProcess(settings, tmp_path / "dashboard.log") as dashboard,
         WorkerProcess(settings, tmp_path / "worker.log"),
@@ -104,7 +94,7 @@ async def test_a_retrain_that_takes_too_long_is_shown_with_its_reason(
 async def test_it_begins_with_what_was_there_before_it_started(
     settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path
 ) -> None:
-    settings = settings_for(**SMALL)
+    settings = settings_for(**TRAINS_SOON)
     ticks = list(islice(walk(2000, symbol="A"), 2000))
     with WorkerProcess(settings, tmp_path / "worker.log") as worker:
         await feed(settings, ticks)
@@ -126,7 +116,7 @@ async def test_it_begins_with_what_was_there_before_it_started(
 async def test_it_lives_through_a_broker_that_comes_back_empty(tmp_path: Path) -> None:
     with EmbeddedBroker() as broker:
         settings = load_settings(
-            **broker.settings_overrides, **SMALL, data_dir=tmp_path / "data", web_port=0
+            **broker.settings_overrides, **TRAINS_SOON, data_dir=tmp_path / "data", web_port=0
         )
         topics = load_topics(settings.topics_file)
         await apply_topics(topics, client_settings(settings))

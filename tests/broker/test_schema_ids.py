@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,7 @@ from tests.broker.test_drift import until_alarms, write
 from tests.conftest import SettingsFor
 from tests.drifting import drifting
 from tests.registries import RecordedRegistry
-from tests.workers import DEADLINE_S, WorkerProcess, environment, read_all, read_until
+from tests.workers import WorkerProcess, command, read_all, read_until
 
 pytestmark = pytest.mark.timeout(400)
 COUNT = 60
@@ -34,19 +31,6 @@ CHAMPION = Champion(
     pinned=True,
     worker="w",
 )
-
-
-async def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Beside this test's own loop, which answers for the registry."""
-    return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "stream_app", *arguments],
-        env=environment(settings),
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
 
 
 async def check_records(settings: Settings, topic: TopicSpec, registry: RecordedRegistry) -> int:

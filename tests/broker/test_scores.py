@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +12,11 @@ from stream_app.kafka.topic_check import Topics
 from stream_app.messages.codec import encode_score
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
-from stream_app.settings import Settings
 from tests.builders import walk
 from tests.conftest import SettingsFor
-from tests.workers import WorkerProcess, environment, feed, read_all, read_until, read_while
+from tests.workers import WorkerProcess, command, feed, read_all, read_until, read_while
 
 pytestmark = pytest.mark.timeout(300)
-
-
-def scores(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "stream_app", "scores", *arguments],
-        env=environment(settings),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 async def test_a_killed_worker_goes_on_with_the_same_scores(
@@ -40,7 +25,7 @@ async def test_a_killed_worker_goes_on_with_the_same_scores(
     settings = settings_for(bar_seconds=60, min_training_bars=8000, horizon_bars=2)
     ticks = list(walk(4000))
 
-    nothing = await asyncio.to_thread(scores, settings)
+    nothing = await command(settings, "scores")
     assert nothing.returncode == 0, nothing.stderr
     assert nothing.stdout.startswith("No forecast has an outcome yet")
 
@@ -66,14 +51,14 @@ async def test_a_killed_worker_goes_on_with_the_same_scores(
         assert each == expected[each["ts_open"]]
     assert expected[max(expected)]["running"]["day"]["published"]["n"] == 16 * 60
 
-    shown = await asyncio.to_thread(scores, settings, "BTC")
+    shown = await command(settings, "scores", "BTC")
     assert shown.returncode == 0, shown.stderr
     assert "BTC: 120 s ahead" in shown.stdout
     assert "last price" in shown.stdout
-    as_json = await asyncio.to_thread(scores, settings, "--json")
+    as_json = await command(settings, "scores", "--json")
     newest: dict[str, Any] = orjson.loads(as_json.stdout.splitlines()[-1])
     assert newest["BTC"] == expected[max(expected)]
-    unknown = await asyncio.to_thread(scores, settings, "ETH")
+    unknown = await command(settings, "scores", "ETH")
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert unknown.stderr.strip().endswith("there are scores of BTC")
     assert unknown.stderr.count("\n") == 1

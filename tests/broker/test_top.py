@@ -6,7 +6,6 @@ import asyncio
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,26 +17,17 @@ from stream_app.top.app import TopApp
 from tests.builders import walk
 from tests.conftest import SettingsFor
 from tests.terminals import Terminal
-from tests.workers import WorkerProcess, environment, feed
+from tests.workers import TRAINS_SOON, WorkerProcess, environment, feed
 
 pytestmark = pytest.mark.timeout(2000)
 
-SMALL: dict[str, Any] = {
-    "bar_seconds": 60,
-    "training_window_days": 1,
-    "lstm_epochs": 1,
-    "min_training_bars": 200,
-    # No test may depend on how fast the machine is.
-    "retrain_target_seconds": 300,
-    "retrain_deadline_seconds": 300,
-}
 TOP = [sys.executable, "-m", "stream_app", "top"]
 
 
 async def test_it_shows_what_a_real_worker_does_from_before_its_topics_exist(
     settings_for: SettingsFor, tmp_path: Path
 ) -> None:
-    settings = settings_for(**SMALL)
+    settings = settings_for(**TRAINS_SOON)
     topics = load_topics(settings.topics_file)
     ticks = list(walk(1050, symbol="A"))
     observer = Observer(settings)
@@ -74,7 +64,7 @@ async def test_it_shows_what_a_real_worker_does_from_before_its_topics_exist(
 async def test_q_ends_it_and_leaves_the_terminal_as_it_was(
     settings_for: SettingsFor, topics_on_broker: Topics
 ) -> None:
-    settings = settings_for(**SMALL)
+    settings = settings_for(**TRAINS_SOON)
     async with Terminal(TOP, environment(settings)) as terminal:
         await terminal.until("No worker reads partition")
         assert not terminal.is_as_before()
@@ -84,11 +74,11 @@ async def test_q_ends_it_and_leaves_the_terminal_as_it_was(
         assert b"Traceback" not in terminal.said
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_a_signal_ends_it_and_leaves_the_terminal_as_it_was(
     settings_for: SettingsFor, topics_on_broker: Topics, number: signal.Signals
 ) -> None:
-    settings = settings_for(**SMALL)
+    settings = settings_for(**TRAINS_SOON)
     async with Terminal(TOP, environment(settings)) as terminal:
         await terminal.until("No worker reads partition")
         terminal.process.send_signal(number)
@@ -102,7 +92,7 @@ async def test_wrong_topics_are_told_in_one_line_before_any_screen(
 ) -> None:
     file = tmp_path / "topics.yaml"
     file.write_text("topics: []\n")
-    settings = settings_for(**SMALL, topics_file=file)
+    settings = settings_for(**TRAINS_SOON, topics_file=file)
     async with Terminal(TOP, environment(settings)) as terminal:
         assert await terminal.ended() == 2
         assert terminal.said.startswith(b"stream-app: ")

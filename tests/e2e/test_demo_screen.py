@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 import psutil
@@ -13,10 +14,9 @@ from tests.terminals import Terminal
 pytestmark = pytest.mark.timeout(1200)
 
 
-@pytest.mark.parametrize("key", [b"q", b"\x03"], ids=["q", "ctrl-c"])
-async def test_a_key_ends_the_demo_with_its_summary_and_leaves_no_process_behind(
-    key: bytes,
-) -> None:
+@pytest.mark.parametrize("how", ["q", "hang-up"])
+async def test_the_demo_ends_with_its_summary_and_leaves_no_process_behind(how: str) -> None:
+    """By a key, and by the signal that a closed window or a lost ssh session sends."""
     command = [sys.executable, "-m", "stream_app", "demo"]
     variables = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
     async with Terminal(command, variables, (160, 50)) as terminal:
@@ -24,7 +24,10 @@ async def test_a_key_ends_the_demo_with_its_summary_and_leaves_no_process_behind
         await terminal.until("in a browser", "Partitions, workers")  # no phase: it may be over
         await terminal.until("DEMO-USD")
         children = psutil.Process(terminal.process.pid).children(recursive=True)
-        terminal.press(key)
+        if how == "q":
+            terminal.press(b"q")
+        else:
+            terminal.process.send_signal(signal.SIGHUP)
         assert await terminal.ended() == 0, terminal.said[-3000:]
         assert terminal.is_as_before()
         assert b"ticks sent" in terminal.said

@@ -103,6 +103,11 @@ def test_there_are_alerts_enough_and_each_has_its_own_name() -> None:
     assert len(names) == len(set(names)) >= 12
 
 
+@pytest.mark.parametrize("page", ["docs/metrics.md", "CHANGELOG.md"])
+def test_the_pages_say_how_many_alerts_there_are(page: str) -> None:
+    assert re.findall(r"(\d+) alerts\b", (ROOT / page).read_text()) == [str(len(ALERTS))]
+
+
 def test_each_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
     asked = [check for case in CASES for check in case["alert_rule_test"]]
     fires = {check["alertname"] for check in asked if check["exp_alerts"]}

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from stream_app.dashboard.client import MOST_PENDING_BYTES, Client
-from stream_app.dashboard.hub import HEARTBEAT, MOST_CHANNELS, SECOND, Hub
+from stream_app.dashboard.hub import ANSWER, HEARTBEAT, MOST_CHANNELS, SECOND, STEP_S, Hub
 from stream_app.dashboard.looking import Looking
 from stream_app.dashboard.ring import KEPT_S, Ring
 from stream_app.overview.health import Bounds
@@ -23,7 +23,7 @@ LIVE = Looking(symbol="BTC-USD")
 
 
 class Stage:
-    """A hub whose time goes on a quarter of a second a step."""
+    """A hub whose time goes on with its steps."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -37,7 +37,7 @@ class Stage:
 
     def step(self, count: int = 1) -> None:
         for _ in range(count):
-            self.clock.passed_s += 0.25
+            self.clock.passed_s += STEP_S
             self.hub.step()
 
 
@@ -82,15 +82,32 @@ def test_a_page_without_a_symbol_gets_no_symbols_channels(stage: Stage) -> None:
     assert names == {"health", "table", "retrains", "letters", "group"}
 
 
-def test_the_newest_value_comes_once_a_step_and_only_where_it_changed(stage: Stage) -> None:
+def prices(data: bytes) -> list[float]:
+    return [value["last_price"] for value in named(data, "answer")]
+
+
+def test_the_newest_value_comes_at_once_and_only_where_it_changed(stage: Stage) -> None:
     client = stage.hub.join(LIVE, None)
     pending(client)
     for price in (1.0, 2.0, 3.0):
         stage.tick(price)
     stage.step()
-    assert [value["last_price"] for value in named(pending(client), "answer")] == [3.0]
+    assert prices(pending(client)) == [3.0]
+    stage.step(SECOND)
+    assert prices(pending(client)) == []
+    stage.tick(4.0)
     stage.step()
-    assert named(pending(client), "answer") == []
+    assert prices(pending(client)) == [4.0]
+
+
+def test_values_that_never_end_come_four_times_a_second_each_the_newest(stage: Stage) -> None:
+    client = stage.hub.join(LIVE, None)
+    pending(client)
+    for number in range(1, 3 * SECOND + 1):
+        stage.tick(float(number))
+        stage.step()
+    assert prices(pending(client)) == [float(n) for n in range(1, 3 * SECOND + 1, ANSWER)]
+    assert ANSWER * STEP_S == 0.25
 
 
 def test_only_what_is_looked_at_is_sent(stage: Stage) -> None:
@@ -143,7 +160,7 @@ def test_a_browser_that_comes_back_gets_every_value_that_it_missed_and_no_other(
     stage.hub.leave(client)
     for price in (2.0, 3.0, 4.0):
         stage.tick(price)
-        stage.step()
+        stage.step(ANSWER)
     data = pending(stage.hub.join(LIVE, seen))
     assert [value["last_price"] for value in named(data, "answer")] == [2.0, 3.0, 4.0]
     assert named(data, "history") == []
@@ -175,7 +192,7 @@ def test_a_channel_goes_on_for_five_minutes_after_its_last_browser(stage: Stage)
     before = stage.hub.channels
     stage.step(int(SECOND * KEPT_S) - 1)
     assert stage.hub.channels == before
-    stage.step(2)
+    stage.step(SECOND + 1)
     assert stage.hub.channels == 0
 
 

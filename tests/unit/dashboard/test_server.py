@@ -11,12 +11,12 @@ import aiohttp
 import pytest
 
 from stream_app.dashboard import hub as hub_module
-from stream_app.dashboard.hub import Hub
+from stream_app.dashboard.hub import ANSWER, STEP_S, Hub
 from stream_app.dashboard.server import DashboardServer
 from stream_app.errors import ConfigError
 from stream_app.overview.health import Bounds
 from stream_app.overview.read_model import ReadModel
-from tests.builders import START_MS
+from tests.builders import START_MS, FakeRecord
 from tests.topic_records import FakeClock, prediction, read_model
 
 
@@ -29,9 +29,14 @@ class Site:
     http: aiohttp.ClientSession
 
     def tick(self, number: int) -> None:
-        self.model.take_answers([prediction(START_MS + 1000 * number, price=1.0 + number)], 1)
-        self.clock.passed_s += 0.25
-        self.hub.step()
+        self.take(prediction(START_MS + 1000 * number, price=1.0 + number))
+
+    def take(self, record: FakeRecord) -> None:
+        """An answer, and a quarter of a second in which it goes out."""
+        self.model.take_answers([record], 1)
+        for _ in range(ANSWER):
+            self.clock.passed_s += STEP_S
+            self.hub.step()
 
 
 @pytest.fixture
@@ -178,9 +183,7 @@ async def test_a_browser_that_takes_nothing_is_dropped_and_holds_up_nobody(site:
                     record = prediction(
                         START_MS + 1000 * number, price=float(number), degraded=["x" * 300] * 500
                     )
-                    site.model.take_answers([record], 1)
-                    site.clock.passed_s += 0.25
-                    site.hub.step()
+                    site.take(record)
                     await until(response.content, b'"last_price":%d.0' % number)
     finally:
         stuck.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -20,9 +21,11 @@ from stream_app.overview.symbol_table import ROWS_A_PAGE
 from stream_app.top.app import PARTS, TopApp
 from stream_app.top.symbols import Symbols
 from tests.builders import START_MS
+from tests.terminals import Terminal
 from tests.topic_records import (
     NOON,
     FakeClock,
+    alarm,
     champion,
     dead_letter,
     fill,
@@ -39,11 +42,12 @@ TITLES = [
     "1 Symbols",
     "2 BTC-USD: live",
     "3 Skill and calibration BTC-USD",
-    "4 Members BTC-USD",
-    "5 Retrains",
-    "6 Versions BTC-USD",
-    "7 Dead letters",
-    "8 Partitions, workers, lag",
+    "4 Drift BTC-USD",
+    "5 Members BTC-USD",
+    "6 Retrains",
+    "7 Versions BTC-USD",
+    "8 Dead letters",
+    "9 Partitions, workers, lag",
 ]
 
 
@@ -105,6 +109,7 @@ def full() -> tuple[ReadModel, FakeClock]:
     for number in range(30):
         record = prediction(START_MS + 1000 * number, written_ms=clock.now_ms())
         model.take_answers([record], 1)
+    model.take("drift", alarm(-300, ratio=2.34))
     model.take_group({0: place(0, end=50, committed=50)}, [worker(0)])
     return model, clock
 
@@ -131,7 +136,7 @@ async def test_on_a_large_screen_every_part_is_there_at_once_in_order() -> None:
     async with shown(*full(), size=(160, 80)) as screen:
         text = await screen.until_shown("v39")
         assert list(titles(text)) == TITLES
-        for row in range(0, len(TITLES), 2):  # two beside each other
+        for row in range(0, len(TITLES) - 1, 2):  # two beside each other, the last one alone
             line = next(line for line in text.splitlines() if TITLES[row] in line)
             assert TITLES[row + 1] in line
         for words in (
@@ -143,6 +148,7 @@ async def test_on_a_large_screen_every_part_is_there_at_once_in_order() -> None:
             "+2.00 ±1.96 %",
             "91.0%",
             "outcomes: 59 a day",
+            "alarms in 30 days",
             "random_forest",
             "bad_price",
             "worker-1",
@@ -163,7 +169,7 @@ async def test_at_80_by_24_each_part_is_one_key_away_and_whether_it_is_well_stay
             assert len(lines) == SMALL[1]
             assert max(map(len, lines)) == SMALL[0]
             assert "q Quit" in lines[-1]
-            assert "1-8 Part" in lines[-1]
+            assert "1-9 Part" in lines[-1]
 
 
 @pytest.mark.parametrize("size", [SMALL, WIDE])
@@ -172,6 +178,22 @@ async def test_tables_fit_into_their_part(size: tuple[int, int]) -> None:
     async with shown(*full(), size=size) as screen:
         for number in range(1, len(PARTS) + 1):
             assert "…" not in await screen.press(str(number))
+
+
+async def test_alarms_of_drift_stand_beside_what_chance_and_knowing_nothing_give() -> None:
+    model, clock = full()
+    async with shown(model, clock) as screen:
+        text = await screen.press("4")
+        rows = [" ".join(line.split()) for line in text.splitlines()]
+        for row in (
+            "adwin, errors 0 0.25 - -",
+            "page_hinkley, errors 1 0.25 12-30 23:05 2.34",
+            "always 8,640 8,640 - -",
+            "never 0 0 - -",
+        ):
+            assert any(row in line for line in rows), (row, text)
+        model.reading.missing = frozenset({"drift"})
+        await screen.until_shown("There is no topic of drift.")
 
 
 async def test_names_and_texts_of_any_length_leave_room_for_the_rest() -> None:
@@ -193,11 +215,11 @@ async def test_names_and_texts_of_any_length_leave_room_for_the_rest() -> None:
     letter = dead_letter(77, reason="key_mismatch", value=b"value " * 50)
     model.take("dead_letters", replace(letter, timestamp=START_MS + 1000))
     async with shown(model, clock) as screen:
-        text = await screen.press("4")
+        text = await screen.press("5")
         for words in ("random_forest", "46,319.25", "+4.16", "0.25", "0.50", "58 min 20 s", "2026"):
             assert words in text, words
-        assert version in await screen.press("6")
-        text = await screen.press("7")
+        assert version in await screen.press("7")
+        text = await screen.press("8")
         for words in ("01-01 00:00:01", "0-77", "key_mismatch", "line 1", "value val"):
             assert words in text, words
 
@@ -359,6 +381,16 @@ def test_without_a_terminal_it_says_so_in_one_line() -> None:
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("stream-app: top needs a terminal")
     assert len(ended.stderr.splitlines()) == 1
+
+
+async def test_it_ends_when_its_terminal_is_gone() -> None:
+    """It is not the controlling one, as under some supervisors: no signal comes."""
+    variables = {"PATH": os.environ["PATH"], "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    async with Terminal([sys.executable, "-m", "stream_app", "top"], variables) as terminal:
+        await terminal.until("The broker does not answer")
+        terminal.hang_up()
+        # 120 is Python's own, where its last flush finds no terminal.
+        assert await terminal.ended() in (0, 120)
 
 
 async def test_it_is_drawn_no_more_while_the_screen_is_taken_down() -> None:
