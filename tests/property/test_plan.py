@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.training.plan import OLDEST
+from stream_app.training.plan import AIM, OLDEST
 from stream_app.training.schedule import RetrainSchedule
 from stream_app.training.settings import ScheduleSettings
 
@@ -170,6 +170,22 @@ def test_no_models_get_older_than_two_intervals_while_the_symbols_fit(
     plan = world.schedule.plan()
     assert plan is not None
     assert plan.is_feasible
+
+
+@few
+@given(count=counts, seed=seeds, age=st.floats(1.1, 1.6))
+def test_after_an_outage_the_pace_goes_up_as_far_as_the_deadlines_need(
+    count: int, seed: int, age: float
+) -> None:
+    load = 0.7 * (AIM - age)
+    world = World(varied(load, count, seed))
+    for name in names(count):
+        world.add(name, age_s=age * INTERVAL_S)
+    world.run(1.5 * INTERVAL_S)
+    assert world.oldest_s() <= OLDEST * INTERVAL_S
+    first_round = [turn.at_s for turn in world.turns[:count]]
+    # No burst: only as fast as needed.
+    assert first_round[-1] - first_round[0] >= 0.6 * (AIM - age) * INTERVAL_S * (1 - 2 / count)
 
 
 @few
