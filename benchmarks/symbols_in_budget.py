@@ -43,7 +43,8 @@ class Retrained:
     """The part of a symbol that a cycle sees. It notes when it gets new models."""
 
     def __init__(self, symbol: str, bars: BarColumns, untrained_set: ModelSet) -> None:
-        self.symbol = symbol
+        self.symbol = self.name = symbol
+        self.has_news = True
         self.window = self
         self.served_at: float | None = None
         self._bars = bars
