@@ -62,7 +62,13 @@ class PlanLog:
 
 
 def needed(plan: PlanFigures, processes: int) -> str:
-    """What the symbols need, as in `1,400 symbols need 57 min of each hour on 2 processes`."""
+    """What the symbols need.
+
+    >>> plan = PlanFigures(symbols=1400, fit=1473, turn_seconds=2.443, busy_seconds=3420.2,
+    ...     interval_seconds=3600.0, waiting=1, age_seconds=None, deadline_seconds=None)
+    >>> needed(plan, processes=2)
+    '1,400 symbols need 57 min of each hour on 2 processes'
+    """
     interval_s = plan.interval_seconds
     each = "hour" if interval_s == 3600 else _time(interval_s)
     on = f"{processes} process" + ("es" if processes > 1 else "")
