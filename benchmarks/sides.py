@@ -27,6 +27,7 @@ from stream_app.registry.versions import Versions
 from stream_app.settings import Settings, load_settings
 from stream_app.training.settings import model_settings
 from stream_app.worker.partitions import Partitions
+from stream_app.worker.sharing import Share
 
 
 async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPipeline]:
@@ -38,6 +39,9 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
 
     async def commit(_partition: int, _offset: int) -> None:
         raise AssertionError("the benchmarks' group has committed")
+
+    async def join_again() -> None:
+        raise AssertionError("there is no group to join")
 
     partitions = Partitions(
         settings=settings,
@@ -51,9 +55,10 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
         on_progress=lambda: None,
         read_again=lambda _: None,
         commit=commit,
+        join_again=join_again,
         fail=failures.append,
     )
-    partitions.on_assigned(range(topics.ticks.partitions))
+    partitions.on_assigned(range(topics.ticks.partitions), Share())
     while not partitions.is_ready:
         if failures:
             raise failures[0]

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
@@ -35,11 +35,13 @@ from stream_app.training.cycle import Retrainer
 from stream_app.training.pool import TrainingPool
 from stream_app.training.settings import RetrainSettings, model_settings
 from stream_app.web.server import WebServer
+from stream_app.worker.assignor import GroupAssignor
 from stream_app.worker.champions import Champions
 from stream_app.worker.description import describe
 from stream_app.worker.drift_alarms import DriftAlarms
 from stream_app.worker.publisher import Publisher
 from stream_app.worker.service import TickService
+from stream_app.worker.sharing import Report
 from stream_app.worker.spans import made_spans
 from stream_app.worker.transport import BatchConsumer, Transport
 
@@ -55,6 +57,8 @@ FORCED_AFTER_S = 10.0
 """After the end has begun; what holds the process by then is left behind."""
 LOOK_EVERY_S = 0.5
 COMMIT_INTERVAL_S = 1.0
+HEARTBEAT_S = 0.2
+"""The answer tells a worker that the group changes: until all know, none goes on."""
 METADATA_MAX_AGE_MS = 30_000
 """New partitions are given to a worker after so long at most."""
 COLLECT_AFTER = 50_000
@@ -77,7 +81,9 @@ def build_faust_app(
     *,
     on_assigned: Callable[[set[TP]], None],
     on_revoked: Callable[[], None],
+    until_published: Callable[[], Awaitable[None]],
     topic_id: Callable[[], str],
+    report: Callable[[], Report],
 ) -> faust.App:
     """The Faust app: no tables, no topics of its own, no web server of its own."""
     servers = [
@@ -88,11 +94,13 @@ def build_faust_app(
         broker=servers,
         broker_credentials=faust_credentials(settings),
         broker_session_timeout=settings.kafka_session_timeout_seconds,
-        broker_heartbeat_interval=settings.kafka_session_timeout_seconds / 5,
+        broker_heartbeat_interval=HEARTBEAT_S,
         broker_commit_interval=COMMIT_INTERVAL_S,
         broker_max_poll_records=settings.max_batch_ticks * topics.ticks.partitions,
         consumer_auto_offset_reset="earliest",
         consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
+        consumer_group_instance_id=settings.kafka_group_instance_id,
+        PartitionAssignor=GroupAssignor,
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,
@@ -108,8 +116,15 @@ def build_faust_app(
         app,
         on_assigned=on_assigned,
         on_revoked=on_revoked,
+        until_published=until_published,
         topic_id=topic_id,
         max_batch=settings.max_batch_ticks,
+    )
+    assignor = cast(GroupAssignor, app.assignor)
+    assignor.report, assignor.standbys, assignor.topic = (
+        report,
+        settings.standbys,
+        topics.ticks.name,
     )
     return app
 
@@ -135,7 +150,7 @@ class Worker:
             topic=self._topics.champions,
             client_settings=connection,
             versions=versions,
-            symbols=lambda: self.service.partitions.symbols(),  # noqa: PLW0108 - made below
+            symbols=lambda: self.service.partitions.followed_symbols(),  # noqa: PLW0108 - made below
             publish=self._publisher.publish_champion,
             clock=clock,
             worker=worker,
@@ -150,6 +165,7 @@ class Worker:
             spans=self._spans,
             read_again=self._read_again,
             commit=self._commit,
+            join_again=self._join_again,
         )
         self._pool = TrainingPool(settings.retrain_processes)
         self.retrainer = Retrainer(
@@ -192,7 +208,9 @@ class Worker:
             self._topics,
             on_assigned=self._on_assigned,
             on_revoked=self.service.rebalance.begin,
+            until_published=self.service.until_published,
             topic_id=lambda: self.service.partitions.topic_id,
+            report=self.service.partitions.report,
         )
         add_ticks_agent(self._app, self._topics, self.service)
         add_retrain_timer(self._app, self.retrainer)
@@ -222,11 +240,17 @@ class Worker:
 
     def _on_assigned(self, assigned: set[TP]) -> None:
         name = self._topics.ticks.name
-        self.service.partitions.on_assigned(tp.partition for tp in assigned if tp.topic == name)
+        share = cast(GroupAssignor, self._app.assignor).share
+        self.service.partitions.on_assigned(
+            (tp.partition for tp in assigned if tp.topic == name), share
+        )
 
     def _read_again(self, partition: int) -> None:
         consumer = cast(BatchConsumer, self._app.consumer)
         consumer.read_again(TP(self._topics.ticks.name, partition))
+
+    async def _join_again(self) -> None:
+        await cast(BatchConsumer, self._app.consumer).join_again()
 
     async def _commit(self, partition: int, offset: int) -> None:
         consumer = cast(BatchConsumer, self._app.consumer)
@@ -267,6 +291,9 @@ class Worker:
             self._watches = [
                 asyncio.create_task(self.service.lag_watch.run(), name="the look at the lag"),
                 asyncio.create_task(self._champions.run(), name="the champions"),
+                asyncio.create_task(
+                    self.service.partitions.standbys.run(), name="what it stands by for"
+                ),
                 asyncio.create_task(event_loop.watch_delay(), name="the look at the event loop"),
                 asyncio.create_task(self._alarms.run(), name="the alarms of drift"),
             ]
@@ -303,8 +330,9 @@ class Worker:
         parts = [
             # Before the pool, or the end of its processes would be told as a failed retrain.
             Part(name="the retrain cycle", stop=self.retrainer.stop),
-            Part(name="the training pool", stop=self._close_pool),
+            # Before the pool, whose end takes seconds: others answer from here on.
             Part(name="the batch in hand", stop=self._finish),
+            Part(name="the training pool", stop=self._close_pool),
             Part(name="the restores", stop=self.service.partitions.close),
             Part(name="what the worker watches", stop=self._stop_watches),
             Part(name="the consumer", stop=self._app.stop),
@@ -319,12 +347,18 @@ class Worker:
         self._pool.close()
 
     async def _finish(self) -> None:
-        """Answer and commit what is in hand; not after a fault, for the state may be wrong."""
+        """Answer and commit what is in hand, then leave the group.
+
+        Not after a fault, for the state may be wrong.
+        """
         if not self.service.failed.done():
             # The flow goes on until then: stopped, the consumer would seek back to its last
             # commit and forget what has been answered since.
             await self.service.close()
-            await cast(BatchConsumer, self._app.consumer).commit_answered()
+            consumer = cast(BatchConsumer, self._app.consumer)
+            await consumer.commit_answered()
+            if cast(GroupAssignor, self._app.assignor).share.workers > 1:
+                await consumer.leave()
 
     async def _stop_watches(self) -> None:
         for watch in self._watches:

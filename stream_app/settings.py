@@ -116,6 +116,12 @@ class Settings(BaseSettings):
     kafka_ssl_certfile: Path | None = None
     kafka_ssl_keyfile: Path | None = None
     kafka_session_timeout_seconds: Annotated[float, Field(ge=1, le=300)] = 10.0
+    kafka_group_instance_id: Annotated[str, Field(max_length=200)] | None = None
+    """With one, a worker that comes back within the session timeout gets its partitions again and
+    nothing moves meanwhile. Each worker of a group needs its own; the name of a pod is one."""
+    standbys: Annotated[int, Field(ge=0, le=3)] = 1
+    """How many other workers follow each partition, ready to take it over. All workers of a group
+    need the same."""
     kafka_idempotent_producer: bool = True
     """False for a broker without idempotent producers, such as the embedded one."""
     consumer_group: Annotated[str, Field(min_length=1, max_length=200)] = "stream-app"

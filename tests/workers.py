@@ -32,6 +32,8 @@ from stream_app.messages.schemas import Tick
 from stream_app.settings import Settings
 
 DEADLINE_S = 120.0
+TRAINED_S = 900.0
+"""For what follows a training, which yields to everything else on the machine."""
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -141,6 +143,14 @@ async def read_on(
 async def read_all(settings: Settings, topic: TopicSpec) -> list[Record]:
     """What a topic holds now."""
     return [record async for record in read_on(settings, topic, {})]
+
+
+async def messages(settings: Settings, topic: TopicSpec, count: int) -> list[Any]:
+    """What a topic holds, once that is so many messages; whoever writes them is not looked at."""
+    async with asyncio.timeout(TRAINED_S):
+        while len(records := await read_all(settings, topic)) < count:
+            await asyncio.sleep(0.2)
+    return [orjson.loads(record.value or b"") for record in records]
 
 
 async def read_while(

@@ -213,6 +213,11 @@ LAST_LOOK: Final = gauge(
 PARTITIONS: Final = gauge(
     "stream_app_partitions", "partitions", "Partitions of the ticks topic that this worker has."
 )
+STANDBY_PARTITIONS: Final = gauge(
+    "stream_app_standby_partitions",
+    "partitions",
+    "Partitions of other workers that this worker could take over at once.",
+)
 UPLOADS_WAITING: Final = gauge(
     "stream_app_versions_waiting",
     "versions",

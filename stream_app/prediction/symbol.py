@@ -7,7 +7,7 @@ with the answers.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, groupby
 from typing import Any
@@ -104,8 +104,7 @@ class SymbolPipeline:
         self.name = state_name(symbol, elsewhere)
         """Of this state: another partition may have one of the same symbol."""
         self._placement = (MISPLACED,) if is_misplaced else ()
-        self._origin = origin or Origin()
-        self._suffix = self._origin.suffix
+        self._set_origin(origin or Origin())
         self._bar_ms = settings.bar_ms
         self._horizon_ms = settings.horizon_ms
         self._intake = Intake(settings)
@@ -120,6 +119,10 @@ class SymbolPipeline:
         self._last_bar: Bar | None = None
         self.first_uncovered: int | None = None
         """Offset of the first tick after the last published state; None when there is none."""
+
+    def _set_origin(self, origin: Origin) -> None:
+        self._origin = origin
+        self._suffix = origin.suffix
 
     @property
     def kalman(self) -> KalmanFilter:
@@ -314,32 +317,46 @@ class SymbolPipeline:
             )
             yield self._last_bar
 
-    def restore(self, bars: Sequence[Bar], serving: ModelSet | None) -> None:
-        """Take over the closed bars of a symbol, oldest first, and the state of the last one.
+    def recall(self, bars: Iterable[Bar]) -> None:
+        """Take over closed bars of the symbol, oldest first; may be called again with later ones.
 
-        Args:
-            bars: at least one.
-            serving: the models of the version that the last bar's state names, if they are
-                still there; the next batch adopts `models` in their place.
+        Once all are there, `resume` must follow.
         """
-        state = SymbolState.from_json(bars[-1].state)
         closed = []
         for message in bars:
             if (bar := bar_of_message(message)) is not None:
                 appended = self.window.append(bar)
-                if not state.intervals:
-                    self.record.learn_volatility(appended)
                 is_ours = self._is_horizon(message.horizon_s)
                 forecasts = forecasts_of_message(message) if is_ours else None
                 closed.append(
                     ClosedForecasts(bar.ts_open, math.log(bar.close), forecasts, appended.jumped)
                 )
                 self._last_bar = message
+        self.record.recall(closed)
+
+    def resume(self, last: Bar, serving: ModelSet | None, *, origin: Origin) -> None:
+        """Take over the state that the last closed bar carries, and go on from it.
+
+        Args:
+            last: the last of the bars that `recall` was given, or a later checkpoint of it.
+            serving: the models of the version that its state names, if they are still there; the
+                next batch adopts `models` in their place.
+            origin: the topic that the ticks come from.
+
+        Raises:
+            KeyError, TypeError, ValueError: the state is of no use.
+        """
+        state = SymbolState.from_json(last.state)
+        self._set_origin(origin)
+        if bar_of_message(last) is not None:
+            self._last_bar = last
         self._intake.restore(state)
         if state.intervals:
             self.record.volatility.restore(state.intervals["volatility"])
+        else:
+            self.record.recall_volatility(self.window.columns())
         if self._is_horizon(state.horizon_s):
-            self.record.restore(closed, state.open_forecasts(), state.learned, state.intervals)
+            self.record.restore(state.open_forecasts(), state.learned, state.intervals)
         if serving is not None:
             self._serving, self._since = serving, state.since
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from stream_app.bars.features import BarColumns
 from stream_app.bars.window import ClosedBar
 from stream_app.messages.schemas import BarForecasts, Score, Source
 from stream_app.models.kalman_filter import KalmanNoise
@@ -68,6 +69,8 @@ class TrackRecord:
         self._restored: dict[int, BarForecasts] = {}
         """The same of before a restart."""
         self.bias = BiasCorrection(horizon_bars=settings.horizon_bars)
+        self._recalled: list[float] = []
+        """Errors of before that `bias` has not been given yet."""
         self._members = {
             name: MemberShrinkage(
                 horizon_bars=settings.horizon_bars, memory_bars=settings.window_bars
@@ -269,9 +272,26 @@ class TrackRecord:
         """What a restart needs of the intervals, as JSON."""
         return {"volatility": self.volatility.state(), "trackers": self._intervals.state()}
 
+    def recall(self, closed: Iterable[ClosedForecasts]) -> None:
+        """Go through closed bars of before, oldest first; `restore` must follow."""
+        for outcome in self._outcomes.replay(closed):
+            self._recalled.append(outcome.error)
+            self._running.take(outcome)
+
+    def recall_volatility(self, bars: BarColumns) -> None:
+        """Learn the volatility from the window's bars, where a state says nothing of it."""
+        for ts_open, log_high, log_low, log_close, log_jump in zip(
+            bars.ts_open.tolist(),
+            bars.log_high.tolist(),
+            bars.log_low.tolist(),
+            bars.log_close.tolist(),
+            bars.log_jump.tolist(),
+            strict=True,
+        ):
+            self.volatility.close(ts_open, log_high, log_low, log_close, jumped=log_jump != 0.0)
+
     def restore(
         self,
-        closed: Iterable[ClosedForecasts],
         open_forecasts: Iterable[tuple[int, BarForecasts]],
         sums: Mapping[str, Sequence[float]],
         intervals: Mapping[str, Any],
@@ -279,15 +299,12 @@ class TrackRecord:
         """Take over what was, but for the volatility, which does not depend on the horizon.
 
         Args:
-            closed: the closed bars, oldest first.
-            open_forecasts: as `open_forecasts` gave them when the last of these closed, or later.
+            open_forecasts: as `open_forecasts` gave them when the last bar closed, or later.
             sums: as `sums` gave them then.
             intervals: as `interval_state` gave it; may be empty.
         """
-        outcomes = self._outcomes.replay(closed)
-        self.bias.take([outcome.error for outcome in outcomes])
-        for outcome in outcomes:
-            self._running.take(outcome)
+        self.bias.take(self._recalled)  # at once: it averages them anew each time
+        self._recalled = []
         self._restored = dict(open_forecasts)
         for name, shrinkage in self._shrinkages():
             if name in sums:

@@ -16,29 +16,40 @@ logger = logging.getLogger(__name__)
 
 
 class BarLog:
-    """The last bars of each symbol that were made before one committed offset.
+    """The bars of each symbol that were made before one committed offset.
 
     A bar can be there more than once: a worker that was killed published it, and so did the one
     after it; and a checkpoint is a bar with a later state. The last one counts. Bars of another
     length are left out, for a window has bars of one length.
+
+    The commit may move on: bars that were made after it wait until then.
     """
 
     def __init__(
         self, ticks: str, committed: int, *, topic_id: str, bar_s: int | None = None
     ) -> None:
         self._ticks = ticks
-        self._committed = committed
+        self.committed = committed
+        """The offset of the first tick that is not answered yet."""
         self._bar_s = bar_s
-        self._topic_id = topic_id
+        self.topic_id = topic_id
+        """Of the ticks topic."""
         self.newest_offset = -1
         """Of the tick that the newest bar was made from; -1 where there is no bar."""
         self.other_topic_id = ""
         """Of a topic that had the name before: its bars are left out."""
         self._named: set[bool] = set()
         """Whether the ids of predictions named the topic when its bars were made."""
-        self._bars: dict[str, dict[int, Bar]] = {}
-        self._newest_ts: dict[str, int] = {}
-        """By symbol, the opening time of the bar whose state is kept."""
+        self._unanswered: list[Bar] = []
+        """Made from ticks that are not committed yet, in the order of the log."""
+        self._closed: dict[str, dict[int, Bar]] = {}
+        """By symbol and opening time, bars that `take_closed` has not given yet."""
+        self._given_ts: dict[str, int] = {}
+        """By symbol, the opening time of the newest bar that it has given."""
+        self.last: dict[str, Bar] = {}
+        """Of each symbol the newest bar, with the state of its last checkpoint."""
+        self._covered: dict[str, int] = {}
+        """By symbol, the offset of the last tick that a bar covers."""
         self.floor = 0
         """The offset below which every tick is covered by some bar's state."""
         self.left_out: Counter[int] = Counter()
@@ -47,40 +58,54 @@ class BarLog:
         """By symbol, the offset of the last tick that a bar of another length covers."""
 
     def take(self, record: ConsumerRecord) -> None:
-        """Note a record, unless it was made from ticks that are not answered yet."""
+        """Note a record."""
         try:
             bar = decode_bar(record.value or b"")
-            floor = int(bar.state["floor"])
+            int(bar.state["floor"])
         except (ValueError, KeyError, TypeError) as error:
             place = f"bars partition {record.partition} offset {record.offset}"
             logger.warning("%s: %s", place, error)
             return
-        source = bar.source
-        if source.topic != self._ticks or self._is_of_another_topic(bar):
+        if bar.source.topic != self._ticks or self._is_of_another_topic(bar):
             return
         self._named.add(bool(bar.state.get("is_anew")))
-        if source.offset >= self._committed:
-            return
-        if source.offset >= self.newest_offset:
-            self.floor, self.newest_offset = floor, source.offset
+        if bar.source.offset < self.committed:
+            self._note(bar)
+        else:
+            self._unanswered.append(bar)
+
+    def advance(self, committed: int) -> None:
+        """The commit has moved on: note what was made before it.
+
+        Args:
+            committed: no less than before.
+        """
+        waiting, self._unanswered, self.committed = self._unanswered, [], committed
+        for bar in waiting:
+            if bar.source.offset < committed:
+                self._note(bar)
+            else:
+                self._unanswered.append(bar)
+
+    def _note(self, bar: Bar) -> None:
+        symbol, offset = bar.symbol, bar.source.offset
+        if offset >= self.newest_offset:
+            self.floor, self.newest_offset = int(bar.state["floor"]), offset
         if self._bar_s not in (None, bar.bar_s):
             self.left_out[bar.bar_s] += 1
-            self._left_out_at[bar.symbol] = source.offset
+            self._left_out_at[symbol] = offset
             return
-        bars = self._bars.setdefault(bar.symbol, {})
-        newest_ts = self._newest_ts.get(bar.symbol, bar.ts_open)
-        # Only the newest bar's state is used, and a month of states would fill the memory.
-        if bar.ts_open >= newest_ts:
-            if newest_ts in bars:
-                bars[newest_ts] = replace(bars[newest_ts], state={})
-            self._newest_ts[bar.symbol] = bar.ts_open
-        else:
-            bar = replace(bar, state={})
-        bars[bar.ts_open] = bar
+        self._covered[symbol] = max(offset, self._covered.get(symbol, -1))
+        last = self.last.get(symbol)
+        if last is None or bar.ts_open >= last.ts_open:
+            self.last[symbol] = bar
+        if bar.ts_open > self._given_ts.get(symbol, -1):
+            # A month of states would fill the memory, and only the newest one is used.
+            self._closed.setdefault(symbol, {})[bar.ts_open] = replace(bar, state={})
 
     def _is_of_another_topic(self, bar: Bar) -> bool:
         made_in = str(bar.state.get("topic_id", ""))
-        if "" in (made_in, self._topic_id) or made_in == self._topic_id:
+        if "" in (made_in, self.topic_id) or made_in == self.topic_id:
             return False
         self.other_topic_id = made_in
         return True
@@ -92,19 +117,30 @@ class BarLog:
         The ids of its predictions name it, unless a version that named none has begun with them.
         """
         is_named = bool(self.other_topic_id) or self._named != {False}
-        return Origin(topic_id=self._topic_id, is_named=is_named)
+        return Origin(topic_id=self.topic_id, is_named=is_named)
 
-    def bars(self, last: int) -> dict[str, list[Bar]]:
-        """The last bars of each symbol, oldest first."""
-        return {
-            symbol: [bar for _, bar in sorted(kept.items())[-last:]]
-            for symbol, kept in self._bars.items()
-        }
+    def take_closed(self, last: int, *, but: int = 0) -> dict[str, list[Bar]]:
+        """The bars that were not given before, oldest first, without their states.
+
+        Args:
+            last: so many of each symbol at most; older ones are forgotten.
+            but: how many of the newest of each symbol to keep back, for they may come once more.
+        """
+        given = {}
+        for symbol, closed in self._closed.items():
+            times = sorted(closed)
+            times = times[: max(0, len(times) - but)]
+            if times:
+                given[symbol] = [closed[ts] for ts in times[-last:]]
+                self._given_ts[symbol] = times[-1]
+                for ts in times:
+                    del closed[ts]
+        return given
 
     def with_gap(self) -> set[str]:
         """Symbols whose last bars are of another length: the window lacks the ticks in between."""
         return {
             symbol
-            for symbol, kept in self._bars.items()
-            if self._left_out_at.get(symbol, -1) > max(bar.source.offset for bar in kept.values())
+            for symbol, offset in self._covered.items()
+            if self._left_out_at.get(symbol, -1) > offset
         }

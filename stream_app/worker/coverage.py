@@ -10,10 +10,9 @@ from aiokafka import TopicPartition
 
 from stream_app.errors import TopicError
 from stream_app.kafka.group import RESET, Place, made_anew
-from stream_app.kafka.reader import open_reader
+from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import Topics
 from stream_app.worker.bar_log import BarLog
-from stream_app.worker.restore import read_bars
 
 
 async def read_coverage(
@@ -35,7 +34,9 @@ async def read_coverage(
     log = BarLog(place.topic, sys.maxsize, topic_id=place.topic_id)
     async with open_reader(client_settings) as reader:
         tp = TopicPartition(topics.bars.name, place.partition)
-        await read_bars(reader, tp, log, on_progress)
+        async for record in read_range(reader, tp, 0, None):
+            log.take(record)
+            on_progress()
     if log.newest_offset < 0 and log.other_topic_id:
         raise TopicError(made_anew(place.topic, log.other_topic_id, place.topic_id))
     if log.newest_offset >= place.end:

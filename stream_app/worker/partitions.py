@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -30,7 +30,10 @@ from stream_app.registry.versions import Versions
 from stream_app.settings import Settings
 from stream_app.worker.coverage import read_coverage
 from stream_app.worker.ledger import Batch
+from stream_app.worker.replica import Log, Replica
 from stream_app.worker.restore import restore_partition
+from stream_app.worker.sharing import Report, Share
+from stream_app.worker.standbys import Standbys
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ class Partitions:
         on_progress: Callable[[], None],
         read_again: Callable[[int], None],
         commit: Callable[[int, int], Awaitable[None]],
+        join_again: Callable[[], Coroutine[Any, Any, None]],
         fail: Callable[[BaseException], None],
     ) -> None:
         """Have no partition yet.
@@ -73,6 +77,7 @@ class Partitions:
             on_progress: called with each step of a restore.
             read_again: has a partition's ticks given again from the commit on.
             commit: notes an offset of a partition as answered.
+            join_again: has the group divide the partitions anew.
             fail: ends the process.
         """
         self._settings = settings
@@ -86,10 +91,25 @@ class Partitions:
         self._on_progress = on_progress
         self._read_again = read_again
         self._commit = commit
+        self._join_again = join_again
         self._fail = fail
         self._partitions: dict[int, PartitionPipeline] = {}
         self._restoring: dict[int, asyncio.Task[None]] = {}
-        self._assigned: set[int] | None = None
+        self._assigned: frozenset[int] | None = None
+        self._answered: dict[int, int] = {}
+        """By partition, the offset after the last tick whose answer the broker has acknowledged."""
+        self._taken_over: dict[int, Replica] = {}
+        """Of partitions that are being restored, what was known of them before."""
+        self._coming: frozenset[int] = frozenset()
+        """Partitions that this worker is given once they are warm."""
+        self._asking: asyncio.Task[None] | None = None
+        self.standbys = Standbys(
+            topics=topics,
+            client_settings=client_settings,
+            group=settings.consumer_group,
+            new_replica=self._new_replica,
+            on_warm=self._note_warm,
+        )
         self._partition_count = topics.ticks.partitions
         """As the broker says, which may have more than topics.yaml had at the start."""
         self.topic_id = ""
@@ -124,19 +144,53 @@ class Partitions:
             for pipeline in partition.symbols.values()
         }
 
-    def on_assigned(self, partitions: Iterable[int]) -> None:
-        """Take a new assignment: forget what went elsewhere, restore what came. Returns at once."""
-        self._assigned = set(partitions)
+    def followed_symbols(self) -> dict[str, SymbolPipeline]:
+        """Every symbol that new models are for: this worker's, and those that it stands by for."""
+        return {**self.standbys.symbols(), **self.symbols()}
+
+    def report(self) -> Report:
+        """What the group is told of this worker. Called in the consumer's thread too."""
+        standbys = self.standbys
+        return Report(
+            assigned=self._assigned or frozenset(),
+            ready=frozenset(self._partitions) | standbys.warm,
+            following=standbys.following,
+        )
+
+    def on_assigned(self, partitions: Iterable[int], share: Share) -> None:
+        """Take a new assignment: forget what went elsewhere, restore what came. Returns at once.
+
+        Args:
+            partitions: to answer.
+            share: what the group says beside.
+        """
+        self._assigned = frozenset(partitions)
+        self._taken_over = {
+            number: replica
+            for number in self._assigned
+            if (replica := self._taken_over.get(number) or self.standbys.release(number))
+        }
+        self._coming = share.coming
+        self.standbys.follow(share.standby - self._assigned)
         for number in self._partitions.keys() - self._assigned:
             del self._partitions[number]
         for number in self._restoring.keys() - self._assigned:
             self._restoring.pop(number).cancel()
-        for number in self._assigned - self._restoring.keys():
-            task = asyncio.create_task(self._check(number))
-            self._restoring[number] = task
-            task.add_done_callback(partial(self._checked, number))
+        if new := self._assigned - self._restoring.keys():
+            places = asyncio.ensure_future(self._ask_places(new))
+            for number in new:
+                task = asyncio.create_task(self._check(number, places))
+                self._restoring[number] = task
+                task.add_done_callback(partial(self._checked, number))
         metrics.PARTITIONS.set(len(self._assigned))
         self._look_whether_settled()
+
+    def _note_warm(self) -> None:
+        """Another partition can be taken over: look at its models, and take it if it is to come."""
+        self._on_restored()
+        if self._coming and self._coming <= self.standbys.warm:
+            self._coming = frozenset()
+            self._asking = asyncio.create_task(self._join_again())
 
     def _look_whether_settled(self) -> None:
         if self.is_ready:
@@ -153,17 +207,26 @@ class Partitions:
             self._on_restored()
             self._look_whether_settled()
 
-    async def _check(self, number: int) -> None:
+    async def _check(self, number: int, places: Awaitable[dict[int, Place]]) -> None:
         """Make sure that the partition's state is that of the first tick not answered yet."""
         with log_fields(partition=number):
-            await self._bring_back(number)
+            await self._bring_back((await asyncio.shield(places))[number])
 
-    async def _bring_back(self, number: int) -> None:
-        place = await self._ask(number, partial(self._place, number))
+    async def _bring_back(self, place: Place) -> None:
+        number = place.partition
         start = await self._ask(number, partial(self._start, place))
         kept = self._partitions.get(number)
-        if kept is None or kept.position != start:
+        if kept is None or kept.position < start or not self._is_answered(kept, place):
             await self._ask(number, partial(self._restore, number, start))
+        elif kept.position > start:
+            # The group changed before this worker could commit what it had answered.
+            await self._ask(number, partial(self._commit, number, kept.position))
+            self._read_again(number)
+
+    def _is_answered(self, kept: PartitionPipeline, place: Place) -> bool:
+        """Whether all ticks before a pipeline's position are answered, and are still in the log."""
+        answered = max(place.start, self._answered.get(place.partition, 0))
+        return kept.position <= min(answered, place.end)
 
     async def _ask(self, number: int, request: Callable[[], Awaitable[_T]]) -> _T:
         """Ask the broker about a partition; waits through an outage."""
@@ -171,8 +234,14 @@ class Partitions:
             request, what=f"partition {number}: cannot restore", logger=logger
         )
 
-    async def _place(self, number: int) -> Place:
-        """Where the group stands in the partition.
+    async def _ask_places(self, numbers: Collection[int]) -> dict[int, Place]:
+        """At once, for each connection takes its time."""
+        return await until_answered(
+            partial(self._places, numbers), what="partitions cannot be restored", logger=logger
+        )
+
+    async def _places(self, numbers: Collection[int]) -> dict[int, Place]:
+        """Where the group stands in each of the partitions.
 
         Raises:
             TopicError: the commit belongs to another topic, or answers have no place to go to.
@@ -180,16 +249,17 @@ class Partitions:
         """
         name, group = self._topics.ticks.name, self._settings.consumer_group
         async with open_group(self._client_settings, group=group, topic=name) as view:
-            await require_twins(self._topics, view, number)
+            await require_twins(self._topics, view, max(numbers))
             topic = await view.known_topic()
-            place = (await view.places(topic, [number]))[number]
-        if place.problem is not None:
-            raise TopicError(place.problem)
-        if self.topic_id and place.topic_id != self.topic_id:
-            raise TopicError(made_anew(name, self.topic_id, place.topic_id))
-        self.topic_id = place.topic_id
+            places = await view.places(topic, numbers)
+        for place in places.values():
+            if place.problem is not None:
+                raise TopicError(place.problem)
+        if self.topic_id and topic.topic_id != self.topic_id:
+            raise TopicError(made_anew(name, self.topic_id, topic.topic_id))
+        self.topic_id = topic.topic_id
         self._partition_count = topic.partitions
-        return place
+        return places
 
     async def _start(self, place: Place) -> int:
         """The offset to go on from: the commit, or what the bars cover where there is none.
@@ -215,42 +285,57 @@ class Partitions:
         return covered
 
     async def _committed(self, number: int) -> int:
-        return (await self._place(number)).start
+        return (await self._places([number]))[number].start
+
+    def _new_replica(self, committed: int, of: Log) -> Replica:
+        settings = self._settings
+        prediction = PredictionSettings.of(settings)
+        pipeline = PartitionPipeline(
+            prediction,
+            partition=of.partition,
+            placement=placement(of.partitions, key_required=settings.tick_mapping.key_required),
+        )
+        return Replica(
+            pipeline,
+            committed,
+            of=of,
+            bar_s=settings.bar_seconds,
+            window_bars=settings.window_bars,
+        )
 
     async def _restore(self, number: int, committed: int) -> None:
         started = time.perf_counter()
-        pipeline = PartitionPipeline(
-            PredictionSettings.of(self._settings),
+        log = Log(
+            topic=self._topics.ticks.name,
             partition=number,
-            placement=placement(
-                self._partition_count,
-                key_required=self._settings.tick_mapping.key_required,
-            ),
-        )
-        await restore_partition(
-            number,
-            committed,
             topic_id=self.topic_id,
-            pipeline=pipeline,
+            partitions=self._partition_count,
+        )
+        replica = self._taken_over.pop(number, None)
+        if replica is None or not replica.leads_to(committed, log):
+            replica = self._new_replica(committed, log)
+        self._partitions[number] = await restore_partition(
+            replica,
+            committed,
             settings=self._settings,
             topics=self._topics,
             client_settings=self._client_settings,
             load_models=self._load_models,
             on_progress=self._on_progress,
         )
-        self._partitions[number] = pipeline
         metrics.RESTORE_SECONDS.observe(time.perf_counter() - started)
 
     async def _load_models(
-        self, name: str, version: str
+        self, pipeline: SymbolPipeline, version: str
     ) -> tuple[ModelSet | None, ModelSet | None]:
-        """Of a state's name. One elsewhere that has no models yet takes those of its symbol."""
+        """One elsewhere that has no models yet takes those of its symbol."""
         self._on_progress()
-        champion = await self._champion(name)
-        owner, (symbol, _) = name, split_state_name(name)
+        name = owner = pipeline.name
+        symbol, _ = split_state_name(name)
+        champion = await self._champion(name, pipeline.models)
         if champion is None and symbol != name:
             owner = symbol
-            champion = await self._champion(symbol)
+            champion = await self._champion(symbol, pipeline.models)
         if version == UNTRAINED:
             return None, champion
         if champion is not None and champion.version == version:
@@ -261,10 +346,15 @@ class Partitions:
             logger.warning("%s: the version that served last is unavailable: %s", name, error)
             return None, champion
 
-    async def _champion(self, name: str) -> ModelSet | None:
-        """The version that the champions topic names, or what comes nearest."""
+    async def _champion(self, name: str, kept: ModelSet) -> ModelSet | None:
+        """The version that the champions topic names, or what comes nearest.
+
+        A standby has it already.
+        """
         named = self._named(name)
         version = named.version if named is not None else ""
+        if kept.is_trained and kept.version == version:
+            return kept
         models = await self._versions.champion(name, version, self._before(name))
         self._on_progress()
         return models
@@ -301,6 +391,10 @@ class Partitions:
             pipeline = self._partitions[number]
             self._on_restored()
         return pipeline
+
+    def note_answered(self, batch: Batch) -> None:
+        """The broker has acknowledged all answers to a batch. Called by the service."""
+        self._answered[batch.tp.partition] = batch.last_offset + 1
 
     async def _look_for_loss(self, pipeline: PartitionPipeline, batch: Batch) -> None:
         """A jump in the offsets is compaction or an aborted transaction, or lost ticks."""

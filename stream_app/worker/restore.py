@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from stream_app.dead_letters.mended import mended_offsets
@@ -23,52 +23,52 @@ from stream_app.messages.schemas import Bar
 from stream_app.models.model_set import UNTRAINED, ModelSet
 from stream_app.ops.log_fields import log_fields
 from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings
 from stream_app.worker.bar_log import BarLog
+from stream_app.worker.replica import Replica
 
 logger = logging.getLogger(__name__)
 
-PROGRESS_EVERY: Final = 1000
-
-LoadModels = Callable[[str, str], Awaitable[tuple[ModelSet | None, ModelSet | None]]]
-"""From a state's name and a version to that version's models and the champions, if any."""
+LoadModels = Callable[[SymbolPipeline, str], Awaitable[tuple[ModelSet | None, ModelSet | None]]]
+"""From a symbol and a version to that version's models and the champions, if any."""
 
 
 async def restore_partition(
-    partition: int,
+    replica: Replica,
     committed: int,
     *,
-    topic_id: str,
-    pipeline: PartitionPipeline,
     settings: Settings,
     topics: Topics,
     client_settings: dict[str, Any],
     load_models: LoadModels,
     on_progress: Callable[[], None],
-) -> None:
-    """Fill a fresh pipeline so that it may go on at `committed`.
+) -> PartitionPipeline:
+    """Bring a replica to a committed offset, so that its pipeline may go on there.
 
-    Waits on the broker; lets other tasks run every few thousand records. Called by the service
+    Waits on the broker; lets other tasks run every few hundred records. Called by the service
     when it is given a partition.
 
     Args:
-        partition: of the ticks topic, and so of the bars topic.
+        replica: of the partition; a new one, or one that has followed its bars.
         committed: the offset of the first tick that is not answered yet.
-        topic_id: of the ticks topic; bars of another topic are left out.
-        pipeline: an empty one.
         settings: the worker's.
         topics: the names.
         client_settings: how to connect.
         load_models: from the registry.
-        on_progress: called every thousand records or so.
+        on_progress: called now and then.
+
+    Returns:
+        The replica's pipeline.
     """
+    partition, pipeline, log = replica.of.partition, replica.pipeline, replica.log
     ticks = TopicPartition(topics.ticks.name, partition)
-    async with open_reader(client_settings) as consumer:
-        log = BarLog(ticks.topic, committed, topic_id=topic_id, bar_s=settings.bar_seconds)
-        await read_bars(consumer, TopicPartition(topics.bars.name, partition), log, on_progress)
+    stood_by = ", it stood by" if replica.is_warm else ""
+    async with open_reader(client_settings) as consumer, replica.lock:
+        await replica.read_on(consumer, topics.bars.name, on_progress)
+        await replica.settle(committed, on_progress)
         pipeline.origin = log.origin
-        bars = log.bars(settings.window_bars)
-        await _restore_symbols(pipeline, bars, load_models)
+        await _resume_symbols(pipeline, log, load_models)
         for symbol in log.with_gap():
             pipeline.pipeline_of(symbol).lose_history()
         for bar_s, count in log.left_out.items():
@@ -89,7 +89,7 @@ async def restore_partition(
                 first - 1,
             )
             pipeline.lose_history()
-        covered = {symbol: closed[-1].source.offset for symbol, closed in bars.items()}
+        covered = {symbol: bar.source.offset for symbol, bar in log.last.items()}
         start = max(log.floor, first)
         mended = await mended_offsets(
             consumer, partition, start, committed, topics=topics, settings=settings
@@ -105,39 +105,31 @@ async def restore_partition(
         )
     pipeline.position = committed
     logger.info(
-        "partition %d: restored %d symbols, %d bars, at offset %d",
+        "partition %d: restored %d symbols, %d bars, at offset %d%s",
         partition,
-        len(bars),
-        sum(map(len, bars.values())),
+        len(log.last),
+        sum(len(each.window) for each in pipeline.symbols.values()),
         committed,
+        stood_by,
     )
+    return pipeline
 
 
-async def read_bars(
-    consumer: AIOKafkaConsumer, tp: TopicPartition, log: BarLog, on_progress: Callable[[], None]
+async def _resume_symbols(
+    pipeline: PartitionPipeline, log: BarLog, load_models: LoadModels
 ) -> None:
-    """Go through the partition's bars once."""
-    async for record in read_range(consumer, tp, 0, None):
-        log.take(record)
-        if record.offset % PROGRESS_EVERY == 0:
-            on_progress()
+    """Give each symbol the state of its last bar, and its models."""
 
-
-async def _restore_symbols(
-    pipeline: PartitionPipeline, bars: Mapping[str, Sequence[Bar]], load_models: LoadModels
-) -> None:
-    """Give each symbol its bars, the state of the last one, and its models."""
-
-    async def load(symbol: str, closed: Sequence[Bar]) -> tuple[ModelSet | None, ModelSet | None]:
-        version = str(closed[-1].state.get("version", UNTRAINED))
+    async def load(symbol: str, last: Bar) -> tuple[ModelSet | None, ModelSet | None]:
+        version = str(last.state.get("version", UNTRAINED))
         with log_fields(symbol=symbol):
-            return await load_models(pipeline.pipeline_of(symbol).name, version)
+            return await load_models(pipeline.pipeline_of(symbol), version)
 
     # All at once, because an object store may be far away.
-    loaded = await asyncio.gather(*(load(symbol, closed) for symbol, closed in bars.items()))
-    for (symbol, closed), (serving, champion) in zip(bars.items(), loaded, strict=True):
+    loaded = await asyncio.gather(*(load(*item) for item in log.last.items()))
+    for (symbol, last), (serving, champion) in zip(log.last.items(), loaded, strict=True):
         try:
-            pipeline.pipeline_of(symbol).restore(closed, serving)
+            pipeline.pipeline_of(symbol).resume(last, serving, origin=log.origin)
         except (KeyError, TypeError, ValueError) as error:
             logger.error(
                 "%s: its last bar has no usable state (%r)", symbol, error, extra={"symbol": symbol}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from stream_app.errors import StreamAppError
@@ -45,6 +45,7 @@ class TickService:
         spans: Spans,
         read_again: Callable[[int], None],
         commit: Callable[[int, int], Awaitable[None]],
+        join_again: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         self._publisher = publisher
         self._spans = spans
@@ -61,6 +62,7 @@ class TickService:
             on_progress=self._note_step,
             read_again=read_again,
             commit=commit,
+            join_again=join_again,
             fail=self.fail,
         )
         self.lag_watch = LagWatch(
@@ -73,6 +75,9 @@ class TickService:
         self._is_closing = False
         self._idle = asyncio.Event()
         self._idle.set()
+        self._published = asyncio.Event()
+        """Not set while a batch has been computed and its answers are on their way."""
+        self._published.set()
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         """Resolved with the error after which this process must not go on."""
         self.rebalance = RebalanceTimer()
@@ -146,20 +151,29 @@ class TickService:
         if pipeline is None or self.failed.done():
             return
         traces = traces_of(batch.records)
-        with self._spans.batch(batch, traces):
-            started = time.perf_counter()
-            answer = pipeline.process(batch.records)
-            computed = time.perf_counter()
-            metrics.BATCH_SECONDS.observe(computed - started)
-            await self._publisher.publish(answer, batch.tp.partition, traces)
-            metrics.PUBLISH_SECONDS.observe(time.perf_counter() - computed)
-        batch.is_answered = True
+        self._published.clear()
+        try:
+            with self._spans.batch(batch, traces):
+                started = time.perf_counter()
+                answer = pipeline.process(batch.records)
+                computed = time.perf_counter()
+                metrics.BATCH_SECONDS.observe(computed - started)
+                await self._publisher.publish(answer, batch.tp.partition, traces)
+                metrics.PUBLISH_SECONDS.observe(time.perf_counter() - computed)
+            batch.is_answered = True
+            self.partitions.note_answered(batch)
+        finally:
+            self._published.set()
         self._note_step()
         count_batch(len(batch.records), answer)
         count_delays(batch.records, until_s=time.time())
         self._misplaced.note(answer, batch.tp.partition)
         self._notices.note(answer.notices)
         self._scores.note(answer.scores)
+
+    async def until_published(self) -> None:
+        """Wait until all that has been computed is acknowledged. Called when the group changes."""
+        await self._published.wait()
 
     async def close(self) -> None:
         """Wait until the batch in hand is answered, and answer no other.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final, cast
 
@@ -62,6 +62,26 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
             await self.crash(error)
             return False
         return True
+
+    async def join_again(self) -> None:
+        """Have the group divide its partitions anew. Returns at once."""
+        await self.call_thread(self._join_again)
+
+    async def _join_again(self) -> None:
+        self._ensure_consumer()._coordinator.request_rejoin()  # noqa: SLF001 - Java's enforceRebalance
+
+    async def leave(self) -> None:
+        """Leave the group, so that others take over without waiting for the session to end.
+
+        Waits on the broker.
+        """
+        await self.call_thread(self._leave)
+
+    async def _leave(self) -> None:
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - it has no public name
+        # A static member does not leave by itself, and the broker would wait for it to come back.
+        coordinator._group_instance_id = None  # noqa: SLF001
+        await coordinator.close()
 
     async def seek_each(self, wanted: Mapping[TP, int | None]) -> dict[TP, int]:
         """Seek each partition to an offset; None is its commit, or the log's beginning.
@@ -191,6 +211,14 @@ class BatchConsumer(driver.Consumer):
         """Read a partition from its commit on. Called when a batch cannot be answered."""
         self._forget([tp])
 
+    async def wait_empty(self) -> None:
+        """Wait until answers on their way have arrived, and commit. Called when the group changes.
+
+        Faust's own waits for messages to be acked, which these are not: up to a second each time.
+        """
+        await cast(Transport, self.transport).until_published()
+        await self.commit_answered()
+
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Tell the application before any record of the new assignment flows."""
         self._forget(self.ledger.partitions())
@@ -215,6 +243,17 @@ class BatchConsumer(driver.Consumer):
         """
         if not await self._thread.commit({tp: offset}):
             raise RebalanceInProgressError
+
+    async def join_again(self) -> None:
+        """Have the group divide its partitions anew. Returns at once."""
+        await self._thread.join_again()
+
+    async def leave(self) -> None:
+        """Leave the group: the others take over at once. Waits on the broker.
+
+        Called at the worker's end, after the last commit.
+        """
+        await self._thread.leave()
 
     async def commit_answered(self) -> None:
         """Commit all that is answered by now; `commit` does nothing while another is under way.
@@ -261,6 +300,7 @@ class Transport(driver.Transport):
         *args: Any,
         on_assigned: Callable[[set[TP]], None],
         on_revoked: Callable[[], None],
+        until_published: Callable[[], Awaitable[None]],
         topic_id: Callable[[], str],
         max_batch: int,
         **kwargs: Any,
@@ -270,6 +310,8 @@ class Transport(driver.Transport):
         """Called in the event loop with each new assignment; must not block."""
         self.on_revoked = on_revoked
         """Called in the event loop when the group changes; must not block."""
+        self.until_published = until_published
+        """Waits until all that has been computed is acknowledged."""
         self.topic_id = topic_id
         """The ticks topic's id as far as it is known. Called in the consumer's thread."""
         self.max_batch = max_batch

@@ -13,6 +13,7 @@ import secrets
 import signal
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -28,6 +29,19 @@ USER: Final = "alice"
 LISTENERS: Final = ("SASL_SSL", "SASL_PLAINTEXT", "SSL")
 """Beside PLAINTEXT, which is for the broker itself and for waiting until it answers. SSL asks the
 client for a certificate."""
+_AUDIT: Final = """
+Configuration:
+  Appenders:
+    Console: {name: STDOUT, PatternLayout: {pattern: "[%d] %p %m (%c)%n"}}
+    File: {name: AUDIT, fileName: "FILE", PatternLayout: {pattern: "%m%n"}}
+  Loggers:
+    Root: {level: WARN, AppenderRef: {ref: STDOUT}}
+    Logger:
+      name: kafka.authorizer.logger
+      level: DEBUG
+      additivity: false
+      AppenderRef: {ref: AUDIT}
+"""
 
 
 class Authority:
@@ -87,13 +101,25 @@ class Authority:
 
 
 class SecureKafka:
-    """A running node; as a context manager it is started, and ended with its files removed."""
+    """A running node; as a context manager it is started, and ended with its files removed.
 
-    def __init__(self, home: Path) -> None:
+    Args:
+        home: the distribution.
+        users: who has a password; all have the same one.
+        authorizes: whether users may only do what ACLs allow, and the node says in `audit` what it
+            was asked for. Whoever comes by PLAINTEXT may do everything.
+    """
+
+    def __init__(
+        self, home: Path, *, users: Sequence[str] = (USER,), authorizes: bool = False
+    ) -> None:
         self._home = home
+        self._users = users
+        self._authorizes = authorizes
         self._files = tempfile.TemporaryDirectory(prefix="stream-app-secure-")
         self._folder = Path(self._files.name)
         self._process: BrokerProcess | None = None
+        self.audit = self._folder / "audit.log"
         self.ports = dict(zip((*LISTENERS, "PLAINTEXT", "CONTROLLER"), free_ports(5), strict=True))
         self.password = secrets.token_urlsafe(18)
         self.authority = Authority(self._folder, "authority")
@@ -102,7 +128,7 @@ class SecureKafka:
         self.client = self.authority.issue("client")
         self.foreign_client = self.stranger.issue("foreign-client")
 
-    def settings(self, listener: str) -> dict[str, Any]:
+    def settings(self, listener: str, user: str = USER) -> dict[str, Any]:
         """The fields of `Settings` that a client of this listener needs, by name."""
         own: dict[str, Any] = {
             "kafka_bootstrap_servers": f"127.0.0.1:{self.ports[listener]}",
@@ -110,7 +136,7 @@ class SecureKafka:
             "kafka_session_timeout_seconds": 6.0,
         }
         if listener.startswith("SASL"):
-            own |= {"kafka_sasl_username": USER, "kafka_sasl_password": self.password}
+            own |= {"kafka_sasl_username": user, "kafka_sasl_password": self.password}
         if listener.endswith("SSL"):
             own["kafka_ssl_cafile"] = self.authority.file
         if listener == "SSL":
@@ -120,14 +146,20 @@ class SecureKafka:
     def __enter__(self) -> Self:
         properties = self._folder / "server.properties"
         properties.write_text(self._properties())
-        environment = ("env", f"LOG_DIR={self._folder / 'logs'}", "KAFKA_HEAP_OPTS=-Xmx512m")
+        environment = ["env", f"LOG_DIR={self._folder / 'logs'}", "KAFKA_HEAP_OPTS=-Xmx512m"]
         cluster = base64.urlsafe_b64encode(b"\0" + secrets.token_bytes(15)).decode().rstrip("=")
-        user = f"SCRAM-SHA-512=[name={USER},password={self.password}]"
+        scram = [
+            argument
+            for user in self._users
+            for argument in ("--add-scram", f"SCRAM-SHA-512=[name={user},password={self.password}]")
+        ]
         storage = self._home / "bin" / "kafka-storage.sh"
         command = [*environment, str(storage), "format", "-t", cluster, "-c", str(properties)]
-        subprocess.run(
-            [*command, "--add-scram", user], capture_output=True, timeout=120, check=True
-        )
+        subprocess.run([*command, *scram], capture_output=True, timeout=120, check=True)
+        if self._authorizes:
+            logging = self._folder / "log4j2.yaml"
+            logging.write_text(_AUDIT.replace("FILE", str(self.audit)))
+            environment.append(f"KAFKA_LOG4J_OPTS=-Dlog4j2.configurationFile={logging}")
         self._process = BrokerProcess(
             "Apache Kafka with SASL and TLS",
             [*environment, str(self._home / "bin" / "kafka-server-start.sh"), str(properties)],
@@ -162,6 +194,11 @@ class SecureKafka:
             "ssl.truststore.location": self.authority.file,
             "listener.name.ssl.ssl.client.auth": "required",
         }
+        if self._authorizes:
+            more |= {
+                "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+                "super.users": "User:ANONYMOUS",
+            }
         plain = server_properties(
             self.ports["PLAINTEXT"], self.ports["CONTROLLER"], self._folder / "data"
         )

@@ -339,7 +339,8 @@ def test_every_setting_is_known_with_the_prefix_too(
               "schema_registry_url": "http://a:1",
               "ensemble_weights": '{"kalman":1,"random_forest":0,"lightgbm":0,"lstm":0}',
               "lstm_sequence_length": "9", "retrain_deadline_seconds": "70",
-              "retrain_target_seconds": "30", "retrain_processes": "3"}  # fmt: skip
+              "retrain_target_seconds": "30", "retrain_processes": "3",
+              "standbys": "2"}  # fmt: skip
     place(f"stream_app_{name}", values.get(name, "200"), tmp_path, monkeypatch)
     changed = load_settings()
     others = [item for item in Settings.model_fields if item != name]

@@ -7,6 +7,7 @@ from typing import Any, cast
 import numpy as np
 
 from stream_app.messages.schemas import Bar, Tick
+from stream_app.prediction.origin import Origin
 from stream_app.prediction.pipeline import CHECKPOINT_AFTER, PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
@@ -47,7 +48,8 @@ def test_a_symbol_silent_within_its_first_bar_does_not_hold_it_either() -> None:
     assert carrier.ticks == 0
     assert carrier.close is None
     restarted = PartitionPipeline(PredictionSettings.of(SETTINGS)).pipeline_of("ONCE")
-    restarted.restore([carrier], None)
+    restarted.recall([carrier])
+    restarted.resume(carrier, None, origin=Origin())
     assert len(restarted.window) == 0
     assert restarted.window.state() == partition.symbols["ONCE"].window.state()
     assert restarted.kalman.to_state() == partition.symbols["ONCE"].kalman.to_state()

@@ -10,6 +10,7 @@ from aiokafka.structs import ConsumerRecord
 
 from stream_app.messages.codec import encode_bar
 from stream_app.messages.schemas import Bar
+from stream_app.prediction.origin import Origin
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
@@ -56,7 +57,8 @@ def log_of(bars: list[Bar], bar_s: int) -> BarLog:
 
 def restored(bars: list[Bar], **overrides: Any) -> SymbolPipeline:
     pipeline = SymbolPipeline("BTC", PredictionSettings.of(settings(**overrides)))
-    pipeline.restore(bars, None)
+    pipeline.recall(bars)
+    pipeline.resume(bars[-1], None, origin=Origin())
     return pipeline
 
 
@@ -64,7 +66,7 @@ def test_bars_of_another_length_are_left_out_and_counted() -> None:
     old = bars_of(slice(800))
     new = bars_of(slice(800, None), first=800, bar_seconds=30)
     log = log_of([*old, *new], 30)
-    assert {bar.bar_s for bar in log.bars(ALL)["BTC"]} == {30}
+    assert {bar.bar_s for bar in log.take_closed(ALL)["BTC"]} == {30}
     assert log.left_out == {60: len(old)}
     assert log.with_gap() == set()
 
@@ -72,7 +74,7 @@ def test_bars_of_another_length_are_left_out_and_counted() -> None:
 def test_what_only_bars_of_another_length_cover_is_not_read_again() -> None:
     old = bars_of(slice(800))
     log = log_of(old, 30)
-    assert log.bars(ALL) == {}
+    assert log.take_closed(ALL) == {}
     assert log.floor == old[-1].state["floor"]
 
 

@@ -57,7 +57,7 @@ def test_ids_name_the_topic_from_its_first_tick_on_and_bars_carry_its_id() -> No
     assert ids[20] == f"{TOPIC}@OLD-0-20"
     log = taken(bars, "OLD")
     assert log.origin == OLD
-    assert len(log.bars(1000)["BTC"]) == len(bars)
+    assert len(log.take_closed(1000)["BTC"]) == len(bars)
 
 
 def test_no_id_repeats_though_the_broker_is_wiped_again_and_again() -> None:
@@ -79,7 +79,7 @@ def test_where_an_older_version_began_the_ids_stay_as_they_were(missing: tuple[s
     old = of_a_version_that_said_less(old, *missing)
     log = taken(old, "OLD")
     assert log.origin == Origin(topic_id="OLD", is_named=False)
-    assert len(log.bars(1000)["BTC"]) == len(old)  # and the window is whole
+    assert len(log.take_closed(1000)["BTC"]) == len(old)  # and the window is whole
     later, ids = run(log.origin)
     assert ids == old_ids
     assert ids[20] == f"{TOPIC}-0-20"
@@ -99,8 +99,8 @@ def test_bars_of_another_topic_are_left_out_and_the_new_ones_ids_differ() -> Non
     new, new_ids = run(NEW, seed=2)
     log = taken([*old, *new], "NEW")
     assert log.origin == NEW
-    assert [bar.close for bar in log.bars(1000)["BTC"]] == [
-        bar.close for bar in taken(new, "NEW").bars(1000)["BTC"]
+    assert [bar.close for bar in log.take_closed(1000)["BTC"]] == [
+        bar.close for bar in taken(new, "NEW").take_closed(1000)["BTC"]
     ]
     assert not set(old_ids) & set(new_ids)
     assert new_ids[20] == f"{TOPIC}@NEW-0-20"
@@ -118,7 +118,7 @@ def test_the_ids_of_the_first_ticks_differ_though_all_bars_are_another_topics(
     old, _ = run(Origin(topic_id="OLD", is_named=is_named))
     log = taken(old, "NEW", committed=0)
     assert log.origin == NEW
-    assert log.bars(1000) == {}
+    assert log.take_closed(1000) == {}
     assert log.newest_offset == -1
     assert log.other_topic_id == "OLD"
 
@@ -128,7 +128,7 @@ def test_where_an_id_is_not_known_the_bars_are_taken(made_in: str, now: str) -> 
     """Bars of before the id was noted, and a broker that tells none."""
     bars, _ = run(Origin(topic_id=made_in, is_named=False))
     log = taken(bars, now)
-    assert len(log.bars(1000)["BTC"]) == len(bars)
+    assert len(log.take_closed(1000)["BTC"]) == len(bars)
     assert log.origin == Origin(topic_id=now, is_named=False)
 
 

@@ -16,8 +16,13 @@ from stream_app.app import build_faust_app
 from stream_app.kafka.topic_check import load_topics
 from stream_app.worker import transport
 from stream_app.worker.ledger import Ledger
+from stream_app.worker.sharing import Report
 from stream_app.worker.transport import BatchConsumer, Transport
 from tests.builders import settings
+
+
+async def nothing() -> None:
+    pass
 
 
 @pytest.fixture
@@ -36,7 +41,9 @@ async def app(monkeypatch: pytest.MonkeyPatch) -> faust.App:
         load_topics(chosen.topics_file),
         on_assigned=lambda _: None,
         on_revoked=lambda: None,
+        until_published=nothing,
         topic_id=str,
+        report=Report,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from stream_app.prediction.settings import PredictionSettings
 from stream_app.worker import partitions as partitions_module
 from stream_app.worker.ledger import Batch
 from stream_app.worker.partitions import Partitions
+from stream_app.worker.sharing import Share
 from tests.builders import settings
 
 TICKS = TP("market.ticks.v1", 0)
@@ -33,6 +35,7 @@ class Standing(Partitions):
         self.read_again_from: list[int] = []
         self.restored_at: list[int] = []
         self.looked_for_loss: list[int] = []
+        self.joins = 0
         versions: Any = None
         super().__init__(
             settings=chosen,
@@ -46,9 +49,10 @@ class Standing(Partitions):
             on_progress=lambda: None,
             read_again=self.read_again_from.append,
             commit=self._note_commit,
+            join_again=self._note_join,
             fail=lambda error: pytest.fail(str(error)),
         )
-        self._assigned = {0}
+        self._assigned = frozenset({0})
         self.committed = committed
         if position is not None:
             self._partitions[0] = self.standing_at(position)
@@ -60,6 +64,9 @@ class Standing(Partitions):
 
     async def _note_commit(self, number: int, offset: int) -> None:
         self.committed = offset
+
+    async def _note_join(self) -> None:
+        self.joins += 1
 
     async def _committed(self, number: int) -> int:
         return self.committed
@@ -137,9 +144,53 @@ async def test_a_batch_from_before_the_position_takes_the_state_back() -> None:
     assert answering is partitions._partitions[0]
 
 
+async def test_one_that_has_answered_beyond_the_commit_commits_and_goes_on() -> None:
+    partitions = Standing(position=40)
+    partitions.note_answered(batch(0, read_from=0, last=39))
+    await partitions._bring_back(place(committed=30, end=50))
+    assert partitions.committed == 40
+    assert partitions.read_again_from == [0]
+    assert partitions.restored_at == []
+
+
+@pytest.mark.parametrize(
+    ("answered", "end"), [(None, 50), (35, 50), (40, 38)], ids=["none", "not all", "log cut"]
+)
+async def test_one_whose_answers_are_not_all_acknowledged_is_restored(
+    answered: int | None, end: int
+) -> None:
+    partitions = Standing(position=40)
+    if answered is not None:
+        partitions.note_answered(batch(0, read_from=0, last=answered - 1))
+    await partitions._bring_back(place(committed=30, end=end))
+    assert partitions.restored_at == [30]
+    assert partitions.read_again_from == []
+
+
+async def test_one_that_another_worker_has_gone_beyond_is_restored() -> None:
+    partitions = Standing(position=40)
+    partitions.note_answered(batch(0, read_from=0, last=39))
+    await partitions._bring_back(place(committed=45, end=50))
+    assert partitions.restored_at == [45]
+
+
+async def test_what_is_to_come_is_asked_for_once_it_is_warm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    partitions = Standing(position=None)
+    partitions.on_assigned([], Share(standby=frozenset({1, 2}), coming=frozenset({1}), workers=2))
+    assert partitions.report().following == {1, 2}
+    for warm, joins in [({2}, 0), ({1, 2}, 1), ({1, 2}, 1)]:
+        monkeypatch.setattr(partitions.standbys, "warm", frozenset(warm))
+        partitions._note_warm()
+        await asyncio.sleep(0)
+        assert partitions.joins == joins
+    assert partitions.report().ready == {1, 2}
+
+
 async def test_a_batch_of_a_partition_that_went_elsewhere_is_left_to_the_other_worker() -> None:
     partitions = Standing(position=None)
-    partitions._assigned = set()
+    partitions._assigned = frozenset()
     assert await partitions.pipeline(batch(0, read_from=0)) is None
     assert partitions.read_again_from == partitions.restored_at == []
 
@@ -232,6 +283,6 @@ async def test_where_ticks_belong_follows_the_brokers_partitions_not_the_files(
     monkeypatch.setattr(partitions_module, "open_group", open_view)
     monkeypatch.setattr(partitions_module, "restore_partition", nothing)
     partitions = Standing(position=None)
-    await Partitions._place(partitions, 0)
+    await Partitions._places(partitions, [0])
     await Partitions._restore(partitions, 0, 0)
     assert counts == [6]

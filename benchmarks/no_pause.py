@@ -1,0 +1,376 @@
+"""How long symbols wait for answers while workers leave, die and join.
+
+Three workers share a group. Ticks come at a steady rate. Then all three are restarted in turn, one
+is killed with `kill -9`, and one is added. Each tick's wait is from its own append to that of its
+first answer, both by the broker's clock. A symbol's longest wait in a phase is its pause.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import orjson
+import yaml
+from aiokafka import AIOKafkaProducer, TopicPartition
+from harness import Options, console, options, save, show
+from rich.table import Table
+from world import (
+    WORKER,
+    Process,
+    broker_of_choice,
+    commit,
+    digest,
+    live_ticks,
+    publish_models,
+    send,
+    settings_for,
+    symbol_names,
+    topics_file,
+    topics_of,
+    train,
+    with_sources,
+)
+
+from stream_app.bars.features import BarColumns
+from stream_app.brokers.process import free_ports
+from stream_app.kafka.connection import client_settings
+from stream_app.kafka.reader import open_reader, read_range
+from stream_app.kafka.topic_check import Topics
+from stream_app.messages.schemas import Tick
+from stream_app.messages.ticks import encode_tick
+from stream_app.prediction.answering import answer_ticks
+from stream_app.prediction.ensemble import Ensemble
+from stream_app.prediction.settings import PredictionSettings
+from stream_app.prediction.symbol import SymbolPipeline
+from stream_app.settings import Settings
+
+WORKERS: Final = 3
+PARTITIONS: Final = 6
+BAR_MS: Final = 300_000
+CALM_S: Final = 10.0
+"""Of undisturbed work before each phase, so that its first wait is its own."""
+PIECE_S: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """One thing that happens to the group."""
+
+    name: str
+    began_ms: int
+    ended_ms: int
+    moved: frozenset[int]
+    """The partitions that another worker has at the end, or had in between."""
+
+
+class Group:
+    """The workers, with one DATA_DIR, as on one machine."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._processes: dict[str, Process] = {}
+        self._ports: dict[str, int] = {}
+        self.seen: set[tuple[str, int]] = set()
+        """Worker and partition, as the workers say while it is looked."""
+
+    def start(self, name: str) -> None:
+        port = self._ports[name] = free_ports(1)[0]
+        settings = self._settings.model_copy(update={"web_port": port})
+        log = self._folder / f"{name}-{time.time():.0f}.log"
+        self._processes[name] = Process(WORKER, settings, log)
+
+    def signal(self, name: str, number: int) -> None:
+        os.kill(self._processes[name].pid, number)
+
+    def forget(self, name: str) -> None:
+        self._processes.pop(name).end()
+        self._ports.pop(name)
+
+    def end(self) -> None:
+        for process in self._processes.values():
+            process.end()
+
+    async def _statuses(self) -> dict[str, Any]:
+        found = {}
+        async with aiohttp.ClientSession() as session:
+            for name, port in self._ports.items():
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with session.get(f"http://127.0.0.1:{port}/status") as response:
+                        found[name] = await response.json()
+        return found
+
+    async def owners(self) -> dict[int, str]:
+        """By partition, which worker says that it has it and is ready."""
+        found: dict[int, str] = {}
+        for name, status in (await self._statuses()).items():
+            if status["ready"]:
+                found |= dict.fromkeys(status["partitions"], name)
+        self.seen |= {(name, number) for number, name in found.items()}
+        return found
+
+    async def settled(self) -> dict[int, str]:
+        """Wait until all partitions are answered, evenly, by all workers; who has which."""
+        async with asyncio.timeout(600):
+            while True:
+                for process in self._processes.values():
+                    process.check()
+                owners = await self.owners()
+                counts = [list(owners.values()).count(name) for name in self._processes]
+                if len(owners) == PARTITIONS and max(counts) - min(counts) <= 1:
+                    return owners
+                await asyncio.sleep(0.1)
+
+
+class Feed:
+    """Ticks at a steady rate, until told to stop."""
+
+    def __init__(
+        self, settings: Settings, topic: str, symbols: Sequence[str], per_second: float, start: int
+    ) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._symbols = symbols
+        self._per_second = per_second
+        self._start = start
+        self._stop = asyncio.Event()
+        self.sent = 0
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    async def run(self, most_s: float) -> None:
+        ticks = live_ticks(
+            self._symbols,
+            start_ms=self._start,
+            interval_ms=1000.0 * len(self._symbols) / self._per_second,
+            count=int(most_s * self._per_second),
+        )
+        producer = AIOKafkaProducer(**client_settings(self._settings), acks=1)
+        await producer.start()
+        try:
+            began = time.perf_counter()
+            while not self._stop.is_set() and self.sent < len(ticks):
+                due = int((time.perf_counter() - began) * self._per_second)
+                futures = [
+                    await producer.send(self._topic, encode_tick(tick), tick.symbol.encode())
+                    for tick in ticks[self.sent : due]
+                ]
+                self.sent = max(self.sent, due)
+                if futures:
+                    await asyncio.gather(*futures)
+                await asyncio.sleep(PIECE_S)
+        finally:
+            await producer.stop()
+
+
+async def phases(group: Group) -> list[Phase]:
+    """Let it all happen, one after the other."""
+    done = []
+
+    async def phase(name: str, change: Any) -> None:
+        console.print(name)
+        await asyncio.sleep(CALM_S)
+        before = await group.settled()
+        group.seen = {(owner, number) for number, owner in before.items()}
+        began = time.time_ns() // 1_000_000
+        await change()
+        await group.settled()
+        await asyncio.sleep(2.0)
+        ended = time.time_ns() // 1_000_000
+        moved = {n for name, n in group.seen if name != before[n]}
+        done.append(Phase(name=name, began_ms=began, ended_ms=ended, moved=frozenset(moved)))
+
+    async def undisturbed() -> None:
+        await asyncio.sleep(CALM_S)
+
+    async def rolling() -> None:
+        for number in range(WORKERS):
+            name = f"w{number}"
+            await asyncio.to_thread(group.forget, name)
+            group.start(name)
+            await group.settled()
+            await asyncio.sleep(1.0)
+
+    async def killed() -> None:
+        group.signal("w0", signal.SIGKILL)
+        group.forget("w0")
+        await group.settled()
+
+    async def added() -> None:
+        group.start("w3")
+        await group.settled()
+
+    await phase("undisturbed", undisturbed)
+    await phase("rolling restart", rolling)
+    await phase("kill -9", killed)
+    await phase("a worker added", added)
+    return done
+
+
+def window_of(ticks: Sequence[Tick], settings: Settings) -> BarColumns:
+    """One symbol's window after these ticks."""
+    prediction = PredictionSettings.of(settings)
+    pipeline = SymbolPipeline(ticks[0].symbol, prediction)
+    answer_ticks([(pipeline, with_sources(ticks))], Ensemble.of(prediction))
+    return pipeline.window.columns()
+
+
+async def waits(
+    settings: Settings, topics: Topics, first: Mapping[int, int]
+) -> tuple[list[dict[str, Any]], int]:
+    """Of each live tick: symbol, partition, when it came, how long it waited; and how many lack."""
+    found: list[dict[str, Any]] = []
+    lost = 0
+    async with open_reader(client_settings(settings)) as reader:
+        for number in range(PARTITIONS):
+            answers: dict[int, tuple[int, dict[str, Any]]] = {}
+            async for record in read_range(
+                reader, TopicPartition(topics.predictions.name, number), 0, None
+            ):
+                message = orjson.loads(record.value)
+                answers.setdefault(message["source"]["offset"], (record.timestamp, message))
+            async for record in read_range(
+                reader, TopicPartition(topics.ticks.name, number), first[number], None
+            ):
+                answered = answers.get(record.offset)
+                if answered is None:
+                    lost += 1
+                    continue
+                at, message = answered
+                found.append(
+                    {
+                        "symbol": message["symbol"],
+                        "partition": number,
+                        "at": record.timestamp,
+                        "wait": at - record.timestamp,
+                        "alone": len(message["members"]) < 4,
+                        "degraded": tuple(message["degraded"]),
+                    }
+                )
+    return found, lost
+
+
+def figures(phase: Phase, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of one phase: pauses in seconds, and answers that were less than they should be."""
+    here = [item for item in found if phase.began_ms <= item["at"] <= phase.ended_ms]
+
+    def pause(moved: bool) -> float:
+        return (
+            max(
+                (item["wait"] for item in here if (item["partition"] in phase.moved) is moved),
+                default=0,
+            )
+            / 1000
+        )
+
+    reasons = {reason for item in here for reason in item["degraded"]}
+    return {
+        "ticks": len(here),
+        "longest_pause_moved_s": pause(moved=True),
+        "longest_pause_others_s": pause(moved=False),
+        "moved_partitions": len(phase.moved),
+        "without_all_models": sum(item["alone"] for item in here),
+        "degraded": {
+            reason: sum(reason in item["degraded"] for item in here) for reason in sorted(reasons)
+        },
+    }
+
+
+async def measure(chosen: Options, given: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    days = 4 if chosen.quick else 30
+    names = symbol_names(given.symbols or (12 if chosen.quick else 60))
+    per_second = 300.0 if chosen.quick else 1000.0
+    with broker_of_choice() as broker:
+        file = topics_file(folder, {}, "")
+        content = yaml.safe_load(file.read_text())
+        for topic in content["topics"].values():
+            topic["partitions"] = PARTITIONS if topic["partitions"] > 1 else 1
+        file.write_text(yaml.safe_dump(content, sort_keys=False))
+        settings = settings_for(
+            broker,
+            folder,
+            file,
+            training_window_days=float(days),
+            # A window becomes full some minutes after this has ended: no training comes between.
+            min_training_bars=days * 86_400_000 // BAR_MS,
+        )
+        async with topics_of(settings) as topics:
+            bars = days * 86_400_000 // BAR_MS
+            now = int(time.time() * 1000) // BAR_MS * BAR_MS
+            history = live_ticks(
+                names, start_ms=now - bars * BAR_MS, interval_ms=BAR_MS, count=bars * len(names)
+            )
+            await send(settings, history, "history")
+            first = await digest(settings)
+            await commit(settings, first)
+            window = window_of([tick for tick in history if tick.symbol == names[0]], settings)
+            publish_models(settings, names, train(window, settings), window)
+            group = Group(settings, folder)
+            feed = Feed(settings, topics.ticks.name, names, per_second, now)
+            for number in range(WORKERS):
+                group.start(f"w{number}")
+            await group.settled()
+            flow = asyncio.create_task(feed.run(1800.0))
+            try:
+                done = await phases(group)
+            finally:
+                feed.stop()
+                await flow
+                await asyncio.sleep(CALM_S)
+                await asyncio.to_thread(group.end)
+            found, lost = await waits(settings, topics, first)
+    return {
+        "symbols": len(names),
+        "days": days,
+        "ticks_per_second": per_second,
+        "session_timeout_s": settings.kafka_session_timeout_seconds,
+        "sent": feed.sent,
+        "lost": lost,
+        "phases": {phase.name: figures(phase, found) for phase in done},
+    }
+
+
+def main() -> None:
+    def add(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--symbols", type=int, help="how many; 60, or 12 with --quick")
+        parser.add_argument("--keep", action="store_true", help="keep the workers' logs")
+
+    chosen, given = options(__doc__, add=add)
+    folder = Path(tempfile.mkdtemp(prefix="no-pause-"))
+    try:
+        result = asyncio.run(measure(chosen, given, folder))
+    finally:
+        if given.keep:
+            console.print(f"logs: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    table = Table(title="Longest pause of any symbol [s]", title_justify="left")
+    for name in ("", "moved", "others", "partitions moved", "not by all models"):
+        table.add_column(name, justify="right" if name else "left")
+    for name, item in result["phases"].items():
+        table.add_row(
+            name,
+            f"{item['longest_pause_moved_s']:.2f}",
+            f"{item['longest_pause_others_s']:.2f}",
+            str(item["moved_partitions"]),
+            str(item["without_all_models"]),
+        )
+    show(table, f"{result['sent']} ticks sent, {result['lost']} not answered")
+    save(chosen, result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""What the bars topic says of a partition, taken over as it comes: a restore, in pieces.
+
+A worker that is given a partition reads its bars once, up to the commit. One that stands by for it
+reads them before, and goes on reading: then nearly nothing is left when it is given the partition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from stream_app.kafka.reader import read_range
+from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.worker.bar_log import BarLog
+
+logger = logging.getLogger(__name__)
+
+SLICE: Final = 64
+"""Bars after which other tasks run: about 5 ms."""
+PART: Final = 20_000
+"""Bars after which those that will not change go into the windows; as objects they take more."""
+MAY_REPEAT: Final = 300
+"""Bars of a symbol that a worker which was killed may have published without a commit: they come
+again, so they are kept back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """One partition of the ticks topic as it is now."""
+
+    topic: str
+    partition: int
+    topic_id: str
+    """Empty where the broker does not tell."""
+    partitions: int
+    """How many the topic has: where a symbol belongs follows from it."""
+
+
+class Replica:
+    """A partition's pipeline on its way to a committed offset. Lives in the event loop."""
+
+    def __init__(
+        self,
+        pipeline: PartitionPipeline,
+        committed: int,
+        *,
+        of: Log,
+        bar_s: int,
+        window_bars: int,
+    ) -> None:
+        """Know nothing of the partition yet.
+
+        Args:
+            pipeline: an empty one, which this fills.
+            committed: the offset of the first tick that is not answered yet.
+            of: the log that the ticks are in.
+            bar_s: length of the windows' bars; others are left out.
+            window_bars: how many a window holds.
+        """
+        self.of = of
+        self.pipeline = pipeline
+        self.log = BarLog(of.topic, committed, topic_id=of.topic_id, bar_s=bar_s)
+        self.lock = asyncio.Lock()
+        """For who reads on."""
+        self.is_warm = False
+        """Whether all bars before the last known commit are in the windows."""
+        self._window_bars = window_bars
+        self._position = 0
+        """The offset after the last bar read."""
+
+    def leads_to(self, committed: int, of: Log) -> bool:
+        """Whether it can go on to this offset: it is of the same log, and no further."""
+        return self.of == of and self.log.committed <= committed
+
+    async def read_on(
+        self, consumer: AIOKafkaConsumer, bars: str, on_progress: Callable[[], None]
+    ) -> None:
+        """Read the bars that have come. Waits on the broker; other tasks run in between.
+
+        Args:
+            consumer: from `open_reader`.
+            bars: the topic.
+            on_progress: called now and then.
+        """
+        tp = TopicPartition(bars, self.of.partition)
+        count = 0
+        async for record in read_range(consumer, tp, self._position, None):
+            self.log.take(record)
+            self._position = record.offset + 1
+            count += 1
+            if count % SLICE == 0:
+                on_progress()
+                await asyncio.sleep(0)
+            if count % PART == 0:
+                await self._fill_windows(on_progress, but=MAY_REPEAT)
+
+    async def settle(self, committed: int, on_progress: Callable[[], None]) -> None:
+        """Take all bars that were made before a commit into the windows."""
+        self.log.advance(committed)
+        await self._fill_windows(on_progress)
+        self.is_warm = True
+
+    async def _fill_windows(self, on_progress: Callable[[], None], *, but: int = 0) -> None:
+        for symbol, closed in self.log.take_closed(self._window_bars, but=but).items():
+            pipeline = self.pipeline.pipeline_of(symbol)
+            for first in range(0, len(closed), SLICE):
+                pipeline.recall(closed[first : first + SLICE])
+                await asyncio.sleep(0)
+            on_progress()

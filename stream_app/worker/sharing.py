@@ -1,0 +1,260 @@
+"""Who of a group has which partition, and who stands by for it. Pure: it knows no Kafka.
+
+A partition goes to a worker that can answer it at once, if there is one: a *warm* one, which has
+followed its bars. So a worker that joins is first told what to follow, and is given it once it is
+warm; and the partitions of one that leaves go to those who stood by. Nothing moves that need not.
+Kafka Streams does the same (KIP-441).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import orjson
+
+NOTHING: Final[frozenset[int]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a worker says of itself when it joins the group."""
+
+    assigned: frozenset[int] = NOTHING
+    """The partitions that it had until now."""
+    ready: frozenset[int] = NOTHING
+    """Those that it can answer at once: its own that are restored, and warm ones of others."""
+    following: frozenset[int] = NOTHING
+    """Those of others that it follows, warm or not yet."""
+
+    def encode(self) -> bytes:
+        """As JSON."""
+        return orjson.dumps(
+            {
+                "assigned": sorted(self.assigned),
+                "ready": sorted(self.ready),
+                "following": sorted(self.following),
+            }
+        )
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> Self:
+        """Of a member of the group; one that says nothing has nothing.
+
+        Raises:
+            ValueError: it is no report.
+        """
+        said = _decoded(encoded)
+        return cls(
+            assigned=_numbers(said, "assigned"),
+            ready=_numbers(said, "ready"),
+            following=_numbers(said, "following"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What a worker is given."""
+
+    partitions: frozenset[int] = NOTHING
+    """To answer."""
+    standby: frozenset[int] = NOTHING
+    """To follow, so as to be able to take them over."""
+    coming: frozenset[int] = NOTHING
+    """Those of `standby` that it is given as soon as it says that they are warm."""
+    workers: int = 1
+    """How many the group has."""
+
+    def encode(self) -> bytes:
+        """As JSON."""
+        return orjson.dumps(
+            {
+                "partitions": sorted(self.partitions),
+                "standby": sorted(self.standby),
+                "coming": sorted(self.coming),
+                "workers": self.workers,
+            }
+        )
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> Self:
+        """Of this worker, as the group's leader wrote it.
+
+        Raises:
+            ValueError: it is no share.
+        """
+        said = _decoded(encoded)
+        return cls(
+            partitions=_numbers(said, "partitions"),
+            standby=_numbers(said, "standby"),
+            coming=_numbers(said, "coming"),
+            workers=int(said.get("workers", 1)),
+        )
+
+
+def _decoded(encoded: bytes) -> Mapping[str, Any]:
+    said = orjson.loads(encoded) if encoded else {}
+    if not isinstance(said, dict):
+        raise ValueError("not an object")
+    return said
+
+
+def _numbers(said: Mapping[str, Any], name: str) -> frozenset[int]:
+    return frozenset(int(number) for number in said.get(name, ()))
+
+
+def shares(
+    reports: Mapping[str, Report], partitions: Collection[int], *, standbys: int
+) -> dict[str, Share]:
+    """Divide the partitions among the workers.
+
+    Every worker that asks with the same arguments gets the same answer.
+
+    Args:
+        reports: by the worker's name in the group.
+        partitions: all of the topic.
+        standbys: how many workers follow each partition beside the one that answers it, as far
+            as there are so many.
+
+    Returns:
+        By name. The numbers of partitions differ by one at most once `coming` is empty everywhere.
+    """
+    division = _Division(reports, sorted(partitions))
+    division.keep()
+    division.place_orphans()
+    division.balance()
+    division.stand_by(standbys)
+    return division.result()
+
+
+class _Division:
+    def __init__(self, reports: Mapping[str, Report], partitions: list[int]) -> None:
+        self._reports = reports
+        self._names = sorted(reports)
+        self._partitions = partitions
+        self._owner: dict[int, str] = {}
+        self._heir: dict[int, str] = {}
+        """Of a partition that moves once its heir is warm."""
+        self._followers: dict[int, set[str]] = {number: set() for number in partitions}
+        self._followed: Counter[str] = Counter()
+        """By worker, how many partitions it follows."""
+        self._followed_of: Counter[tuple[str, str]] = Counter()
+        """By worker and owner, how many of the owner's it follows."""
+
+    def keep(self) -> None:
+        """Leave each partition with who has it. Two have it where one missed a change."""
+        for number in self._partitions:
+            claims = [name for name in self._names if number in self._reports[name].assigned]
+            if claims:
+                self._owner[number] = max(claims, key=lambda name: self._fitness(name, number))
+
+    def place_orphans(self) -> None:
+        """Give partitions that nobody has to the fittest who has few."""
+        for number in self._partitions:
+            if number not in self._owner:
+                self._owner[number] = max(
+                    self._names,
+                    key=lambda name: (
+                        self._is_ready(name, number),
+                        -len(self._later(name)),
+                        self._fitness(name, number),
+                    ),
+                )
+
+    def balance(self) -> None:
+        """Take from who has most for who has fewest, at once or once that one is warm."""
+        while True:
+            loads = {name: len(self._later(name)) for name in self._names}
+            giver = max(self._names, key=lambda name: loads[name])
+            taker = min(self._names, key=lambda name: loads[name])
+            if loads[giver] - loads[taker] <= 1:
+                return
+            number = max(self._later(giver), key=lambda each: self._fitness(taker, each))
+            owner = self._owner[number]
+            self._heir.pop(number, None)
+            if owner == taker:
+                continue  # it was to go elsewhere, and stays
+            if self._is_ready(taker, number) or not self._is_ready(owner, number):
+                self._owner[number] = taker
+            else:
+                self._heir[number] = taker
+
+    def stand_by(self, standbys: int) -> None:
+        """Choose who follows each partition: spread, so that no death burdens one worker alone."""
+        owned = Counter(self._owner.values())
+        for number, heir in self._heir.items():
+            self._follow(heir, number)
+        for number in self._partitions:
+            owner = self._owner[number]
+            others = [name for name in self._names if name != owner]
+            fair = -(-owned[owner] * standbys // max(1, len(others)))
+            chosen: set[str] = set()
+            for _ in range(min(standbys, len(others))):
+                chosen.add(
+                    min(
+                        (name for name in others if name not in chosen),
+                        key=lambda name: self._aptness(name, number, owner, fair),
+                    )
+                )
+            for name in chosen:
+                self._follow(name, number)
+            if not any(self._is_ready(name, number) for name in self._followers[number]):
+                # One that is warm goes on until those who are to follow are warm too.
+                for name in others:
+                    if self._is_ready(name, number):
+                        self._follow(name, number)
+
+    def _follow(self, name: str, number: int) -> None:
+        if name not in self._followers[number]:
+            self._followers[number].add(name)
+            self._followed[name] += 1
+            self._followed_of[name, self._owner[number]] += 1
+
+    def _aptness(self, name: str, number: int, owner: str, fair: int) -> tuple[bool | int, ...]:
+        """The lowest follows the partition: by preference one that does, else who follows few."""
+        report = self._reports[name]
+        return (
+            name not in self._followers[number] and self._followed_of[name, owner] >= fair,
+            number not in report.ready,
+            number not in report.following,
+            self._followed_of[name, owner],
+            self._followed[name],
+            self._rank(name, number),
+        )
+
+    def result(self) -> dict[str, Share]:
+        return {
+            name: Share(
+                partitions=frozenset(
+                    number for number, owner in self._owner.items() if owner == name
+                ),
+                standby=frozenset(
+                    number for number, names in self._followers.items() if name in names
+                ),
+                coming=frozenset(number for number, heir in self._heir.items() if heir == name),
+                workers=len(self._names),
+            )
+            for name in self._names
+        }
+
+    def _later(self, name: str) -> list[int]:
+        """What a worker has once all that is to move has moved."""
+        return [
+            number for number, owner in self._owner.items() if self._heir.get(number, owner) == name
+        ]
+
+    def _is_ready(self, name: str, number: int) -> bool:
+        return number in self._reports[name].ready
+
+    def _fitness(self, name: str, number: int) -> tuple[bool, bool, int]:
+        report = self._reports[name]
+        return number in report.ready, number in report.following, -self._rank(name, number)
+
+    @staticmethod
+    def _rank(name: str, number: int) -> int:
+        """The same everywhere, and as good as drawn by lot."""
+        digest = hashlib.blake2b(f"{name}/{number}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest)

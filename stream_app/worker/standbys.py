@@ -1,0 +1,145 @@
+"""Partitions that other workers answer and this one follows, so as to take them over at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from stream_app.kafka.group import Place, open_group
+from stream_app.kafka.reader import open_reader
+from stream_app.kafka.retries import may_pass
+from stream_app.kafka.topic_check import Topics
+from stream_app.ops import metrics
+from stream_app.prediction.symbol import SymbolPipeline
+from stream_app.worker.replica import Log, Replica
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY_S: Final = 1.0
+"""Between two looks at the bars and commits of what is followed."""
+
+
+class Standbys:
+    """Lives in the event loop; no method is thread-safe but `following` and `warm`."""
+
+    def __init__(
+        self,
+        *,
+        topics: Topics,
+        client_settings: dict[str, Any],
+        group: str,
+        new_replica: Callable[[int, Log], Replica],
+        on_warm: Callable[[], None],
+    ) -> None:
+        """Follow nothing yet.
+
+        Args:
+            topics: the names.
+            client_settings: how to connect.
+            group: the consumer group.
+            new_replica: makes an empty one, at a commit, of a log.
+            on_warm: called when another one has become warm.
+        """
+        self._topics = topics
+        self._client_settings = client_settings
+        self._group = group
+        self._new_replica = new_replica
+        self._on_warm = on_warm
+        self._replicas: dict[int, Replica] = {}
+        self.following: frozenset[int] = frozenset()
+        self.warm: frozenset[int] = frozenset()
+        """Those of them that can be taken over at once."""
+        self._has_some = asyncio.Event()
+
+    def symbols(self) -> dict[str, SymbolPipeline]:
+        """Every symbol of the warm ones, by the name of its state."""
+        return {
+            pipeline.name: pipeline
+            for number in self.warm
+            for pipeline in self._replicas[number].pipeline.symbols.values()
+        }
+
+    def follow(self, partitions: Iterable[int]) -> None:
+        """Follow these partitions and no others. Returns at once."""
+        self.following = frozenset(partitions)
+        for number in self._replicas.keys() - self.following:
+            del self._replicas[number]
+        self._note_warm()
+        if self.following:
+            self._has_some.set()
+        else:
+            self._has_some.clear()
+
+    def release(self, partition: int) -> Replica | None:
+        """Give up a partition that this worker answers from now on, with what is known of it."""
+        replica = self._replicas.pop(partition, None)
+        self._note_warm()
+        return replica
+
+    def _note_warm(self) -> None:
+        self.warm = frozenset(n for n, replica in self._replicas.items() if replica.is_warm)
+        metrics.STANDBY_PARTITIONS.set(len(self.warm))
+
+    async def run(self) -> None:
+        """Follow what there is to follow. Never ends by itself; waits through an outage."""
+        said = ""
+        while True:
+            await self._has_some.wait()
+            try:
+                await self._follow_all()
+            except Exception as error:
+                if not may_pass(error):
+                    raise
+                if said != (said := f"{type(error).__name__}: {error}"):
+                    logger.warning("cannot stand by for other workers yet: %s", said)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _follow_all(self) -> None:
+        """Look again and again, over one connection, while there is something to follow."""
+        ticks = self._topics.ticks.name
+        async with (
+            open_group(self._client_settings, group=self._group, topic=ticks) as view,
+            open_reader(self._client_settings) as consumer,
+        ):
+            while self.following:
+                # The commits first: all bars that were made before them are there then.
+                topic = await view.known_topic()
+                places = await view.places(topic, self.following)
+                for number, place in sorted(places.items()):
+                    replica = self._replica_of(place, topic.partitions)
+                    if replica is not None:
+                        async with replica.lock:
+                            await replica.read_on(
+                                consumer, self._topics.bars.name, self._note_nothing
+                            )
+                            await replica.settle(place.start, self._note_nothing)
+                        self._note_settled(number, replica)
+                await asyncio.sleep(LOOK_EVERY_S)
+
+    @staticmethod
+    def _note_nothing() -> None:
+        """The watchdog waits for what is answered, not for what is followed."""
+
+    def _replica_of(self, place: Place, partitions: int) -> Replica | None:
+        """The replica to go on with; None where the partition is not to be followed now."""
+        number = place.partition
+        if number not in self.following or place.problem is not None:
+            return None  # who answers the partition says what is wrong
+        log = Log(
+            topic=place.topic, partition=number, topic_id=place.topic_id, partitions=partitions
+        )
+        replica = self._replicas.get(number)
+        if replica is None or not replica.leads_to(place.start, log):
+            replica = self._replicas[number] = self._new_replica(place.start, log)
+            self._note_warm()
+        return replica
+
+    def _note_settled(self, number: int, replica: Replica) -> None:
+        if self._replicas.get(number) is replica and number not in self.warm:
+            self._note_warm()
+            logger.info(
+                "partition %d: stands by with %d symbols", number, len(replica.pipeline.symbols)
+            )
+            self._on_warm()

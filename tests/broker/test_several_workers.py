@@ -1,0 +1,139 @@
+"""Several workers of one group: who stands by, who takes over, and what moves when."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream_app.feed.synthetic import synthetic_ticks
+from stream_app.kafka.topic_check import Topics
+from stream_app.messages.schemas import Tick
+from stream_app.settings import Settings
+from tests.broker.test_kills import compare
+from tests.builders import START_MS
+from tests.conftest import SettingsFor, needs_kafka
+from tests.workers import DEADLINE_S, WorkerProcess, begin_anew, feed, read_until, read_while
+
+pytestmark = [
+    pytest.mark.timeout(600),
+    # The embedded broker takes half of a session timeout to change a group.
+    pytest.mark.parametrize("broker", [pytest.param("kafka", marks=needs_kafka)], indirect=True),
+]
+
+NEVER_S = 60.0
+"""A session timeout that no test here waits for: what comes sooner does not come from it."""
+SMALL: dict[str, Any] = {"bar_seconds": 60, "training_window_days": 5, "min_training_bars": 7200}
+"""More bars than the ticks make: no training."""
+SYMBOLS = [f"S{number}" for number in range(8)]
+
+
+def ticks(count: int, first: int = 0) -> list[Tick]:
+    endless = synthetic_ticks(symbols=SYMBOLS, seed=5, start_ms=START_MS, interval_ms=15_000)
+    return list(itertools.islice(endless, first, first + count))
+
+
+async def until_they_stand_by(*workers: WorkerProcess) -> None:
+    """Each has restored partitions, and stands by for all that the others have."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not all(
+            "stands by" in worker.text() and "restored" in worker.text() for worker in workers
+        ):
+            assert all(worker.process.poll() is None for worker in workers)
+            await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def two_workers(
+    settings_for: SettingsFor, folder: Path, *, named: bool = False, session_s: float = NEVER_S
+) -> AsyncIterator[tuple[WorkerProcess, WorkerProcess]]:
+    """Both with partitions, and each warm for the other's."""
+    common = settings_for(**SMALL, kafka_session_timeout_seconds=session_s)
+    async with AsyncExitStack() as stack:
+        workers = []
+        for name in "ab":
+            own = {"kafka_group_instance_id": name} if named else {}
+            settings = common.model_copy(update=own)
+            worker = stack.enter_context(WorkerProcess(settings, folder / f"{name}.log"))
+            await worker.until("Worker started")
+            workers.append(worker)
+        await until_they_stand_by(*workers)
+        yield workers[0], workers[1]
+
+
+async def in_peace(settings: Settings, topics: Topics, log: Path, messages: list[Any]) -> int:
+    """How many of the messages differ from those of one worker that nobody disturbed."""
+    count = len({message["id"] for message in messages})
+    await begin_anew(settings)
+    with WorkerProcess(settings, log) as worker:
+        together = len(messages) + count
+        both = await read_while(worker, topics.predictions, lambda got: len(got) < together)
+        assert worker.terminate() == 0, worker.text()
+    lost, _, differing = compare(both, count)
+    assert lost == 0
+    return differing
+
+
+@pytest.mark.parametrize("ending", ["in order", "kill -9"])
+async def test_one_that_stood_by_goes_on_where_the_other_ended(
+    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path, ending: str
+) -> None:
+    count = 2_400
+    await feed(settings_for(**SMALL), ticks(count // 2))
+    # Killed, its session has to end; in order, nobody waits for that.
+    session_s = NEVER_S if ending == "in order" else 6.0
+    async with two_workers(settings_for, tmp_path, session_s=session_s) as (first, second):
+        await read_until(second, topics_on_broker.predictions, count // 2)
+        feeding = asyncio.create_task(feed(first.settings, ticks(count // 2, count // 2), 200))
+        await asyncio.sleep(2.0)
+        if ending == "in order":
+            assert first.terminate() == 0, first.text()
+        else:
+            first.kill()
+        await feeding
+        messages = await read_until(second, topics_on_broker.predictions, count)
+        assert "it stood by" in second.text()
+        assert second.terminate() == 0, second.text()
+    lost, _, differing = compare(messages, count)
+    assert (lost, differing) == (0, 0)
+    again = settings_for(**SMALL, data_dir=tmp_path / "again")
+    assert await in_peace(again, topics_on_broker, tmp_path / "again.log", messages) == 0
+
+
+async def test_one_that_joins_is_given_partitions_once_it_can_answer_them(
+    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path
+) -> None:
+    count = 1_600
+    await feed(settings_for(**SMALL), ticks(count // 2))
+    async with two_workers(settings_for, tmp_path) as (first, second):
+        await feed(first.settings, ticks(count // 2, count // 2), 400)
+        messages = await read_until(second, topics_on_broker.predictions, count)
+        restores = [line for line in second.text().splitlines() if "restored" in line]
+        assert restores
+        assert all("it stood by" in line for line in restores), second.text()
+    lost, _, differing = compare(messages, count)
+    assert (lost, differing) == (0, 0)
+
+
+async def test_a_member_with_an_id_comes_back_to_its_partitions_and_nothing_moves(
+    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path
+) -> None:
+    count = 1_600
+    await feed(settings_for(**SMALL), ticks(count // 2))
+    async with two_workers(settings_for, tmp_path, named=True) as (first, second):
+        await read_until(second, topics_on_broker.predictions, count // 2)
+        began = len(second.text())
+        first.kill()
+        first.start()
+        await first.until("restored")
+        await feed(second.settings, ticks(count // 2, count // 2))
+        messages = await read_until(second, topics_on_broker.predictions, count)
+        assert "Worker started" in first.text()
+        assert "restored" not in second.text()[began:], second.text()
+    lost, _, differing = compare(messages, count)
+    assert (lost, differing) == (0, 0)
