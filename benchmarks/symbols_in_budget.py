@@ -31,6 +31,7 @@ from stream_app.registry.versions import Versions
 from stream_app.settings import Settings
 from stream_app.training.cycle import Retrainer
 from stream_app.training.job import TrainedModel, TrainingJob
+from stream_app.training.schedule import Due
 from stream_app.training.settings import RetrainSettings, model_settings
 from stream_app.training.turn import Judge, RunJob
 
@@ -42,7 +43,8 @@ class Retrained:
     """The part of a symbol that a cycle sees. It notes when it gets new models."""
 
     def __init__(self, symbol: str, bars: BarColumns, untrained_set: ModelSet) -> None:
-        self.symbol = symbol
+        self.symbol = self.name = symbol
+        self.has_news = True
         self.window = self
         self.served_at: float | None = None
         self._bars = bars
@@ -110,7 +112,9 @@ async def cycle(
         worker="benchmark",
     )
     started = time.perf_counter()
-    await retrainer.run_cycle("scheduled", [cast(SymbolPipeline, item) for item in symbols])
+    pipelines = [cast(SymbolPipeline, item) for item in symbols]
+    due = Due(trigger="scheduled", pipelines=pipelines, plan=None)
+    await retrainer.run_cycle(due, asyncio.Event())
     if events[-1].state != "succeeded":
         raise RuntimeError(f"{events[-1].state}: {events[-1].reasons}")
     return sorted(item.served_at - started for item in symbols if item.served_at is not None)

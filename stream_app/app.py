@@ -262,6 +262,7 @@ class Worker:
         return {
             **self.service.status(),
             "waiting_seconds": self.retrainer.waiting_seconds(),
+            "retrain_plan": self.retrainer.plan(),
             "last_retrain": history[-1] if history else None,
             "versions_waiting": self._uploads.waiting if self._uploads is not None else 0,
         }

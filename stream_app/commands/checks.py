@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from stream_app.messages.schemas import RetrainEvent
-from stream_app.terminal.cycles import duration, shortened, waiting_line
+from stream_app.terminal.cycles import duration, overfull, shortened, waiting_line
 from stream_app.training.standing import STOPPED, Standing, standings
 
 
@@ -54,7 +54,7 @@ def training_checks(
     return [
         _initial(events, here),
         *_last_cycles(events, since, target_s),
-        _every_symbol(here, interval, now),
+        _every_symbol(here, interval, now, list(_overfull(events, since))),
     ]
 
 
@@ -104,7 +104,18 @@ def _last_cycles(
     )
 
 
-def _every_symbol(here: Sequence[Standing], interval: timedelta, now: datetime) -> Check:
+def _overfull(events: Iterable[RetrainEvent], since: datetime) -> Iterator[str]:
+    """The workers whose newest plan holds more symbols than fit."""
+    newest = {event.worker: event for event in events}
+    for worker, event in newest.items():
+        too_many = overfull(event.plan)
+        if too_many and datetime.fromisoformat(event.timestamp) >= since:
+            yield f"{worker} has {too_many}"
+
+
+def _every_symbol(
+    here: Sequence[Standing], interval: timedelta, now: datetime, too_many: Sequence[str]
+) -> Check:
     failed = [f"{item.symbol} ({item.reason})" for item in here if item.state == "failed"]
     overdue = [item for item in here if item.waits_s(now) > interval.total_seconds()]
     skipped = [f"{item.symbol} ({item.reason})" for item in here if item.state == "skipped"]
@@ -124,7 +135,8 @@ def _every_symbol(here: Sequence[Standing], interval: timedelta, now: datetime) 
         said.append(waiting)
     if overdue:
         said.append(f"{len(overdue)} for longer than {duration(interval.total_seconds())}")
-    return Check("every symbol", not failed and not overdue, "; ".join(said))
+    said.extend(too_many)
+    return Check("every symbol", not (failed or overdue or too_many), "; ".join(said))
 
 
 def members_check(

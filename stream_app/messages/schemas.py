@@ -275,6 +275,9 @@ class RetrainEvent:
     """By symbol, the figures that the gate has judged, such as `ensemble.r2`."""
     pinned: dict[str, str] = field(default_factory=dict)
     """By symbol that is pinned, its new version: written, and not serving."""
+    plan: dict[str, float] = field(default_factory=dict)
+    """Where the worker has more symbols than fit into a cycle and trains them one after the other:
+    the figures of `training/plan.py`. Empty where all are trained in one cycle."""
 
 
 @with_config(STRICT)

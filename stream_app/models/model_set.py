@@ -24,6 +24,8 @@ class ModelSet:
     """Event time of the last tick that the models learned from, epoch ms."""
     members: Mapping[str, Member]
     noise: KalmanNoise
+    trained_in_s: float = 0.0
+    """Seconds that one process would have taken to train all four; 0 where that is not known."""
 
     @property
     def is_trained(self) -> bool:

@@ -166,6 +166,12 @@ TRAINING_WAIT: Final = gauge(
     "seconds",
     "How long the symbol that has waited longest has been due for a training; 0 where none waits.",
 )
+RETRAIN_NEEDED: Final = gauge(
+    "stream_app_retrain_needed_seconds",
+    "seconds",
+    "How long training all symbols of this worker once keeps its processes busy; 0 before that is "
+    "known. More than RETRAIN_INTERVAL_HOURS does not fit.",
+)
 GATE_DECISIONS: Final = counter(
     "stream_app_gate_decisions_total",
     "versions",

@@ -30,7 +30,7 @@ BEFORE_THE_END: Final = {
     "bars": 0,
     "scores": 0,
     "dead_letters": 500,
-    "retrain_events": 2000,
+    "retrain_events": 10_000,
     "champions": 100_000,
     "drift": 10_000,
 }

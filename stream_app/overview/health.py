@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from stream_app.overview.read_model import ReadModel
 from stream_app.overview.symbol_record import SymbolRecord, does_harm, has_drifted
-from stream_app.terminal.cycles import duration, shortened
+from stream_app.terminal.cycles import duration, overfull, shortened
 from stream_app.training.standing import STOPPED
 
 Level = Literal["ok", "unknown", "warn", "bad"]
@@ -157,12 +157,15 @@ def _retrain(model: ReadModel, bounds: Bounds) -> Check:
     if failed := model.retrains.standing("failed"):
         names = shortened(sorted(item.symbol for item in failed))
         return told("bad", f"Succeeded after {took}; before, it failed for {names}")
+    too_many = overfull(last.plan)
     if last.exceeded:
         return told("warn", f"Took too long: {took}")
-    if ago_s > INTERVALS_LATE * bounds.retrain_interval_s:
-        return told("warn", f"Overdue: the last one took {took}")
+    if too_many or ago_s > INTERVALS_LATE * bounds.retrain_interval_s:
+        why = f"{last.worker} has {too_many}" if too_many else "Overdue"
+        return told("warn", f"{why}: the last one took {took}")
     waiting = f"; {last.waiting:,} symbols wait for the next one" if last.waiting else ""
-    return told("ok", f"Succeeded in {took}{waiting}")
+    planned = f"; {last.plan.get('symbols', 0):,.0f} symbols are planned" if last.plan else ""
+    return told("ok", f"Succeeded in {took}{waiting}{planned}")
 
 
 def _rejected(model: ReadModel) -> Check:

@@ -13,7 +13,8 @@ from stream_app.overview.inputs import cut
 from stream_app.training.standing import Standing, State, standings
 
 KEPT_CYCLES: Final = 200
-"""A week of hourly cycles, and some."""
+"""A week of hourly cycles, and some; less where each symbol has a cycle of its own."""
+SEEN_EVENTS: Final = 20_000
 KEPT_REASONS: Final = 5
 """Lines of one cycle: with a thousand symbols it may have a thousand."""
 
@@ -36,6 +37,8 @@ class Cycle:
     waiting: int
     rejected: int
     worker: str
+    plan: dict[str, float]
+    """Its figures, where the worker trains its symbols one after the other."""
     reasons: tuple[str, ...]
     """Why it failed and why models were rejected: the first ones, and how many more there are."""
 
@@ -55,7 +58,8 @@ class RetrainLog:
         self.standings: dict[str, Standing] = {}
         self.noted = 0
         """Grows with each event."""
-        self._seen: deque[tuple[str, str]] = deque(maxlen=2 * KEPT_CYCLES)
+        self._seen: dict[tuple[str, str], None] = {}
+        """The newest events: more than are read again after an outage of the broker."""
 
     def take(self, event: RetrainEvent) -> bool:
         """Note an event; False where it was noted before.
@@ -66,7 +70,9 @@ class RetrainLog:
         require_dated(event)
         if (event.cycle, event.state) in self._seen:
             return False
-        self._seen.append((event.cycle, event.state))
+        self._seen[event.cycle, event.state] = None
+        if len(self._seen) > SEEN_EVENTS:
+            del self._seen[next(iter(self._seen))]
         self.noted += 1
         if event.state == "started":
             self.running[event.worker] = event
@@ -125,6 +131,7 @@ def _cycle(event: RetrainEvent) -> Cycle:
         waiting=len(event.waiting_seconds),
         rejected=len(event.rejected),
         worker=cut(event.worker),
+        plan=dict(event.plan),
         reasons=tuple(_first(event)),
     )
 

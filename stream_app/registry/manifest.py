@@ -83,6 +83,19 @@ def parse_manifest(raw: bytes, path: Path | str, symbol: str, version: str) -> d
     return dict(manifest)
 
 
+def training_seconds(manifest: Mapping[str, Any]) -> float:
+    """How long the version's trainings took, one after the other; 0 where it does not say so.
+
+    >>> training_seconds({"seconds": {"kalman": 0.5, "lstm": 2.0}}), training_seconds({})
+    (2.5, 0.0)
+    """
+    seconds = manifest.get("seconds")
+    if not isinstance(seconds, dict):
+        return 0.0
+    known = [item for item in seconds.values() if isinstance(item, (int, float)) and item >= 0]
+    return float(sum(known))
+
+
 def read_artifact(folder: Path, name: str, files: Mapping[str, Any]) -> bytes:
     """A model's artifact, checked against its entry in the manifest.
 

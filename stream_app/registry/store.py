@@ -50,6 +50,7 @@ from stream_app.registry.manifest import (
     TrainedSet,
     read_artifact,
     read_manifest,
+    training_seconds,
     write_version,
 )
 from stream_app.registry.names import VERSION_PATTERN, require_state_name, require_version_name
@@ -231,6 +232,7 @@ class Registry:
             trained_to_ts=int(manifest["data"]["to"]),
             members=members,
             noise=noise_of(members[KALMAN]),
+            trained_in_s=training_seconds(manifest),
         )
 
     def _move_in(self, staging: Path, folder: Path, symbol: str, models: ModelSet) -> ModelSet:

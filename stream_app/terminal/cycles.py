@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -48,6 +48,8 @@ def _states(event: RetrainEvent) -> Iterable[str]:
     if event.waiting_seconds:
         longest = duration(max(event.waiting_seconds.values()))
         yield f"{len(event.waiting_seconds)} waiting, up to {longest}"
+    if too_many := overfull(event.plan):
+        yield too_many
     for symbol, reason in event.rejected.items():
         yield f"rejected {symbol}: {reason}"
     if event.pinned:
@@ -56,6 +58,21 @@ def _states(event: RetrainEvent) -> Iterable[str]:
         yield f"skipped {shortened(event.skipped)}"
     if event.last_price:
         yield f"last price for a model of {shortened(event.last_price)}"
+
+
+def overfull(plan: Mapping[str, float]) -> str | None:
+    """That a plan holds more symbols than fit into an interval; None where they fit.
+
+    >>> overfull({"symbols": 1400.0, "fit": 1270.0, "interval_seconds": 3600.0})
+    '1,400 symbols, of which 1,270 fit into 1 h'
+    >>> overfull({"symbols": 1400.0, "fit": 1500.0, "interval_seconds": 3600.0}), overfull({})
+    (None, None)
+    """
+    symbols, fit = plan.get("symbols", 0.0), plan.get("fit", 0.0)
+    if symbols <= fit:
+        return None
+    interval = duration(plan.get("interval_seconds", 0.0))
+    return f"{symbols:,.0f} symbols, of which {fit:,.0f} fit into {interval}"
 
 
 def waiting_line(standings: Iterable[Standing], now: datetime) -> str | None:

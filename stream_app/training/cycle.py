@@ -2,7 +2,8 @@
 
 A cycle gives the symbols that are due their turns, the one with the oldest models first, for as
 long as the next one is done within the target. Those that are left are the first of the next
-cycle, which follows at once.
+cycle. Where there are more symbols than a cycle has time for, a plan lets them be due one after the
+other. Each then has a cycle of its own, and one begins as soon as a process is free.
 
 A turn is all or nothing: four new models pass the gate and take over together, by one assignment,
 or the old ones serve on. Predictions never wait for it: the jobs run in the pool, the registry's
@@ -15,23 +16,27 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from stream_app.bars.features import BarColumns
 from stream_app.clock import Clock
-from stream_app.messages.schemas import RetrainEvent, RetrainTrigger
+from stream_app.messages.schemas import RetrainEvent
 from stream_app.models.model_set import ModelSet
 from stream_app.ops.log_fields import log_fields
-from stream_app.ops.metrics import TRAINING_WAIT
+from stream_app.ops.metrics import RETRAIN_NEEDED, TRAINING_WAIT
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.versions import Versions
 from stream_app.training.budget import Budget
 from stream_app.training.counts import count_cycle
+from stream_app.training.cycle_log import log_cycle
 from stream_app.training.events import Outcome, ended_event, started_event
 from stream_app.training.job import price_moves
-from stream_app.training.schedule import RetrainSchedule
+from stream_app.training.occupancy import Occupancy
+from stream_app.training.plan import PlanFigures
+from stream_app.training.plan_log import PlanLog
+from stream_app.training.schedule import Due, RetrainSchedule
 from stream_app.training.settings import RetrainSettings
 from stream_app.training.standing import STOPPED
 from stream_app.training.turn import Champions, Judge, RunJob, SymbolTrainer
@@ -49,6 +54,8 @@ class Cycle:
     """A cycle that runs."""
 
     started: RetrainEvent
+    is_planned: bool
+    """Whether it is one of a plan, for one symbol, of which the end alone is told."""
     began_s: float
     """Monotonic time."""
     turns: dict[str, asyncio.Task[Outcome]] = field(default_factory=dict)
@@ -65,7 +72,7 @@ class Cycle:
 
 
 class Retrainer:
-    """Runs one cycle at a time, when the schedule says so."""
+    """Runs cycles when the schedule says so: one at a time, or one after the other by a plan."""
 
     def __init__(
         self,
@@ -87,6 +94,8 @@ class Retrainer:
         self._worker = worker
         self._schedule = RetrainSchedule(settings.schedule, clock)
         self._budget = Budget(settings.target_s)
+        self._occupancy = Occupancy()
+        self._plan_log = PlanLog(settings.processes)
         self._trainer = SymbolTrainer(
             settings=settings,
             versions=versions,
@@ -95,15 +104,21 @@ class Retrainer:
             champions=champions,
             clock=clock,
         )
-        self._cycle: asyncio.Task[None] | None = None
+        self._cycles: asyncio.Task[None] | None = None
+        """Those that run; None before the first."""
         self._stopped = False
         self.training_history: deque[RetrainEvent] = deque(maxlen=KEPT_EVENTS)
         """The ended cycles of this worker, oldest first."""
         TRAINING_WAIT.set_function(lambda: next(iter(self.waiting_seconds().values()), 0.0))
+        RETRAIN_NEEDED.set_function(lambda: self._schedule.needed_s)
 
-    def due(self) -> tuple[RetrainTrigger, list[SymbolPipeline]] | None:
+    def due(self) -> Due | None:
         """Whether symbols are due, why, and which, in the order of their turns. Returns at once."""
         return self._schedule.due(self._symbols())
+
+    def plan(self) -> PlanFigures | None:
+        """How the plan stands; None where all symbols fit into one cycle."""
+        return self._schedule.plan()
 
     def ask(self, symbol: str) -> bool:
         """Let a symbol be trained early, at most once in the set time; whether it will be."""
@@ -116,22 +131,35 @@ class Retrainer:
     @property
     def is_running(self) -> bool:
         """Whether a cycle is under way."""
-        return self._cycle is not None and not self._cycle.done()
+        return self._cycles is not None and not self._cycles.done()
 
     def tick(self) -> None:
         """Start a cycle when one is due and none is running. Returns at once; the timer's call."""
         due = self.due()
+        self._plan_log.note(self.plan(), self._clock.monotonic())
         if due is not None and not self._stopped and not self.is_running:
-            self._cycle = asyncio.create_task(self.run_cycle(*due))
+            self._cycles = asyncio.create_task(self._run_all(due))
 
     async def stop(self) -> None:
-        """Begin no other cycle; end a running one and tell so. Its symbols keep their models."""
+        """Begin no other cycle; end those that run and tell so. Their symbols keep their models."""
         self._stopped = True
-        if self._cycle is not None:
-            self._cycle.cancel()
-            await asyncio.gather(self._cycle, return_exceptions=True)
+        if self._cycles is not None:
+            self._cycles.cancel()
+            await asyncio.gather(self._cycles, return_exceptions=True)
 
-    async def run_cycle(self, trigger: RetrainTrigger, pipelines: Sequence[SymbolPipeline]) -> None:
+    async def _run_all(self, due: Due | None) -> None:
+        """Run a cycle. Of a plan, begin the next ones too, each as soon as a process is free."""
+        async with asyncio.TaskGroup() as group:
+            while due is not None:
+                given = asyncio.Event()
+                group.create_task(self.run_cycle(due, given))
+                if due.plan is None:
+                    return
+                await given.wait()
+                await self._trainer.free_process()
+                due = self.due()
+
+    async def run_cycle(self, due: Due, given: asyncio.Event) -> None:
         """Give the symbols their turns while there is time, and publish what happened.
 
         It begins no turn that would not be done within the target, but always one. A turn that
@@ -139,35 +167,43 @@ class Retrainer:
         over after the target and twice the deadline, and commonly within the target.
 
         Args:
-            trigger: why it runs.
-            pipelines: at least one, in the order of their turns.
+            due: why it runs, and for which symbols, at least one.
+            given: set once all turns that it gives have begun.
         """
         cycle = Cycle(
             started=started_event(
-                trigger,
-                pipelines,
+                due.trigger,
+                due.pipelines,
+                due.plan,
                 at=self._clock.now(),
                 target_s=self._settings.target_s,
                 worker=self._worker,
             ),
+            is_planned=due.plan is not None,
             began_s=self._clock.monotonic(),
         )
-        with log_fields(cycle=cycle.started.cycle):
-            await self._run(cycle)
-
-    async def _run(self, cycle: Cycle) -> None:
-        logger.info("Starting model retraining (all 4 models including LSTM)...")
-        await self._tell(cycle.started)
         try:
-            await self._give_turns(cycle)
+            with log_fields(cycle=cycle.started.cycle):
+                await self._run(cycle, given)
+        finally:
+            given.set()
+
+    async def _run(self, cycle: Cycle, given: asyncio.Event) -> None:
+        logger.info("Starting model retraining (all 4 models including LSTM)...")
+        if not cycle.is_planned:
+            await self._tell(cycle.started)
+        try:
+            await self._give_turns(cycle, given)
         except asyncio.CancelledError:
             await self._last_word(self._ended(cycle))
             raise
         ended = self._ended(cycle)
+        if cycle.is_planned and not ended.symbols:
+            return  # its symbol went to another worker
         self._note(ended)
         await self._tell(ended)
 
-    async def _give_turns(self, cycle: Cycle) -> None:
+    async def _give_turns(self, cycle: Cycle, all_given: asyncio.Event) -> None:
         """Begin turns, one after the other, as processes get free; return when all are over."""
         async with asyncio.TaskGroup() as group:
             for symbol in cycle.started.symbols:
@@ -188,16 +224,20 @@ class Retrainer:
                     self._turn(symbol, bars, pipeline.models, given)
                 )
                 await given.wait()
+            all_given.set()
 
     async def _turn(
         self, symbol: str, bars: BarColumns, models: ModelSet, given: asyncio.Event
     ) -> Outcome:
         began_s = self._clock.monotonic()
+        self._occupancy.begins(began_s)
         try:
             with log_fields(symbol=symbol):
                 outcome = await self._trainer.turn(symbol, bars, models, given)
         finally:
             given.set()  # also where the turn was over before it had jobs
+            busy_s = self._occupancy.ends(self._clock.monotonic())
+        self._schedule.turn_took(symbol, busy_s)
         if outcome.verdict is not None:
             self._budget.note(self._clock.monotonic() - began_s)
         return outcome
@@ -229,46 +269,4 @@ class Retrainer:
         """Keep the end of a cycle in the history, the metrics and the log."""
         self.training_history.append(ended)
         count_cycle(ended, at=self._clock.now())
-        for failure in ended.reasons:
-            logger.error("Retraining failed, the old models keep serving: %s", failure)
-        for symbol, reason in ended.skipped.items():
-            logger.warning("%s is not retrained: %s", symbol, reason, extra={"symbol": symbol})
-        for symbol, reason in ended.rejected.items():
-            logger.warning(
-                "%s: the new models are refused, the old ones serve on: %s",
-                symbol,
-                reason,
-                extra={"symbol": symbol},
-            )
-        for symbol, version in ended.pinned.items():
-            logger.info(
-                "%s is pinned: the new version %s does not serve",
-                symbol,
-                version,
-                extra={"symbol": symbol, "version": version},
-            )
-        for symbol, models in ended.last_price.items():
-            logger.warning(
-                "%s: could not be trained, answers the last price: %s",
-                symbol,
-                models,
-                extra={"symbol": symbol},
-            )
-        if not ended.reasons:
-            logger.info("Retraining completed in %.1fs (all 4 models)", ended.duration_seconds)
-        if ended.waiting_seconds:
-            symbol, wait_s = next(iter(ended.waiting_seconds.items()))
-            logger.warning(
-                "%d of %d symbols fit into a cycle of %gs; %d wait for the next one, the longest "
-                "for %.0fs (%s)",
-                len(ended.symbols),
-                len(ended.symbols) + len(ended.waiting_seconds),
-                ended.target_seconds,
-                len(ended.waiting_seconds),
-                wait_s,
-                symbol,
-            )
-        if ended.exceeded:
-            logger.warning(
-                "Training took %.1fs (target: %gs)", ended.duration_seconds, ended.target_seconds
-            )
+        log_cycle(ended)

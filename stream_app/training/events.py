@@ -13,6 +13,7 @@ from stream_app.models.catalog import CATALOG, LSTM
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.training.gate import Verdict
 from stream_app.training.job import TrainedModel
+from stream_app.training.plan import PlanFigures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +82,13 @@ def _span(bars: BarColumns) -> tuple[int, int]:
 def started_event(
     trigger: RetrainTrigger,
     pipelines: Iterable[SymbolPipeline],
+    plan: PlanFigures | None,
     *,
     at: datetime,
     target_s: float,
     worker: str,
 ) -> RetrainEvent:
-    """The event of a cycle that begins: which symbols are due, and on which data."""
+    """The event of a cycle that begins: which symbols are due, by which plan, on which data."""
     windows = {item.name: item.window for item in pipelines}
     return RetrainEvent(
         cycle=uuid.uuid4().hex[:12],
@@ -102,6 +104,7 @@ def started_event(
         data_to=max(int(window.columns(1).ts_last[0]) for window in windows.values()),
         symbols=tuple(windows),
         worker=worker,
+        plan=plan.as_dict() if plan is not None else {},
     )
 
 

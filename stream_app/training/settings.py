@@ -33,6 +33,10 @@ class ScheduleSettings:
     """How many closed bars a window needs before its symbol is first trained."""
     early_every_s: float
     """An alarm of drift lets a symbol be trained early at most once in this time."""
+    target_s: float
+    """Symbols that need no more are due together; more are due one after the other."""
+    processes: int
+    """That train."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,8 @@ class RetrainSettings:
                 interval_s=settings.retrain_interval_hours * 3600,
                 min_bars=settings.min_training_bars,
                 early_every_s=settings.drift_retrain_min_seconds,
+                target_s=settings.retrain_target_seconds,
+                processes=settings.retrain_processes,
             ),
             target_s=settings.retrain_target_seconds,
             deadline_s=settings.retrain_deadline_seconds,

@@ -246,5 +246,8 @@ class Champions:
         task.add_done_callback(self._looks.discard)
 
     async def _let_all_serve(self) -> None:
-        for name in list(self._symbols()):
-            await self._let_serve(name)
+        # Most are served so already: to look at all for each of them would be quadratic.
+        for name, pipeline in list(self._symbols().items()):
+            champion = self._log.standing(name)
+            if champion is not None and champion.version != pipeline.models.version:
+                await self._let_serve(name)

@@ -43,6 +43,7 @@ from stream_app.messages.ticks import decode_tick, encode_tick
 from stream_app.models.catalog import CATALOG
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
+from stream_app.training.plan import PlanFigures
 from tests.builders import START_MS, records, settings, walk
 from tests.fakes import model_set
 
@@ -67,6 +68,7 @@ ADDED = {
         "rejected",
         "gate",
         "pinned",
+        "plan",
     ],
 }
 """Fields that came later: a reader must not expect them of every message on the topic."""
@@ -200,6 +202,19 @@ def test_a_bar_without_ticks_fits_and_one_with_ticks_has_prices() -> None:
             rejected={"A": "stale: why"},
             gate={"A": {"lstm.r2": -0.1}},
             pinned={"B": "20220101T000100Z-0f3c9a1b"},
+        ),
+        replace(
+            EVENT,
+            plan=PlanFigures(
+                symbols=1400,
+                fit=1270,
+                turn_seconds=2.83,
+                busy_seconds=3962.0,
+                interval_seconds=3600.0,
+                waiting=3,
+                age_seconds=3700.0,
+                deadline_seconds=-12.0,
+            ).as_dict(),
         ),
     ],
 )

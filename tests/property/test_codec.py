@@ -100,6 +100,7 @@ def test_a_bar_goes_through_bytes_and_back_exactly(bar: Bar) -> None:
         symbols=st.lists(symbols, max_size=3).map(tuple),
         worker=st.text(max_size=10),
         reasons=st.lists(st.text(max_size=10), max_size=2).map(tuple),
+        plan=st.dictionaries(st.sampled_from(["symbols", "fit"]), st.floats(0, 1e6)),
     )
 )
 def test_a_retrain_event_goes_through_bytes_and_back(event: RetrainEvent) -> None:

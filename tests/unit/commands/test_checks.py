@@ -118,6 +118,22 @@ def test_the_cycles_of_one_round_all_count() -> None:
     assert failing(INITIAL, slow, rest, event(120, symbols="AB"), minutes=121) == set()
 
 
+TOO_MANY = {"symbols": 1400.0, "fit": 1270.0, "interval_seconds": 3600.0}
+
+
+def test_a_plan_that_does_not_fit_fails_until_it_does() -> None:
+    planned = event(60, symbols="A", plan=TOO_MANY)
+    assert failing(INITIAL, planned) == {"every symbol"}
+    detail = checks(INITIAL, planned)["every symbol"].detail
+    assert detail.endswith("w1 has 1,400 symbols, of which 1,270 fit into 1 h")
+    assert failing(INITIAL, planned, event(61, symbols="B", worker="w2")) == {"every symbol"}
+    fits = event(61, symbols="B", plan=TOO_MANY | {"fit": 1400.0})
+    assert failing(INITIAL, planned, fits) == set()
+    assert failing(planned, event(300, symbols="AB", worker="w2"), minutes=300) == set()
+    state = next(iter(history_table([planned]).columns[2].cells))
+    assert state == "succeeded; 1,400 symbols, of which 1,270 fit into 1 h"
+
+
 def test_a_skipped_symbol_fails_nothing() -> None:
     skipped = event(60, symbols="ABC", versions="AB", skipped={"C": STILL})
     assert failing(INITIAL, skipped) == set()

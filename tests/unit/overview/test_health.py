@@ -139,6 +139,19 @@ def test_a_slow_retrain_needs_a_look_and_a_failed_one_action() -> None:
     assert check(model, "retrain").text.endswith(": BTC-USD: NaN")
 
 
+def test_a_plan_is_told_and_one_that_does_not_fit_needs_a_look() -> None:
+    model = well(FakeClock())
+    plan = {"symbols": 1400.0, "fit": 1500.0, "interval_seconds": 3600.0}
+    model.take("retrain_events", retrain(56, plan=plan))
+    assert check(model, "retrain").level == "ok"
+    assert check(model, "retrain").text.endswith("; 1,400 symbols are planned")
+    model.take("retrain_events", retrain(57, plan=plan | {"fit": 1270.0}))
+    assert sentence(model) == ("warn", "Needs a look: last retrain")
+    assert (
+        "has 1,400 symbols, of which 1,270 fit into 1 h: the last" in check(model, "retrain").text
+    )
+
+
 def test_a_retrain_that_the_workers_end_cut_off_is_no_alarm() -> None:
     model = well(FakeClock())
     model.take("retrain_events", retrain(57, "failed", versions={}, reasons=(STOPPED,)))

@@ -53,7 +53,7 @@ class Bench:
     jobs: list[TrainingJob] = field(default_factory=list)
 
     async def finish(self) -> None:
-        while self.retrainer._cycle is not None and not self.retrainer._cycle.done():
+        while self.retrainer.is_running:
             await asyncio.sleep(0.001)
 
 

@@ -40,7 +40,7 @@ async def test_the_first_cycle_starts_when_the_window_has_enough_bars(
     assert bench(symbols("A", bars=100)).retrainer.due() is None
     due = bench(symbols("A", bars=250)).retrainer.due()
     assert due is not None
-    assert due[0] == "initial"
+    assert due.trigger == "initial"
 
 
 async def test_a_cycle_trains_all_four_models_and_promotes_them_together(
@@ -214,7 +214,7 @@ async def test_a_window_twice_as_long_as_the_one_learned_from_is_worth_a_retrain
     given["A"].window = symbols("A", bars=2 * bars + 1)["A"].window
     due = made.retrainer.due()
     assert due is not None
-    assert due[0] == "growth"
+    assert due.trigger == "growth"
 
 
 async def test_a_symbol_is_trained_early_when_asked_for_at_most_once_in_the_set_time(

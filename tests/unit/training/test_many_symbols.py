@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import math
 import random
+import re
 from collections import defaultdict
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stream_app.messages.schemas import RetrainEvent
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.training.job import TrainedModel, TrainingJob
@@ -52,118 +54,144 @@ def taking(made: Callable[[], Bench], seconds: float) -> Callable[[TrainingJob],
     return answer
 
 
-async def cycles(made: Bench, count: int, *, apart_s: float) -> None:
-    for _ in range(count):
-        made.clock.seconds += apart_s
+async def pass_by(made: Bench, seconds: float) -> None:
+    """So much time by the fake clock, with the timer's look each second."""
+    end_s = made.clock.seconds + seconds
+    while made.clock.seconds < end_s:
         made.retrainer.tick()
-        await made.finish()
+        before_s = made.clock.seconds
+        for _ in range(20):
+            await asyncio.sleep(0)
+        if made.clock.seconds == before_s and not made.retrainer.is_running:
+            made.clock.seconds += 1.0
 
 
-def turns(made: Bench) -> dict[str, list[int]]:
-    """By symbol, the numbers of the cycles in which it was given new models."""
-    found: dict[str, list[int]] = defaultdict(list)
-    ended = [event for event in made.events if event.state != "started"]
-    for number, event in enumerate(ended):
+def ended(made: Bench) -> list[RetrainEvent]:
+    return [event for event in made.events if event.state != "started"]
+
+
+def turns(made: Bench) -> dict[str, list[float]]:
+    """By symbol, when it was given new models, in seconds."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for event in ended(made):
         for symbol in event.versions:
-            found[symbol].append(number)
+            found[symbol].append(datetime.fromisoformat(event.timestamp).timestamp())
     return found
 
 
-@pytest.mark.parametrize("apart_s", [3600.0, 30.0], ids=["hourly", "faster than they fit"])
-async def test_of_sixty_symbols_every_one_is_trained_within_three_cycles_and_none_waits_long(
-    bench: MakeBench, apart_s: float
-) -> None:
-    made: Bench = bench(
-        many(60),
-        answer=taking(lambda: made, 0.25),
-        retrain_target_seconds=25,
-        retrain_deadline_seconds=25,
-        retrain_interval_hours=apart_s / 3600,
-    )
-    await cycles(made, 8, apart_s=apart_s)
-    found = turns(made)
-    ended = [event for event in made.events if event.state != "started"]
-    assert len(ended) == 8
-    assert len(found) == 60
-    assert max(numbers[0] for numbers in found.values()) < 3
-    waits = [
-        later - earlier
-        for numbers in found.values()
-        for earlier, later in itertools.pairwise([*numbers, 8])
-    ]
-    gaps = [
-        later - earlier
-        for numbers in found.values()
-        for earlier, later in itertools.pairwise(numbers)
-    ]
-    assert max(waits) < 2 * min(gaps)
-    counts = [len(numbers) for numbers in found.values()]
-    assert max(counts) < 2 * min(counts)
-    for event in ended:
-        assert event.state == "succeeded"
-        assert event.lstm_included
-        assert not event.exceeded
-        assert len(event.symbols) >= 20
-        assert set(event.versions) == set(event.symbols)
-
-
-@pytest.mark.parametrize("apart_s", [3600.0, 30.0], ids=["hourly", "faster than they fit"])
-@pytest.mark.parametrize("seed", range(3))
-async def test_under_any_load_none_is_trained_again_before_all_others_were(
-    bench: MakeBench, seed: int, apart_s: float
-) -> None:
-    """How many cycles it takes is how often the fewest that fitted go into all of them.
-
-    A slower machine fits fewer, and takes more cycles; the order holds whatever a job takes.
-    """
-    rng = random.Random(seed)  # noqa: S311 - repeatable
-
-    def busy(_job: TrainingJob) -> None:
-        slowness = 1.0 + 3.0 * (int(made.clock.seconds) // 60 % 3 == 0)
-        made.clock.seconds += slowness * rng.uniform(0.05, 0.45)
-
-    made: Bench = bench(
-        many(60),
-        answer=busy,
-        retrain_target_seconds=25,
-        retrain_deadline_seconds=25,
-        retrain_interval_hours=apart_s / 3600,
-    )
-    await cycles(made, 12, apart_s=apart_s)
-    ended = [event for event in made.events if event.state != "started"]
-    counts = dict.fromkeys(made.symbols, 0)
-    for event in ended:
-        for symbol in event.versions:
-            counts[symbol] += 1
-        assert max(counts.values()) - min(counts.values()) <= 1
-    fewest = min(len(event.versions) for event in ended)
-    first = max(numbers[0] for numbers in turns(made).values())
-    assert first < math.ceil(60 / fewest)
-    assert fewest < max(len(event.versions) for event in ended)  # the load did change
-
-
-async def test_those_that_are_left_are_trained_at_once_and_not_an_hour_later(
+async def test_what_has_no_time_in_the_first_cycle_follows_at_once_a_symbol_a_cycle(
     bench: MakeBench, caplog: pytest.LogCaptureFixture
 ) -> None:
     made: Bench = bench(
-        many(36),
+        many(12),
         answer=taking(lambda: made, 0.25),
-        retrain_target_seconds=15,
+        retrain_target_seconds=4.5,
         retrain_deadline_seconds=15,
     )
-    await cycles(made, 10, apart_s=1.0)
-    ended = [event for event in made.events if event.state != "started"]
-    fit = len(ended[0].symbols)
-    assert 12 <= fit < 18
-    assert [event.trigger for event in ended] == ["initial"] * 3
-    assert sorted(itertools.chain(*(event.symbols for event in ended))) == sorted(made.symbols)
-    assert [len(event.waiting_seconds) for event in ended] == [36 - fit, 36 - 2 * fit, 0]
-    assert set(made.events[2].symbols) == set(ended[0].waiting_seconds)
+    await pass_by(made, 20)
+    first, *others = ended(made)
+    fit = len(first.symbols)
+    assert 3 <= fit <= 6
+    assert (first.plan, first.trigger, len(first.waiting_seconds)) == ({}, "initial", 12 - fit)
+    assert [event.symbols for event in others] == [(name,) for name in first.waiting_seconds]
+    assert {event.trigger for event in others} == {"initial"}
+    assert [event.state for event in made.events] == ["started"] + ["succeeded"] * (1 + 12 - fit)
     assert made.retrainer.waiting_seconds() == {}
-    wait_s = ended[1].waiting_seconds[made.events[2].symbols[-1]]
-    assert wait_s == pytest.approx(ended[0].duration_seconds + 1 + ended[1].duration_seconds)
-    said = f"{fit} of 36 symbols fit into a cycle of 15s; {36 - fit} wait for the next one, the "
+    last = datetime.fromisoformat(others[-1].timestamp).timestamp()
+    begun = datetime.fromisoformat(made.events[0].timestamp).timestamp()
+    assert last - begun < 12 + 2
+    said = f"{fit} of 12 symbols fit into a cycle of 4.5s; {12 - fit} wait for the next one, the "
     assert any(line.startswith(said) for line in caplog.messages)
+
+
+async def test_symbols_of_a_plan_are_trained_evenly_over_the_interval(bench: MakeBench) -> None:
+    made: Bench = bench(
+        many(12),
+        answer=taking(lambda: made, 0.25),
+        retrain_target_seconds=4.5,
+        retrain_deadline_seconds=15,
+        retrain_interval_hours=60 / 3600,
+    )
+    await pass_by(made, 200)
+    planned = [event for event in ended(made) if event.trigger == "scheduled"]
+    for event in planned:
+        assert len(event.symbols) == len(event.versions) == 1
+        assert event.waiting_seconds == {}
+        assert event.lstm_included
+        assert not event.exceeded
+    figures = planned[-1].plan
+    assert figures["symbols"] == 12
+    assert figures["turn_seconds"] == pytest.approx(1.0, abs=0.3)
+    assert figures["busy_seconds"] == pytest.approx(12 * figures["turn_seconds"], abs=0.1)
+    assert figures["fit"] == pytest.approx(60 / figures["turn_seconds"], abs=1)
+    assert figures["interval_seconds"] == 60
+    assert figures["waiting"] == 1
+    assert figures["age_seconds"] == pytest.approx(60, abs=5)
+    assert figures["deadline_seconds"] == pytest.approx(60, abs=5)
+    found = turns(made)
+    assert len(found) == 12
+    begins = sorted(itertools.chain(*found.values()))[-24:]
+    steps = [later - earlier for earlier, later in itertools.pairwise(begins)]
+    assert max(steps) <= 5 + 2
+    assert min(steps) >= 5 - 2
+    gaps = [
+        later - earlier for each in found.values() for earlier, later in itertools.pairwise(each)
+    ]
+    assert max(gaps) <= 60 + 7
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_under_any_load_none_is_trained_again_before_all_others_were(
+    bench: MakeBench, seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Twice what fits into the interval: all get their turns, the oldest first."""
+    rng = random.Random(seed)  # noqa: S311 - repeatable
+
+    def busy(_job: TrainingJob) -> None:
+        slowness = 1.0 + 3.0 * (int(made.clock.seconds) // 20 % 3 == 0)
+        made.clock.seconds += slowness * rng.uniform(0.05, 0.45)
+
+    made: Bench = bench(
+        many(12),
+        answer=busy,
+        retrain_target_seconds=4.5,
+        retrain_deadline_seconds=25,
+        retrain_interval_hours=6 / 3600,
+    )
+    await pass_by(made, 80)
+    await made.retrainer.stop()
+    counts = dict.fromkeys(made.symbols, 0)
+    for event in ended(made):
+        for symbol in event.versions:
+            counts[symbol] += 1
+        assert max(counts.values()) - min(counts.values()) <= 1
+    assert min(counts.values()) >= 2
+    last = ended(made)[-2].plan
+    assert last["fit"] < last["symbols"] == 12
+    (line,) = [each for each in caplog.messages if " fit; add workers" in each]
+    assert re.fullmatch(
+        r"12 symbols need \S+ s of each 6 s on 2 processes: \d fit; add workers, add "
+        r"RETRAIN_PROCESSES if there are cores, or raise RETRAIN_INTERVAL_HOURS",
+        line,
+    )
+
+
+async def test_turns_of_a_plan_follow_as_soon_as_a_process_is_free(bench: MakeBench) -> None:
+    """And no sooner: where they lag behind, the pool is never idle and holds one symbol ahead."""
+    running = most = 0
+
+    async def pool(_job: TrainingJob) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        made.clock.seconds += 0.5
+        await asyncio.sleep(0)
+        running -= 1
+
+    made: Bench = bench(many(8), answer=pool, retrain_target_seconds=3, retrain_deadline_seconds=15)
+    await pass_by(made, 17)
+    assert sum(len(event.versions) for event in ended(made)) == 8
+    assert 4 <= most <= 8
 
 
 async def test_who_waits_is_known_while_a_cycle_runs(bench: MakeBench) -> None:
@@ -279,14 +307,23 @@ async def test_a_symbol_that_always_hangs_does_not_keep_the_others_from_their_tu
         retrain_processes=1,
         retrain_target_seconds=1,
         retrain_deadline_seconds=1,
+        retrain_interval_hours=0.1,
     )
-    await cycles(made, 1, apart_s=0)
+    made.retrainer.tick()
+    await made.finish()
     assert made.events[-1].state == "timed_out"
     assert list(made.events[-1].waiting_seconds) == ["S01", "S02"]
-    for _ in range(2):
-        await cycles(made, 1, apart_s=3600)
-        assert made.events[-2].symbols == ("S01", "S02", "S00")
-        assert set(made.events[-1].versions) == {"S01", "S02"}
+    while len(ended(made)) < 7:
+        made.retrainer.tick()
+        await made.finish()
+        made.clock.seconds += 30
+    told = [(event.symbols, event.state) for event in ended(made)[1:]]
+    one_round = [
+        (("S01",), "succeeded"),
+        (("S02",), "succeeded"),
+        (("S00",), "timed_out"),
+    ]
+    assert told[:6] == one_round * 2
 
 
 async def test_the_symbol_with_the_oldest_models_goes_first_and_before_it_one_without(
@@ -302,13 +339,49 @@ async def test_the_symbol_with_the_oldest_models_goes_first_and_before_it_one_wi
         given[name].models = model_set(version=version)
     due = made.retrainer.due()
     assert due is not None
-    assert [item.symbol for item in due[1]] == ["S02", "S01", "S03", "S00"]
+    assert [item.symbol for item in due.pipelines] == ["S02", "S01", "S03", "S00"]
 
 
-async def test_the_first_turn_comes_even_if_no_training_fits_the_target(bench: MakeBench) -> None:
+async def test_turns_come_even_if_no_training_fits_the_target(bench: MakeBench) -> None:
     made: Bench = bench(many(2), answer=taking(lambda: made, 60.0), retrain_processes=1)
-    await cycles(made, 4, apart_s=3600)
-    assert {name: len(numbers) for name, numbers in turns(made).items()} == {"S00": 2, "S01": 2}
+    await pass_by(made, 2 * 3600)
+    counts = [len(times) for times in turns(made).values()]
+    assert len(counts) == 2
+    assert min(counts) >= 2
+    assert max(counts) - min(counts) <= 1
+
+
+async def test_a_symbol_that_goes_before_its_planned_turn_has_no_event(bench: MakeBench) -> None:
+    given = many(3)
+    made: Bench = bench(given, answer=taking(lambda: made, 30.0), retrain_processes=1)
+    made.retrainer.tick()
+    await made.finish()
+    assert len(made.events) == 2
+    due = made.retrainer.due()
+    assert due is not None
+    assert due.plan is not None
+    del given[due.pipelines[0].name]
+    await made.retrainer.run_cycle(due, asyncio.Event())
+    assert len(made.events) == 2
+
+
+async def test_the_workers_end_is_told_of_each_turn_of_a_plan(bench: MakeBench) -> None:
+    async def hang(job: TrainingJob) -> None:
+        made.clock.seconds += 30.0
+        if job.symbol != "S00":
+            await asyncio.Event().wait()
+
+    made: Bench = bench(many(3), answer=hang)
+    made.retrainer.tick()
+    while not ended(made):
+        await asyncio.sleep(0.001)
+    while len(made.jobs) < 8:
+        made.retrainer.tick()
+        await asyncio.sleep(0.001)
+    await made.retrainer.stop()
+    last = made.events[-1]
+    assert (last.symbols, last.reasons) == (("S01",), ("the worker was stopped",))
+    assert last.plan["symbols"] == 3
 
 
 async def test_a_symbol_that_has_gone_has_no_turn_and_does_not_wait(bench: MakeBench) -> None:
