@@ -27,12 +27,15 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from stream_app.errors import WorkerFault
 from stream_app.kafka.connection import FETCH_MAX_WAIT_MS
 from stream_app.worker.ledger import Batch, Ledger
 
 logger = logging.getLogger(__name__)
 
 _LOOK_AGAIN_S: Final = 1.0
+_FORGOTTEN: Final = 3
+"""So often within a session timeout the broker forgets a member only for another of its name."""
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -43,6 +46,46 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         # Faust fixes 1,500 ms.
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001 - Faust passes no other way
         return consumer
+
+    async def on_start(self) -> None:
+        """Start the consumer, and watch that a static member stays the only one of its name."""
+        await super().on_start()
+        if self.app.conf.consumer_group_instance_id:
+            self._watch_membership()
+
+    def _watch_membership(self) -> None:
+        """End the worker when the broker refuses it, or forgets it again and again.
+
+        Then another has its name. The client would hang, or join anew each time, and so would the
+        other: both would answer everything.
+        """
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - it tells nobody
+        reset, push = coordinator.reset_generation, coordinator._push_error_to_user  # noqa: SLF001
+        forgotten: deque[float] = deque(maxlen=_FORGOTTEN)
+
+        def end(why: str) -> None:
+            conf = self.app.conf
+            error = WorkerFault(
+                f"the group {conf.id} does not keep KAFKA_GROUP_INSTANCE_ID="
+                f"{conf.consumer_group_instance_id} ({why}): another worker has it too; give each "
+                "its own"
+            )
+            self._ending = self.thread_loop.create_task(self.crash(error))
+
+        def noted_reset() -> None:
+            forgotten.append(self.thread_loop.time())
+            within_s = forgotten[-1] - forgotten[0]
+            if len(forgotten) == _FORGOTTEN and within_s < self.app.conf.broker_session_timeout:
+                end(f"forgotten {_FORGOTTEN} times")
+            reset()
+
+        def noted_error(error: Exception) -> Any:
+            if type(error) is KafkaError:  # it knows no name for the code of a fenced member
+                end(f"{error}")
+            return push(error)
+
+        coordinator.reset_generation = noted_reset
+        coordinator._push_error_to_user = noted_error  # noqa: SLF001
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit, with the topic's id beside each offset: it tells of what topic the offset is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,26 @@ async def test_one_that_joins_is_given_partitions_once_it_can_answer_them(
         assert all("it stood by" in line for line in restores), second.text()
     lost, _, differing = compare(messages, count)
     assert (lost, differing) == (0, 0)
+
+
+@pytest.mark.parametrize("is_later", [False, True], ids=["at once", "later"])
+async def test_two_workers_of_one_name_do_not_both_answer_on_and_on(
+    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path, *, is_later: bool
+) -> None:
+    settings = settings_for(**SMALL, kafka_group_instance_id="same")
+    first = WorkerProcess(settings, tmp_path / "a.log")
+    second = WorkerProcess(settings, tmp_path / "b.log")
+    with first, ExitStack() as stack:
+        if is_later:
+            await first.until("restored")
+        stack.enter_context(second)
+        async with asyncio.timeout(DEADLINE_S):
+            while None is first.process.poll() is second.process.poll():
+                await asyncio.sleep(0.1)
+        ended = first if first.process.poll() is not None else second
+        assert ended.process.returncode == 1, ended.text()
+        assert "does not keep KAFKA_GROUP_INSTANCE_ID=same (" in ended.text()
+        assert "Traceback" not in ended.text()
 
 
 async def test_a_member_with_an_id_comes_back_to_its_partitions_and_nothing_moves(
