@@ -69,6 +69,7 @@ async def restore_partition(
         await replica.settle(committed, on_progress)
         pipeline.origin = log.origin
         await _resume_symbols(pipeline, log, load_models)
+        bars = sum(len(each.window) for each in pipeline.symbols.values())
         for symbol in log.with_gap():
             pipeline.pipeline_of(symbol).lose_history()
         for bar_s, count in log.left_out.items():
@@ -108,7 +109,7 @@ async def restore_partition(
         "partition %d: restored %d symbols, %d bars, at offset %d%s",
         partition,
         len(log.last),
-        sum(len(each.window) for each in pipeline.symbols.values()),
+        bars,
         committed,
         stood_by,
     )
