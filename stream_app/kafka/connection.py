@@ -102,10 +102,13 @@ async def wait_until_reachable(settings: Settings, timeout_s: float) -> None:
     servers = settings.kafka_bootstrap_servers
     clock = asyncio.get_running_loop().time
     deadline = clock() + timeout_s
+    told: Exception | None = None
     while True:
         error = await _first_answer(hosts, arguments, deadline)
         if error is None:
             return
+        # The last try may be cut short: what was seen before says more than that.
+        told = error = told if told and isinstance(error, TimeoutError) else error
         if isinstance(error, _REFUSALS):
             raise BrokerError(
                 f"the broker at {servers} and this client do not accept each other "

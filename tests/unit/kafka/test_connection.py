@@ -13,6 +13,7 @@ from faust.auth import SASLCredentials, SSLCredentials
 
 from stream_app.brokers import Broker
 from stream_app.errors import BrokerError, ConfigError
+from stream_app.kafka import connection
 from stream_app.kafka.connection import client_settings, faust_credentials, wait_until_reachable
 from stream_app.settings import load_settings
 
@@ -203,3 +204,16 @@ async def test_a_secured_client_at_a_plain_port_of_either_broker(broker: Broker)
     with pytest.raises(BrokerError, match=r"KAFKA_SECURITY_PROTOCOL and the KAFKA_SASL_") as told:
         await wait_until_reachable(load_settings(**password), 0.5)
     assert SASL["kafka_sasl_password"] not in str(told.value)
+
+
+async def test_a_last_try_that_is_cut_short_does_not_hide_what_was_seen_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[Exception] = [ConnectionResetError(), TimeoutError()]
+
+    async def answers(*_: Any) -> Exception:
+        return seen.pop(0) if len(seen) > 1 else seen[0]
+
+    monkeypatch.setattr(connection, "_first_answer", answers)
+    with pytest.raises(BrokerError, match="the other side closes the connection"):
+        await wait_until_reachable(load_settings(), 1.5)
