@@ -21,7 +21,7 @@ COMMAND = [sys.executable, "-m", "stream_app", "demo"]
 def told() -> dict[str, Any]:
     # Long enough for a slow machine to see four models; what is asserted is no matter of speed.
     ended = subprocess.run(
-        [*COMMAND, "--for", "60", "--json"], capture_output=True, text=True, check=False
+        [*COMMAND, "--for", "120", "--json"], capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stderr
     assert "Traceback" not in ended.stderr
