@@ -19,8 +19,9 @@ class BarLog:
     """The bars of each symbol that were made before one committed offset.
 
     A bar can be there more than once: a worker that was killed published it, and so did the one
-    after it; and a checkpoint is a bar with a later state. The last one counts. Bars of another
-    length are left out, for a window has bars of one length.
+    after it; and a checkpoint is a bar with a later state. The one with the latest state counts,
+    as the floor is that of the latest. Bars of another length are left out, for a window has bars
+    of one length.
 
     The commit may move on: bars that were made after it wait until then.
     """
@@ -97,7 +98,7 @@ class BarLog:
             return
         self._covered[symbol] = max(offset, self._covered.get(symbol, -1))
         last = self.last.get(symbol)
-        if last is None or bar.ts_open >= last.ts_open:
+        if last is None or (bar.ts_open, offset) >= (last.ts_open, last.source.offset):
             self.last[symbol] = bar
         if bar.ts_open > self._given_ts.get(symbol, -1):
             # A month of states would fill the memory, and only the newest one is used.
