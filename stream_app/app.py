@@ -282,7 +282,6 @@ class Worker:
         await self._web.start()
         await self._publisher.start(headers)
         try:
-            self._pool.warm_up()
             await self._champions.start()
             self._app.finalize()
             await self._app.start()
