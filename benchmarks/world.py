@@ -335,7 +335,10 @@ def environment_of(settings: Settings) -> dict[str, str]:
 class Process:
     """A process that answers ticks. Its log goes to a file, and is shown if it fails."""
 
-    def __init__(self, command: Sequence[str], settings: Settings, log: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], settings: Settings, log: Path, *, session: bool = False
+    ) -> None:
+        """Start it, in a session of its own or in ours; it shares the processor with that."""
         self.log = log
         with log.open("wb") as file:
             self._process = subprocess.Popen(
@@ -345,6 +348,7 @@ class Process:
                 stdout=file,
                 stderr=file,
                 cwd=log.parent,
+                start_new_session=session,
             )
 
     @property
