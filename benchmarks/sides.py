@@ -21,6 +21,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from stream_app.kafka.connection import client_settings
 from stream_app.kafka.topic_check import Topics, load_topics
 from stream_app.messages.codec import encode_prediction
+from stream_app.messages.schemas import Bar
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.registry.store import Registry
 from stream_app.registry.versions import Versions
@@ -40,6 +41,9 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
     async def commit(_partition: int, _offset: int) -> None:
         raise AssertionError("the benchmarks' group has committed")
 
+    async def publish_bars(_bars: Sequence[Bar], _partition: int) -> None:
+        raise AssertionError("no symbol moves")
+
     async def join_again() -> None:
         raise AssertionError("there is no group to join")
 
@@ -55,6 +59,7 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
         on_progress=lambda: None,
         read_again=lambda _: None,
         commit=commit,
+        publish_bars=publish_bars,
         join_again=join_again,
         fail=failures.append,
     )

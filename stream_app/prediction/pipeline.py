@@ -44,6 +44,16 @@ class Answer:
     notices: list[Notice] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SortedRecords:
+    """Consecutive records of a partition, sorted out."""
+
+    records: Sequence[Record]
+    ticks: dict[str, list[Arrival]]
+    """By symbol, in the order of their offsets."""
+    dead_letters: list[DeadLetter]
+
+
 class PartitionPipeline:
     """All symbols of one partition of the ticks topic."""
 
@@ -80,17 +90,66 @@ class PartitionPipeline:
         """The symbol's pipeline, made when it is first asked for."""
         pipeline = self.symbols.get(name)
         if pipeline is None:
-            here = self._partition
-            home, *others = self._placement(name) if self._placement else (here,)
-            pipeline = SymbolPipeline(
-                name,
-                self._settings,
-                elsewhere=None if home == here else here,
-                is_misplaced=here not in (home, *others),
-                origin=self.origin,
-            )
-            self.symbols[name] = pipeline
+            pipeline = self.symbols[name] = self.new_symbol(name)
         return pipeline
+
+    def new_symbol(self, name: str) -> SymbolPipeline:
+        """An empty one of this partition, not among its symbols yet."""
+        elsewhere, is_misplaced = self._place_of(name)
+        return SymbolPipeline(
+            name,
+            self._settings,
+            elsewhere=elsewhere,
+            is_misplaced=is_misplaced,
+            origin=self.origin,
+        )
+
+    def is_home(self, name: str) -> bool:
+        """Whether this partition is that of a symbol as a key."""
+        return self._place_of(name)[0] is None
+
+    def _place_of(self, name: str) -> tuple[int | None, bool]:
+        """This partition where it is not that of the symbol as a key, and whether that is wrong."""
+        here = self._partition
+        home, *others = self._placement(name) if self._placement else (here,)
+        return None if home == here else here, here not in (home, *others)
+
+    def place(self, placement: Callable[[str], Sequence[int]], origin: Origin) -> None:
+        """Partitions were added: symbols may belong to others now.
+
+        Args:
+            placement: as in `__init__`.
+            origin: with the new count.
+        """
+        self._placement, self.origin = placement, origin
+        for name, pipeline in self.symbols.items():
+            elsewhere, is_misplaced = self._place_of(name)
+            pipeline.place(elsewhere, is_misplaced=is_misplaced, origin=origin)
+
+    def sort(self, records: Sequence[Record]) -> SortedRecords:
+        """Tell ticks from dead letters. Changes nothing."""
+        ticks: dict[str, list[Arrival]] = {}
+        dead_letters = []
+        for record in records:
+            decoded = self._decode(record)
+            if isinstance(decoded, Rejection):
+                dead_letters.append(DeadLetter(record=record, rejection=decoded))
+                continue
+            source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
+            ticks.setdefault(decoded.symbol, []).append(Arrival(decoded, source, record.timestamp))
+        return SortedRecords(records=records, ticks=ticks, dead_letters=dead_letters)
+
+    def unsettled(self, batch: SortedRecords) -> list[str]:
+        """Symbols of a batch whose history may be in another partition.
+
+        They are new here, or have been since before partitions were added.
+        """
+        count, symbols = self.origin.partitions, self.symbols
+        return [
+            name
+            for name in batch.ticks
+            if (known := symbols.get(name)) is None or (known.home != count and known.is_home)
+        ]
 
     def process(self, records: Sequence[Record], *, adopt: bool = True) -> Answer:
         """Answer records of this partition, in the order of their offsets.
@@ -102,20 +161,15 @@ class PartitionPipeline:
             records: consecutive ones.
             adopt: whether new champions take over; see `answer_ticks`.
         """
-        answer = Answer()
+        return self.answer(self.sort(records), adopt=adopt)
+
+    def answer(self, batch: SortedRecords, *, adopt: bool = True) -> Answer:
+        """As `process`, of records that are sorted out."""
+        records, batches = batch.records, batch.ticks
+        answer = Answer(dead_letters=batch.dead_letters)
         # As it was before the batch: right for a restart at any offset from here on, however
         # the records are cut into batches then.
         floor = self.floor()
-        batches: dict[str, list[Arrival]] = {}
-        for record in records:
-            decoded = self._decode(record)
-            if isinstance(decoded, Rejection):
-                answer.dead_letters.append(DeadLetter(record=record, rejection=decoded))
-                continue
-            source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
-            batches.setdefault(decoded.symbol, []).append(
-                Arrival(decoded, source, record.timestamp)
-            )
         asked = [(self.pipeline_of(name), ticks) for name, ticks in batches.items()]
         for given in answer_ticks(asked, self._ensemble, floor=floor, adopt=adopt):
             answer.predictions.extend(given.predictions)
@@ -177,16 +231,22 @@ class PartitionPipeline:
         for pipeline in self.symbols.values():
             pipeline.lose_history()
 
-    def replay(self, records: Iterable[Record], covered: Mapping[str, int]) -> None:
+    def replay(
+        self, records: Iterable[Record], covered: Mapping[str, int], *, others: int = -1
+    ) -> Answer:
         """Go through answered records again for their effect on the state alone.
 
         Args:
             records: of this partition, in the order of their offsets.
             covered: by symbol, the offset up to which its restored state covers the ticks.
+            others: the same of all other symbols.
+
+        Returns:
+            What was answered then.
         """
         kept = []
         for record in records:
             decoded = self._decode(record)  # the key need not be the symbol
-            if type(decoded) is Tick and record.offset > covered.get(decoded.symbol, -1):
+            if type(decoded) is Tick and record.offset > covered.get(decoded.symbol, others):
                 kept.append(record)
-        self.process(kept, adopt=False)
+        return self.process(kept, adopt=False)

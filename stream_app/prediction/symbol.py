@@ -101,10 +101,13 @@ class SymbolPipeline:
             origin: the topic that the ticks come from.
         """
         self.symbol = symbol
-        self.name = state_name(symbol, elsewhere)
-        """Of this state: another partition may have one of the same symbol."""
-        self._placement = (MISPLACED,) if is_misplaced else ()
+        self.home = 0
+        """How many partitions the topic had when this was last known to be the symbol's own state,
+        with all of its history; 0 for never."""
+        self._left_to_ts = 0
+        """Event time of the newest bar when the symbol belonged here no more, epoch ms."""
         self._set_origin(origin or Origin())
+        self._set_place(elsewhere, is_misplaced=is_misplaced)
         self._bar_ms = settings.bar_ms
         self._horizon_ms = settings.horizon_ms
         self._intake = Intake(settings)
@@ -119,6 +122,26 @@ class SymbolPipeline:
         self._last_bar: Bar | None = None
         self.first_uncovered: int | None = None
         """Offset of the first tick after the last published state; None when there is none."""
+
+    def _set_place(self, elsewhere: int | None, *, is_misplaced: bool) -> None:
+        self.name = state_name(self.symbol, elsewhere)
+        """Of this state: another partition may have one of the same symbol."""
+        self._placement = (MISPLACED,) if is_misplaced else ()
+
+    def place(self, elsewhere: int | None, *, is_misplaced: bool, origin: Origin) -> None:
+        """Partitions were added: the symbol may belong to another one now. See `__init__`."""
+        self._set_place(elsewhere, is_misplaced=is_misplaced)
+        self._set_origin(origin)
+        self._note_left()
+
+    @property
+    def is_home(self) -> bool:
+        """Whether the partition is that of the symbol as a key."""
+        return self.name == self.symbol
+
+    def _note_left(self) -> None:
+        if self.home and not self.is_home and len(self.window):
+            self._left_to_ts = int(self.window.columns(1).ts_last[0])
 
     def _set_origin(self, origin: Origin) -> None:
         self._origin = origin
@@ -195,6 +218,8 @@ class SymbolPipeline:
             floor=floor,
             horizon_s=self._horizon_ms // 1000,
             topic_id=self._origin.topic_id,
+            counts=self._origin.counts,
+            home=self.home,
             is_anew=self._origin.is_named,
         )
 
@@ -359,17 +384,24 @@ class SymbolPipeline:
             self.record.restore(state.open_forecasts(), state.learned, state.intervals)
         if serving is not None:
             self._serving, self._since = serving, state.since
+        if state.home is not None:
+            self.home = state.home
+        elif self.is_home:
+            self.home = origin.partitions
+        self._note_left()
 
     @property
     def has_news(self) -> bool:
         """Whether a training now would learn from more than the last one.
 
-        A state that its symbol has left, as after partitions were added, has none forever. For
-        symbols in their place silence is left to the schedule.
+        A state that its symbol has left, as after partitions were added, has none until a bar of
+        it closes there. For symbols in their place silence is left to the schedule.
         """
-        if self.name == self.symbol or not self.models.is_trained:
+        learned_ts = self.models.trained_to_ts if self.models.is_trained else 0
+        known_ts = max(self._left_to_ts, learned_ts)
+        if self.is_home or not known_ts:
             return True
-        return int(self.window.columns(1).ts_last[0]) > self.models.trained_to_ts
+        return int(self.window.columns(1).ts_last[0]) > known_ts
 
     def _is_horizon(self, horizon_s: int | None) -> bool:
         """Whether forecasts look as far ahead as now; those of older versions are taken to."""

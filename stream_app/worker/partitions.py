@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -23,13 +24,15 @@ from stream_app.messages.symbols import split_state_name
 from stream_app.models.model_set import UNTRAINED, ModelSet
 from stream_app.ops import metrics
 from stream_app.ops.log_fields import log_fields
-from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.pipeline import PartitionPipeline, SortedRecords
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.versions import Versions
 from stream_app.settings import Settings
 from stream_app.worker.coverage import read_coverage
 from stream_app.worker.ledger import Batch
+from stream_app.worker.moves import Moves, PublishBars
+from stream_app.worker.partition_counts import PartitionCounts
 from stream_app.worker.replica import Log, Replica
 from stream_app.worker.restore import restore_partition
 from stream_app.worker.sharing import Report, Share
@@ -60,6 +63,7 @@ class Partitions:
         on_progress: Callable[[], None],
         read_again: Callable[[int], None],
         commit: Callable[[int, int], Awaitable[None]],
+        publish_bars: PublishBars,
         join_again: Callable[[], Coroutine[Any, Any, None]],
         fail: Callable[[BaseException], None],
     ) -> None:
@@ -77,6 +81,7 @@ class Partitions:
             on_progress: called with each step of a restore.
             read_again: has a partition's ticks given again from the commit on.
             commit: notes an offset of a partition as answered.
+            publish_bars: into a partition.
             join_again: has the group divide the partitions anew.
             fail: ends the process.
         """
@@ -110,8 +115,17 @@ class Partitions:
             new_replica=self._new_replica,
             on_warm=self._note_warm,
         )
-        self._partition_count = topics.ticks.partitions
+        self.partition_count = topics.ticks.partitions
         """As the broker says, which may have more than topics.yaml had at the start."""
+        self._counts = PartitionCounts(client_settings, topics.bars.name)
+        self._moves = Moves(
+            settings=settings,
+            topics=topics,
+            client_settings=client_settings,
+            load_models=self._load_models,
+            publish=publish_bars,
+            on_progress=on_progress,
+        )
         self.topic_id = ""
         """Of the ticks topic; empty until the first assignment, and where no broker tells it."""
 
@@ -174,6 +188,7 @@ class Partitions:
         self.standbys.follow(share.standby - self._assigned)
         for number in self._partitions.keys() - self._assigned:
             del self._partitions[number]
+            self._moves.forget(number)
         for number in self._restoring.keys() - self._assigned:
             self._restoring.pop(number).cancel()
         if new := self._assigned - self._restoring.keys():
@@ -258,8 +273,65 @@ class Partitions:
         if self.topic_id and topic.topic_id != self.topic_id:
             raise TopicError(made_anew(name, self.topic_id, topic.topic_id))
         self.topic_id = topic.topic_id
-        self._partition_count = topic.partitions
+        await self.note_partitions(topic.partitions)
         return places
+
+    async def note_partitions(self, count: int) -> None:
+        """The ticks topic has so many. Symbols are told from then on where they belong."""
+        if count == self.partition_count or not self._counts.counts:
+            self.partition_count = count
+            return
+        counts = await self._counts.learn(count)
+        if count == self.partition_count:
+            return  # told twice
+        self.partition_count = count
+        logger.info("partitions were added: there are %d, after %s", count, list(counts[:-1]))
+        for pipeline in self._partitions.values():
+            self._place(pipeline)
+
+    def _place(self, pipeline: PartitionPipeline) -> None:
+        pipeline.place(
+            self._placement(self.partition_count),
+            replace(pipeline.origin, counts=self._counts.counts),
+        )
+
+    def _placement(self, count: int) -> Callable[[str], tuple[int, ...]]:
+        return placement(count, key_required=self._settings.tick_mapping.key_required)
+
+    async def settle(self, pipeline: PartitionPipeline, batch: SortedRecords, number: int) -> bool:
+        """Bring symbols of a batch that are new in their partition what they have elsewhere.
+
+        Returns:
+            Whether anything was waited for: the partition may have gone meanwhile.
+        """
+        if not (names := pipeline.unsettled(batch)):
+            return False
+        if not all(map(pipeline.is_home, names)):
+            # Whoever sends may have heard of more partitions before this worker has.
+            await self._ask(number, self._ask_count)
+        await self._ask(number, partial(self._settle, pipeline, batch, number))
+        return True
+
+    async def _settle(self, pipeline: PartitionPipeline, batch: SortedRecords, number: int) -> None:
+        log = self._log(number)
+        await self._moves.settle(pipeline, log, batch)
+        if log.partitions != self.partition_count:
+            self._place(pipeline)  # more were added meanwhile
+        for name in pipeline.unsettled(batch):
+            pipeline.pipeline_of(name)
+
+    async def _ask_count(self) -> None:
+        name, group = self._topics.ticks.name, self._settings.consumer_group
+        async with open_group(self._client_settings, group=group, topic=name) as view:
+            await self.note_partitions((await view.known_topic()).partitions)
+
+    def _log(self, number: int) -> Log:
+        return Log(
+            topic=self._topics.ticks.name,
+            partition=number,
+            topic_id=self.topic_id,
+            partitions=self.partition_count,
+        )
 
     async def _start(self, place: Place) -> int:
         """The offset to go on from: the commit, or what the bars cover where there is none.
@@ -289,11 +361,10 @@ class Partitions:
 
     def _new_replica(self, committed: int, of: Log) -> Replica:
         settings = self._settings
-        prediction = PredictionSettings.of(settings)
         pipeline = PartitionPipeline(
-            prediction,
+            PredictionSettings.of(settings),
             partition=of.partition,
-            placement=placement(of.partitions, key_required=settings.tick_mapping.key_required),
+            placement=self._placement(of.partitions),
         )
         return Replica(
             pipeline,
@@ -305,16 +376,11 @@ class Partitions:
 
     async def _restore(self, number: int, committed: int) -> None:
         started = time.perf_counter()
-        log = Log(
-            topic=self._topics.ticks.name,
-            partition=number,
-            topic_id=self.topic_id,
-            partitions=self._partition_count,
-        )
+        log = self._log(number)
         replica = self._taken_over.pop(number, None)
         if replica is None or not replica.leads_to(committed, log):
             replica = self._new_replica(committed, log)
-        self._partitions[number] = await restore_partition(
+        pipeline = await restore_partition(
             replica,
             committed,
             settings=self._settings,
@@ -322,7 +388,12 @@ class Partitions:
             client_settings=self._client_settings,
             load_models=self._load_models,
             on_progress=self._on_progress,
+            learn=lambda said: self._counts.learn(self.partition_count, said),
         )
+        if pipeline.origin.partitions != self.partition_count:
+            self._place(pipeline)  # they were added meanwhile
+        self._moves.note_restored(number, replica.log)
+        self._partitions[number] = pipeline
         metrics.RESTORE_SECONDS.observe(time.perf_counter() - started)
 
     async def _load_models(
