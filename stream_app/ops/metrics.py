@@ -233,12 +233,6 @@ RESTORE_SECONDS: Final = histogram(
     "Bringing the state of one partition back from Kafka's log. Observed for every one restored.",
     buckets=(0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300),
 )
-MOVE_SECONDS: Final = histogram(
-    "stream_app_move_seconds",
-    "Bringing symbols of one batch from the partition where they were before partitions were "
-    "added: so long the worker answered nothing. Observed for each such batch and partition.",
-    buckets=(0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300),
-)
 REBALANCE_SECONDS: Final = histogram(
     "stream_app_rebalance_seconds",
     "From when this worker gave its partitions up, or joined, until all that it was given are "

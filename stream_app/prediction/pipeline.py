@@ -142,13 +142,14 @@ class PartitionPipeline:
     def unsettled(self, batch: SortedRecords) -> list[str]:
         """Symbols of a batch whose history may be in another partition.
 
-        They are new here, or have been since before partitions were added.
+        They are new here, or have been since before partitions were added, or belonged here then.
         """
         count, symbols = self.origin.partitions, self.symbols
         return [
             name
             for name in batch.ticks
-            if (known := symbols.get(name)) is None or (known.home != count and known.is_home)
+            if (known := symbols.get(name)) is None
+            or (known.home != count and (known.home or known.is_home))
         ]
 
     def process(self, records: Sequence[Record], *, adopt: bool = True) -> Answer:

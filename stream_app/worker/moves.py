@@ -24,7 +24,6 @@ from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import Topics
 from stream_app.messages.schemas import Bar, Source
 from stream_app.models.model_set import UNTRAINED
-from stream_app.ops import metrics
 from stream_app.ops.log_fields import log_fields
 from stream_app.prediction.pipeline import PartitionPipeline, SortedRecords
 from stream_app.prediction.settings import PredictionSettings
@@ -100,6 +99,7 @@ class Moves:
             batch: its records.
         """
         count = of.partitions
+        started = time.perf_counter()
         names = [name for name in pipeline.unsettled(batch) if pipeline.is_home(name)]
         before = {name: batch.ticks[name][0].source.offset for name in names}
         came: dict[int, dict[str, Luggage]] = {}
@@ -110,16 +110,28 @@ class Moves:
             elif found := await self._find(pipeline, name, of):
                 came.setdefault(found[0], {})[name] = found[1]
         for number, luggage in came.items():
-            started = time.perf_counter()
             await self._move(pipeline, of, number, luggage, before)
-            metrics.MOVE_SECONDS.observe(time.perf_counter() - started)
+            logger.info(
+                "partition %d: from partition %d came %s with %d bars, %.1f s after their first tick",
+                of.partition,
+                number,
+                ", ".join(luggage),
+                sum(len(pipeline.symbols[name].window) for name in luggage),
+                time.perf_counter() - started,
+            )
         for name in names:
             pipeline.pipeline_of(name).home = count
 
     async def _unpack(self, pipeline: PartitionPipeline, name: str, bars: Sequence[Bar]) -> None:
         """A worker that was killed has moved the symbol: its first answer may be there already."""
         target = pipeline.symbols[name] = await self._made(pipeline, name, [bars], bars[-1])
-        logger.info("%s: had come with %d bars", name, len(target.window), extra={"symbol": name})
+        logger.info(
+            "partition %d: %s had come with %d bars, before a worker ended",
+            bars[-1].source.partition,
+            name,
+            len(target.window),
+            extra={"symbol": name},
+        )
 
     async def _find(
         self, pipeline: PartitionPipeline, name: str, of: Log
@@ -185,14 +197,6 @@ class Moves:
                 await self._send(of.partition, bars, last, before[name])
             pipeline.symbols[name] = target
             source.forget(name)
-            logger.info(
-                "%s: came from partition %d to %d with %d bars",
-                name,
-                number,
-                of.partition,
-                len(target.window),
-                extra={"symbol": name},
-            )
 
     async def _send(self, number: int, bars: Sequence[Bar], last: Bar, before: int) -> None:
         """Publish what a symbol brings along; the last bar once all others are there."""

@@ -45,6 +45,10 @@ _T = TypeVar("_T")
 GAP_OFFSETS: Final = 100
 """A jump by more than a transaction's control records is looked into."""
 
+STRAYS_FOR_S: Final = 4.0
+"""Ticks of a symbol that come so soon after others where it does not belong are no news: the number
+of partitions is looked at twice in that time."""
+
 
 class Partitions:
     """Lives in the event loop; no method is thread-safe."""
@@ -118,6 +122,8 @@ class Partitions:
         self.partition_count = topics.ticks.partitions
         """As the broker says, which may have more than topics.yaml had at the start."""
         self._counts = PartitionCounts(client_settings, topics.bars.name)
+        self._strays: dict[tuple[int, str], float] = {}
+        """By partition and symbol that did not belong there, when it came last, loop time."""
         self._moves = Moves(
             settings=settings,
             topics=topics,
@@ -306,11 +312,23 @@ class Partitions:
         """
         if not (names := pipeline.unsettled(batch)):
             return False
-        if not all(map(pipeline.is_home, names)):
-            # Whoever sends may have heard of more partitions before this worker has.
+        at_home = [name for name in names if pipeline.is_home(name)]
+        # Whoever sends may have heard of more partitions before this worker has.
+        strays = [name for name in names if name not in at_home]
+        if [name for name in strays if self._has_come(pipeline, name, number)]:
             await self._ask(number, self._ask_count)
+        elif not at_home:
+            return False
         await self._ask(number, partial(self._settle, pipeline, batch, number))
         return True
+
+    def _has_come(self, pipeline: PartitionPipeline, name: str, number: int) -> bool:
+        """Whether a symbol comes where it does not belong, and did not do so just before."""
+        now_s, key = asyncio.get_running_loop().time(), (number, name)
+        before_s, self._strays[key] = self._strays.get(key), now_s
+        if name not in pipeline.symbols or before_s is None:
+            return True
+        return now_s - before_s > STRAYS_FOR_S
 
     async def _settle(self, pipeline: PartitionPipeline, batch: SortedRecords, number: int) -> None:
         log = self._log(number)
