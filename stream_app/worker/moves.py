@@ -112,7 +112,7 @@ class Moves:
         for number, luggage in came.items():
             await self._move(pipeline, of, number, luggage, before)
             logger.info(
-                "partition %d: from partition %d came %s with %d bars, %.1f s after their first tick",
+                "partition %d: from partition %d came %s with %d bars, in %.1f s",
                 of.partition,
                 number,
                 ", ".join(luggage),

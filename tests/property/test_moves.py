@@ -1,4 +1,4 @@
-"""A symbol that moves goes on as if it had always been where it came to, whatever is killed when."""
+"""A symbol that moves goes on as if it had always been where it came to, also through kills."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,10 @@ WAYS = {
 MOVING = next(name for name, way in WAYS.items() if way[:2] == (0, 1))
 STAYING = next(name for name, way in WAYS.items() if way == (0, 0, 0))
 RETURNING = next(name for name, way in WAYS.items() if way == (0, 1, 0))
+
+
+SOON = 150
+"""Ticks within which bars of all symbols have closed."""
 
 
 class KilledError(Exception):
@@ -183,10 +187,11 @@ class Cluster:
                     await moves.settle(pipeline, self.of(number), work)
                     for name in pipeline.unsettled(work):
                         pipeline.pipeline_of(name)
-                self.left = self.draw(12) if not self.draw(9) else math.inf
-                answer = pipeline.answer(work)
+                is_told = number or pipeline.position > SOON  # before, no bar names the models
+                self.left = self.draw(12) if is_told and not self.draw(9) else math.inf
                 for name in work.ticks:
-                    pipeline.symbols[name].models = MODELS
+                    pipeline.pipeline_of(name).models = MODELS
+                answer = pipeline.answer(work)
                 await self.publish(answer.bars, number)
                 if self.draw(2):
                     self.committed[number] = pipeline.position
@@ -199,8 +204,6 @@ class Cluster:
         self.count = count
         for number, (pipeline, _) in self.workers.items():
             learned = await self.known[number].learn(count)
-            from dataclasses import replace
-
             pipeline.place(
                 placement(count, key_required=True), replace(pipeline.origin, counts=learned)
             )
