@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from stream_app.kafka.placement import partition_of, placement
 from stream_app.kafka.topic_check import Topics, load_topics
 from stream_app.messages.codec import encode_bar
-from stream_app.messages.schemas import Bar, Tick
+from stream_app.messages.schemas import Bar, Prediction, Tick
+from stream_app.messages.ticks import encode_tick
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
@@ -46,6 +47,8 @@ WAYS = {
 }
 MOVING = next(name for name, way in WAYS.items() if way[:2] == (0, 1))
 STAYING = next(name for name, way in WAYS.items() if way == (0, 0, 0))
+STRAYING = [name for name, way in WAYS.items() if way[:2] == (0, 1)][1]
+"""Some of its producers have not heard of new partitions."""
 RETURNING = next(name for name, way in WAYS.items() if way == (0, 1, 0))
 
 
@@ -117,6 +120,8 @@ class Cluster:
         self.known: dict[int, PartitionCounts] = {}
         self.draw = draw
         self.moves = 0
+        self.said: dict[str, list[Prediction]] = defaultdict(list)
+        """By id."""
         self.left = math.inf
         """Bars that are published until the worker is killed."""
 
@@ -192,6 +197,8 @@ class Cluster:
                 for name in work.ticks:
                     pipeline.pipeline_of(name).models = MODELS
                 answer = pipeline.answer(work)
+                for prediction in answer.predictions:
+                    self.said[prediction.id].append(prediction)
                 await self.publish(answer.bars, number)
                 if self.draw(2):
                     self.committed[number] = pipeline.position
@@ -213,10 +220,10 @@ class Cluster:
 
     def send(self, tick: Tick) -> None:
         key = tick.symbol.encode()
-        made = record(0, tick)
-        self.logs.append(
-            TICKS, partition_of(key, range(self.count)), key, made.value or b"", tick.ts
-        )
+        known = self.count
+        if tick.symbol == STRAYING and self.count > 1:
+            known -= self.draw(1)
+        self.logs.append(TICKS, partition_of(key, range(known)), key, encode_tick(tick), tick.ts)
 
 
 def ticks_of(seed: int, count: int) -> Iterator[Tick]:
@@ -224,7 +231,7 @@ def ticks_of(seed: int, count: int) -> Iterator[Tick]:
     stamps = START_MS + np.cumsum(rng.exponential(12_000, count)).astype(int)
     prices = np.exp(rng.normal(3, 0.01, count))
     for price, ts in zip(prices, stamps, strict=True):
-        name = str(rng.choice([MOVING, STAYING, RETURNING]))
+        name = str(rng.choice([MOVING, STAYING, RETURNING, STRAYING]))
         yield Tick(symbol=name, price=float(price), ts=int(ts))
 
 
@@ -260,6 +267,11 @@ def test_a_symbol_that_moved_goes_on_as_if_it_had_always_been_there(
         for module in (moves_module, counts_module, restore_module):
             patch.setattr(module, "open_reader", cluster.reader)
         asyncio.run(run(cluster, ticks, (int(900 * one), int(900 * two))))
+    assert len(cluster.said) == len(ticks)
+    for first, *others in cluster.said.values():
+        for other in others:
+            assert other.prediction == pytest.approx(first.prediction, rel=1e-6)
+            assert other.members.keys() == first.members.keys()
     undisturbed = PartitionPipeline(PredictionSettings.of(SETTINGS))
     for name in (MOVING, STAYING, RETURNING):
         undisturbed.pipeline_of(name).models = MODELS
