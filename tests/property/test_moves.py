@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -47,7 +47,7 @@ WAYS = {
 }
 MOVING = next(name for name, way in WAYS.items() if way[:2] == (0, 1))
 STAYING = next(name for name, way in WAYS.items() if way == (0, 0, 0))
-STRAYING = [name for name, way in WAYS.items() if way[:2] == (0, 1)][1]
+STRAYING = [name for name, way in WAYS.items() if way == (0, 1, 0)][1]
 """Some of its producers have not heard of new partitions."""
 RETURNING = next(name for name, way in WAYS.items() if way == (0, 1, 0))
 
@@ -122,6 +122,8 @@ class Cluster:
         self.moves = 0
         self.said: dict[str, list[Prediction]] = defaultdict(list)
         """By id."""
+        self.pending: deque[Tick] = deque()
+        """Ticks that are not sent yet."""
         self.left = math.inf
         """Bars that are published until the worker is killed."""
 
@@ -138,6 +140,11 @@ class Cluster:
                 raise KilledError
             self.left -= 1
             self.logs.append(BARS, partition, bar.symbol.encode(), encode_bar(bar), 0)
+
+    def here(self, name: str) -> SymbolPipeline:
+        """A symbol's own state."""
+        number = partition_of(name.encode(), range(self.count))
+        return self.workers[number][0].symbols[name]
 
     def of(self, number: int) -> Log:
         return Log(topic=TICKS, partition=number, topic_id="T", partitions=self.count)
@@ -205,6 +212,7 @@ class Cluster:
             except KilledError:
                 event("killed")
                 self.left = math.inf
+                self.send_some(self.draw(60))
                 await self.start(number)
 
     async def widen(self, count: int) -> None:
@@ -217,6 +225,10 @@ class Cluster:
         for number in range(count):
             if number not in self.workers:
                 await self.start(number)
+
+    def send_some(self, most: int) -> None:
+        for _ in range(min(most, len(self.pending))):
+            self.send(self.pending.popleft())
 
     def send(self, tick: Tick) -> None:
         key = tick.symbol.encode()
@@ -235,8 +247,28 @@ def ticks_of(seed: int, count: int) -> Iterator[Tick]:
         yield Tick(symbol=name, price=float(price), ts=int(ts))
 
 
+def same_state(one: SymbolPipeline, two: SymbolPipeline) -> None:
+    for column in ("ts_open", "log_close", "log_high", "log_low", "kalman_innovation"):
+        left, right = (getattr(each.window.columns(), column) for each in (one, two))
+        np.testing.assert_array_equal(left, right)
+    assert orjson.dumps(one.window.state()) == orjson.dumps(two.window.state())
+    assert one.kalman.to_state() == two.kalman.to_state()
+    assert one.record.bias.value == pytest.approx(two.record.bias.value, rel=1e-9)
+    np.testing.assert_allclose(one.record.factors, two.record.factors, rtol=1e-6)
+
+
 def end(cluster: Cluster, number: int) -> int:
     return len(cluster.logs.records[TopicPartition(TICKS, number)])
+
+
+async def restarted(cluster: Cluster) -> Cluster:
+    """The same logs and commits, with workers that know nothing else."""
+    other = Cluster(cluster.draw)
+    other.logs, other.count = cluster.logs, cluster.count
+    for number, (pipeline, _) in cluster.workers.items():
+        other.committed[number] = pipeline.position
+        await other.start(number)
+    return other
 
 
 async def run(cluster: Cluster, ticks: list[Tick], cuts: tuple[int, int]) -> None:
@@ -245,12 +277,12 @@ async def run(cluster: Cluster, ticks: list[Tick], cuts: tuple[int, int]) -> Non
     for at, (first, last) in enumerate(itertools.pairwise(bounds), start=1):
         if at > 1:
             await cluster.widen(at)
-        for tick in ticks[first:last]:
-            cluster.send(tick)
-        for number in range(cluster.count):
-            # Some of it is left unread when partitions are added.
-            unread = cluster.draw(30) if at < 3 else 0
-            await cluster.work(number, max(0, end(cluster, number) - unread))
+        cluster.pending.extend(ticks[first:last])
+        while cluster.pending:
+            cluster.send_some(cluster.draw(200))
+            for number in range(cluster.count):
+                # Some of it is left unread, also when partitions are added.
+                await cluster.work(number, max(0, end(cluster, number) - cluster.draw(30)))
     for number in range(cluster.count):
         await cluster.work(number, end(cluster, number))
 
@@ -267,6 +299,7 @@ def test_a_symbol_that_moved_goes_on_as_if_it_had_always_been_there(
         for module in (moves_module, counts_module, restore_module):
             patch.setattr(module, "open_reader", cluster.reader)
         asyncio.run(run(cluster, ticks, (int(900 * one), int(900 * two))))
+        again = asyncio.run(restarted(cluster))
     assert len(cluster.said) == len(ticks)
     for first, *others in cluster.said.values():
         for other in others:
@@ -280,12 +313,7 @@ def test_a_symbol_that_moved_goes_on_as_if_it_had_always_been_there(
         made.timestamp = tick.ts
         undisturbed.process([made])
     for name in (MOVING, STAYING, RETURNING):
-        one_, two_ = undisturbed.symbols[name], cluster.workers[WAYS[name][2]][0].symbols[name]
-        assert two_.name == name
-        for column in ("ts_open", "log_close", "log_high", "log_low", "kalman_innovation"):
-            left, right = (getattr(each.window.columns(), column) for each in (one_, two_))
-            np.testing.assert_array_equal(left, right)
-        assert orjson.dumps(one_.window.state()) == orjson.dumps(two_.window.state())
-        assert one_.kalman.to_state() == two_.kalman.to_state()
-        assert one_.record.bias.value == pytest.approx(two_.record.bias.value, rel=1e-9)
-        np.testing.assert_allclose(one_.record.factors, two_.record.factors, rtol=1e-6)
+        same_state(undisturbed.symbols[name], cluster.here(name))
+    for name in (MOVING, STAYING, RETURNING, STRAYING):
+        assert cluster.here(name).name == name
+        same_state(cluster.here(name), again.here(name))
