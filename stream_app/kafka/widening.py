@@ -18,8 +18,9 @@ NEWEST: Final = 2_000
 """Bars of each partition in which symbols are looked for."""
 READ_PER_S: Final = 20_000
 """Bars of others that are passed over in a second."""
-MOVE_PER_S: Final = 4_000
-"""Bars that are read, entered into a window and published again in a second."""
+MOVE_PER_S: Final = 1_000
+"""Bars that are read, entered into a window and published again in a second, as measured with six
+processes on each core; on an idle one it is about five times as many."""
 SHOWN: Final = 10
 """Symbols that are named."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -11,11 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from stream_app.kafka.connection import client_settings
 from stream_app.kafka.placement import partition_of
+from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.topic_check import apply_topics, load_topics
 from stream_app.kafka.topics import CO_PARTITIONED, Topics
 from stream_app.messages.codec import decode_bar
@@ -100,8 +101,6 @@ class Load:
         await feed(self._settings, ticks)
 
     async def run(self) -> None:
-        from stream_app.kafka.producer import connected_producer
-
         topic = load_topics(self._settings.topics_file).ticks.name
         async with connected_producer(self._settings) as producer:
             while True:
@@ -135,7 +134,7 @@ async def test_symbols_go_on_in_their_new_partitions(
     settings = settings_for(**TRAINS_SOON, retrain_interval_hours=24)
     topics = with_partitions(settings, 1)
     await apply_topics(topics, client_settings(settings))
-    load, rng = Load(settings, 1), random.Random(7)
+    load, rng = Load(settings, 1), np.random.default_rng(7)
     await load.begin()
     variables = {"PYTHONPATH": str(Path(__file__).parents[2])}
     log = tmp_path / "worker.log"
@@ -147,22 +146,20 @@ async def test_symbols_go_on_in_their_new_partitions(
                 await asyncio.sleep(0.5)
         sending = asyncio.create_task(load.run())
         await asyncio.sleep(2)
-        for count in COUNTS[1:]:
-            topics = with_partitions(settings, count)
+        for at in (1, 2):
+            topics = with_partitions(settings, COUNTS[at])
             ended = await command(settings, "topics", "apply")
             assert ended.returncode == 0, ended.stderr
-            load.count = count
+            assert f"from {COUNTS[at - 1]} to {COUNTS[at]} partitions; 2 of" in ended.stdout
+            load.count = COUNTS[at]
             for _ in range(KILLS):
                 await asyncio.sleep(rng.uniform(0.3, 3))
                 worker.kill()
                 worker.start()
                 await worker.until("restored")
             for name in SYMBOLS:
-                if way(name)[COUNTS.index(count)] != way(name)[COUNTS.index(count) - 1]:
-                    async with asyncio.timeout(TRAINED_S):
-                        while not came(log.read_text(), name, way(name)[COUNTS.index(count)]):
-                            assert worker.process.poll() is None, worker.text()
-                            await asyncio.sleep(0.2)
+                if way(name)[at] != way(name)[at - 1]:
+                    await until_come(worker, name, way(name)[at])
         await asyncio.sleep(2)
         sending.cancel()
         with suppress(asyncio.CancelledError):
@@ -193,20 +190,10 @@ async def test_symbols_go_on_in_their_new_partitions(
         "0 unanswered, all four models from the first tick on",
         f"{len(sent.keys() - answered)} unanswered, {dict(short)} degraded",
     )
-    found: dict[str, dict[int, tuple[int, Bar]]] = {name: {} for name in SYMBOLS}
-    for record in await read_all(settings, topics.bars):
-        bar = decode_bar(record.value or b"")
-        if bar.ticks:
-            known = found[bar.symbol].get(bar.ts_open)
-            if known is None or bar.ticks >= known[0]:
-                found[bar.symbol][bar.ts_open] = bar.ticks, bar
+    found = await bars_of(settings, topics)
     for name in SYMBOLS:
-        ticks = [r for r in sent.values() if r.key == name.encode()]
-        if len(ticks) == len(load.sent[name]):
-            made = [shape(bar) for bar in as_one(name, load.sent[name], settings)]
-            missing = [number for number, bar in enumerate(made) if bar[0] not in found[name]]
-            assert not missing, (name, missing, len(made), len(ticks))
-            assert [shape(found[name][bar[0]][1]) for bar in made] == made
+        made = [shape(bar) for bar in as_one(name, load.sent[name], settings)]
+        assert [shape(found[name, bar[0]]) for bar in made] == made
     assert said.count("no usable state") == 0
     # The state is in the new partition: a restart finds it there.
     with WorkerProcess(settings, log, module="tests.impatient", variables=variables) as worker:
@@ -220,6 +207,24 @@ async def test_symbols_go_on_in_their_new_partitions(
         for name in SYMBOLS:
             assert bars[way(name)[-1]] >= len(as_one(name, load.sent[name], settings))
         assert " came " not in text
+
+
+async def bars_of(settings: Settings, topics: Topics) -> dict[tuple[str, int], Bar]:
+    """By symbol and opening time; the last of those in one partition, the fullest of all."""
+    found: dict[tuple[str, int], Bar] = {}
+    for record in await read_all(settings, topics.bars):
+        bar = decode_bar(record.value or b"")
+        known = found.get((bar.symbol, bar.ts_open))
+        if known is None or bar.ticks >= known.ticks:
+            found[bar.symbol, bar.ts_open] = bar
+    return found
+
+
+async def until_come(worker: WorkerProcess, name: str, partition: int) -> None:
+    async with asyncio.timeout(TRAINED_S):
+        while not came(worker.log.read_text(), name, partition):
+            assert worker.process.poll() is None, worker.text()
+            await asyncio.sleep(0.2)
 
 
 def came(text: str, name: str, partition: int) -> bool:
