@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
+from stream_app.errors import TopicError
 from stream_app.kafka.placement import partition_of
 from stream_app.kafka.reader import open_reader, read_last
 from stream_app.kafka.topic_admin import connected
@@ -115,7 +117,7 @@ async def plan_widening(
 
     Raises:
         BrokerError: the broker does not answer.
-        KafkaError: the bars cannot be read.
+        TopicError: the bars cannot be read.
     """
     ticks, bars = topics.ticks, topics.bars
     async with connected(client) as admin:
@@ -125,11 +127,17 @@ async def plan_widening(
     before = found[ticks.name].partitions
     if before >= ticks.partitions:
         return None
-    async with open_reader(dict(client)) as consumer:
-        there = [TopicPartition(bars.name, number) for number in range(before)]
-        firsts = await consumer.beginning_offsets(there)
-        ends = await consumer.end_offsets(there)
-        newest = await read_last(consumer, replace(bars, partitions=before), NEWEST)
+    there = [TopicPartition(bars.name, number) for number in range(before)]
+    try:
+        async with open_reader(dict(client)) as consumer:
+            firsts = await consumer.beginning_offsets(there)
+            ends = await consumer.end_offsets(there)
+            newest = await read_last(consumer, replace(bars, partitions=before), NEWEST)
+    except KafkaError as error:
+        raise TopicError(
+            f"{bars.name}: cannot be read ({error!r}), so who moves cannot be said; nothing was "
+            "changed; give this user Read and Describe on it"
+        ) from None
     symbols = {record.key.decode(errors="replace") for record in newest if record.key}
     counts = {tp.partition: ends[tp] - firsts[tp] for tp in there}
     return widening_of(ticks.name, (before, ticks.partitions), symbols, counts, window_bars)

@@ -13,7 +13,7 @@ from stream_app.messages.schemas import Bar
 BLOCK: Final = 64
 """Bars that are packed together."""
 _LEVEL: Final = 1
-"""The fastest; a month of bars takes about 1.5 MB."""
+"""The fastest; a month of bars takes about 1.6 MB."""
 
 
 class KeptBars:

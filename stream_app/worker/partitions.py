@@ -45,6 +45,8 @@ _T = TypeVar("_T")
 GAP_OFFSETS: Final = 100
 """A jump by more than a transaction's control records is looked into."""
 
+ASK_EVERY_S: Final = 1.0
+"""At most, because of symbols that are known to come where they do not belong."""
 STRAYS_FOR_S: Final = 4.0
 """Ticks of a symbol that come so soon after others where it does not belong are no news: the number
 of partitions is looked at twice in that time."""
@@ -124,6 +126,8 @@ class Partitions:
         self._counts = PartitionCounts(client_settings, topics.bars.name)
         self._strays: dict[tuple[int, str], float] = {}
         """By partition and symbol that did not belong there, when it came last, loop time."""
+        self._asked_s = 0.0
+        """When the number of partitions was asked for because of one, loop time."""
         self._moves = Moves(
             settings=settings,
             topics=topics,
@@ -329,9 +333,13 @@ class Partitions:
         """Whether a symbol comes where it does not belong, and did not do so just before."""
         now_s, key = asyncio.get_running_loop().time(), (number, name)
         before_s, self._strays[key] = self._strays.get(key), now_s
-        if name not in pipeline.symbols or before_s is None:
+        if name not in pipeline.symbols:
             return True
-        return now_s - before_s > STRAYS_FOR_S
+        if now_s - self._asked_s < ASK_EVERY_S:
+            return (
+                False  # of many that are sent where they do not belong for good, each may be slow
+            )
+        return before_s is None or now_s - before_s > STRAYS_FOR_S
 
     async def _settle(self, pipeline: PartitionPipeline, batch: SortedRecords, number: int) -> None:
         log = self._log(number)
@@ -343,6 +351,7 @@ class Partitions:
 
     async def _ask_count(self) -> None:
         name, group = self._topics.ticks.name, self._settings.consumer_group
+        self._asked_s = asyncio.get_running_loop().time()
         async with open_group(self._client_settings, group=group, topic=name) as view:
             await self.note_partitions((await view.known_topic()).partitions)
 

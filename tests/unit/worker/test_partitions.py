@@ -14,16 +14,19 @@ import pytest
 from faust.types import TP
 
 from stream_app.kafka.group import Place
+from stream_app.kafka.placement import partition_of
 from stream_app.kafka.topic_check import load_topics
 from stream_app.kafka.topic_ids import KnownTopic
 from stream_app.messages.schemas import Bar
+from stream_app.prediction.observation import MISPLACED
+from stream_app.prediction.origin import Origin
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.worker import partitions as partitions_module
 from stream_app.worker.ledger import Batch
 from stream_app.worker.partitions import Partitions
 from stream_app.worker.sharing import Share
-from tests.builders import settings
+from tests.builders import records, settings, walk
 
 TICKS = TP("market.ticks.v1", 0)
 
@@ -291,3 +294,62 @@ async def test_where_ticks_belong_follows_the_brokers_partitions_not_the_files(
     await Partitions._places(partitions, [0])
     await Partitions._restore(partitions, 0, 0)
     assert set(counts) == {6}
+
+
+async def test_the_count_is_asked_for_when_a_symbol_comes_where_it_does_not_belong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    partitions, asked = Standing(position=0), []
+
+    async def ask() -> None:
+        asked.append(partitions._asked_s)
+
+    monkeypatch.setattr(partitions, "_ask_count", ask)
+    pipeline = PartitionPipeline(
+        PredictionSettings.of(settings()), partition=0, placement=lambda _: (1,)
+    )
+    pipeline.origin = Origin(counts=(1, 2))
+    work = pipeline.sort(records(walk(1)))
+    assert await partitions.settle(pipeline, work, 0)
+    assert len(asked) == 1
+    assert not await partitions.settle(pipeline, work, 0), "by another partitioner, for good"
+    pipeline.symbols["BTC"].home = 1
+    assert not await partitions.settle(pipeline, work, 0), "it came just before"
+    partitions._strays[0, "BTC"] -= 2 * partitions_module.STRAYS_FOR_S
+    partitions._asked_s = asyncio.get_running_loop().time()
+    assert not await partitions.settle(pipeline, work, 0), "it was asked just before"
+    assert len(asked) == 1
+    partitions._strays[0, "BTC"] -= 2 * partitions_module.STRAYS_FOR_S
+    partitions._asked_s -= 2 * partitions_module.ASK_EVERY_S
+    assert await partitions.settle(pipeline, work, 0), "it may belong here again"
+    assert len(asked) == 2
+
+
+async def test_a_new_count_renames_what_symbols_have_left_and_is_in_their_states(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    partitions = Standing(position=0)
+
+    async def nothing_more(_count: int) -> set[int]:
+        return set()
+
+    monkeypatch.setattr(partitions._counts, "_read_newest", nothing_more)
+    await partitions._counts.learn(1)
+    partitions.partition_count = 1
+    pipeline = partitions._partitions[0]
+    symbol = next(
+        name for number in range(99) if partition_of((name := f"S{number}").encode(), range(2))
+    )
+    bars = pipeline.process(records(walk(40, symbol=symbol))).bars
+    pipeline.symbols[symbol].home = 1
+    await partitions.note_partitions(2)
+    (name,) = partitions.symbols()
+    assert name == f"{symbol} (partition 0)"
+    assert not pipeline.symbols[symbol].has_news, "it is trained where it went"
+    answer = pipeline.process(
+        records(walk(20, symbol=symbol, start=bars[-1].ts_open + 600_000), 40)
+    )
+    assert all(MISPLACED in item.degraded for item in answer.predictions)
+    assert answer.bars[-1].state["counts"] == (1, 2)
+    assert answer.bars[-1].state["home"] == 1
+    assert pipeline.symbols[symbol].has_news, "a bar of it has closed here"
