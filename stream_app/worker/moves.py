@@ -98,7 +98,6 @@ class Moves:
             of: the partition.
             batch: its records.
         """
-        count = of.partitions
         started = time.perf_counter()
         names = [name for name in pipeline.unsettled(batch) if pipeline.is_home(name)]
         before = {name: batch.ticks[name][0].source.offset for name in names}
@@ -120,7 +119,7 @@ class Moves:
                 time.perf_counter() - started,
             )
         for name in names:
-            pipeline.pipeline_of(name).home = count
+            pipeline.pipeline_of(name).home = pipeline.origin.partitions
 
     async def _unpack(self, pipeline: PartitionPipeline, name: str, bars: Sequence[Bar]) -> None:
         """A worker that was killed has moved the symbol: its first answer may be there already."""

@@ -336,9 +336,7 @@ class Partitions:
         if name not in pipeline.symbols:
             return True
         if now_s - self._asked_s < ASK_EVERY_S:
-            return (
-                False  # of many that are sent where they do not belong for good, each may be slow
-            )
+            return False  # many may be sent where they do not belong for good, each of them slow
         return before_s is None or now_s - before_s > STRAYS_FOR_S
 
     async def _settle(self, pipeline: PartitionPipeline, batch: SortedRecords, number: int) -> None:
@@ -420,8 +418,9 @@ class Partitions:
             on_progress=self._on_progress,
             learn=lambda said: self._counts.learn(self.partition_count, said),
         )
-        if pipeline.origin.partitions != self.partition_count:
-            self._place(pipeline)  # they were added meanwhile
+        if pipeline.origin.partitions != self.partition_count:  # they were added meanwhile
+            await self._counts.learn(self.partition_count)
+            self._place(pipeline)
         self._moves.note_restored(number, replica.log)
         self._partitions[number] = pipeline
         metrics.RESTORE_SECONDS.observe(time.perf_counter() - started)

@@ -87,6 +87,11 @@ class Standing(Partitions):
         self.looked_for_loss.append(batch.first_offset)
 
 
+async def none_known(_count: int) -> set[int]:
+    """No bar says how many partitions there were."""
+    return set()
+
+
 def batch(first: int, *, read_from: int, last: int | None = None) -> Batch:
     offsets = range(first, (first if last is None else last) + 1)
     records: Any = tuple(SimpleNamespace(offset=offset) for offset in offsets)
@@ -291,6 +296,7 @@ async def test_where_ticks_belong_follows_the_brokers_partitions_not_the_files(
     monkeypatch.setattr(partitions_module, "open_group", open_view)
     monkeypatch.setattr(partitions_module, "restore_partition", nothing)
     partitions = Standing(position=None)
+    monkeypatch.setattr(partitions._counts, "_read_newest", none_known)
     await Partitions._places(partitions, [0])
     await Partitions._restore(partitions, 0, 0)
     assert set(counts) == {6}
@@ -330,10 +336,7 @@ async def test_a_new_count_renames_what_symbols_have_left_and_is_in_their_states
 ) -> None:
     partitions = Standing(position=0)
 
-    async def nothing_more(_count: int) -> set[int]:
-        return set()
-
-    monkeypatch.setattr(partitions._counts, "_read_newest", nothing_more)
+    monkeypatch.setattr(partitions._counts, "_read_newest", none_known)
     await partitions._counts.learn(1)
     partitions.partition_count = 1
     pipeline = partitions._partitions[0]
