@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -14,7 +13,6 @@ from aiokafka import TopicPartition
 
 from stream_app.errors import ArtifactError, StoreError, TopicError
 from stream_app.kafka.group import Place, made_anew, open_group
-from stream_app.kafka.placement import placement
 from stream_app.kafka.reader import open_reader
 from stream_app.kafka.retries import until_answered
 from stream_app.kafka.topic_check import Topics
@@ -31,12 +29,12 @@ from stream_app.registry.versions import Versions
 from stream_app.settings import Settings
 from stream_app.worker.coverage import read_coverage
 from stream_app.worker.ledger import Batch
-from stream_app.worker.moves import Moves, PublishBars
-from stream_app.worker.partition_counts import PartitionCounts
+from stream_app.worker.moves import PublishBars
 from stream_app.worker.replica import Log, Replica
 from stream_app.worker.restore import restore_partition
 from stream_app.worker.sharing import Report, Share
 from stream_app.worker.standbys import Standbys
+from stream_app.worker.symbol_places import SymbolPlaces
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +42,6 @@ _T = TypeVar("_T")
 
 GAP_OFFSETS: Final = 100
 """A jump by more than a transaction's control records is looked into."""
-
-ASK_EVERY_S: Final = 1.0
-"""At most, because of symbols that are known to come where they do not belong."""
-STRAYS_FOR_S: Final = 4.0
-"""Ticks of a symbol that come so soon after others where it does not belong are no news: the number
-of partitions is looked at twice in that time."""
 
 
 class Partitions:
@@ -121,19 +113,13 @@ class Partitions:
             new_replica=self._new_replica,
             on_warm=self._note_warm,
         )
-        self.partition_count = topics.ticks.partitions
-        """As the broker says, which may have more than topics.yaml had at the start."""
-        self._counts = PartitionCounts(client_settings, topics.bars.name)
-        self._strays: dict[tuple[int, str], float] = {}
-        """By partition and symbol that did not belong there, when it came last, loop time."""
-        self._asked_s = 0.0
-        """When the number of partitions was asked for because of one, loop time."""
-        self._moves = Moves(
+        self.places = SymbolPlaces(
             settings=settings,
             topics=topics,
             client_settings=client_settings,
+            pipelines=self._partitions.values,
             load_models=self._load_models,
-            publish=publish_bars,
+            publish_bars=publish_bars,
             on_progress=on_progress,
         )
         self.topic_id = ""
@@ -201,7 +187,7 @@ class Partitions:
         self.standbys.follow(share.standby - self._assigned)
         for number in self._partitions.keys() - self._assigned:
             del self._partitions[number]
-            self._moves.forget(number)
+            self.places.forget(number)
         for number in self._restoring.keys() - self._assigned:
             self._restoring.pop(number).cancel()
         if new := self._assigned - self._restoring.keys():
@@ -286,30 +272,8 @@ class Partitions:
         if self.topic_id and topic.topic_id != self.topic_id:
             raise TopicError(made_anew(name, self.topic_id, topic.topic_id))
         self.topic_id = topic.topic_id
-        await self.note_partitions(topic.partitions)
+        await self.places.note_count(topic.partitions)
         return places
-
-    async def note_partitions(self, count: int) -> None:
-        """The ticks topic has so many. Symbols are told from then on where they belong."""
-        if count == self.partition_count or not self._counts.counts:
-            self.partition_count = count
-            return
-        counts = await self._counts.learn(count)
-        if count == self.partition_count:
-            return  # told twice
-        self.partition_count = count
-        logger.info("partitions were added: there are %d, after %s", count, list(counts[:-1]))
-        for pipeline in self._partitions.values():
-            self._place(pipeline)
-
-    def _place(self, pipeline: PartitionPipeline) -> None:
-        pipeline.place(
-            self._placement(self.partition_count),
-            replace(pipeline.origin, counts=self._counts.counts),
-        )
-
-    def _placement(self, count: int) -> Callable[[str], tuple[int, ...]]:
-        return placement(count, key_required=self._settings.tick_mapping.key_required)
 
     async def settle(self, pipeline: PartitionPipeline, batch: SortedRecords, number: int) -> bool:
         """Bring symbols of a batch that are new in their partition what they have elsewhere.
@@ -317,48 +281,18 @@ class Partitions:
         Returns:
             Whether anything was waited for: the partition may have gone meanwhile.
         """
-        if not (names := pipeline.unsettled(batch)):
+        if not pipeline.unsettled(batch):
             return False
-        at_home = [name for name in names if pipeline.is_home(name)]
-        # Whoever sends may have heard of more partitions before this worker has.
-        strays = [name for name in names if name not in at_home]
-        if [name for name in strays if self._has_come(pipeline, name, number)]:
-            await self._ask(number, self._ask_count)
-        elif not at_home:
-            return False
-        await self._ask(number, partial(self._settle, pipeline, batch, number))
-        return True
-
-    def _has_come(self, pipeline: PartitionPipeline, name: str, number: int) -> bool:
-        """Whether a symbol comes where it does not belong, and did not do so just before."""
-        now_s, key = asyncio.get_running_loop().time(), (number, name)
-        before_s, self._strays[key] = self._strays.get(key), now_s
-        if name not in pipeline.symbols:
-            return True
-        if now_s - self._asked_s < ASK_EVERY_S:
-            return False  # many may be sent where they do not belong for good, each of them slow
-        return before_s is None or now_s - before_s > STRAYS_FOR_S
-
-    async def _settle(self, pipeline: PartitionPipeline, batch: SortedRecords, number: int) -> None:
-        log = self._log(number)
-        await self._moves.settle(pipeline, log, batch)
-        if log.partitions != self.partition_count:
-            self._place(pipeline)  # more were added meanwhile
-        for name in pipeline.unsettled(batch):
-            pipeline.pipeline_of(name)
-
-    async def _ask_count(self) -> None:
-        name, group = self._topics.ticks.name, self._settings.consumer_group
-        self._asked_s = asyncio.get_running_loop().time()
-        async with open_group(self._client_settings, group=group, topic=name) as view:
-            await self.note_partitions((await view.known_topic()).partitions)
+        return await self._ask(
+            number, partial(self.places.settle, pipeline, batch, self._log, number)
+        )
 
     def _log(self, number: int) -> Log:
         return Log(
             topic=self._topics.ticks.name,
             partition=number,
             topic_id=self.topic_id,
-            partitions=self.partition_count,
+            partitions=self.places.count,
         )
 
     async def _start(self, place: Place) -> int:
@@ -392,7 +326,7 @@ class Partitions:
         pipeline = PartitionPipeline(
             PredictionSettings.of(settings),
             partition=of.partition,
-            placement=self._placement(of.partitions),
+            placement=self.places.placement(of.partitions),
         )
         return Replica(
             pipeline,
@@ -416,12 +350,9 @@ class Partitions:
             client_settings=self._client_settings,
             load_models=self._load_models,
             on_progress=self._on_progress,
-            learn=lambda said: self._counts.learn(self.partition_count, said),
+            learn=self.places.learn,
         )
-        if pipeline.origin.partitions != self.partition_count:  # they were added meanwhile
-            await self._counts.learn(self.partition_count)
-            self._place(pipeline)
-        self._moves.note_restored(number, replica.log)
+        await self.places.note_restored(pipeline, number, replica.log)
         self._partitions[number] = pipeline
         metrics.RESTORE_SECONDS.observe(time.perf_counter() - started)
 

@@ -74,7 +74,7 @@ class TickService:
             group=settings.consumer_group,
             topic=self._ticks,
             positions=self.partitions.positions,
-            note_partitions=self.partitions.note_partitions,
+            note_partitions=self.partitions.places.note_count,
         )
         self._steps = 0
         self._is_closing = False
@@ -88,7 +88,7 @@ class TickService:
         self.rebalance = RebalanceTimer()
         self._notices = NoticeLog()
         self._scores = ScoreWatch(settings.metrics_symbols)
-        self._misplaced = MisplacedLog(lambda: self.partitions.partition_count)
+        self._misplaced = MisplacedLog(lambda: self.partitions.places.count)
         metrics.READY.set_function(lambda: float(self.is_ready))
         metrics.SYMBOLS.set_function(lambda: len(self.partitions.symbols()))
         metrics.SYMBOLS_TRAINED.set_function(self._trained)

@@ -23,6 +23,7 @@ from stream_app.prediction.origin import Origin
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.worker import partitions as partitions_module
+from stream_app.worker import symbol_places as places_module
 from stream_app.worker.ledger import Batch
 from stream_app.worker.partitions import Partitions
 from stream_app.worker.sharing import Share
@@ -292,11 +293,11 @@ async def test_where_ticks_belong_follows_the_brokers_partitions_not_the_files(
     async def nothing(*_: Any, **__: Any) -> PartitionPipeline:
         return partitions.standing_at(0)
 
-    monkeypatch.setattr(partitions_module, "placement", noted)
+    monkeypatch.setattr(places_module, "placement", noted)
     monkeypatch.setattr(partitions_module, "open_group", open_view)
     monkeypatch.setattr(partitions_module, "restore_partition", nothing)
     partitions = Standing(position=None)
-    monkeypatch.setattr(partitions._counts, "_read_newest", none_known)
+    monkeypatch.setattr(partitions.places._counts, "_read_newest", none_known)
     await Partitions._places(partitions, [0])
     await Partitions._restore(partitions, 0, 0)
     assert set(counts) == {6}
@@ -308,9 +309,9 @@ async def test_the_count_is_asked_for_when_a_symbol_comes_where_it_does_not_belo
     partitions, asked = Standing(position=0), []
 
     async def ask() -> None:
-        asked.append(partitions._asked_s)
+        asked.append(partitions.places._asked_s)
 
-    monkeypatch.setattr(partitions, "_ask_count", ask)
+    monkeypatch.setattr(partitions.places, "_ask_count", ask)
     pipeline = PartitionPipeline(
         PredictionSettings.of(settings()), partition=0, placement=lambda _: (1,)
     )
@@ -321,12 +322,12 @@ async def test_the_count_is_asked_for_when_a_symbol_comes_where_it_does_not_belo
     assert not await partitions.settle(pipeline, work, 0), "by another partitioner, for good"
     pipeline.symbols["BTC"].home = 1
     assert not await partitions.settle(pipeline, work, 0), "it came just before"
-    partitions._strays[0, "BTC"] -= 2 * partitions_module.STRAYS_FOR_S
-    partitions._asked_s = asyncio.get_running_loop().time()
+    partitions.places._strays[0, "BTC"] -= 2 * places_module.STRAYS_FOR_S
+    partitions.places._asked_s = asyncio.get_running_loop().time()
     assert not await partitions.settle(pipeline, work, 0), "it was asked just before"
     assert len(asked) == 1
-    partitions._strays[0, "BTC"] -= 2 * partitions_module.STRAYS_FOR_S
-    partitions._asked_s -= 2 * partitions_module.ASK_EVERY_S
+    partitions.places._strays[0, "BTC"] -= 2 * places_module.STRAYS_FOR_S
+    partitions.places._asked_s -= 2 * places_module.ASK_EVERY_S
     assert await partitions.settle(pipeline, work, 0), "it may belong here again"
     assert len(asked) == 2
 
@@ -336,16 +337,16 @@ async def test_a_new_count_renames_what_symbols_have_left_and_is_in_their_states
 ) -> None:
     partitions = Standing(position=0)
 
-    monkeypatch.setattr(partitions._counts, "_read_newest", none_known)
-    await partitions._counts.learn(1)
-    partitions.partition_count = 1
+    monkeypatch.setattr(partitions.places._counts, "_read_newest", none_known)
+    await partitions.places._counts.learn(1)
+    partitions.places.count = 1
     pipeline = partitions._partitions[0]
     symbol = next(
         name for number in range(99) if partition_of((name := f"S{number}").encode(), range(2))
     )
     bars = pipeline.process(records(walk(40, symbol=symbol))).bars
     pipeline.symbols[symbol].home = 1
-    await partitions.note_partitions(2)
+    await partitions.places.note_count(2)
     (name,) = partitions.symbols()
     assert name == f"{symbol} (partition 0)"
     assert not pipeline.symbols[symbol].has_news, "it is trained where it went"
