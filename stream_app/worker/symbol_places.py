@@ -1,4 +1,4 @@
-"""Where symbols belong: their keys and the number of partitions say it, and that number may rise."""
+"""Where symbols belong: their keys and the number of partitions say it, which may rise."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class SymbolPlaces:
         pipeline.place(self.placement(self.count), origin)
 
     async def learn(self, said: set[int]) -> tuple[int, ...]:
-        """From the counts that a partition's bars name to all that are known. Waits on the broker."""
+        """From the counts that bars of a partition name to all; waits on the broker."""
         return await self._counts.learn(self.count, said)
 
     async def note_restored(self, pipeline: PartitionPipeline, number: int, log: BarLog) -> None:
