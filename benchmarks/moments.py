@@ -17,7 +17,7 @@ import numpy as np
 from harness import progress
 from numpy.typing import NDArray
 
-from stream_app.bars.features import FEATURES, LOOKBACK, BarColumns, Moment, contexts, vectors
+from stream_app.bars.features import FEATURES, LOOKBACK, BarColumns, contexts, vectors
 from stream_app.clock import DAY_MS
 from stream_app.feed.files import read_ticks
 from stream_app.messages.schemas import Source
@@ -212,14 +212,16 @@ def _joined(known: dict[str, FloatArray], bar_ms: int) -> tuple[BarColumns, dict
         }
         features[number, LOOKBACK:] = vectors(
             context,
-            Moment(
-                ts=given["ts"],
-                log_price=given["log_price"],
-                log_high=given["log_high"],
-                log_low=given["log_low"],
-                kalman_velocity=given["velocity"],
-                kalman_innovation=given["innovation"],
-                limit=np.full(count - LOOKBACK, np.inf),
+            given["ts"],
+            np.array(
+                [
+                    given["log_price"],
+                    given["log_high"],
+                    given["log_low"],
+                    given["velocity"],
+                    given["innovation"],
+                    np.full(count - LOOKBACK, np.inf),
+                ]
             ),
         )
         features[number, ~there[number]] = np.nan

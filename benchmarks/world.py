@@ -88,12 +88,12 @@ def with_sources(ticks: Iterable[Tick], first: int = 0) -> list[Arrival]:
 
 def month_pipeline(data: Path, settings: Settings) -> SymbolPipeline:
     """A symbol after the month, as a worker has it before the first training."""
-    ensemble = Ensemble.of(PredictionSettings.of(settings))
-    pipeline = SymbolPipeline(SYMBOL, PredictionSettings.of(settings))
+    prediction = PredictionSettings.of(settings)
+    pipeline, ensemble = SymbolPipeline(SYMBOL, prediction), Ensemble.of(prediction)
     ticks = with_sources(month_ticks(data))
     with progress() as shown:
         for start in shown.track(range(0, len(ticks), CHUNK), description="a month of ticks"):
-            answer_ticks([(pipeline, ticks[start : start + CHUNK])], ensemble)
+            answer_ticks([(pipeline, ticks[start : start + CHUNK])], ensemble, prediction)
     return pipeline
 
 

@@ -42,13 +42,13 @@ class TreeNodes(NamedTuple):
 
 
 @compiled(
-    DOUBLES(types.NamedTuple((_Nodes, INTS, INTS), TreeNodes), _Table, types.float64),
+    DOUBLES(types.Tuple((_Nodes, INTS, INTS)), _Table, types.float64),
 )
-def tree_sums(trees: TreeNodes, features: Any, unit: float) -> NDArray[np.float64]:
+def tree_sums(trees: tuple[Any, ...], features: Any, unit: float) -> NDArray[np.float64]:
     """The sum over all trees for each row, times `unit`: shape (B,).
 
     Args:
-        trees: the ensemble.
+        trees: of `TreeNodes`, as a plain tuple: Numba takes 1 us for the name of another.
         features: shape (B, F), float32.
         unit: what a sum of 1.0 stands for.
     """
@@ -164,19 +164,19 @@ class Network(NamedTuple):
 
 @compiled(
     types.Tuple((DOUBLES, _Table))(
-        types.NamedTuple((INTS, _Floats, _Floats, _Floats, types.float64, types.float64), Network),
+        types.Tuple((INTS, _Floats, _Floats, _Floats, types.float64, types.float64)),
         types.float32[:, :, ::1],
         _Table,
         INTS,
     )
 )
 def lstm_run(
-    network: Network, x: Any, before: Any, which: Any
+    network: tuple[Any, ...], x: Any, before: Any, which: Any
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Run T steps for each of B sequences.
 
     Args:
-        network: the trained LSTM.
+        network: of `Network`, as a plain tuple.
         x: shape (T, B, F), float32.
         before: states to start from, shape (K, S), float32: h and c of each layer in turn.
         which: the row of `before` that each sequence starts from, shape (B,).
@@ -185,8 +185,9 @@ def lstm_run(
         The log returns after the last step, shape (B,), and the states then, shape (B, S).
     """
     steps, batch, width = x.shape
-    most = network.layers.max()
-    limit = np.float32(network.limit)
+    layers, weights, mean, deviation, largest, unit = network
+    most = layers.max()
+    limit = np.float32(largest)
     gates = np.empty(4 * most, np.float32)
     inputs = np.empty(max(width, most) + most, np.float32)
     after = np.empty((batch, before.shape[1]), np.float32)
@@ -195,19 +196,19 @@ def lstm_run(
         after[b] = before[which[b]]
         for t in range(steps):
             for f in range(width):
-                v = (x[t, b, f] - network.mean[f]) / network.deviation[f]
+                v = (x[t, b, f] - mean[f]) / deviation[f]
                 v = limit if v > limit else v
                 inputs[f] = -limit if v < -limit else v
             below, start, first = width, 0, 0
-            for units in network.layers:
+            for units in layers:
                 end = start + (below + units + 1) * 4 * units
                 state = after[b, first : first + 2 * units]
-                _layer_step(inputs, below, network.weights[start:end], gates, state)
+                _layer_step(inputs, below, weights[start:end], gates, state)
                 inputs[:units] = state[:units]
                 below, start, first = units, end, first + 2 * units
-        head = network.weights[-below - 1 :]
+        head = weights[-below - 1 :]
         answer = np.float64(head[below])
         for j in range(below):
             answer += head[j] * inputs[j]
-        answers[b] = answer * network.unit
+        answers[b] = answer * unit
     return answers, after

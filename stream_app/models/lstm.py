@@ -34,7 +34,7 @@ class LSTMMember:
     needs_features: ClassVar[bool] = True
 
     def __init__(self, weights: Weights, scale: Scale, layers: tuple[int, ...]) -> None:
-        self._network = Network(
+        network = Network(
             layers=np.array(layers, dtype=np.int64),
             weights=packed(weights, len(layers)),
             mean=scale.mean,
@@ -42,6 +42,7 @@ class LSTMMember:
             limit=scale.limit,
             unit=scale.unit,
         )
+        self._network = tuple(network)
         self._zeros = np.zeros((1, 2 * sum(layers)), dtype=np.float32)
         self._after: WeakKeyDictionary[History, NDArray[np.float32]] = WeakKeyDictionary()
         """The states after each history: h and c of each layer, shape (2 x sum of units,)."""

@@ -50,7 +50,7 @@ class TreeMember:
     needs_features: ClassVar[bool] = True
 
     def __init__(self, trees: TreeNodes, unit: float) -> None:
-        self._trees = trees
+        self._trees = tuple(trees)
         self._unit = unit
 
     def predict(self, rows: Rows) -> NDArray[np.float64]:

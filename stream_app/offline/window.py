@@ -47,12 +47,12 @@ def window_after(
     from stream_app.prediction.observation import Arrival
     from stream_app.prediction.symbol import SymbolPipeline
 
-    ensemble = Ensemble.of(PredictionSettings.of(settings))
-    pipeline = SymbolPipeline(symbol, PredictionSettings.of(settings))
+    chosen = PredictionSettings.of(settings)
+    ensemble, pipeline = Ensemble.of(chosen), SymbolPipeline(symbol, chosen)
     source = Source(topic="", partition=0, offset=0)
     task = progress.add_task("bars", total=count)
     mine = (Arrival(tick, source) for tick in ticks if tick.symbol == symbol)
     while chunk := list(itertools.islice(mine, _CHUNK)):
-        answer_ticks([(pipeline, chunk)], ensemble)
+        answer_ticks([(pipeline, chunk)], ensemble, chosen)
         progress.advance(task, len(chunk))
     return pipeline.window.columns()

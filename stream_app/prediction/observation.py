@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_app.bars.features import (
     CONTEXT,
+    LIMIT,
+    LOG_PRICE,
     LOOKBACK,
+    VELOCITY,
     FloatArray,
-    Moment,
     bar_vectors,
     contexts,
     vectors,
 )
 from stream_app.bars.open_bars import OpenBar, OpenBars
 from stream_app.bars.window import ClosedBar, Window
+from stream_app.compiled import INTS, compiled, types
 from stream_app.messages.schemas import Source, Tick
 from stream_app.models.base import History, Rows
-from stream_app.prediction.spans import spans
+from stream_app.models.model_set import ModelSet
 from stream_app.prediction.state import SymbolState
 
 LATE: Final = "late tick: behind the grace, the window is not changed"
@@ -133,53 +137,136 @@ class Observation:
         return tuple(found)
 
 
-def rows_of(runs: Sequence[Sequence[Observation]]) -> list[Rows]:
-    """The models' input for each run of observations, the features of all runs computed at once.
+LEVEL, PRICE, FAR = range(LIMIT + 1, LIMIT + 4)
+"""Rows of `Seen.moments` beyond those of features.py, named as the fields of an observation."""
+_FEATURED: Final = LIMIT + 1
+NO_BAR: Final = -1
+
+
+class Closing(NamedTuple):
+    """What a tick that closed bars leaves for when the models have answered."""
+
+    bars: Sequence[ClosedBar]
+    state: SymbolState
+    """Without the forecasts."""
+
+
+class Seen:
+    """What B ticks saw, in columns; the ticks of one symbol are neighbours."""
+
+    def __init__(self, ts: Sequence[int]) -> None:
+        count = len(ts)
+        self.ts: NDArray[np.int64] = np.array(ts, dtype=np.int64)
+        """Event times, shape (B,)."""
+        self.moments = np.empty((9, count))
+        """Shape (9, B)."""
+        self.bars: NDArray[np.int64] = np.empty(count, dtype=np.int64)
+        """Opening time of the window's bar whose latest tick this is, or NO_BAR; shape (B,)."""
+        self.contexts: list[tuple[int, Context | None]] = []
+        """What the ticks from a place on, up to the next one, are answered from; each symbol
+        begins anew."""
+        self.closings: dict[int, Closing] = {}
+        """By place of the tick."""
+        self.reasons: dict[int, tuple[str, ...]] = {}
+        """As `Observation.reasons`, of those that have any."""
+
+    def put(self, at: int, item: Observation) -> None:
+        """Enter what one tick saw."""
+        self.moments[:, at] = (
+            item.log_price,
+            item.log_high,
+            item.log_low,
+            item.velocity,
+            item.innovation,
+            item.limit,
+            item.level,
+            item.price,
+            item.far,
+        )
+        self.bars[at] = NO_BAR if item.bar is None else item.bar.ts_open
+        if reasons := item.reasons:
+            self.reasons[at] = reasons
+
+    def stretches(self, starts: Iterable[int], bar_ms: int) -> list[int]:
+        """Where the stretches begin: neighbouring ticks of one symbol and one bar of event time.
+
+        A tick that closes bars is one of its own.
+
+        Args:
+            starts: of the symbols, and their end.
+            bar_ms: length of a bar.
+        """
+        alone = [place for at in self.closings for place in (at, at + 1)]
+        cuts = np.array([*starts, *alone], dtype=np.int64)
+        found: list[int] = _stretches(self.ts, bar_ms, cuts).tolist()
+        return found
+
+
+@compiled(INTS(INTS, types.int64, INTS))
+def _stretches(ts: NDArray[np.int64], bar_ms: int, cuts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where ticks of another bar begin, and the cuts, in order and each once."""
+    begins = np.zeros(len(ts) + 1, dtype=np.bool_)
+    begins[cuts] = True
+    for at in range(1, len(ts)):
+        if ts[at] // bar_ms != ts[at - 1] // bar_ms:
+            begins[at] = True
+    return np.flatnonzero(begins)
+
+
+def _repeated(values: Sequence[int], counts: Sequence[int]) -> NDArray[np.int64]:
+    """Each value so many times."""
+    if len(values) == 1:  # as mostly, and without `repeat` it takes a tenth of the time
+        return np.full(counts[0], values[0])
+    return np.repeat(np.array(values, dtype=np.int64), counts)
+
+
+def asked_of(seen: Seen, models: Mapping[int, ModelSet]) -> list[tuple[ModelSet, Rows]]:
+    """Which models are asked what, the features of all ticks computed at once.
+
+    In each part all ticks have a context, or none has.
 
     Args:
-        runs: of one symbol each; in each all observations have a context, or none has.
+        seen: what the ticks saw.
+        models: by place of each symbol's first tick, those that answer it.
     """
-    seen = list(chain.from_iterable(runs))
-    level, log_price, log_high, log_low, velocity, innovation, limit = np.array(
-        [
-            [item.level for item in seen],
-            [item.log_price for item in seen],
-            [item.log_high for item in seen],
-            [item.log_low for item in seen],
-            [item.velocity for item in seen],
-            [item.innovation for item in seen],
-            [item.limit for item in seen],
-        ]
-    )
-    moment = Moment(
-        ts=np.array([item.tick.ts for item in seen], dtype=np.int64),
-        log_price=log_price,
-        log_high=log_high,
-        log_low=log_low,
-        kalman_velocity=velocity,
-        kalman_innovation=innovation,
-        limit=limit,
-    )
+    moments, count = seen.moments, len(seen.ts)
+    begins = [at for at, _ in seen.contexts]
+    lengths = [stop - start for start, stop in pairwise([*begins, count])]
     places: dict[Context | None, int] = {}
-    at = [places.setdefault(item.context, len(places)) for item in seen]
+    at = [places.setdefault(context, len(places)) for _, context in seen.contexts]
     features = None
     if [*places] != [None]:
         # What has no context is not answered from features; its row keeps the others' places.
         context = np.array([_NOTHING if item is None else item.vector for item in places])
-        features = vectors(context if len(context) == 1 else context[at], moment)
-    rows = []
-    for run, part in zip(runs, spans(runs), strict=True):
-        own: dict[Context | None, int] = {}
-        index = [own.setdefault(item.context, len(own)) for item in run]
-        histories = [item.history for item in own if item is not None]
-        rows.append(
-            Rows(
-                log_price=moment.log_price[part],
-                kalman_level=level[part],
-                kalman_velocity=moment.kalman_velocity[part],
-                features=features[part] if features is not None and histories else None,
-                histories=histories,
-                history_index=np.array(index, dtype=np.int64),
-            )
+        features = vectors(
+            context if len(context) == 1 else context[_repeated(at, lengths)],
+            seen.ts,
+            moments[:_FEATURED],
         )
-    return rows
+    parts = []
+    first = 0
+    while first < len(begins):
+        last = first + 1
+        bare = seen.contexts[first][1] is None
+        while (
+            last < len(begins)
+            and begins[last] not in models
+            and (seen.contexts[last][1] is None) is bare
+        ):
+            last += 1
+        start, stop = begins[first], begins[last] if last < len(begins) else count
+        if start in models:
+            serving = models[start]
+        own: dict[Context | None, int] = {}
+        index = [own.setdefault(item, len(own)) for _, item in seen.contexts[first:last]]
+        rows = Rows(
+            log_price=moments[LOG_PRICE, start:stop],
+            kalman_level=moments[LEVEL, start:stop],
+            kalman_velocity=moments[VELOCITY, start:stop],
+            features=None if features is None or bare else features[start:stop],
+            histories=[item.history for item in own if item is not None],
+            history_index=_repeated(index, lengths[first:last]),
+        )
+        parts.append((serving, rows))
+        first = last
+    return parts

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stream_app.messages.records import DeadLetter, Record
-from stream_app.messages.schemas import Bar, Prediction, Rejection, Score, Source, Tick
+from stream_app.messages.schemas import Bar, Rejection, Score, Source, Tick
 from stream_app.messages.tick_mapping import decoder_for
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble
@@ -21,6 +21,7 @@ from stream_app.prediction.observation import Arrival
 from stream_app.prediction.origin import Origin
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
+from stream_app.prediction.writing import Predictions
 
 CHECKPOINT_AFTER: Final = 20_000
 """Offsets of a partition after which a symbol's state is published though no bar of it closed; a
@@ -31,7 +32,7 @@ restart reads so many ticks in about half a second."""
 class Answer:
     """All that a batch of records gave. Every record is in one of the first two lists."""
 
-    predictions: list[Prediction] = field(default_factory=list)
+    predictions: Predictions = field(default_factory=Predictions)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
@@ -117,8 +118,9 @@ class PartitionPipeline:
                 Arrival(decoded, source, record.timestamp)
             )
         asked = [(self.pipeline_of(name), ticks) for name, ticks in batches.items()]
-        for given in answer_ticks(asked, self._ensemble, floor=floor, adopt=adopt):
-            answer.predictions.extend(given.predictions)
+        answered = answer_ticks(asked, self._ensemble, self._settings, floor=floor, adopt=adopt)
+        answer.predictions = answered.predictions
+        for given in answered.symbols:
             answer.bars.extend(given.bars)
             answer.scores.extend(given.scores)
             answer.late += given.late
@@ -131,7 +133,6 @@ class PartitionPipeline:
             if uncovered is not None and uncovered >= records[0].offset:
                 heapq.heappush(self._uncovered, (uncovered, name))
         if len(batches) > 1:
-            answer.predictions.sort(key=lambda prediction: prediction.source.offset)
             answer.bars.sort(key=lambda bar: bar.source.offset)
             answer.scores.sort(key=lambda score: score.source.offset)
         if records:

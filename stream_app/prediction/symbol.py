@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import chain, groupby
 from typing import Any
 
 from stream_app.bars.message import (
@@ -21,8 +20,6 @@ from stream_app.bars.message import (
 from stream_app.messages.schemas import (
     Bar,
     BarForecasts,
-    MemberOutput,
-    Prediction,
     Score,
     Source,
 )
@@ -30,30 +27,32 @@ from stream_app.messages.symbols import state_name
 from stream_app.models.catalog import KALMAN
 from stream_app.models.kalman_filter import KalmanFilter
 from stream_app.models.model_set import ModelSet, untrained
-from stream_app.prediction.ensemble import BlendedTick
 from stream_app.prediction.intake import Intake
-from stream_app.prediction.intervals import prices_of
 from stream_app.prediction.notice import Notice, notices_of
 from stream_app.prediction.observation import (
     DUPLICATE,
     LATE,
     MISPLACED,
+    NO_BAR,
     Arrival,
+    Closing,
+    Context,
     Observation,
+    Seen,
 )
 from stream_app.prediction.origin import Origin
 from stream_app.prediction.outcomes import ClosedForecasts
+from stream_app.prediction.published import NEVER, Stretch
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.state import SymbolState
 from stream_app.prediction.track_record import TrackRecord
+from stream_app.prediction.writing import Form, Lines, MemberWords, form_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SymbolAnswer:
-    """What a batch of one symbol gave."""
+    """What a batch of one symbol gave beside the predictions."""
 
-    predictions: list[Prediction]
-    """One for each tick, in the order of the ticks."""
     bars: list[Bar]
     scores: list[Score]
     """Of the bars whose outcome the ticks have shown."""
@@ -72,11 +71,9 @@ class Entered:
 
     models: ModelSet
     """The champions that answer all of it."""
-    runs: Sequence[Sequence[Observation]]
-    """The ticks in order, cut where the window first has enough bars: in each run all observations
-    have a context, or none has."""
-    checkpoint: list[Bar]
-    """The state before the first tick, where new champions take over."""
+    answer: SymbolAnswer
+    """With the state before the first tick, where new champions take over; what the ticks give is
+    added to it."""
 
 
 class SymbolPipeline:
@@ -117,6 +114,9 @@ class SymbolPipeline:
         self._since = -1
         """The offset at which `_serving` was adopted."""
         self._last_bar: Bar | None = None
+        self._forms: dict[tuple[tuple[float, ...], tuple[str, ...]], Form] = {}
+        """By weights and `degraded`, how predictions are written, as long as `_written` is so."""
+        self._written = self.models, self._since, self._suffix, self.record.factors
         self.first_uncovered: int | None = None
         """Offset of the first tick after the last published state; None when there is none."""
 
@@ -129,22 +129,36 @@ class SymbolPipeline:
         """The filter, as the newest confirmed tick left it."""
         return self._intake.kalman
 
-    def enter(self, ticks: Sequence[Arrival], *, floor: int, adopt: bool) -> Entered:
+    def enter(
+        self, ticks: Sequence[Arrival], seen: Seen, first: int, *, floor: int, adopt: bool
+    ) -> Entered:
         """Take in ticks, in the order of their offsets; `finish` must follow.
 
         Args:
             ticks: at least one.
+            seen: what they see is entered here.
+            first: the place of the first one there.
             floor: the partition's, just before the ticks; the state of closed bars says it.
             adopt: whether new champions take over.
         """
         checkpoint = self._adopt(ticks[0].source, floor) if adopt else []
         models = self._serving
-        seen = [self._enter(arrival, models, floor) for arrival in ticks]
-        if len({item.context is None for item in seen}) == 1:
-            runs = [seen]  # as nearly always
-        else:
-            runs = [list(run) for _, run in groupby(seen, key=lambda item: item.context is None)]
-        return Entered(models=models, runs=runs, checkpoint=checkpoint)
+        odd: list[Observation] = []
+        before: Context | None = None
+        for at, arrival in enumerate(ticks, first):
+            item = self._intake.take(arrival, models)
+            seen.put(at, item)
+            if item.closed:
+                self.first_uncovered = None
+                seen.closings[at] = Closing(item.closed, self._state(floor))
+            elif self.first_uncovered is None:
+                self.first_uncovered = arrival.source.offset
+            if item.context is not before or at == first:
+                before = item.context
+                seen.contexts.append((at, before))
+            if item.left_out or item.dropped_ahead or item.jump:
+                odd.append(item)
+        return Entered(models=models, answer=self._counted(odd, checkpoint))
 
     def _adopt(self, source: Source, floor: int) -> list[Bar]:
         """Let the champions serve from this tick on.
@@ -208,89 +222,109 @@ class SymbolPipeline:
             intervals=self.record.interval_state(),
         ).to_json()
 
-    def _enter(self, arrival: Arrival, models: ModelSet, floor: int) -> Observation:
-        seen = self._intake.take(arrival, models)
-        if seen.closed:
-            self.first_uncovered = None
-            seen.state = self._state(floor)
-        elif self.first_uncovered is None:
-            self.first_uncovered = arrival.source.offset
-        return seen
-
     def finish(
-        self, entered: Entered, names: Sequence[str], blended: Sequence[BlendedTick]
-    ) -> SymbolAnswer:
-        """Go through the ticks again, now with the models' answers, and make the messages.
+        self, entered: Entered, stretches: Iterable[tuple[int, int]], lines: Lines
+    ) -> Iterator[Stretch]:
+        """Go through the ticks again, now with the models' answers.
+
+        Yields each stretch of ticks, and goes on once it is published.
 
         Args:
             entered: what `enter` gave.
-            names: of the ensemble's members.
-            blended: the ensemble's answer to each tick.
+            stretches: where each begins and ends.
+            lines: those of the batch.
         """
-        seen = list(chain.from_iterable(entered.runs))
-        answer = self._counted(seen, entered.checkpoint)
-        models = entered.models
-        # The filter's state, and so its answer, also depends on when it took over its noise.
-        kalman_version = f"{models.version}@{self._since}" if models.is_trained else models.version
-        versions = [kalman_version if name == KALMAN else models.version for name in names]
-        record = self.record
-        for item, blend in zip(seen, blended, strict=True):
+        answer, record, said = entered.answer, self.record, lines.said
+        trained_to = entered.models.trained_to_ts if entered.models.is_trained else NEVER
+        seen = said.seen
+        for start, stop in stretches:
+            closing = seen.closings.get(start)
             forecasts = []
-            for closed in item.closed:
+            for closed in closing.bars if closing else ():
                 made, outcome = record.close(closed)
                 forecasts.append(made)
                 if outcome is not None:
-                    answer.scores.append(record.score(self.symbol, outcome, closed, item.source))
-            said = record.published(item, blend)
-            if item.bar is not None:
-                record.note(item.bar.ts_open, said)
-            if forecasts:
-                answer.bars.extend(self._bars(item, forecasts))
-            tick, source = item.tick, item.source
-            age_s = max(0, tick.ts - models.trained_to_ts) / 1000 if models.is_trained else 0.0
-            answer.predictions.append(
-                Prediction(
-                    id=f"{source.topic}{self._suffix}-{source.partition}-{source.offset}",
-                    symbol=tick.symbol,
-                    ts=tick.ts,
-                    target_ts=tick.ts + self._horizon_ms,
-                    horizon_s=self._horizon_ms // 1000,
-                    last_price=item.price,
-                    prediction=said.prediction,
-                    bias_correction=said.bias,
-                    members={
-                        name: MemberOutput(
-                            prediction=price,
-                            weight=weight,
-                            version=version,
-                            age_s=age_s,
-                            shrinkage=factor,
-                        )
-                        for name, price, weight, version, factor in zip(
-                            names,
-                            said.members,
-                            blend.weights,
-                            versions,
-                            record.factors,
-                            strict=True,
-                        )
-                        if not math.isnan(price)
-                    },
-                    degraded=(*blend.degraded, *self._placement, *item.reasons),
-                    source=source,
-                    shrinkage=record.factor,
-                    intervals=prices_of(said.bounds, said.prediction, said.volatility),
-                )
-            )
-        return answer
+                    source = lines.source_of(start)
+                    answer.scores.append(record.score(self.symbol, outcome, closed, source))
+            ts = int(seen.ts[start])
+            yield Stretch(start, stop, record.corrections(ts - ts % self._bar_ms, trained_to))
+            newest = dict(zip(seen.bars[start:stop].tolist(), range(start, stop), strict=True))
+            for ts_open, at in newest.items():
+                if ts_open != NO_BAR:
+                    record.note(ts_open, said.at(at, record.bounds))
+            if closing:
+                source = lines.source_of(start)
+                answer.bars.extend(self._bars(closing, forecasts, source))
+            self._write(entered.models, start, stop, lines)
 
-    def _counted(self, seen: Sequence[Observation], bars: list[Bar]) -> SymbolAnswer:
-        """An answer without predictions: what is odd about the ticks, counted."""
-        odd = [item for item in seen if item.left_out or item.dropped_ahead or item.jump]
+    def _write(self, models: ModelSet, start: int, stop: int, lines: Lines) -> None:
+        """Say how to write the predictions of a stretch, from one place up to another."""
+        written = models, self._since, self._suffix, self.record.factors
+        if any(one is not other for one, other in zip(written, self._written, strict=True)):
+            self._written, self._forms = written, {}
+        blend, reasons = lines.said.blend, lines.said.seen.reasons
+        if blend.is_full and not reasons:
+            lines.forms.append((start, self._form((), self._placement, start, lines)))
+            return
+        for at in range(start, stop):
+            degraded = (*blend.degraded[at], *self._placement, *reasons.get(at, ()))
+            weights = () if blend.is_full else tuple(blend.weights[:, at].tolist())
+            lines.forms.append((at, self._form(weights, degraded, at, lines)))
+
+    def _form(
+        self, weights: tuple[float, ...], degraded: tuple[str, ...], at: int, lines: Lines
+    ) -> Form:
+        """How to write one prediction.
+
+        Args:
+            weights: those in force, where not all members have answered.
+            degraded: what is to be said.
+            at: its place.
+            lines: those of the batch.
+        """
+        form = self._forms.get((weights, degraded))
+        if form is None:
+            form = self._forms[weights, degraded] = self._made_form(degraded, at, lines)
+        return form
+
+    def _made_form(self, degraded: tuple[str, ...], at: int, lines: Lines) -> Form:
+        models, blend, record = self._written[0], lines.said.blend, self.record
+        # The filter's state, and so its answer, also depends on when it took over its noise.
+        kalman_version = f"{models.version}@{self._since}" if models.is_trained else models.version
+        members = zip(
+            blend.names,
+            blend.prices[:, at].tolist(),
+            blend.weights[:, at].tolist(),
+            record.factors,
+            strict=True,
+        )
+        return form_of(
+            source=lines.source_of(at),
+            id_suffix=self._suffix,
+            symbol=self.symbol,
+            horizon_s=self._horizon_ms // 1000,
+            members=[
+                MemberWords(
+                    name=name,
+                    row=row,
+                    weight=weight,
+                    version=kalman_version if name == KALMAN else models.version,
+                    shrinkage=factor,
+                )
+                for row, (name, price, weight, factor) in enumerate(members)
+                if not math.isnan(price)
+            ],
+            degraded=degraded,
+            shrinkage=record.factor,
+            ensemble=len(blend.names),
+            levels=[bound.level for bound in record.bounds],
+        )
+
+    def _counted(self, odd: Sequence[Observation], bars: list[Bar]) -> SymbolAnswer:
+        """What is odd about the ticks, counted; the bars and scores that they give come later."""
         if not odd:
-            return SymbolAnswer(predictions=[], bars=bars, scores=[])
+            return SymbolAnswer(bars=bars, scores=[])
         return SymbolAnswer(
-            predictions=[],
             bars=bars,
             scores=[],
             late=sum(item.left_out is LATE for item in odd),
@@ -300,11 +334,11 @@ class SymbolPipeline:
             notices=notices_of(self.symbol, odd),
         )
 
-    def _bars(self, item: Observation, forecasts: Sequence[BarForecasts | None]) -> Iterator[Bar]:
-        if item.state is None:
-            return
-        state = self._recorded(item.state)
-        for closed, forecast in zip(item.closed, forecasts, strict=True):
+    def _bars(
+        self, closing: Closing, forecasts: Sequence[BarForecasts | None], source: Source
+    ) -> Iterator[Bar]:
+        state = self._recorded(closing.state)
+        for closed, forecast in zip(closing.bars, forecasts, strict=True):
             self._last_bar = bar_message(
                 self.symbol,
                 closed.bar,
@@ -313,7 +347,7 @@ class SymbolPipeline:
                 forecasts=forecast,
                 horizon_s=self._horizon_ms // 1000,
                 state=state,
-                source=item.source,
+                source=source,
             )
             yield self._last_bar
 

@@ -86,8 +86,8 @@ def trained(bars: BarColumns) -> ModelSet:
 
 def run(prices: NDArray[np.float64]) -> list[Prediction]:
     """A worker's answers at the close of each bar, with a training before and one after."""
-    ensemble = Ensemble.of(PredictionSettings.of(settings()))
-    pipeline = SymbolPipeline("GBPUSD", PredictionSettings.of(settings()))
+    chosen = PredictionSettings.of(settings())
+    pipeline, ensemble = SymbolPipeline("GBPUSD", chosen), Ensemble.of(chosen)
     arrivals = [
         Arrival(tick, Source(topic="t", partition=0, offset=offset))
         for offset, tick in enumerate(ticks(prices))
@@ -96,7 +96,7 @@ def run(prices: NDArray[np.float64]) -> list[Prediction]:
     for first in range(0, len(arrivals), 2000):
         if first in (4 * FIRST_TRAINING, 4 * SECOND_TRAINING):
             pipeline.models = trained(pipeline.window.columns())
-        (answer,) = answer_ticks([(pipeline, arrivals[first : first + 2000])], ensemble)
+        answer = answer_ticks([(pipeline, arrivals[first : first + 2000])], ensemble, chosen)
         given.extend(answer.predictions)
     return given[3::4]
 

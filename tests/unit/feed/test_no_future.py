@@ -126,12 +126,12 @@ def test_the_filter_answers_the_last_price_on_the_bars_of_a_walk(tmp_path: Path)
         members={"kalman": kalman},
         noise=kalman.noise,
     )
+    prediction = PredictionSettings.of(chosen)
+    ensemble = Ensemble.of(prediction)
     source = Source(topic="", partition=0, offset=0)
     level, velocity = [], []
     for number, tick in enumerate(history.ticks, 1):
-        answer_ticks(
-            [(pipeline, [Arrival(tick, source)])], Ensemble.of(PredictionSettings.of(chosen))
-        )
+        answer_ticks([(pipeline, [Arrival(tick, source)])], ensemble, prediction)
         if number % TICKS_PER_BAR == 0:
             level.append(pipeline.kalman.level)
             velocity.append(pipeline.kalman.velocity)
@@ -178,17 +178,19 @@ def test_a_worker_that_learned_from_bars_is_no_worse_on_the_true_ticks(tmp_path:
     path = bars_csv(tmp_path / "walk.csv", prices[:learned], bar_s=600, each=20)
     chosen = small(900)
     history = read_ticks(path, symbol="BTC")
-    pipeline = SymbolPipeline("BTC", PredictionSettings.of(chosen))
-    ensemble = Ensemble.of(PredictionSettings.of(chosen))
+    prediction = PredictionSettings.of(chosen)
+    pipeline, ensemble = SymbolPipeline("BTC", prediction), Ensemble.of(prediction)
     source = Source(topic="", partition=0, offset=0)
-    answer_ticks([(pipeline, [Arrival(tick, source) for tick in history.ticks])], ensemble)
+    learning = [Arrival(tick, source) for tick in history.ticks]
+    answer_ticks([(pipeline, learning)], ensemble, prediction)
     pipeline.models = trained(pipeline.window.columns(), chosen)
     live = [
         Tick(symbol="BTC", price=float(price), ts=START_MS + (learned + nth) * step_ms)
         for nth, price in enumerate(prices[learned:])
     ]
 
-    answers = answer_ticks([(pipeline, [Arrival(tick, source) for tick in live])], ensemble)[0]
+    arrivals = [Arrival(tick, source) for tick in live]
+    answers = answer_ticks([(pipeline, arrivals)], ensemble, prediction)
 
     horizon = chosen.horizon_s * 1000 // step_ms
     known = answers.predictions[:-horizon]

@@ -84,7 +84,7 @@ def volumes(ticks: list[Tick]) -> list[float]:
     sent = [decode_tick(encode_tick(tick), b"X", tick.ts, 0) for tick in ticks]
     arrivals = [Arrival(tick, source) for tick in sent if isinstance(tick, Tick)]
     assert len(arrivals) == len(sent)
-    answer = answer_ticks([(pipeline, arrivals)], Ensemble.of(chosen))[0]
+    (answer,) = answer_ticks([(pipeline, arrivals)], Ensemble.of(chosen), chosen).symbols
     return [bar.volume for bar in answer.bars]
 
 
