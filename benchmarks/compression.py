@@ -15,6 +15,7 @@ from harness import options, progress, save, show
 from rich.table import Table
 from world import CHUNK, SYMBOL, month_ticks, plain_settings, train, with_sources
 
+from stream_app.messages.arrivals import tick_of
 from stream_app.messages.codec import encode_bar
 from stream_app.messages.ticks import encode_tick
 from stream_app.models.catalog import CATALOG
@@ -76,7 +77,7 @@ def messages(data: object, settings: Settings) -> dict[str, list[bytes]]:
         if pipeline.models.is_trained:
             predictions += answer.predictions.values()
     return {
-        "ticks": [encode_tick(item.tick) for item in ticks[-LAST:]],
+        "ticks": [encode_tick(tick_of(SYMBOL, key)) for key, *_ in ticks[-LAST:]],
         "predictions": predictions,
         "bars": bars,
     }

@@ -16,6 +16,7 @@ from harness import options, progress, save, show, spread, spread_table
 from numpy.typing import NDArray
 from world import live_ticks, month_pipeline, plain_settings, with_sources
 
+from stream_app.messages.arrivals import Arrival
 from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.kalman_filter import KalmanNoise
@@ -23,7 +24,6 @@ from stream_app.models.kalman_reference import reference_filter, reference_step
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.answering import Answered, answer_ticks
 from stream_app.prediction.ensemble import Ensemble
-from stream_app.prediction.observation import Arrival
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.training.job import prepare

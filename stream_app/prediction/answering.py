@@ -1,20 +1,23 @@
 """Ticks of any number of symbols become answers, in three passes.
 
-The first enters the ticks one by one into their symbol's window and Kalman filter and notes what
-each tick saw; the second computes the features of all ticks at once, asks each symbol's models and
-blends all their answers at once; the third goes through the ticks again for what depends on the
-answers: the bias correction and the closed bars. The result is that of one tick at a time.
+The first enters the ticks into their symbol's window and Kalman filter and notes what each tick
+saw; the second computes the features of all ticks at once, asks each symbol's models and blends all
+their answers at once; the third publishes them, stretch by stretch between closed bars, which
+change the corrections. The result is that of one tick at a time.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from typing import NamedTuple
 
+from stream_app.messages.arrivals import Arrival
+from stream_app.messages.schemas import Source
 from stream_app.prediction.ensemble import Ensemble
-from stream_app.prediction.observation import FAR, PRICE, Arrival, Seen, asked_of
+from stream_app.prediction.observation import FAR, PRICE, Seen, asked_of
+from stream_app.prediction.plain_ticks import PlainTicks
 from stream_app.prediction.published import Said
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import Entered, SymbolAnswer, SymbolPipeline
@@ -34,6 +37,7 @@ def answer_ticks(
     ensemble: Ensemble,
     settings: PredictionSettings,
     *,
+    place: tuple[str, int] = ("", 0),
     floor: int = 0,
     adopt: bool = True,
 ) -> Answered:
@@ -45,17 +49,30 @@ def answer_ticks(
         batches: each symbol once, with at least one tick; there may be none.
         ensemble: blends the models' answers.
         settings: of all symbols.
+        place: topic and partition of the ticks.
         floor: the partition's, just before the ticks; closed bars carry it.
         adopt: whether new champions take over; not when answered ticks are gone through again,
             which must leave the state as it was.
     """
     if not batches:
         return Answered(Predictions(), [])
-    arrivals = [arrival for _, ticks in batches for arrival in ticks]
+    arrivals = list(chain.from_iterable(ticks for _, ticks in batches))
     starts = [0, *accumulate(len(ticks) for _, ticks in batches)]
-    seen = Seen([arrival.tick.ts for arrival in arrivals])
+    keys, offsets, _ = zip(*arrivals, strict=True)
+    ts, prices, sizes, *_ = zip(*keys, strict=True)
+    seen = Seen(ts)
+    plain = PlainTicks(seen, prices, sizes)
+    topic, partition = place
     entered = [
-        pipeline.enter(ticks, seen, start, floor=floor, adopt=adopt)
+        pipeline.enter(
+            ticks,
+            plain,
+            seen,
+            start,
+            source=Source(topic=topic, partition=partition, offset=offsets[start]),
+            floor=floor,
+            adopt=adopt,
+        )
         for (pipeline, ticks), start in zip(batches, starts, strict=False)
     ]
     serving = {start: batch.models for start, batch in zip(starts, entered, strict=False)}
@@ -63,10 +80,10 @@ def answer_ticks(
     said = Said.of(blend, seen, levels=len(settings.interval_levels))
     lines = Lines(
         said=said,
-        topic=arrivals[0].source.topic,
-        partition=arrivals[0].source.partition,
+        topic=topic,
+        partition=partition,
         horizon_ms=settings.horizon_ms,
-        offsets=[arrival.source.offset for arrival in arrivals],
+        offsets=[*offsets],
         keys=[
             key for pipeline, ticks in batches for key in [pipeline.symbol.encode()] * len(ticks)
         ],

@@ -24,7 +24,7 @@ from stream_app.bars.features import (
 from stream_app.bars.open_bars import OpenBar, OpenBars
 from stream_app.bars.window import ClosedBar, Window
 from stream_app.compiled import INTS, compiled, types
-from stream_app.messages.schemas import Source, Tick
+from stream_app.messages.schemas import Tick
 from stream_app.models.base import History, Rows
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.state import SymbolState
@@ -36,15 +36,6 @@ AHEAD: Final = "tick ahead: its time is after its record's, the window waits for
 MISPLACED: Final = "partition: not the one of the key; set partitioner=murmur2_random"
 HISTORY_LOST: Final = "history: a part of it is missing"
 _NOTHING: Final = np.zeros(CONTEXT)
-
-
-class Arrival(NamedTuple):
-    """A tick and the record that it came in."""
-
-    tick: Tick
-    source: Source
-    appended_ms: int | None = None
-    """When the record was appended to the log, epoch ms; None where there is no log."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +85,6 @@ class Observation:
     """
 
     tick: Tick
-    source: Source
     left_out: str | None
     """Why the tick did not enter the window; None when it did."""
     bar: OpenBar | None
@@ -118,8 +108,6 @@ class Observation:
     context: Context | None
     closed: Sequence[ClosedBar]
     """The bars that this tick closed."""
-    state: SymbolState | None
-    """When bars were closed; without the forecasts, which are known once the models answered."""
     history_lost: bool
     dropped_ahead: int
     """How many ticks ahead this tick has contradicted; they are lost."""

@@ -17,6 +17,8 @@ from stream_app.bars.message import (
     empty_bar_message,
     forecasts_of_message,
 )
+from stream_app.bars.open_bars import OpenBars
+from stream_app.messages.arrivals import Arrival, tick_of
 from stream_app.messages.schemas import (
     Bar,
     BarForecasts,
@@ -34,14 +36,13 @@ from stream_app.prediction.observation import (
     LATE,
     MISPLACED,
     NO_BAR,
-    Arrival,
     Closing,
-    Context,
     Observation,
     Seen,
 )
 from stream_app.prediction.origin import Origin
 from stream_app.prediction.outcomes import ClosedForecasts
+from stream_app.prediction.plain_ticks import PlainTicks
 from stream_app.prediction.published import NEVER, Stretch
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.state import SymbolState
@@ -130,34 +131,63 @@ class SymbolPipeline:
         return self._intake.kalman
 
     def enter(
-        self, ticks: Sequence[Arrival], seen: Seen, first: int, *, floor: int, adopt: bool
+        self,
+        ticks: Sequence[Arrival],
+        plain: PlainTicks,
+        seen: Seen,
+        first: int,
+        *,
+        source: Source,
+        floor: int,
+        adopt: bool,
     ) -> Entered:
         """Take in ticks, in the order of their offsets; `finish` must follow.
 
         Args:
             ticks: at least one.
+            plain: those of the batch.
             seen: what they see is entered here.
             first: the place of the first one there.
+            source: its record.
             floor: the partition's, just before the ticks; the state of closed bars says it.
             adopt: whether new champions take over.
         """
-        checkpoint = self._adopt(ticks[0].source, floor) if adopt else []
-        models = self._serving
+        checkpoint = self._adopt(source, floor) if adopt else []
+        models, intake = self._serving, self._intake
+        keys, offsets, appended = zip(*ticks, strict=True)
         odd: list[Observation] = []
-        before: Context | None = None
-        for at, arrival in enumerate(ticks, first):
-            item = self._intake.take(arrival, models)
-            seen.put(at, item)
-            if item.closed:
-                self.first_uncovered = None
-                seen.closings[at] = Closing(item.closed, self._state(floor))
-            elif self.first_uncovered is None:
-                self.first_uncovered = arrival.source.offset
-            if item.context is not before or at == first:
-                before = item.context
-                seen.contexts.append((at, before))
-            if item.left_out or item.dropped_ahead or item.jump:
-                odd.append(item)
+        at, end = 0, len(ticks)
+        known_to: OpenBars | None = None
+        while at < end:
+            main = self.window.main
+            if known_to is not main:
+                stops = [at + place for place in main.seen_before(keys[at:])]
+                known_to = main
+            stop = next((place for place in stops if place >= at), end)
+            done = at
+            if stop > at:
+                done = first + at
+                done = intake.take_plain(plain, done, first + stop, keys[at][0], models.noise)
+                done -= first
+            if done > at:
+                main.went_on(keys[at:done], appended[at:done])
+                context = intake.context(models)
+            else:
+                done = at + 1
+                tick = tick_of(self.symbol, keys[at])
+                item = intake.take(tick, appended[at], models)
+                seen.put(first + at, item)
+                if item.closed:
+                    self.first_uncovered = None
+                    seen.closings[first + at] = Closing(item.closed, self._state(floor))
+                context = item.context
+                if item.left_out or item.dropped_ahead or item.jump:
+                    odd.append(item)
+            if self.first_uncovered is None and first + at not in seen.closings:
+                self.first_uncovered = offsets[at]
+            if not at or context is not seen.contexts[-1][1]:
+                seen.contexts.append((first + at, context))
+            at = done
         return Entered(models=models, answer=self._counted(odd, checkpoint))
 
     def _adopt(self, source: Source, floor: int) -> list[Bar]:

@@ -15,7 +15,8 @@ from stream_app.bars.features import BarColumns
 from stream_app.clock import HOUR_MS
 from stream_app.feed.bars import TICKS_PER_BAR
 from stream_app.feed.files import TickFile, read_ticks
-from stream_app.messages.schemas import Source, Tick
+from stream_app.messages.arrivals import arrived
+from stream_app.messages.schemas import Tick
 from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember, filtered
 from stream_app.models.model_set import ModelSet
@@ -23,7 +24,6 @@ from stream_app.offline.lstm_bench import Variant, measure
 from stream_app.offline.window import counting, window_after
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble
-from stream_app.prediction.observation import Arrival
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings
@@ -128,10 +128,9 @@ def test_the_filter_answers_the_last_price_on_the_bars_of_a_walk(tmp_path: Path)
     )
     prediction = PredictionSettings.of(chosen)
     ensemble = Ensemble.of(prediction)
-    source = Source(topic="", partition=0, offset=0)
     level, velocity = [], []
     for number, tick in enumerate(history.ticks, 1):
-        answer_ticks([(pipeline, [Arrival(tick, source)])], ensemble, prediction)
+        answer_ticks([(pipeline, [arrived(tick, 0)])], ensemble, prediction)
         if number % TICKS_PER_BAR == 0:
             level.append(pipeline.kalman.level)
             velocity.append(pipeline.kalman.velocity)
@@ -180,8 +179,7 @@ def test_a_worker_that_learned_from_bars_is_no_worse_on_the_true_ticks(tmp_path:
     history = read_ticks(path, symbol="BTC")
     prediction = PredictionSettings.of(chosen)
     pipeline, ensemble = SymbolPipeline("BTC", prediction), Ensemble.of(prediction)
-    source = Source(topic="", partition=0, offset=0)
-    learning = [Arrival(tick, source) for tick in history.ticks]
+    learning = [arrived(tick, 0) for tick in history.ticks]
     answer_ticks([(pipeline, learning)], ensemble, prediction)
     pipeline.models = trained(pipeline.window.columns(), chosen)
     live = [
@@ -189,7 +187,7 @@ def test_a_worker_that_learned_from_bars_is_no_worse_on_the_true_ticks(tmp_path:
         for nth, price in enumerate(prices[learned:])
     ]
 
-    arrivals = [Arrival(tick, source) for tick in live]
+    arrivals = [arrived(tick, 0) for tick in live]
     answers = answer_ticks([(pipeline, arrivals)], ensemble, prediction)
 
     horizon = chosen.horizon_s * 1000 // step_ms
