@@ -152,7 +152,6 @@ def contexts(
     return out
 
 
-@compiled(types.float32[:, ::1](types.float64[:, ::1], INTS, types.float64[:, ::1]))
 def vectors(context: FloatArray, ts: NDArray[np.int64], moments: FloatArray) -> NDArray[np.float32]:
     """The feature vectors at B ticks.
 
@@ -167,6 +166,15 @@ def vectors(context: FloatArray, ts: NDArray[np.int64], moments: FloatArray) -> 
         volatilities are per bar, jumps left out; range positions lie in 0 to 1; times are UTC.
     """
     out = np.empty((len(ts), FEATURES), dtype=np.float32)
+    _fill(context, ts, moments, out)
+    return out
+
+
+@compiled(types.void(types.float64[:, ::1], INTS, types.float64[:, ::1], types.float32[:, ::1]))
+def _fill(
+    context: FloatArray, ts: NDArray[np.int64], moments: FloatArray, out: NDArray[np.float32]
+) -> None:
+    """The arithmetic of `vectors`, into `out`."""
     for b in range(len(ts)):
         before = context[b if len(context) > 1 else 0]
         price = moments[LOG_PRICE, b]
@@ -200,7 +208,6 @@ def vectors(context: FloatArray, ts: NDArray[np.int64], moments: FloatArray) -> 
             angle = (ts[b] % period_ms) * (2.0 * math.pi / period_ms)
             out[b, _TIMES + 2 * i] = math.sin(angle)
             out[b, _TIMES + 2 * i + 1] = math.cos(angle)
-    return out
 
 
 def bar_vectors(bars: BarColumns) -> NDArray[np.float32]:

@@ -57,7 +57,9 @@ class TreeMember:
         """Log returns over the horizon, shape (B,)."""
         if rows.features is None:
             raise ValueError("the features of these ticks are not known yet")
-        return tree_sums(self._trees, rows.features, self._unit)
+        answers = np.empty(len(rows))
+        tree_sums(self._trees, rows.features, self._unit, answers)
+        return answers
 
 
 def load_trees(artifact: bytes, spec: GraphSpec) -> TreeMember:

@@ -21,7 +21,7 @@ from stream_app.prediction.spans import spans
 FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Blend:
     """The ensemble's answers to B ticks, before the bias correction."""
 
@@ -42,14 +42,17 @@ class Blend:
 _Table: Final = types.float64[:, ::1]
 
 
-@compiled(
-    types.Tuple((_Table, _Table, DOUBLES, types.boolean))(
-        _Table, DOUBLES, DOUBLES, DOUBLES, types.int64
-    )
-)
-def _mixed(
-    returns: FloatArray, last_price: FloatArray, far: FloatArray, shares: FloatArray, spare: int
-) -> tuple[FloatArray, FloatArray, FloatArray, bool]:
+@compiled(types.boolean(_Table, DOUBLES, DOUBLES, DOUBLES, types.int64, _Table, _Table, DOUBLES))
+def _mixed(  # noqa: PLR0917 - a compiled loop takes no keywords
+    returns: FloatArray,
+    last_price: FloatArray,
+    far: FloatArray,
+    shares: FloatArray,
+    spare: int,
+    prices: FloatArray,
+    weights: FloatArray,
+    price: FloatArray,
+) -> bool:
     """The arithmetic of `Ensemble.blend`, for B ticks.
 
     Args:
@@ -59,19 +62,16 @@ def _mixed(
         shares: each member's weight when all answer, shape (members,).
         spare: the member that speaks for the ensemble when no other with a weight does; what it
             says is then cut to what is believed.
+        prices: filled in, of the members, shape (members, B).
+        weights: the same of their weights.
+        price: filled in, the weighted one, shape (B,).
 
     Returns:
-        The members' prices and weights, shape (members, B); the weighted price, shape (B,);
-        whether all members answered and are believed.
+        Whether all members answered and are believed.
     """
-    prices, weights, price = (
-        np.empty_like(returns),
-        np.zeros_like(returns),
-        np.zeros_like(last_price),
-    )
     complete = True
     for b in range(len(last_price)):
-        total = 0.0
+        total = price[b] = 0.0
         for m in range(len(shares)):
             believed = abs(returns[m, b]) <= far[b]
             prices[m, b] = last_price[b] * math.exp(returns[m, b]) if believed else math.nan
@@ -79,6 +79,7 @@ def _mixed(
                 weights[m, b] = shares[m]
                 total += shares[m]
             else:
+                weights[m, b] = 0.0
                 complete = False
         if total <= 0.0:
             weights[spare, b] = total = 1.0
@@ -91,7 +92,7 @@ def _mixed(
                 price[b] += weights[m, b] * prices[m, b]
                 low, high = min(low, prices[m, b]), max(high, prices[m, b])
         price[b] = min(max(price[b], low), high)  # the sum's rounding may lie outside
-    return prices, weights, price, complete
+    return complete
 
 
 class Ensemble:
@@ -152,8 +153,10 @@ class Ensemble:
                         reasons[-1][name] = f"answers the last price: {member.reason}"
                     if too_old is not None and member.needs_features:
                         returns[row, part][too_old[part]] = np.nan
-        prices, weights, price, complete = _mixed(
-            returns, last_price, far, self._shares, self._spare
+        prices, weights = np.empty_like(returns), np.empty_like(returns)
+        price = np.empty(len(ts))
+        complete = _mixed(
+            returns, last_price, far, self._shares, self._spare, prices, weights, price
         )
         degraded: tuple[tuple[str, ...], ...] = ((),) * len(ts)
         is_full = complete and not any(reasons)

@@ -184,21 +184,22 @@ class Seen:
             starts: of the symbols, and their end.
             bar_ms: length of a bar.
         """
+        if len(self.ts) == 1:
+            return [0, 1]
         alone = [place for at in self.closings for place in (at, at + 1)]
-        cuts = np.array([*starts, *alone], dtype=np.int64)
-        found: list[int] = _stretches(self.ts, bar_ms, cuts).tolist()
+        begins = np.zeros(len(self.ts) + 1, dtype=np.bool_)
+        begins[[*starts, *alone]] = True
+        _mark_bars(self.ts, bar_ms, begins)
+        found: list[int] = begins.nonzero()[0].tolist()
         return found
 
 
-@compiled(INTS(INTS, types.int64, INTS))
-def _stretches(ts: NDArray[np.int64], bar_ms: int, cuts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where ticks of another bar begin, and the cuts, in order and each once."""
-    begins = np.zeros(len(ts) + 1, dtype=np.bool_)
-    begins[cuts] = True
+@compiled(types.void(INTS, types.int64, types.boolean[::1]))
+def _mark_bars(ts: NDArray[np.int64], bar_ms: int, begins: NDArray[np.bool_]) -> None:
+    """Mark where ticks are of another bar than the ones before."""
     for at in range(1, len(ts)):
         if ts[at] // bar_ms != ts[at - 1] // bar_ms:
             begins[at] = True
-    return np.flatnonzero(begins)
 
 
 def _repeated(values: Sequence[int], counts: Sequence[int]) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from stream_app.compiled import DOUBLES, INTS, compiled, types
 from stream_app.prediction.ensemble import Blend
 from stream_app.prediction.intervals import Bound
 from stream_app.prediction.observation import PRICE, Seen
-from stream_app.prediction.volatility import BarVolatility, volatility_at
+from stream_app.prediction.volatility import volatility_at
 
 FloatArray = NDArray[np.float64]
 
@@ -60,23 +60,16 @@ class Stretch(NamedTuple):
     start: int
     stop: int
     corrections: tuple[float, ...]
-    """As `corrections` gives them."""
+    """Of a `BarVolatility`; the event time up to which the models learned, or NEVER; and as
+    `corrections` gives them."""
 
 
 def corrections(
-    bar: BarVolatility,
-    *,
-    trained_to: int,
-    bias: float,
-    factor: float | None,
-    factors: Sequence[float],
-    bounds: Sequence[Bound],
+    *, bias: float, factor: float | None, factors: Sequence[float], bounds: Sequence[Bound]
 ) -> tuple[float, ...]:
-    """What a symbol's record says of the ticks of one bar, as one row of numbers.
+    """What a symbol's record says between two closed bars, as numbers: the last part of a row.
 
     Args:
-        bar: what its ticks need to know of the volatility.
-        trained_to: event time of the last tick that the models learned from, epoch ms; or NEVER.
         bias: relative to the last price.
         factor: of the ensemble; None where nothing is shrunk.
         factors: of the members, in the ensemble's order.
@@ -84,18 +77,10 @@ def corrections(
     """
     is_shrunk = factor is not None
     reach = [side for bound in bounds for side in (bound.low, bound.high)]
-    return (
-        *bar,
-        trained_to,
-        bias,
-        is_shrunk,
-        1.0 if factor is None else factor,
-        *factors,
-        *reach,
-    )
+    return bias, is_shrunk, 1.0 if factor is None else factor, *factors, *reach
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Said:
     """What is published at B ticks, in columns."""
 

@@ -50,7 +50,7 @@ from stream_app.prediction.track_record import TrackRecord
 from stream_app.prediction.writing import Form, Lines, MemberWords, form_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True)
 class SymbolAnswer:
     """What a batch of one symbol gave beside the predictions."""
 
@@ -66,7 +66,7 @@ class SymbolAnswer:
     notices: Sequence[Notice] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Entered:
     """A batch of one symbol between the passes."""
 
@@ -290,7 +290,7 @@ class SymbolPipeline:
     def _write(self, models: ModelSet, start: int, stop: int, lines: Lines) -> None:
         """Say how to write the predictions of a stretch, from one place up to another."""
         written = models, self._since, self._suffix, self.record.factors
-        if any(one is not other for one, other in zip(written, self._written, strict=True)):
+        if [*map(id, written)] != [*map(id, self._written)]:
             self._written, self._forms = written, {}
         blend, reasons = lines.said.blend, lines.said.seen.reasons
         if blend.is_full and not reasons:

@@ -70,6 +70,8 @@ class TrackRecord:
         """Of the members, in the ensemble's order."""
         self.factor = 1.0
         """Of the ensemble."""
+        self._in_force: tuple[float, ...] | None = None
+        """Of the corrections what does not depend on the tick's bar; None where it has changed."""
         self._note_factors()
         noise = KalmanNoise()
         self.volatility = VolatilityForecast(
@@ -96,16 +98,20 @@ class TrackRecord:
 
         Args:
             ts_open: when the bar opens, epoch ms.
-            trained_to: as of `published.corrections`.
+            trained_to: event time of the last tick that the models learned from, epoch ms; or
+                NEVER.
+
+        Returns:
+            A row of numbers, as `Stretch.corrections`.
         """
-        return corrections(
-            self.volatility.bar_at(ts_open),
-            trained_to=trained_to,
-            bias=self.bias.value,
-            factor=self.factor if self._is_shrunk else None,
-            factors=self.factors,
-            bounds=self._intervals.bounds,
-        )
+        if self._in_force is None:
+            self._in_force = corrections(
+                bias=self.bias.value,
+                factor=self.factor if self._is_shrunk else None,
+                factors=self.factors,
+                bounds=self._intervals.bounds,
+            )
+        return *self.volatility.bar_at(ts_open), trained_to, *self._in_force
 
     def note(self, ts_open: int, published: Published) -> None:
         """What was published at what is so far the last tick of a bar."""
@@ -117,6 +123,7 @@ class TrackRecord:
         Returns:
             What was forecast at the closed bar's last tick, if anything was, and the outcome.
         """
+        self._in_force = None
         ts_open, log_close = closed.bar.ts_open, math.log(closed.bar.close)
         forecasts = self._taken(ts_open)
         outcome = self._outcomes.close(
@@ -272,6 +279,7 @@ class TrackRecord:
             sums: as `sums` gave them then.
             intervals: as `interval_state` gave it; may be empty.
         """
+        self._in_force = None
         self.bias.take(self._recalled)  # at once: it averages them anew each time
         self._recalled = []
         self._restored = dict(open_forecasts)

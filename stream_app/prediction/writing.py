@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, overload
 
@@ -186,9 +185,9 @@ class Predictions(Sequence[Prediction]):
         """Of each, `Prediction.degraded`."""
         for form, start, stop in lines.written_by() if lines else ():
             self.degraded += [form.degraded] * (stop - start)
-        if any(before > after for before, after in pairwise(self.offsets)):
+        if self.offsets != (in_order := sorted(self.offsets)):
             order = self._order = sorted(range(len(self)), key=self.offsets.__getitem__)
-            self.offsets = [self.offsets[at] for at in order]
+            self.offsets = in_order
             self.keys = [self.keys[at] for at in order]
             self.degraded = [self.degraded[at] for at in order]
 
