@@ -26,7 +26,6 @@ from stream_app.messages.schemas import (
     Source,
 )
 from stream_app.messages.symbols import state_name
-from stream_app.models.catalog import KALMAN
 from stream_app.models.kalman_filter import KalmanFilter
 from stream_app.models.model_set import ModelSet, untrained
 from stream_app.prediction.intake import Intake
@@ -47,7 +46,8 @@ from stream_app.prediction.published import NEVER, Stretch
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.state import SymbolState
 from stream_app.prediction.track_record import TrackRecord
-from stream_app.prediction.writing import Form, Lines, MemberWords, form_of
+from stream_app.prediction.wording import Wording
+from stream_app.prediction.writing import Lines
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -101,8 +101,7 @@ class SymbolPipeline:
         self.symbol = symbol
         self.name = state_name(symbol, elsewhere)
         """Of this state: another partition may have one of the same symbol."""
-        self._placement = (MISPLACED,) if is_misplaced else ()
-        self._set_origin(origin or Origin())
+        self._origin = origin or Origin()
         self._bar_ms = settings.bar_ms
         self._horizon_ms = settings.horizon_ms
         self._intake = Intake(settings)
@@ -115,15 +114,13 @@ class SymbolPipeline:
         self._since = -1
         """The offset at which `_serving` was adopted."""
         self._last_bar: Bar | None = None
-        self._forms: dict[tuple[tuple[float, ...], tuple[str, ...]], Form] = {}
-        """By weights and `degraded`, how predictions are written, as long as `_written` is so."""
-        self._written = self.models, self._since, self._suffix, self.record.factors
+        self._wording = Wording(
+            symbol,
+            horizon_s=settings.horizon_ms // 1000,
+            placement=(MISPLACED,) if is_misplaced else (),
+        )
         self.first_uncovered: int | None = None
         """Offset of the first tick after the last published state; None when there is none."""
-
-    def _set_origin(self, origin: Origin) -> None:
-        self._origin = origin
-        self._suffix = origin.suffix
 
     @property
     def kalman(self) -> KalmanFilter:
@@ -157,32 +154,31 @@ class SymbolPipeline:
         keys, offsets, appended = zip(*ticks, strict=True)
         odd: list[Observation] = []
         at, end = 0, len(ticks)
-        known_to: OpenBars | None = None
+        main: OpenBars | None = None
         while at < end:
-            main = self.window.main
-            if known_to is not main:
-                stops = [at + place for place in main.seen_before(keys[at:])]
-                known_to = main
-            stop = next((place for place in stops if place >= at), end)
-            done = at
+            if main is not self.window.main:  # at first, and when ticks ahead are confirmed
+                main = self.window.main
+                doubtful = [at + place for place in reversed(main.seen_before(keys[at:]))]
+            while doubtful and doubtful[-1] < at:
+                doubtful.pop()
+            stop = doubtful[-1] if doubtful else end
+            done = first + at
             if stop > at:
-                done = first + at
                 done = intake.take_plain(plain, done, first + stop, keys[at][0], models.noise)
-                done -= first
+            done -= first
             if done > at:
                 main.went_on(keys[at:done], appended[at:done])
                 context = intake.context(models)
             else:
                 done = at + 1
-                tick = tick_of(self.symbol, keys[at])
-                item = intake.take(tick, appended[at], models)
+                item = intake.take(tick_of(self.symbol, keys[at]), appended[at], models)
+                context = item.context
                 seen.put(first + at, item)
+                if item.left_out or item.dropped_ahead or item.jump:
+                    odd.append(item)
                 if item.closed:
                     self.first_uncovered = None
                     seen.closings[first + at] = Closing(item.closed, self._state(floor))
-                context = item.context
-                if item.left_out or item.dropped_ahead or item.jump:
-                    odd.append(item)
             if self.first_uncovered is None and first + at not in seen.closings:
                 self.first_uncovered = offsets[at]
             if not at or context is not seen.contexts[-1][1]:
@@ -285,70 +281,15 @@ class SymbolPipeline:
             if closing:
                 source = lines.source_of(start)
                 answer.bars.extend(self._bars(closing, forecasts, source))
-            self._write(entered.models, start, stop, lines)
-
-    def _write(self, models: ModelSet, start: int, stop: int, lines: Lines) -> None:
-        """Say how to write the predictions of a stretch, from one place up to another."""
-        written = models, self._since, self._suffix, self.record.factors
-        if [*map(id, written)] != [*map(id, self._written)]:
-            self._written, self._forms = written, {}
-        blend, reasons = lines.said.blend, lines.said.seen.reasons
-        if blend.is_full and not reasons:
-            lines.forms.append((start, self._form((), self._placement, start, lines)))
-            return
-        for at in range(start, stop):
-            degraded = (*blend.degraded[at], *self._placement, *reasons.get(at, ()))
-            weights = () if blend.is_full else tuple(blend.weights[:, at].tolist())
-            lines.forms.append((at, self._form(weights, degraded, at, lines)))
-
-    def _form(
-        self, weights: tuple[float, ...], degraded: tuple[str, ...], at: int, lines: Lines
-    ) -> Form:
-        """How to write one prediction.
-
-        Args:
-            weights: those in force, where not all members have answered.
-            degraded: what is to be said.
-            at: its place.
-            lines: those of the batch.
-        """
-        form = self._forms.get((weights, degraded))
-        if form is None:
-            form = self._forms[weights, degraded] = self._made_form(degraded, at, lines)
-        return form
-
-    def _made_form(self, degraded: tuple[str, ...], at: int, lines: Lines) -> Form:
-        models, blend, record = self._written[0], lines.said.blend, self.record
-        # The filter's state, and so its answer, also depends on when it took over its noise.
-        kalman_version = f"{models.version}@{self._since}" if models.is_trained else models.version
-        members = zip(
-            blend.names,
-            blend.prices[:, at].tolist(),
-            blend.weights[:, at].tolist(),
-            record.factors,
-            strict=True,
-        )
-        return form_of(
-            source=lines.source_of(at),
-            id_suffix=self._suffix,
-            symbol=self.symbol,
-            horizon_s=self._horizon_ms // 1000,
-            members=[
-                MemberWords(
-                    name=name,
-                    row=row,
-                    weight=weight,
-                    version=kalman_version if name == KALMAN else models.version,
-                    shrinkage=factor,
-                )
-                for row, (name, price, weight, factor) in enumerate(members)
-                if not math.isnan(price)
-            ],
-            degraded=degraded,
-            shrinkage=record.factor,
-            ensemble=len(blend.names),
-            levels=[bound.level for bound in record.bounds],
-        )
+            self._wording.write(
+                start,
+                stop,
+                lines,
+                models=entered.models,
+                since=self._since,
+                id_suffix=self._origin.suffix,
+                record=record,
+            )
 
     def _counted(self, odd: Sequence[Observation], bars: list[Bar]) -> SymbolAnswer:
         """What is odd about the ticks, counted; the bars and scores that they give come later."""
@@ -411,7 +352,7 @@ class SymbolPipeline:
             KeyError, TypeError, ValueError: the state is of no use.
         """
         state = SymbolState.from_json(last.state)
-        self._set_origin(origin)
+        self._origin = origin
         if bar_of_message(last) is not None:
             self._last_bar = last
         self._intake.restore(state)
