@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -202,13 +201,6 @@ def _mark_bars(ts: NDArray[np.int64], bar_ms: int, begins: NDArray[np.bool_]) ->
             begins[at] = True
 
 
-def _repeated(values: Sequence[int], counts: Sequence[int]) -> NDArray[np.int64]:
-    """Each value so many times."""
-    if len(values) == 1:  # as mostly, and without `repeat` it takes a tenth of the time
-        return np.full(counts[0], values[0])
-    return np.repeat(np.array(values, dtype=np.int64), counts)
-
-
 def asked_of(seen: Seen, models: Mapping[int, ModelSet]) -> list[tuple[ModelSet, Rows]]:
     """Which models are asked what, the features of all ticks computed at once.
 
@@ -218,44 +210,62 @@ def asked_of(seen: Seen, models: Mapping[int, ModelSet]) -> list[tuple[ModelSet,
         seen: what the ticks saw.
         models: by place of each symbol's first tick, those that answer it.
     """
-    moments, count = seen.moments, len(seen.ts)
-    begins = [at for at, _ in seen.contexts]
-    lengths = [stop - start for start, stop in pairwise([*begins, count])]
-    places: dict[Context | None, int] = {}
-    at = [places.setdefault(context, len(places)) for _, context in seen.contexts]
-    features = None
-    if [*places] != [None]:
-        # What has no context is not answered from features; its row keeps the others' places.
-        context = np.array([_NOTHING if item is None else item.vector for item in places])
-        features = vectors(
-            context if len(context) == 1 else context[_repeated(at, lengths)],
-            seen.ts,
-            moments[:_FEATURED],
-        )
+    moments, found = seen.moments, seen.contexts
+    begins = [*[at for at, _ in found], len(seen.ts)]
+    features = _features(seen, begins)
     parts = []
     first = 0
-    while first < len(begins):
-        last = first + 1
-        bare = seen.contexts[first][1] is None
-        while (
-            last < len(begins)
-            and begins[last] not in models
-            and (seen.contexts[last][1] is None) is bare
-        ):
-            last += 1
-        start, stop = begins[first], begins[last] if last < len(begins) else count
+    while first < len(found):
+        start, context = found[first]
         if start in models:
             serving = models[start]
-        own: dict[Context | None, int] = {}
-        index = [own.setdefault(item, len(own)) for _, item in seen.contexts[first:last]]
+        last = first + 1
+        while (
+            last < len(found)
+            and begins[last] not in models
+            and (found[last][1] is None) is (context is None)
+        ):
+            last += 1
+        stop = begins[last]
+        histories, index = [] if context is None else [context.history], None
+        if last > first + 1 and context is not None:
+            histories, index = _histories(found[first:last], begins[first : last + 1])
         rows = Rows(
             log_price=moments[LOG_PRICE, start:stop],
             kalman_level=moments[LEVEL, start:stop],
             kalman_velocity=moments[VELOCITY, start:stop],
-            features=None if features is None or bare else features[start:stop],
-            histories=[item.history for item in own if item is not None],
-            history_index=_repeated(index, lengths[first:last]),
+            features=None if features is None or context is None else features[start:stop],
+            histories=histories,
+            history_index=np.zeros(stop - start, dtype=np.int64) if index is None else index,
         )
         parts.append((serving, rows))
         first = last
     return parts
+
+
+def _features(seen: Seen, begins: Sequence[int]) -> NDArray[np.float32] | None:
+    """Of all ticks; None where none has a context.
+
+    Args:
+        seen: what the ticks saw.
+        begins: where its contexts begin, and where the last one ends.
+    """
+    places: dict[Context | None, int] = {}
+    at = [places.setdefault(context, len(places)) for _, context in seen.contexts]
+    if [*places] == [None]:
+        return None
+    # What has no context is not answered from features; its row keeps the others' places.
+    context = np.array([_NOTHING if item is None else item.vector for item in places])
+    if len(context) > 1:
+        context = context[np.repeat(at, np.diff(begins))]
+    return vectors(context, seen.ts, seen.moments[:_FEATURED])
+
+
+def _histories(
+    contexts: Sequence[tuple[int, Context | None]], begins: Sequence[int]
+) -> tuple[list[History], NDArray[np.int64]]:
+    """The distinct histories of one symbol's ticks, and for each tick which of them is its own."""
+    own: dict[Context | None, int] = {}
+    index = [own.setdefault(context, len(own)) for _, context in contexts]
+    histories = [context.history for context in own if context is not None]
+    return histories, np.repeat(np.array(index, dtype=np.int64), np.diff(begins))

@@ -119,6 +119,14 @@ def _mark(column: int, before: bytes = b"", after: bytes = b"") -> orjson.Fragme
     return orjson.Fragment(b"%b\0%d\0%b" % (before, column, after))
 
 
+class Part(NamedTuple):
+    """Neighbouring ticks that are written by one form: from one place up to another."""
+
+    form: Form
+    start: int
+    stop: int
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class Lines:
     """What is to be written of B ticks; the ticks of one symbol are neighbours."""
@@ -137,26 +145,31 @@ class Lines:
         """The record of a tick."""
         return Source(topic=self.topic, partition=self.partition, offset=self.offsets[at])
 
-    def written(self) -> list[bytes]:
-        """The messages, in the order of the ticks."""
+    def written(self, parts: Sequence[Part]) -> list[bytes]:
+        """The messages, in the order of the ticks.
+
+        Args:
+            parts: as `parts` gives them.
+        """
         ts = self.said.seen.ts.tolist()
         whole = [*self.offsets, *ts, *[each + self.horizon_ms for each in ts]]
         columns = _texts(whole, len(ts)) + _texts(self.said.numbers[AGE_S:].ravel(), len(ts))
         rows: dict[tuple[int, ...], list[tuple[bytes, ...]]] = {}
         values: list[bytes] = []
-        for form, start, stop in self.written_by():
+        for form, start, stop in parts:
             if form.picks not in rows:
                 rows[form.picks] = list(zip(*itemgetter(*form.picks)(columns), strict=True))
             template = form.template
             values += [template % row for row in rows[form.picks][start:stop]]
         return values
 
-    def written_by(self) -> Iterator[tuple[Form, int, int]]:
-        """Each form with the places of the ticks that it writes: from one up to another."""
+    def parts(self) -> list[Part]:
+        """Each form with the ticks that it writes, once all are there."""
         self.forms.sort()
         ends = [*[start for start, _ in self.forms[1:]], len(self.offsets)]
-        for (start, form), stop in zip(self.forms, ends, strict=True):
-            yield form, start, stop
+        return [
+            Part(form, start, stop) for (start, form), stop in zip(self.forms, ends, strict=True)
+        ]
 
 
 def _texts(numbers: list[int] | NDArray[np.float64], width: int) -> list[list[bytes]]:
@@ -183,7 +196,8 @@ class Predictions(Sequence[Prediction]):
         """Each one's symbol in UTF-8."""
         self.degraded: list[tuple[str, ...]] = []
         """Of each, `Prediction.degraded`."""
-        for form, start, stop in lines.written_by() if lines else ():
+        self._parts = lines.parts() if lines else []
+        for form, start, stop in self._parts:
             self.degraded += [form.degraded] * (stop - start)
         if self.offsets != (in_order := sorted(self.offsets)):
             order = self._order = sorted(range(len(self)), key=self.offsets.__getitem__)
@@ -194,7 +208,7 @@ class Predictions(Sequence[Prediction]):
     def values(self) -> list[bytes]:
         """Each as the JSON of its contract."""
         if self._lines is not None:
-            written = self._lines.written()
+            written = self._lines.written(self._parts)
             order = self._order
             self._values = written if order is None else [written[at] for at in order]
             self._lines = None
