@@ -169,8 +169,8 @@ def by_moments(
 
 
 def training_data(
-    given: Month, features: NDArray[np.float32], unit: FloatArray, span: slice,
-    moments: Sequence[int], models: ModelSettings,
+    given: Month, features: NDArray[np.float32], span: slice, moments: Sequence[int],
+    models: ModelSettings,
 ) -> TrainingData:  # fmt: skip
     """What is known of a window when it is learned from; row k N + i is moment k of its bar i."""
     bars = given.bars.slice(span.start, span.stop)
@@ -180,7 +180,6 @@ def training_data(
     target[given.ts[:, span] + horizon_ms > bars.ts_last[-1]] = np.nan
     target[LAST] = given.closes(models.horizon_bars)[span]
     target[LAST, bars.ts_open + horizon_ms > bars.ts_open[-1]] = np.nan
-    target /= unit[:, span]
     seen = features[:, span]
     usable = np.isfinite(target) & np.isfinite(seen).all(axis=-1)
     usable[:, : LOOKBACK + models.sequence_length - 1] = False
@@ -217,7 +216,9 @@ def forecasts(given: Month, candidate: Candidate, models: ModelSettings) -> dict
             if not served.any():
                 continue
             span = slice(retrain.first, retrain.end)
-            data = training_data(given, features, unit, span, candidate.moments, models)
+            data = training_data(given, features, span, candidate.moments, models)
+            scaled = (data.target / unit[:, span].ravel()).astype(np.float32)
+            data = replace(data, target=scaled)
             asked = replace(everywhere, rows=np.flatnonzero(served))
             for name in CATALOG:
                 if name != KALMAN:
