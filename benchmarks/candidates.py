@@ -29,7 +29,7 @@ from rich.table import Table
 from scipy.special import ndtr
 
 from stream_app.bars.features import LOOKBACK
-from stream_app.models import gradient_boosting, lstm_network
+from stream_app.models import gradient_boosting, lstm_network, training_rows
 from stream_app.models.base import ModelSettings, Rows, TrainingData
 from stream_app.models.catalog import CATALOG, KALMAN
 from stream_app.offline.inside import PARTS
@@ -144,8 +144,8 @@ def by_moments(
     """The LSTM and LightGBM where row k N + i is moment k of bar i.
 
     A sequence is the closes of the bars before, and the moment. With several moments a bar, an
-    epoch of the LSTM takes one of each, and so many rows count as one for LightGBM's prior: the
-    rule of longer horizons (docs/models.md), for their outcomes overlap.
+    epoch of the LSTM takes one of each, and so many rows count as one in a tree's leaves and for
+    LightGBM's prior: the rule of longer horizons (docs/models.md), for their outcomes overlap.
     """
     plain = lstm_network.rows_of_epoch
     k, i = rows // count, rows % count
@@ -160,10 +160,12 @@ def by_moments(
         return torch.from_numpy(np.flatnonzero((i + epoch) % PARTS == k))
 
     prior = gradient_boosting.PRIOR_ROWS * len(moments)
+    known = training_rows.KNOWN_R2 / len(moments)
     with (
         mock.patch.object(lstm_network, "sequences", sequences),
         mock.patch.object(lstm_network, "rows_of_epoch", rows_of_epoch),
         mock.patch.object(gradient_boosting, "PRIOR_ROWS", prior),
+        mock.patch.object(training_rows, "KNOWN_R2", known),
     ):
         yield
 
