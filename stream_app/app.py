@@ -282,7 +282,6 @@ class Worker:
         await self._web.start()
         await self._publisher.start(headers)
         try:
-            self._pool.warm_up()
             await self._champions.start()
             self._app.finalize()
             await self._app.start()
@@ -347,7 +346,7 @@ class Worker:
         self._pool.close()
 
     async def _finish(self) -> None:
-        """Answer and commit what is in hand, then leave the group.
+        """Answer and commit what is in hand, publish the states, then leave the group.
 
         Not after a fault, for the state may be wrong.
         """
@@ -357,6 +356,7 @@ class Worker:
             await self.service.close()
             consumer = cast(BatchConsumer, self._app.consumer)
             await consumer.commit_answered()
+            await self.service.hand_over()
             if cast(GroupAssignor, self._app.assignor).share.workers > 1:
                 await consumer.leave()
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from stream_app.feed.rows import TickRows
-from stream_app.messages.schemas import Tick
+from stream_app.messages.codec import encode_bar
+from stream_app.messages.schemas import Bar, Tick
 from stream_app.messages.ticks import encode_tick
 from stream_app.offline.recording import Recording
 from stream_app.settings import Settings, load_settings
@@ -40,6 +41,11 @@ def record(offset: int, tick: Tick) -> FakeRecord:
 
 def records(ticks: Iterable[Tick], first: int = 0) -> list[FakeRecord]:
     return [record(offset, tick) for offset, tick in zip(itertools.count(first), ticks)]
+
+
+def bar_record(bar: Bar, offset: int = 0) -> Any:
+    """A record of the bars topic, as far as its reader looks."""
+    return FakeRecord(offset, encode_bar(bar), bar.symbol.encode(), topic="market.bars.v1")
 
 
 def settings(**overrides: Any) -> Settings:

@@ -153,6 +153,25 @@ class PartitionPipeline:
             source = Source(topic=last.topic, partition=last.partition, offset=last.offset)
             yield from pipeline.checkpoint(source, floor)
 
+    def handover(self, topic: str) -> tuple[list[Bar], list[Bar]]:
+        """New states of the symbols as they are now: whoever goes on has no tick to go through.
+
+        Called by the service when the worker ends in order and all ticks are answered.
+
+        Args:
+            topic: that the ticks come from.
+
+        Returns:
+            Two parts. The second moves the floor up to here, so it may be published only once
+            the broker has acknowledged the first.
+        """
+        source = Source(topic=topic, partition=self._partition, offset=self.position - 1)
+        floor, symbols = self.floor(), self.symbols.values()
+        uncovered = [item for item in symbols if item.first_uncovered is not None]
+        states = [bar for item in uncovered for bar in item.checkpoint(source, floor)]
+        moves = (bars for item in symbols if (bars := item.checkpoint(source, self.position)))
+        return states, next(moves, [])
+
     def floor(self) -> int:
         """The offset below which every tick is covered by some symbol's published state."""
         oldest = self._oldest_uncovered()

@@ -19,8 +19,9 @@ class BarLog:
     """The bars of each symbol that were made before one committed offset.
 
     A bar can be there more than once: a worker that was killed published it, and so did the one
-    after it; and a checkpoint is a bar with a later state. The last one counts. Bars of another
-    length are left out, for a window has bars of one length.
+    after it; and a checkpoint is a bar with a later state. The one with the latest state counts,
+    as the floor is that of the latest. Bars of another length are left out, for a window has bars
+    of one length.
 
     The commit may move on: bars that were made after it wait until then.
     """
@@ -54,6 +55,8 @@ class BarLog:
         """The offset below which every tick is covered by some bar's state."""
         self.left_out: Counter[int] = Counter()
         """By length in seconds, how many bars were of another length."""
+        self._left_out_ts: dict[str, int] = {}
+        """By symbol, the opening time of the newest one: those that repeat are counted once."""
         self._left_out_at: dict[str, int] = {}
         """By symbol, the offset of the last tick that a bar of another length covers."""
 
@@ -92,12 +95,14 @@ class BarLog:
         if offset >= self.newest_offset:
             self.floor, self.newest_offset = int(bar.state["floor"]), offset
         if self._bar_s not in (None, bar.bar_s):
-            self.left_out[bar.bar_s] += 1
+            newest_ts = self._left_out_ts.get(symbol, -1)
+            self.left_out[bar.bar_s] += bar.ts_open > newest_ts
+            self._left_out_ts[symbol] = max(newest_ts, bar.ts_open)
             self._left_out_at[symbol] = offset
             return
         self._covered[symbol] = max(offset, self._covered.get(symbol, -1))
         last = self.last.get(symbol)
-        if last is None or bar.ts_open >= last.ts_open:
+        if last is None or (bar.ts_open, offset) >= (last.ts_open, last.source.offset):
             self.last[symbol] = bar
         if bar.ts_open > self._given_ts.get(symbol, -1):
             # A month of states would fill the memory, and only the newest one is used.

@@ -139,10 +139,13 @@ class Partitions:
         """Every symbol of this worker's restored partitions, by the name of its state."""
         return {
             pipeline.name: pipeline
-            for number, partition in self._partitions.items()
-            if number not in self._restoring
+            for partition in self.restored().values()
             for pipeline in partition.symbols.values()
         }
+
+    def restored(self) -> dict[int, PartitionPipeline]:
+        """By number, this worker's partitions that stand where it goes on."""
+        return {n: item for n, item in self._partitions.items() if n not in self._restoring}
 
     def followed_symbols(self) -> dict[str, SymbolPipeline]:
         """Every symbol that new models are for: this worker's, and those that it stands by for."""

@@ -96,7 +96,7 @@ async def restore_partition(
             consumer, partition, start, committed, topics=topics, settings=settings
         )
         replayed = read_range(consumer, ticks, start, committed)
-        await _replay_ticks(
+        gone_through = await _replay_ticks(
             pipeline,
             replayed,
             covered=covered,
@@ -106,10 +106,11 @@ async def restore_partition(
         )
     pipeline.position = committed
     logger.info(
-        "partition %d: restored %d symbols, %d bars, at offset %d%s",
+        "partition %d: restored %d symbols, %d bars, %d ticks gone through again, at offset %d%s",
         partition,
         len(log.last),
         bars,
+        gone_through,
         committed,
         stood_by,
     )
@@ -148,16 +149,23 @@ async def _replay_ticks(
     mended: Collection[int],
     chunk_size: int,
     on_progress: Callable[[], None],
-) -> None:
-    """Go through answered ticks again, for their effect on the state alone."""
+) -> int:
+    """Go through answered ticks again, for their effect on the state alone.
+
+    Returns:
+        How many there were.
+    """
     chunk: list[ConsumerRecord] = []
+    count = 0
     async for record in ticks:
         if record.offset in mended:
             continue  # it had no effect then
         chunk.append(record)
         if len(chunk) == chunk_size:
             pipeline.replay(chunk, covered)
+            count += len(chunk)
             chunk = []
             on_progress()
             await asyncio.sleep(0)
     pipeline.replay(chunk, covered)
+    return count + len(chunk)

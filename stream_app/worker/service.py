@@ -13,6 +13,7 @@ from stream_app.kafka.topic_check import Topics
 from stream_app.messages.trace import traces_of
 from stream_app.ops import metrics
 from stream_app.ops.log_fields import log_fields
+from stream_app.prediction.pipeline import Answer, PartitionPipeline
 from stream_app.registry.versions import Versions
 from stream_app.settings import Settings
 from stream_app.worker.champions import Champions
@@ -47,6 +48,7 @@ class TickService:
         commit: Callable[[int, int], Awaitable[None]],
         join_again: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
+        self._ticks = topics.ticks.name
         self._publisher = publisher
         self._spans = spans
         self._champions = champions
@@ -68,7 +70,7 @@ class TickService:
         self.lag_watch = LagWatch(
             client_settings,
             group=settings.consumer_group,
-            topic=topics.ticks.name,
+            topic=self._ticks,
             positions=self.partitions.positions,
         )
         self._steps = 0
@@ -183,6 +185,18 @@ class TickService:
         """
         self._is_closing = True
         await self._idle.wait()
+
+    async def hand_over(self) -> None:
+        """Publish the symbols' states as they are now; `close` and the commit come before.
+
+        Whoever is given the partitions has no tick to go through again. Waits on the broker.
+        """
+        restored = self.partitions.restored()
+        await asyncio.gather(*(self._hand_over(*item) for item in restored.items()))
+
+    async def _hand_over(self, number: int, pipeline: PartitionPipeline) -> None:
+        for bars in pipeline.handover(self._ticks):
+            await self._publisher.publish(Answer(bars=bars), number)
 
     def status(self) -> dict[str, Any]:
         """What `/status` shows."""

@@ -91,13 +91,17 @@ async def test_one_that_stood_by_goes_on_where_the_other_ended(
         await read_until(second, topics_on_broker.predictions, count // 2)
         feeding = asyncio.create_task(feed(first.settings, ticks(count // 2, count // 2), 200))
         await asyncio.sleep(2.0)
+        began = len(second.text())
         if ending == "in order":
             assert first.terminate() == 0, first.text()
         else:
             first.kill()
         await feeding
         messages = await read_until(second, topics_on_broker.predictions, count)
-        assert "it stood by" in second.text()
+        taken = [line for line in second.text()[began:].splitlines() if "it stood by" in line]
+        assert taken, second.text()
+        none_again = all(" 0 ticks gone through again" in line for line in taken)
+        assert none_again == (ending == "in order"), taken
         assert second.terminate() == 0, second.text()
     lost, _, differing = compare(messages, count)
     assert (lost, differing) == (0, 0)

@@ -19,7 +19,8 @@ from stream_app.models.model_set import ModelSet
 from stream_app.prediction.origin import Origin
 from stream_app.prediction.pipeline import Answer, PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
-from tests.builders import START_MS, FakeRecord, records, settings
+from stream_app.worker.bar_log import BarLog
+from tests.builders import START_MS, FakeRecord, bar_record, records, settings
 from tests.fakes import ConstantMember, FeatureMember, model_set
 
 SETTINGS = settings()
@@ -141,34 +142,31 @@ class Log:
 
     def __init__(self) -> None:
         self.bars: list[Bar] = []
+        self.replayed = range(0)
+        """By the last restart."""
         self.champions: list[ModelSet] = []
 
     def publish(self, answer: Answer) -> None:
         self.bars.extend(decode_bar(encode_bar(bar)) for bar in answer.bars)
 
     def restart(self, stream: list[FakeRecord], committed: int) -> PartitionPipeline:
-        kept: dict[str, dict[int, Bar]] = {}
-        floor, floor_at = 0, -1
+        log = BarLog("market.ticks.v1", committed, topic_id="", bar_s=SETTINGS.bar_seconds)
         for bar in self.bars:
-            if bar.source.offset < committed:
-                kept.setdefault(bar.symbol, {})[bar.ts_open] = bar
-                if bar.source.offset >= floor_at:
-                    floor, floor_at = bar.state["floor"], bar.source.offset
-        bars = {name: [bar for _, bar in sorted(found.items())] for name, found in kept.items()}
+            log.take(bar_record(bar))
         by_version = {item.version: item for item in self.champions}
         made = PartitionPipeline(PredictionSettings.of(SETTINGS))
-        for name, found in bars.items():
-            restored = made.pipeline_of(name)
+        for name, found in log.take_closed(SETTINGS.window_bars).items():
             half = len(found) // 2  # one that stood by has had a part of them before
-            restored.recall(found[:half])
-            restored.recall(found[half:])
-            serving = by_version.get(found[-1].state["version"])
-            restored.resume(found[-1], serving, origin=Origin())
-        covered = {name: found[-1].source.offset for name, found in bars.items()}
-        for name in bars:
+            made.pipeline_of(name).recall(found[:half])
+            made.pipeline_of(name).recall(found[half:])
+        for name, last in log.last.items():
+            restored = made.pipeline_of(name)
+            restored.resume(last, by_version.get(last.state["version"]), origin=Origin())
             if self.champions:
-                made.pipeline_of(name).models = self.champions[-1]
-        for at in range(floor, committed, 7):
+                restored.models = self.champions[-1]
+        covered = {name: last.source.offset for name, last in log.last.items()}
+        self.replayed = range(log.floor, committed)
+        for at in range(log.floor, committed, 7):
             made.replay(stream[at : min(at + 7, committed)], covered)
         made.position = committed
         return made
@@ -204,6 +202,35 @@ def test_a_restart_at_any_offset_goes_on_as_if_nothing_had_happened(
         assert one.record.factors == two.record.factors
 
 
+@hypothesis_settings(max_examples=15, deadline=None)
+@given(tick_streams(), st.floats(0.1, 0.95), st.integers(1, 40), st.data())
+def test_after_an_end_in_order_nothing_is_gone_through_again(
+    stream: list[FakeRecord], where: float, size: int, data: st.DataObject
+) -> None:
+    log = Log()
+    log.champions = versions(1)
+    undisturbed, ended = pipeline(), pipeline()
+    for name in ("A", "B"):
+        for each in (undisturbed, ended):
+            each.pipeline_of(name).models = log.champions[0]
+    end = max(1, int(len(stream) * where))
+    for at in range(0, end, size):
+        batch = stream[at : min(at + size, end)]
+        undisturbed.process(batch)
+        log.publish(ended.process(batch))
+    assume(all(ended.pipeline_of(name).window.open_bars for name in ("A", "B")))
+    first, second = ended.handover("market.ticks.v1")
+    cut = data.draw(st.integers(0, len(first)), "killed after so many states")
+    log.publish(Answer(bars=first[:cut]))
+    if cut == len(first):
+        log.publish(Answer(bars=second))
+    restarted = log.restart(stream, end)
+    if cut == len(first):
+        assert not log.replayed
+    answers = [each.process(stream[end:]) for each in (undisturbed, restarted)]
+    same(*(merged([answer]) for answer in answers))
+
+
 @hypothesis_settings(max_examples=30, deadline=None)
 @given(tick_streams(ticks_a_bar=30), st.data())
 def test_with_retrains_and_kills_two_messages_of_one_id_agree_or_name_other_versions(
@@ -214,7 +241,7 @@ def test_with_retrains_and_kills_two_messages_of_one_id_agree_or_name_other_vers
     committed, at = 0, 0
     running = PartitionPipeline(PredictionSettings.of(SETTINGS))
     while at < len(stream):
-        what = data.draw(st.sampled_from(["go", "go", "go", "commit", "promote", "kill"]))
+        what = data.draw(st.sampled_from(["go", "go", "go", "commit", "promote", "kill", "end"]))
         if what == "go":
             batch = stream[at : at + data.draw(st.integers(1, 60))]
             answer = running.process(batch)
@@ -224,6 +251,11 @@ def test_with_retrains_and_kills_two_messages_of_one_id_agree_or_name_other_vers
             at += len(batch)
         elif what == "commit":
             committed = at
+        elif what == "end":
+            committed = at
+            for bars in running.handover("market.ticks.v1"):
+                log.publish(Answer(bars=bars))
+            running = log.restart(stream, committed)
         elif what == "promote" and registry:
             log.champions.append(registry.pop(0))
             for symbol in running.symbols.values():

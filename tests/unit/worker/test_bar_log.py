@@ -6,16 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from aiokafka.structs import ConsumerRecord
 
-from stream_app.messages.codec import encode_bar
 from stream_app.messages.schemas import Bar
 from stream_app.prediction.origin import Origin
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.worker.bar_log import BarLog
-from tests.builders import START_MS, records, settings, walk
+from tests.builders import START_MS, bar_record, records, settings, walk
 from tests.fakes import ConstantMember, model_set
 
 TOPIC = "market.ticks.v1"
@@ -36,22 +34,7 @@ def bars_of(
 def log_of(bars: list[Bar], bar_s: int) -> BarLog:
     log = BarLog(TOPIC, ALL, topic_id="", bar_s=bar_s)
     for offset, bar in enumerate(bars):
-        value = encode_bar(bar)
-        log.take(
-            ConsumerRecord(
-                topic="market.bars.v1",
-                partition=0,
-                offset=offset,
-                timestamp=0,
-                timestamp_type=1,
-                key=b"BTC",
-                value=value,
-                checksum=None,
-                serialized_key_size=3,
-                serialized_value_size=len(value),
-                headers=(),
-            )
-        )
+        log.take(bar_record(bar, offset))
     return log
 
 
@@ -69,6 +52,14 @@ def test_bars_of_another_length_are_left_out_and_counted() -> None:
     assert {bar.bar_s for bar in log.take_closed(ALL)["BTC"]} == {30}
     assert log.left_out == {60: len(old)}
     assert log.with_gap() == set()
+
+
+def test_a_state_that_was_published_late_does_not_go_before_a_later_one() -> None:
+    # As after a reset of the group: the ticks were answered once more, from the first one on.
+    *_, before, last = bars_of()
+    later = replace(last, source=replace(last.source, offset=last.source.offset + 50))
+    log = log_of([before, last, later, last], bar_s=60)
+    assert log.last["BTC"].source == later.source
 
 
 def test_what_only_bars_of_another_length_cover_is_not_read_again() -> None:
