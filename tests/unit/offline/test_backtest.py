@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,37 @@ def test_a_kept_training_that_was_altered_is_trained_again(tmp_path: Path) -> No
     assert kept.find(job, key) == model
     (tmp_path / f"{key}.artifact").write_bytes(b"altered")
     assert kept.find(job, key) is None
+
+
+def test_a_forest_is_not_taken_for_one_that_another_library_grew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """scikit-learn-intelex draws other random numbers; the Kalman filter's training is the same."""
+    bars = bars_of(np.full(300, 1e-4))
+
+    def keys() -> dict[str, str]:
+        return {
+            name: job_key(TrainingJob(symbol="A", model=name, bars=bars, settings=SETTINGS))
+            for name in ("kalman", "random_forest")
+        }
+
+    def installed(version: str | None) -> Callable[[str], str]:
+        def found(name: str) -> str:
+            if name != "scikit-learn-intelex":
+                return real(name)
+            if version is None:
+                raise metadata.PackageNotFoundError(name)
+            return version
+
+        return found
+
+    real = metadata.version
+    seen = []
+    for version in (None, "2026.1", "2026.2"):
+        monkeypatch.setattr(metadata, "version", installed(version))
+        seen.append(keys())
+    assert len({each["kalman"] for each in seen}) == 1
+    assert len({each["random_forest"] for each in seen}) == 3
 
 
 def test_a_window_that_nothing_can_be_learned_from_keeps_the_old_models(tmp_path: Path) -> None:
