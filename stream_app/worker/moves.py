@@ -100,7 +100,7 @@ class Moves:
         """
         started = time.perf_counter()
         names = [name for name in pipeline.unsettled(batch) if pipeline.is_home(name)]
-        before = {name: batch.ticks[name][0].source.offset for name in names}
+        before = {name: batch.ticks[name][0][1] for name in names}
         came: dict[int, dict[str, Luggage]] = {}
         for name in names:
             log = self._logs.get(of.partition)
