@@ -23,6 +23,7 @@ from stream_app.prediction.settings import PredictionSettings
 from stream_app.training import pool as pool_module
 from stream_app.training.gate import Verdict
 from stream_app.training.job import TrainedModel, TrainingJob, run_job
+from stream_app.training.niceness import session_nice
 from stream_app.training.pool import TrainingPool
 from stream_app.training.settings import model_settings
 from tests.builders import records, settings, walk
@@ -101,6 +102,25 @@ async def test_a_job_that_dies_is_an_error_and_the_pool_goes_on(
 def pool_processes(pool: TrainingPool) -> list[int]:
     workers: Any = pool._pool._pool_manager.worker_manager
     return list(workers.workers)
+
+
+@pytest.mark.skipif(session_nice(os.getpid()) is None, reason="sessions have no nice value here")
+async def test_processes_get_more_and_less_of_the_cores_and_so_does_one_that_is_new() -> None:
+    here = session_nice(os.getpid())
+    assert here is not None
+    with TrainingPool(2) as pool:
+        await pool.prioritise(0)  # before there are any
+        await asyncio.gather(*(pool.run(job()) for _ in range(4)))
+        for niceness in (10, 5, 0):
+            await pool.prioritise(niceness)
+            wanted = min(19, here + niceness)
+            assert [session_nice(pid) for pid in pool_processes(pool)] == [wanted] * 2
+        before = pool_processes(pool)
+        os.kill(before[0], signal.SIGKILL)
+        await asyncio.gather(*(pool.run(job()) for _ in range(4)))
+        await pool.prioritise(0)
+        assert [session_nice(pid) for pid in pool_processes(pool)] == [here] * 2
+        assert session_nice(os.getpid()) == here
 
 
 @pytest.mark.parametrize("noticed", [False, True], ids=["just now", "between cycles"])
