@@ -281,7 +281,8 @@ async def measure(
                 # Wait for a cycle that still runs when the ticks end.
                 await asyncio.sleep(SETTLE_S)
                 async with open_reader(client_settings(settings)) as reader:
-                    while await length(reader, topics.retrain_events) % 2:
+                    events = await length(reader, topics.retrain_events)
+                    while events % 2 and events == await length(reader, topics.retrain_events):
                         worker.check()
                         await asyncio.sleep(0.2)
                 await asyncio.sleep(SETTLE_S)

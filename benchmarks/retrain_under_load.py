@@ -80,8 +80,8 @@ def _spread(values: list[float]) -> str:
 async def run(chosen: Any, given: argparse.Namespace) -> None:
     seconds = given.seconds or (60.0 if chosen.quick else 180.0)
     sides: dict[str, dict[str, float]] = {
-        "raised": {},
         "never raised": {"retrain_target_seconds": NEVER_S, "retrain_deadline_seconds": NEVER_S},
+        "raised": {},
     }
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
     with broker_of_choice() as broker, tempfile.TemporaryDirectory(prefix="bench-") as root:
