@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -52,14 +53,27 @@ def kafka_home() -> Path:
     return Path(KAFKA_HOME)
 
 
-@pytest.fixture(scope="session", params=["embedded", pytest.param("kafka", marks=needs_kafka)])
-def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
-    """A running broker, shared by all tests: tell topics and groups apart by `settings_for`."""
-    started: Broker = (
-        EmbeddedBroker() if request.param == "embedded" else KafkaBroker(Path(KAFKA_HOME or ""))
-    )
-    with started:
+@pytest.fixture(scope="session")
+def brokers() -> Iterator[Callable[[str], Broker]]:
+    """From a name to a running broker; each is started once, whatever the order of the tests."""
+    running: dict[str, Broker] = {}
+    with ExitStack() as stack:
+
+        def started(name: str) -> Broker:
+            if name not in running:
+                made: Broker = (
+                    EmbeddedBroker() if name == "embedded" else KafkaBroker(Path(KAFKA_HOME or ""))
+                )
+                running[name] = stack.enter_context(made)
+            return running[name]
+
         yield started
+
+
+@pytest.fixture(scope="session", params=["embedded", pytest.param("kafka", marks=needs_kafka)])
+def broker(request: pytest.FixtureRequest, brokers: Callable[[str], Broker]) -> Broker:
+    """A running broker, shared by all tests: tell topics and groups apart by `settings_for`."""
+    return brokers(request.param)
 
 
 @pytest.fixture

@@ -55,6 +55,8 @@ class BarLog:
         """The offset below which every tick is covered by some bar's state."""
         self.left_out: Counter[int] = Counter()
         """By length in seconds, how many bars were of another length."""
+        self._left_out_ts: dict[str, int] = {}
+        """By symbol, the opening time of the newest one: those that repeat are counted once."""
         self._left_out_at: dict[str, int] = {}
         """By symbol, the offset of the last tick that a bar of another length covers."""
 
@@ -93,7 +95,9 @@ class BarLog:
         if offset >= self.newest_offset:
             self.floor, self.newest_offset = int(bar.state["floor"]), offset
         if self._bar_s not in (None, bar.bar_s):
-            self.left_out[bar.bar_s] += 1
+            newest_ts = self._left_out_ts.get(symbol, -1)
+            self.left_out[bar.bar_s] += bar.ts_open > newest_ts
+            self._left_out_ts[symbol] = max(newest_ts, bar.ts_open)
             self._left_out_at[symbol] = offset
             return
         self._covered[symbol] = max(offset, self._covered.get(symbol, -1))

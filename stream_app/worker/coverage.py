@@ -22,6 +22,7 @@ async def read_coverage(
 
     That is the floor of the newest bar. A bar is published together with the predictions of its
     batch, and its floor lies no later than where the batch began; earlier batches are complete.
+    One that is published at an end in order comes after all batches.
     Waits on the broker. Called at an assignment.
 
     Returns:

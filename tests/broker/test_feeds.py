@@ -19,7 +19,7 @@ from stream_app.kafka.topic_check import Topics
 from stream_app.settings import Settings
 from tests.builders import START_MS
 from tests.conftest import SettingsFor
-from tests.workers import WorkerProcess, environment, read_all, read_until
+from tests.workers import WorkerProcess, begin_anew, environment, read_all, read_until
 
 PREFIX = b"\x00\x00\x00\x00\x07"
 FIELDS = {
@@ -131,6 +131,8 @@ async def test_ticks_that_were_refused_and_then_answered_by_a_new_group_are_in_i
                 await read_until(worker, topics.predictions, 20)
                 assert worker.terminate() == 0
             await send(mapped, topics.ticks.name, [foreign(number) for number in range(20, 30)])
+        else:
+            await begin_anew(mapped)
         before = len(await read_all(strict, topics.predictions))
         with WorkerProcess(mapped, tmp_path / "mapped.log") as worker:
             wanted = 10 if name == "interrupted" else 30
