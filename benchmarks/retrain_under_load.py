@@ -73,6 +73,8 @@ def table(found: dict[str, list[dict[str, Any]]]) -> Table:
 
 
 def _spread(values: list[float]) -> str:
+    if not values:
+        return "-"
     found = spread(values)
     return f"{found.minimum:.1f} to {found.median:.1f} to {found.maximum:.1f}"
 
