@@ -141,7 +141,6 @@ def by_moments(
     with (
         mock.patch.object(lstm_network, "sequences", sequences),
         mock.patch.object(lstm_network, "rows_of_epoch", rows_of_epoch),
-        mock.patch.object(lstm_network, "SHARING", 1),  # a moment is no step of the next row
         mock.patch.object(gradient_boosting, "PRIOR_ROWS", prior),
     ):
         yield

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from stream_app.models import lstm_network
 from stream_app.models.base import ModelSettings, TrainingData
@@ -91,26 +89,6 @@ def test_the_rows_of_an_epoch_share_no_step_of_their_targets() -> None:
     few = ahead(12, lstm_epochs=3)
     assert [int(lstm_network.rows_of_epoch(1000, e, few)[0]) for e in (1, 2, 3)] == [0, 4, 8]
     assert lstm_network.rows_of_epoch(1000, 2, ahead(1)).tolist() == list(range(1000))
-
-
-@given(
-    gaps=st.lists(st.sampled_from([1, 1, 1, 2, 9]), max_size=60),
-    step=st.integers(1, 3),
-    most=st.integers(1, 8),
-    epoch=st.integers(1, 20),
-)
-def test_each_row_is_in_one_run_with_its_neighbours(
-    gaps: list[int], step: int, most: int, epoch: int
-) -> None:
-    rows = 100 + step * torch.tensor([0, *gaps]).cumsum(0)
-    at, known = lstm_network.runs(rows, step, most, epoch)
-    assert at.shape == known.shape == (most, at.shape[1])
-    assert at[known].sort().values.tolist() == list(range(len(rows)))
-    assert known[0].all()
-    expected = rows[at[0]] + step * torch.arange(most)[:, None]
-    assert torch.equal(rows[at][known], expected[known])
-    if gaps and set(gaps) == {1}:  # none is cut but the first and the last
-        assert known[:, 1:-1].all()
 
 
 def test_an_epoch_has_a_row_where_the_rows_are_fewer_than_the_horizon() -> None:
