@@ -54,12 +54,7 @@ def set_niceness(pid: int, niceness: int) -> bool:
     if os.getsid(pid) != pid:
         return True
     own, session = os.getpriority(os.PRIO_PROCESS, 0), session_nice(os.getpid())
-    ranks = False
-    if session is not None:
-        wanted = min(NICEST, session + niceness)
-        if session_nice(pid) != wanted:
-            (PROC / str(pid) / "autogroup").write_text(str(wanted))
-        ranks = AUTOGROUPS.read_text().strip() == "1"
+    ranks = session is not None and _rank_session(pid, min(NICEST, session + niceness))
     wanted = min(NICEST, own + niceness)
     if os.getpriority(os.PRIO_PGRP, pid) != wanted:
         try:
@@ -75,6 +70,18 @@ def session_nice(pid: int) -> int | None:
         return int((PROC / str(pid) / "autogroup").read_text().split()[-1])
     except (OSError, IndexError):
         return None
+
+
+def _rank_session(pid: int, nice: int) -> bool:
+    """Give a process's session this nice value; whether it has it, and whether that counts."""
+    try:
+        if session_nice(pid) != nice:
+            (PROC / str(pid) / "autogroup").write_text(str(nice))
+        return AUTOGROUPS.read_text().strip() == "1"
+    except BlockingIOError:
+        raise
+    except OSError:
+        return False
 
 
 @retry(

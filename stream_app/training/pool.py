@@ -20,7 +20,6 @@ from stream_app.training.gate import Verdict
 from stream_app.training.gate_job import GateJob, run_gate
 from stream_app.training.job import TrainedModel, TrainingJob, run_job
 from stream_app.training.niceness import TOO_OFTEN_S, set_niceness
-from stream_app.training.priority import YIELDING
 from stream_app.training.process import start_process
 
 logger = logging.getLogger(__name__)
@@ -33,6 +32,8 @@ LOOK_EVERY_S: Final = 1.0
 """How often a job that waits looks whether the pool still works."""
 STARTS: Final = 3
 """How often a job has the pool started anew before it fails: processes may die at each start."""
+RANKS: Final = 3
+"""How often a process is given a priority before the next look has to."""
 
 
 def longest_first(jobs: Iterable[TrainingJob]) -> list[TrainingJob]:
@@ -76,7 +77,6 @@ class TrainingPool:
         self._context = _Spawning(processes)
         self._pool = self._made()
         self._next_job = asyncio.Lock()
-        self._niceness = YIELDING
         self._told = False
         """That the system lets no process have more of the cores."""
         self._judgements = 0
@@ -113,9 +113,6 @@ class TrainingPool:
         Asked for every second or so. Takes microseconds, or where the kernel wants a pause between
         two processes, that pause.
         """
-        if niceness != self._niceness:
-            logger.debug("The training processes get a niceness of %d", niceness)
-            self._niceness = niceness
         ranked = [await self._ranked(pid, niceness) for pid in self._context.pids()]
         if not all(ranked) and not self._told:
             self._told = True
@@ -125,7 +122,7 @@ class TrainingPool:
             )
 
     async def _ranked(self, pid: int, niceness: int) -> bool:
-        for _ in range(STARTS):
+        for _ in range(RANKS):
             with contextlib.suppress(ProcessLookupError, BlockingIOError):
                 return set_niceness(pid, niceness)
             await asyncio.sleep(TOO_OFTEN_S)
