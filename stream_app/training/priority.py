@@ -7,20 +7,21 @@ from typing import Final
 YIELDING: Final = 10
 """How much nicer than the worker a training process is while there is time. On a busy core it then
 gets a tenth of what a process of the worker's rank gets."""
-CALM: Final = 1 / 3
-"""Share of a turn's time until which its processes yield."""
-URGENT: Final = 2 / 3
+CALM: Final = 1 / 6
+"""Share of a turn's time until which its processes yield: 7.5 of 45 s. A month of five-minute bars
+takes 3 to 7 s on cores that are free."""
+URGENT: Final = 1 / 2
 """Share of a turn's time from which they rank with the worker. Not above it: predictions go first.
 
-With one busy process beside it on each core, a turn gets 10 % of a core in the first third, about
-25 % in the second and 50 % in the last: within 45 s, 13 s of processor time. A month of five-minute
-bars takes a third to half of that."""
+With one busy process beside it on each core, a turn gets 10 % of a core at first, about 25 % on the
+way and 50 % in the second half: within 45 s, 16 s of processor time. A month of five-minute bars
+takes 5 to 8 s of it."""
 
 
 def niceness(gone_s: float, available_s: float) -> int:
     """How much nicer than the worker the processes are that run a turn.
 
-    >>> [niceness(gone_s, 45.0) for gone_s in (0.0, 15.0, 22.5, 30.0, 60.0)]
+    >>> [niceness(gone_s, 45.0) for gone_s in (0.0, 7.5, 15.0, 22.5, 60.0)]
     [10, 10, 5, 0, 0]
 
     Args:
