@@ -20,7 +20,6 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from stream_app.kafka.connection import client_settings
 from stream_app.kafka.topic_check import Topics, load_topics
-from stream_app.messages.codec import encode_prediction
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.registry.store import Registry
 from stream_app.registry.versions import Versions
@@ -92,8 +91,8 @@ def faust_agent(settings: Settings, topics: Topics) -> None:
             message = event.message
             record = _Record(message)
             given = pipelines[message.partition].process([record])
-            for item in given.predictions:
-                await predictions.send(key=item.symbol.encode(), value=encode_prediction(item))
+            for key, value in zip(given.predictions.keys, given.predictions.values(), strict=True):
+                await predictions.send(key=key, value=value)
 
     faust.Worker(app, loglevel="WARNING").execute_from_commandline()
 
@@ -149,7 +148,7 @@ def quix_app(settings: Settings, topics: Topics) -> None:
         context = message_context()
         record = _QuixRecord(value, key, timestamp, context)
         given = pipelines[context.partition].process([record])
-        return [encode_prediction(item) for item in given.predictions]
+        return given.predictions.values()
 
     frame = app.dataframe(ticks)
     frame = frame.apply(answer, expand=True, metadata=True)
@@ -162,8 +161,8 @@ def aiokafka_loop(settings: Settings, topics: Topics) -> None:
     pipelines = asyncio.run(restored(settings, topics))
 
     def answer(partition: int, records: Sequence[Any]) -> list[tuple[bytes, bytes]]:
-        given = pipelines[partition].process(records)
-        return [(item.symbol.encode(), encode_prediction(item)) for item in given.predictions]
+        given = pipelines[partition].process(records).predictions
+        return list(zip(given.keys, given.values(), strict=True))
 
     asyncio.run(_loop(settings, topics, answer))
 

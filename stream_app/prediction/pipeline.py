@@ -7,20 +7,20 @@ the records alone. An agent drives it from a topic, a test or a backtest from a 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from stream_app.messages.arrivals import BatchDecoder
 from stream_app.messages.records import DeadLetter, Record
-from stream_app.messages.schemas import Bar, Prediction, Rejection, Score, Source, Tick
-from stream_app.messages.tick_mapping import decoder_for
+from stream_app.messages.schemas import Bar, Score, Source
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble
 from stream_app.prediction.notice import Notice
-from stream_app.prediction.observation import Arrival
 from stream_app.prediction.origin import Origin
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
+from stream_app.prediction.writing import Predictions
 
 CHECKPOINT_AFTER: Final = 20_000
 """Offsets of a partition after which a symbol's state is published though no bar of it closed; a
@@ -31,7 +31,7 @@ restart reads so many ticks in about half a second."""
 class Answer:
     """All that a batch of records gave. Every record is in one of the first two lists."""
 
-    predictions: list[Prediction] = field(default_factory=list)
+    predictions: Predictions = field(default_factory=Predictions)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
@@ -65,7 +65,7 @@ class PartitionPipeline:
         self._settings = settings
         self._partition = partition
         self._placement = placement
-        self._decoder = decoder_for(settings.tick_mapping)
+        self._decode = BatchDecoder(settings.tick_mapping, max_future_ms=settings.max_future_ms)
         self._ensemble = Ensemble.of(settings)
         self.symbols: dict[str, SymbolPipeline] = {}
         self.position = 0
@@ -106,19 +106,14 @@ class PartitionPipeline:
         # As it was before the batch: right for a restart at any offset from here on, however
         # the records are cut into batches then.
         floor = self.floor()
-        batches: dict[str, list[Arrival]] = {}
-        for record in records:
-            decoded = self._decode(record)
-            if isinstance(decoded, Rejection):
-                answer.dead_letters.append(DeadLetter(record=record, rejection=decoded))
-                continue
-            source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
-            batches.setdefault(decoded.symbol, []).append(
-                Arrival(decoded, source, record.timestamp)
-            )
+        batches, answer.dead_letters = self._decode(records)
         asked = [(self.pipeline_of(name), ticks) for name, ticks in batches.items()]
-        for given in answer_ticks(asked, self._ensemble, floor=floor, adopt=adopt):
-            answer.predictions.extend(given.predictions)
+        place = (records[0].topic, records[0].partition) if records else ("", 0)
+        answered = answer_ticks(
+            asked, self._ensemble, self._settings, place=place, floor=floor, adopt=adopt
+        )
+        answer.predictions = answered.predictions
+        for given in answered.symbols:
             answer.bars.extend(given.bars)
             answer.scores.extend(given.scores)
             answer.late += given.late
@@ -131,18 +126,12 @@ class PartitionPipeline:
             if uncovered is not None and uncovered >= records[0].offset:
                 heapq.heappush(self._uncovered, (uncovered, name))
         if len(batches) > 1:
-            answer.predictions.sort(key=lambda prediction: prediction.source.offset)
             answer.bars.sort(key=lambda bar: bar.source.offset)
             answer.scores.sort(key=lambda score: score.source.offset)
         if records:
             self.position = records[-1].offset + 1
             answer.bars.extend(self._checkpoints(records[-1], floor))
         return answer
-
-    def _decode(self, record: Record) -> Tick | Rejection:
-        return self._decoder(
-            record.value, record.key, record.timestamp, self._settings.max_future_ms
-        )
 
     def _checkpoints(self, last: Record, floor: int) -> Iterator[Bar]:
         """New states of symbols that have long closed no bar: a restart begins at the floor."""
@@ -196,16 +185,18 @@ class PartitionPipeline:
         for pipeline in self.symbols.values():
             pipeline.lose_history()
 
-    def replay(self, records: Iterable[Record], covered: Mapping[str, int]) -> None:
+    def replay(self, records: Sequence[Record], covered: Mapping[str, int]) -> None:
         """Go through answered records again for their effect on the state alone.
 
         Args:
             records: of this partition, in the order of their offsets.
             covered: by symbol, the offset up to which its restored state covers the ticks.
         """
-        kept = []
-        for record in records:
-            decoded = self._decode(record)  # the key need not be the symbol
-            if type(decoded) is Tick and record.offset > covered.get(decoded.symbol, -1):
-                kept.append(record)
-        self.process(kept, adopt=False)
+        ticks, _ = self._decode(records)  # the key need not be the symbol
+        wanted = {
+            offset
+            for symbol, arrivals in ticks.items()
+            for _, offset, _ in arrivals
+            if offset > covered.get(symbol, -1)
+        }
+        self.process([record for record in records if record.offset in wanted], adopt=False)

@@ -20,8 +20,13 @@ class MisplacedLog:
 
     def note(self, answer: Answer, partition: int) -> None:
         """Look through a batch's answer."""
-        misplaced = {item.symbol for item in answer.predictions if MISPLACED in item.degraded}
-        for symbol in sorted(misplaced):
+        given = answer.predictions
+        misplaced = {
+            key
+            for key, reasons in zip(given.keys, given.degraded, strict=True)
+            if MISPLACED in reasons
+        }
+        for symbol in sorted(key.decode() for key in misplaced):
             if (symbol, partition) not in self._told:
                 self._told.add((symbol, partition))
                 logger.warning(
