@@ -29,11 +29,12 @@ from rich.table import Table
 from scipy.special import ndtr
 
 from stream_app.bars.features import LOOKBACK
-from stream_app.models import gradient_boosting, lstm_network
+from stream_app.models import gradient_boosting, lstm_network, training_rows
 from stream_app.models.base import ModelSettings, Rows, TrainingData
 from stream_app.models.catalog import CATALOG, KALMAN
 from stream_app.offline.inside import PARTS
 from stream_app.offline.training_cache import code_digest
+from stream_app.prediction.volatility import VolatilityForecast
 from stream_app.scoring.diebold_mariano import diebold_mariano
 from stream_app.scoring.skill import skill
 from stream_app.settings import Settings
@@ -54,6 +55,8 @@ class Candidate:
     """Features beside the product's."""
     moments: tuple[int, ...] = (LAST,)
     """The moments of a bar whose rows are learned from."""
+    by_volatility: bool = False
+    """Returns are learned as multiples of the volatility forecast; only at closes."""
 
 
 # Features
@@ -108,6 +111,25 @@ def leader(log_close: FloatArray) -> Columns:
 # Training and forecasts
 
 
+def units(given: Month, candidate: Candidate, horizon_bars: int) -> FloatArray:
+    """What one unit of the targets is as a log return, shape (PARTS, N); NaN where not known."""
+    if not candidate.by_volatility:
+        return np.ones(given.ts.shape)
+    found = np.full(given.ts.shape, np.nan)
+    forecast = VolatilityForecast(bar_ms=given.bar_ms, horizon_bars=horizon_bars, start=1e-3)
+    bars = zip(
+        given.bars.ts_open.tolist(),
+        given.bars.log_high.tolist(),
+        given.bars.log_low.tolist(),
+        given.bars.log_close.tolist(),
+        strict=True,
+    )
+    for at, (ts_open, high, low, close) in enumerate(bars):
+        found[LAST, at] = forecast.at(ts_open + given.bar_ms - 1, high, low, np.inf)
+        forecast.close(ts_open, high, low, close)
+    return found
+
+
 def wide(given: Month, candidate: Candidate) -> NDArray[np.float32]:
     """All features, shape (PARTS, N, F)."""
     if candidate.columns is None:
@@ -122,8 +144,8 @@ def by_moments(
     """The LSTM and LightGBM where row k N + i is moment k of bar i.
 
     A sequence is the closes of the bars before, and the moment. With several moments a bar, an
-    epoch of the LSTM takes one of each, and so many rows count as one for LightGBM's prior: the
-    rule of longer horizons (docs/models.md), for their outcomes overlap.
+    epoch of the LSTM takes one of each, and so many rows count as one in a tree's leaves and for
+    LightGBM's prior: the rule of longer horizons (docs/models.md), for their outcomes overlap.
     """
     plain = lstm_network.rows_of_epoch
     k, i = rows // count, rows % count
@@ -138,10 +160,12 @@ def by_moments(
         return torch.from_numpy(np.flatnonzero((i + epoch) % PARTS == k))
 
     prior = gradient_boosting.PRIOR_ROWS * len(moments)
+    known = training_rows.KNOWN_R2 / len(moments)
     with (
         mock.patch.object(lstm_network, "sequences", sequences),
         mock.patch.object(lstm_network, "rows_of_epoch", rows_of_epoch),
         mock.patch.object(gradient_boosting, "PRIOR_ROWS", prior),
+        mock.patch.object(training_rows, "KNOWN_R2", known),
     ):
         yield
 
@@ -181,7 +205,8 @@ def forecasts(given: Month, candidate: Candidate, models: ModelSettings) -> dict
         target=np.zeros(0, dtype=np.float32),
         rows=np.zeros(0, dtype=np.int64),
     )
-    there = np.isfinite(features).all(axis=-1)
+    unit = units(given, candidate, models.horizon_bars)
+    there = np.isfinite(features).all(axis=-1) & np.isfinite(unit)
     found = {name: np.full(given.ts.shape, np.nan) for name in (*CATALOG, ENSEMBLE)}
     until = [*(each.since for each in given.retrains[1:]), int(given.ts.max()) + 1]
     with progress() as shown:
@@ -194,11 +219,13 @@ def forecasts(given: Month, candidate: Candidate, models: ModelSettings) -> dict
                 continue
             span = slice(retrain.first, retrain.end)
             data = training_data(given, features, span, candidate.moments, models)
+            scaled = (data.target / unit[:, span].ravel()).astype(np.float32)
+            data = replace(data, target=scaled)
             asked = replace(everywhere, rows=np.flatnonzero(served))
             for name in CATALOG:
                 if name != KALMAN:
                     said = learned(name, data, asked, candidate.moments, models)
-                    found[name][served] = said
+                    found[name][served] = said * unit[served]
             found[KALMAN][served] = retrain.kalman.predict(
                 Rows(
                     log_price=given.log_price[served],
@@ -372,6 +399,7 @@ EVERY: Final = tuple(range(PARTS))
 MOMENTS: Final = Candidate(name="five moments", moments=EVERY)
 ELAPSED: Final = Candidate(name="five moments, share passed", moments=EVERY, columns=elapsed)
 VOLUME: Final = Candidate(name="volume", columns=volumes)
+BY_VOLATILITY: Final = Candidate(name="over volatility", by_volatility=True)
 
 
 def made_pair(folder: Path) -> tuple[Path, FloatArray]:
@@ -397,18 +425,12 @@ def main() -> None:
     result: dict[str, Any] = {"seeds": seeds}
     bases = [scored(each, BASE, settings, seeds) for each in months]
 
-    leaders = []
-    for each, base, other in zip(months, bases, reversed(months), strict=True):
-        foreign = Candidate(name="a foreign leader", columns=leader(other.bars.log_close))
-        leaders.append(gains("leader", base, scored(each, foreign, settings, seeds)))
-    with tempfile.TemporaryDirectory() as folder:
-        file, log_close = made_pair(Path(folder))
-        follower = month(file, settings=settings)
-    base = scored(follower, BASE, settings, seeds)
-    known = Candidate(name="its leader", columns=leader(log_close))
-    leaders.append(gains("leader", base, scored(follower, known, settings, seeds)))
-    show(gains_table("Leaders", leaders))
-    save(chosen, result := result | {"leaders": leaders})
+    divided = [
+        gains("volatility", base, scored(each, BY_VOLATILITY, settings, seeds))
+        for each, base in zip(months, bases, strict=True)
+    ]
+    show(gains_table("Returns over the volatility forecast", divided))
+    save(chosen, result := result | {"by_volatility": divided})
 
     inside = [
         (scored(each, candidate, settings, seeds), base)
@@ -426,6 +448,19 @@ def main() -> None:
         for each, base in inside
     ]
     save(chosen, result := result | {"inside": found})
+
+    leaders = []
+    for each, base, other in zip(months, bases, reversed(months), strict=True):
+        foreign = Candidate(name="a foreign leader", columns=leader(other.bars.log_close))
+        leaders.append(gains("leader", base, scored(each, foreign, settings, seeds)))
+    with tempfile.TemporaryDirectory() as folder:
+        file, log_close = made_pair(Path(folder))
+        follower = month(file, settings=settings)
+    base = scored(follower, BASE, settings, seeds)
+    known = Candidate(name="its leader", columns=leader(log_close))
+    leaders.append(gains("leader", base, scored(follower, known, settings, seeds)))
+    show(gains_table("Leaders", leaders))
+    save(chosen, result := result | {"leaders": leaders})
 
     volume = []
     for horizon in VOLUME_HORIZONS[:1] if chosen.quick else VOLUME_HORIZONS:

@@ -6,6 +6,11 @@ the quantile of the absolute errors of a trailing 1,250 bars, without normalisat
 by `arch` every day on all bars before.
 
 The step: returns and ranges times 3 from a bar on, at many bars of each month.
+
+Beside each target is what of a miss may be chance: standard errors of coverages and of the Winkler
+scores' ratios, with Bartlett's weights up to two horizons, for outcomes of overlapping horizons
+are alike; of the coverage after a step, from step to step; and how often intervals that are exactly
+right are as far off in their worst 288 bars.
 """
 
 from __future__ import annotations
@@ -28,7 +33,14 @@ from world import month_pipeline, plain_settings
 from stream_app.bars.features import BarColumns
 from stream_app.prediction.intervals import IntervalTrackers, returns_of
 from stream_app.prediction.volatility import VolatilityForecast
-from stream_app.scoring.intervals import IntervalScore, interval_score, worst_coverage
+from stream_app.scoring.chance import long_run_variance
+from stream_app.scoring.intervals import (
+    VOLATILE,
+    IntervalScore,
+    interval_score,
+    winkler,
+    worst_coverage,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -41,6 +53,7 @@ DAY: Final = 288
 ACI_STEP: Final = 0.005
 ACI_BARS: Final = 1250
 WEEKEND_HOURS: Final = 3
+EXACT_RUNS: Final = 1000
 STEP: Final = 3.0
 BLOCK: Final = 12
 AFTER: Final = 96
@@ -226,28 +239,64 @@ def first_hours(bars: Bars) -> NDArray[np.bool_]:
     return found if len(opened) else np.zeros(len(bars), dtype=np.bool_)
 
 
-def month(bars: Bars, horizon: int) -> dict[str, dict[float, tuple[IntervalScore, float, int]]]:
+def standard_error(values: FloatArray, horizon: int, of: NDArray[np.bool_] | None = None) -> float:
+    """Of the mean of a series in order of time, or of its mean where `of` is true."""
+    if of is None:
+        return math.sqrt(long_run_variance(values, 2 * horizon) / len(values))
+    if not of.any():
+        return math.nan
+    off = np.where(of, values - values[of].mean(), 0.0) / of.mean()
+    return math.sqrt(long_run_variance(off, 2 * horizon) / len(off))
+
+
+@dataclass(frozen=True, slots=True)
+class Months:
+    """What the sides were worth on one month."""
+
+    scores: dict[str, dict[float, tuple[IntervalScore, float, int]]]
     """By side and level: the score, the coverage over weekends' first hours, and of how many."""
+    errors: dict[str, float]
+    """The standard errors of ours at the level that is judged, by target."""
+
+
+def month(bars: Bars, horizon: int) -> Months:
+    """Score all sides on the same bars."""
     outcome = bars.outcomes(horizon)
     made = {name: side(bars, horizon) for name, side in SIDES.items()}
     scored = np.isfinite(outcome) & (np.arange(len(bars)) >= WARM_UP)
     for side in made.values():
         scored &= np.isfinite(side.low[JUDGED])
     volatility = made["ours"].volatility[scored]
-    monday = first_hours(bars)[scored]
-    found: dict[str, dict[float, tuple[IntervalScore, float, int]]] = {}
+    monday, came = first_hours(bars)[scored], outcome[scored]
+    scores: dict[str, dict[float, tuple[IntervalScore, float, int]]] = {}
+    lost: dict[str, FloatArray] = {}
+    held: dict[str, FloatArray] = {}
     for name, side in made.items():
         for level in LEVELS:
-            low, high, came = side.low[level][scored], side.high[level][scored], outcome[scored]
+            low, high = side.low[level][scored], side.high[level][scored]
             inside = (low <= came) & (came <= high)
             score = interval_score(level, low, high, came, volatility)
             weekend = float(inside[monday].mean()) if monday.any() else math.nan
-            found.setdefault(name, {})[level] = (score, weekend, int(monday.sum()))
-    return found
+            scores.setdefault(name, {})[level] = (score, weekend, int(monday.sum()))
+            if level == JUDGED:
+                lost[name], held[name] = winkler(level, low, high, came), inside.astype(float)
+    volatile = volatility >= np.quantile(volatility, 1.0 - VOLATILE)
+    errors = {
+        "coverage": standard_error(held["ours"], horizon),
+        "volatile fifth": standard_error(held["ours"], horizon, volatile),
+        "weekends' first hours": standard_error(held["ours"], horizon, monday),
+    }
+    for key, other in (("winkler / ACI", "plain ACI"), ("winkler / GARCH", "GARCH(1,1) normal")):
+        # A ratio of two means, by its linear part (the delta method).
+        ratio = lost["ours"].mean() / lost[other].mean()
+        beyond = lost["ours"] - ratio * lost[other]
+        errors[key] = standard_error(beyond, horizon) / float(lost[other].mean())
+    return Months(scores, errors)
 
 
-def after_step(bars: Bars, horizon: int, runs: int) -> tuple[list[float], int | None]:
-    """Coverage by twelve bars after a step of the volatility, over many steps; when it is back.
+def after_step(bars: Bars, horizon: int, runs: int) -> tuple[list[float], list[float], int | None]:
+    """Coverage by twelve bars after a step of the volatility, over many steps, with its standard
+    error; and when it is back.
 
     Back: from that bar on, the coverage of twelve bars over all steps is not more than 4.5 points
     below the level again, for the first time.
@@ -265,11 +314,13 @@ def after_step(bars: Bars, horizon: int, runs: int) -> tuple[list[float], int | 
     by_bar = np.nanmean(np.array(inside), axis=0)
     blocks = by_bar.reshape(-1, BLOCK).mean(axis=1)
     back = np.flatnonzero(blocks >= JUDGED - TARGETS["worst 288"])
-    return blocks.tolist(), int(back[0]) * BLOCK if len(back) else None
+    each = np.nanmean(np.array(inside).reshape(runs, -1, BLOCK), axis=2)
+    errors = np.nanstd(each, axis=0) / math.sqrt(runs)
+    return blocks.tolist(), errors.tolist(), int(back[0]) * BLOCK if len(back) else None
 
 
-def best_possible(horizon: int, bars: int, runs: int) -> float:
-    """How far from 0.9 the worst 288 in a row are when each interval is exactly right.
+def exact(horizon: int, bars: int, runs: int) -> FloatArray:
+    """How far from 0.9 the worst 288 in a row are when each interval is exactly right; by run.
 
     A Gaussian random walk with its own known deviation: no method can know more.
     """
@@ -280,7 +331,7 @@ def best_possible(horizon: int, bars: int, runs: int) -> float:
         walk = np.cumsum(random.standard_normal(bars + horizon))
         inside = np.abs(walk[horizon:] - walk[:-horizon]) <= width
         worst.append(abs(worst_coverage(inside, JUDGED) - JUDGED))
-    return float(np.median(worst))
+    return np.array(worst)
 
 
 def score_table(
@@ -328,12 +379,17 @@ def main() -> None:
             name = f"{path.name}, {horizon} bars ahead"
             with progress() as bar:
                 task = bar.add_task(name, total=3)
-                found = month(bars, horizon)
+                scored = month(bars, horizon)
                 bar.advance(task)
-                blocks, back = after_step(bars, horizon, steps)
+                blocks, about, back = after_step(bars, horizon, steps)
                 bar.advance(task)
-                best = best_possible(horizon, len(bars), steps)
+                best = exact(horizon, len(bars), EXACT_RUNS)
                 bar.advance(task)
+            found = scored.scores
+            off = abs(found["ours"][JUDGED][0].coverage_worst_288 - JUDGED)
+            as_far, within = (
+                float(np.mean(each)) for each in (best >= off, best <= TARGETS["worst 288"])
+            )
             own = found["ours"][JUDGED][0].winkler
             ratio = {other: own / found[other][JUDGED][0].winkler for other in (*SIDES,)[1:]}
             shown += [
@@ -342,7 +398,11 @@ def main() -> None:
                 + ", ".join(f"{other} {value:.3f}" for other, value in ratio.items())
                 + f". After a step by {STEP:g} back within {back} bars; coverage by {BLOCK} bars: "
                 + " ".join(f"{value:.2f}" for value in blocks)
-                + f". Exact intervals of a random walk: worst 288 off by {best:.3f}.\n",
+                + f". Exact intervals of a random walk: worst 288 off by {np.median(best):.3f}, "
+                + f"in {100 * as_far:.0f} % of months as far as ours, in {100 * within:.0f} % "
+                + "within the target. Standard errors of ours: "
+                + ", ".join(f"{key} {value:.3f}" for key, value in scored.errors.items())
+                + f"; after a step {max(about):.3f}.\n",
             ]
             results[name] = {
                 "bars": len(bars),
@@ -356,7 +416,12 @@ def main() -> None:
                 "winkler_over": ratio,
                 "back_after_bars": back,
                 "coverage_after_step": blocks,
-                "worst_288_of_exact_intervals": best,
+                "standard_errors": scored.errors | {"coverage_after_step": about},
+                "worst_288_of_exact_intervals": {
+                    "off_by": float(np.median(best)),
+                    "share_as_far_as_ours": as_far,
+                    "share_within_target": within,
+                },
             }
     show(*shown)
     save(chosen, results)

@@ -51,7 +51,9 @@ class ModelSpec:
     trainers: tuple[str, ...]
     """Modules that training imports. A pool process imports them before its first job."""
     libraries: tuple[str, ...]
-    """Distributions whose versions the registry's manifest records."""
+    """Distributions whose versions decide what a training gives."""
+    extras: tuple[str, ...] = ()
+    """More of them, which train in another one's place where they are installed."""
 
     @property
     def file_name(self) -> str:
@@ -93,7 +95,7 @@ CATALOG: Final[Mapping[str, ModelSpec]] = {
             forecaster="stream_app.models.kalman:KalmanForecaster",
             loader="stream_app.models.kalman:load_kalman",
             trainers=("filterpy.kalman", "scipy.optimize"),
-            libraries=("filterpy",),
+            libraries=("filterpy", "scipy"),
         ),
         ModelSpec(
             name=RANDOM_FOREST,
@@ -105,6 +107,7 @@ CATALOG: Final[Mapping[str, ModelSpec]] = {
             loader="stream_app.models.random_forest:load_random_forest",
             trainers=("skl2onnx",),
             libraries=("scikit-learn", "skl2onnx"),
+            extras=("scikit-learn-intelex",),
         ),
         ModelSpec(
             name=LIGHTGBM,

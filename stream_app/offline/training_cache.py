@@ -6,16 +6,14 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, fields
 from functools import cache
-from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Final
 
 import orjson
 
-from stream_app.models.catalog import CATALOG
 from stream_app.offline.watch import Watch
 from stream_app.registry.disk import read_regular, write_new
-from stream_app.registry.manifest import SHARED_LIBRARIES
+from stream_app.registry.manifest import library_versions
 from stream_app.training.job import TrainedModel, TrainingJob
 
 Train = Callable[[Sequence[TrainingJob]], Iterator[tuple[int, TrainedModel]]]
@@ -39,11 +37,10 @@ def code_digest(rooms: tuple[str, ...]) -> str:
 
 def job_key(job: TrainingJob) -> str:
     """The SHA-256 of all that a job's result follows from: bars, settings, code and libraries."""
-    libraries = (*CATALOG[job.model].libraries, *SHARED_LIBRARIES)
     said = {
         "model": job.model,
         "settings": asdict(job.settings),
-        "libraries": {name: library_version(name) for name in libraries},
+        "libraries": library_versions([job.model]),
         "code": code_digest(_LEARNS_FROM),
     }
     digest = hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS))

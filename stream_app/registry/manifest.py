@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from importlib.metadata import version as library_version
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
@@ -163,13 +164,19 @@ def write_version(
         "seconds": dict(trained.seconds),
         "gate": dict(trained.gate),
         "settings": asdict(settings),
-        "libraries": {name: library_version(name) for name in _libraries()},
+        "libraries": library_versions(CATALOG),
         "files": files,
     }
     manifest["sha256"] = manifest_digest(manifest)
     write_new(folder / MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
 
 
-def _libraries() -> list[str]:
-    own = {library for spec in CATALOG.values() for library in spec.libraries}
-    return sorted(own.union(SHARED_LIBRARIES))
+def library_versions(models: Iterable[str]) -> dict[str, str]:
+    """The version of each library that decides what training these models gives, by name."""
+    specs = [CATALOG[name] for name in models]
+    needed = {library for spec in specs for library in spec.libraries}.union(SHARED_LIBRARIES)
+    versions = {library: metadata.version(library) for library in needed}
+    for extra in {extra for spec in specs for extra in spec.extras}:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[extra] = metadata.version(extra)
+    return dict(sorted(versions.items()))

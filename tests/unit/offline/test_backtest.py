@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import pytest
 
 from stream_app.clock import HOUR_MS
 from stream_app.errors import TrainingError
-from stream_app.messages.codec import encode_prediction
 from stream_app.messages.schemas import Prediction, Score, Tick
 from stream_app.models.catalog import CATALOG
 from stream_app.offline.backtest import Backtest, run_backtest
@@ -215,7 +215,7 @@ def test_the_same_again_trains_nothing_and_says_the_same(
     again = Trainer()
     _, predictions = backtest(TICKS, whole[2], again)
     assert again.jobs == 0
-    assert list(map(encode_prediction, predictions)) == list(map(encode_prediction, whole[1]))
+    assert predictions == whole[1]
 
 
 @pytest.mark.parametrize("cut", [1700, 2300])
@@ -223,7 +223,7 @@ def test_what_comes_later_changes_no_earlier_answer(
     whole: tuple[Backtest, list[Prediction], Path], cut: int
 ) -> None:
     _, predictions = backtest(TICKS[:cut], whole[2], Trainer())
-    assert list(map(encode_prediction, predictions)) == list(map(encode_prediction, whole[1][:cut]))
+    assert predictions == whole[1][:cut]
 
 
 def test_a_file_too_short_to_train_on_is_refused(tmp_path: Path) -> None:
@@ -252,6 +252,37 @@ def test_a_kept_training_that_was_altered_is_trained_again(tmp_path: Path) -> No
     assert kept.find(job, key) == model
     (tmp_path / f"{key}.artifact").write_bytes(b"altered")
     assert kept.find(job, key) is None
+
+
+def test_a_forest_is_not_taken_for_one_that_another_library_grew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """scikit-learn-intelex draws other random numbers; the Kalman filter's training is the same."""
+    bars = bars_of(np.full(300, 1e-4))
+
+    def keys() -> dict[str, str]:
+        return {
+            name: job_key(TrainingJob(symbol="A", model=name, bars=bars, settings=SETTINGS))
+            for name in ("kalman", "random_forest")
+        }
+
+    def installed(version: str | None) -> Callable[[str], str]:
+        def found(name: str) -> str:
+            if name != "scikit-learn-intelex":
+                return real(name)
+            if version is None:
+                raise metadata.PackageNotFoundError(name)
+            return version
+
+        return found
+
+    real = metadata.version
+    seen = []
+    for version in (None, "2026.1", "2026.2"):
+        monkeypatch.setattr(metadata, "version", installed(version))
+        seen.append(keys())
+    assert len({each["kalman"] for each in seen}) == 1
+    assert len({each["random_forest"] for each in seen}) == 3
 
 
 def test_a_window_that_nothing_can_be_learned_from_keeps_the_old_models(tmp_path: Path) -> None:
