@@ -15,7 +15,8 @@ from harness import options, progress, save, show
 from rich.table import Table
 from world import CHUNK, SYMBOL, month_ticks, plain_settings, train, with_sources
 
-from stream_app.messages.codec import encode_bar, encode_prediction
+from stream_app.messages.arrivals import tick_of
+from stream_app.messages.codec import encode_bar
 from stream_app.messages.ticks import encode_tick
 from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember
@@ -71,12 +72,12 @@ def messages(data: object, settings: Settings) -> dict[str, list[bytes]]:
     for start in range(0, len(ticks), CHUNK):
         if start >= len(ticks) - LAST and not pipeline.models.is_trained:
             pipeline.models = trained(pipeline, settings)
-        (answer,) = answer_ticks([(pipeline, ticks[start : start + CHUNK])], ensemble)
-        bars += [encode_bar(bar) for bar in answer.bars]
+        answer = answer_ticks([(pipeline, ticks[start : start + CHUNK])], ensemble, wanted)
+        bars += [encode_bar(bar) for bar in answer.symbols[0].bars]
         if pipeline.models.is_trained:
-            predictions += [encode_prediction(item) for item in answer.predictions]
+            predictions += answer.predictions.values()
     return {
-        "ticks": [encode_tick(item.tick) for item in ticks[-LAST:]],
+        "ticks": [encode_tick(tick_of(SYMBOL, key)) for key, *_ in ticks[-LAST:]],
         "predictions": predictions,
         "bars": bars,
     }

@@ -55,7 +55,6 @@ from stream_app.brokers import Broker
 from stream_app.dead_letters.letter import letter_of
 from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.topic_check import TopicSpec
-from stream_app.messages.codec import encode_prediction
 from stream_app.messages.schemas import Tick
 from stream_app.messages.ticks import encode_tick
 from stream_app.models.catalog import CATALOG
@@ -151,8 +150,7 @@ def in_process(
         started = time.process_time()
         for start in range(0, len(made), size):
             answer = pipeline.process(made[start : start + size])
-            for prediction in answer.predictions:
-                encode_prediction(prediction)
+            answer.predictions.values()
             for letter in answer.dead_letters:
                 letter_of(letter)
             answered += len(answer.predictions)

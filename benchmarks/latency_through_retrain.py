@@ -16,7 +16,8 @@ import gc
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -228,8 +229,15 @@ async def measure(
     rates: Sequence[float],
     seconds: float,
     every_s: float,
+    beside: Callable[[], AbstractContextManager[None]] = nullcontext,
+    **overrides: Any,
 ) -> dict[str, Any]:
-    """One worker: history, then each rate in turn while retrains run."""
+    """One worker: history, then each rate in turn while retrains run.
+
+    Args:
+        beside: what runs beside the worker once it is trained.
+        overrides: of its settings.
+    """
     file = topics_file(folder, {}, f"{folder.name}.")
     # Retraining starts after the history, because it would only slow the history down.
     settings = settings_for(
@@ -239,14 +247,17 @@ async def measure(
         retrain_interval_hours=every_s / 3600,
         min_training_bars=8640,
         web_port=free_ports(1)[0],
+        **overrides,
     )
     history = month_ticks(chosen.data)
     async with topics_of(settings) as topics:
-        with running(command, settings, folder / "worker.log") as worker:
+        with ExitStack() as stack:
+            worker = stack.enter_context(running(command, settings, folder / "worker.log"))
             await send(settings, history, "sending a month")
             await until_answered(settings, topics, len(history), worker)
             if command is not ECHO:
                 await _until_trained(settings, worker)
+            stack.enter_context(beside())
             ear = Ear()
             listening = asyncio.create_task(ear.listen(settings, topics))
             await asyncio.sleep(SETTLE_S)
@@ -270,7 +281,8 @@ async def measure(
                 # Wait for a cycle that still runs when the ticks end.
                 await asyncio.sleep(SETTLE_S)
                 async with open_reader(client_settings(settings)) as reader:
-                    while await length(reader, topics.retrain_events) % 2:
+                    events = await length(reader, topics.retrain_events)
+                    while events % 2 and events == await length(reader, topics.retrain_events):
                         worker.check()
                         await asyncio.sleep(0.2)
                 await asyncio.sleep(SETTLE_S)

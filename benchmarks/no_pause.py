@@ -224,7 +224,7 @@ def window_of(ticks: Sequence[Tick], settings: Settings) -> BarColumns:
     """One symbol's window after these ticks."""
     prediction = PredictionSettings.of(settings)
     pipeline = SymbolPipeline(ticks[0].symbol, prediction)
-    answer_ticks([(pipeline, with_sources(ticks))], Ensemble.of(prediction))
+    answer_ticks([(pipeline, with_sources(ticks))], Ensemble.of(prediction), prediction)
     return pipeline.window.columns()
 
 

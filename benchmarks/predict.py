@@ -16,17 +16,16 @@ from harness import options, progress, save, show, spread, spread_table
 from numpy.typing import NDArray
 from world import live_ticks, month_pipeline, plain_settings, with_sources
 
-from stream_app.messages.codec import encode_prediction
+from stream_app.messages.arrivals import Arrival
 from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.kalman_filter import KalmanNoise
 from stream_app.models.kalman_reference import reference_filter, reference_step
 from stream_app.models.model_set import ModelSet
-from stream_app.prediction.answering import answer_ticks
+from stream_app.prediction.answering import Answered, answer_ticks
 from stream_app.prediction.ensemble import Ensemble
-from stream_app.prediction.observation import Arrival
 from stream_app.prediction.settings import PredictionSettings
-from stream_app.prediction.symbol import SymbolAnswer, SymbolPipeline
+from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.training.job import prepare
 from stream_app.training.settings import model_settings
 
@@ -79,7 +78,7 @@ def main() -> None:
     batches = 10 if chosen.quick else 30
     measured: dict[str, list[float]] = {}
 
-    answer = partial(_answer, pipeline, Ensemble.of(PredictionSettings.of(settings)))
+    answer = partial(_answer, pipeline, PredictionSettings.of(settings))
 
     def note(name: str, samples: list[float]) -> None:
         measured.setdefault(name, []).append(float(np.median(samples)))
@@ -94,9 +93,7 @@ def main() -> None:
                 started = time.perf_counter()
                 given = answer(batch)
                 samples.append((time.perf_counter() - started) * 1e6 / BATCH)
-                encoded.append(
-                    _us(lambda made=given: [encode_prediction(p) for p in made.predictions]) / BATCH
-                )
+                encoded.append(_us(given.predictions.values) / BATCH)
             note(f"ours, a tick in batches of {BATCH}", samples)
             note("  and its encoding to JSON", encoded)
             single = {
@@ -128,9 +125,10 @@ def main() -> None:
     save(chosen, {"targets_us": TARGETS, "met": met, "p50_us": spreads})
 
 
-def _answer(pipeline: SymbolPipeline, ensemble: Ensemble, batch: Sequence[Arrival]) -> SymbolAnswer:
-    (given,) = answer_ticks([(pipeline, batch)], ensemble)
-    return given
+def _answer(
+    pipeline: SymbolPipeline, settings: PredictionSettings, batch: Sequence[Arrival]
+) -> Answered:
+    return answer_ticks([(pipeline, batch)], Ensemble.of(settings), settings)
 
 
 def _us(work: Callable[..., Any], *args: object) -> float:

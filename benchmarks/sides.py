@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from stream_app.kafka.connection import client_settings
 from stream_app.kafka.topic_check import Topics, load_topics
-from stream_app.messages.codec import encode_prediction
+from stream_app.messages.schemas import Bar
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.registry.store import Registry
 from stream_app.registry.versions import Versions
@@ -40,6 +40,9 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
     async def commit(_partition: int, _offset: int) -> None:
         raise AssertionError("the benchmarks' group has committed")
 
+    async def publish_bars(_bars: Sequence[Bar], _partition: int) -> None:
+        raise AssertionError("no symbol moves")
+
     async def join_again() -> None:
         raise AssertionError("there is no group to join")
 
@@ -55,6 +58,7 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
         on_progress=lambda: None,
         read_again=lambda _: None,
         commit=commit,
+        publish_bars=publish_bars,
         join_again=join_again,
         fail=failures.append,
     )
@@ -92,8 +96,8 @@ def faust_agent(settings: Settings, topics: Topics) -> None:
             message = event.message
             record = _Record(message)
             given = pipelines[message.partition].process([record])
-            for item in given.predictions:
-                await predictions.send(key=item.symbol.encode(), value=encode_prediction(item))
+            for key, value in zip(given.predictions.keys, given.predictions.values(), strict=True):
+                await predictions.send(key=key, value=value)
 
     faust.Worker(app, loglevel="WARNING").execute_from_commandline()
 
@@ -149,7 +153,7 @@ def quix_app(settings: Settings, topics: Topics) -> None:
         context = message_context()
         record = _QuixRecord(value, key, timestamp, context)
         given = pipelines[context.partition].process([record])
-        return [encode_prediction(item) for item in given.predictions]
+        return given.predictions.values()
 
     frame = app.dataframe(ticks)
     frame = frame.apply(answer, expand=True, metadata=True)
@@ -162,8 +166,8 @@ def aiokafka_loop(settings: Settings, topics: Topics) -> None:
     pipelines = asyncio.run(restored(settings, topics))
 
     def answer(partition: int, records: Sequence[Any]) -> list[tuple[bytes, bytes]]:
-        given = pipelines[partition].process(records)
-        return [(item.symbol.encode(), encode_prediction(item)) for item in given.predictions]
+        given = pipelines[partition].process(records).predictions
+        return list(zip(given.keys, given.values(), strict=True))
 
     asyncio.run(_loop(settings, topics, answer))
 

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
+import orjson
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import ConsumerRecord
 from harness import interleaved, options, save, show, spread, spread_table
 
-from stream_app.messages.codec import encode_prediction
 from stream_app.messages.records import Message
 from stream_app.messages.schemas import MemberOutput, Prediction, Source
 from stream_app.messages.trace import NO_HEADERS, traces_of
@@ -88,7 +88,7 @@ def pack(messages: Sequence[Message]) -> None:
 
 
 def unaware(_records: Sequence[ConsumerRecord]) -> None:
-    pack([Message(item.symbol.encode(), encode_prediction(item), []) for item in PREDICTIONS])
+    pack([Message(item.symbol.encode(), orjson.dumps(item), []) for item in PREDICTIONS])
 
 
 def aware(records: Sequence[ConsumerRecord]) -> None:
@@ -98,7 +98,7 @@ def aware(records: Sequence[ConsumerRecord]) -> None:
         [
             Message(
                 item.symbol.encode(),
-                encode_prediction(item),
+                orjson.dumps(item),
                 traces.get(item.source.offset, NO_HEADERS) if traces else NO_HEADERS,
             )
             for item in PREDICTIONS

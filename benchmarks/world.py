@@ -35,11 +35,11 @@ from stream_app.kafka.connection import client_settings, end_offset
 from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import Topics, TopicSpec, apply_topics, load_topics
-from stream_app.messages.schemas import Source, Tick
+from stream_app.messages.arrivals import Arrival, arrived
+from stream_app.messages.schemas import Tick
 from stream_app.models.catalog import CATALOG
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble
-from stream_app.prediction.observation import Arrival
 from stream_app.prediction.pipeline import Answer, PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
@@ -80,20 +80,17 @@ def month_ticks(data: Path) -> list[Tick]:
 
 def with_sources(ticks: Iterable[Tick], first: int = 0) -> list[Arrival]:
     """Ticks as a symbol's pipeline takes them."""
-    return [
-        Arrival(tick, Source(topic="market.ticks.v1", partition=0, offset=offset))
-        for offset, tick in enumerate(ticks, first)
-    ]
+    return [arrived(tick, offset) for offset, tick in enumerate(ticks, first)]
 
 
 def month_pipeline(data: Path, settings: Settings) -> SymbolPipeline:
     """A symbol after the month, as a worker has it before the first training."""
-    ensemble = Ensemble.of(PredictionSettings.of(settings))
-    pipeline = SymbolPipeline(SYMBOL, PredictionSettings.of(settings))
+    prediction = PredictionSettings.of(settings)
+    pipeline, ensemble = SymbolPipeline(SYMBOL, prediction), Ensemble.of(prediction)
     ticks = with_sources(month_ticks(data))
     with progress() as shown:
         for start in shown.track(range(0, len(ticks), CHUNK), description="a month of ticks"):
-            answer_ticks([(pipeline, ticks[start : start + CHUNK])], ensemble)
+            answer_ticks([(pipeline, ticks[start : start + CHUNK])], ensemble, prediction)
     return pipeline
 
 

@@ -213,7 +213,7 @@ class Worker:
             report=self.service.partitions.report,
         )
         add_ticks_agent(self._app, self._topics, self.service)
-        add_retrain_timer(self._app, self.retrainer)
+        add_retrain_timer(self._app, self.retrainer, self._pool.prioritise)
 
     def _make_versions(self) -> Versions:
         disk = Registry(self._settings.data_dir, model_settings(self._settings))

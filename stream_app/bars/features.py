@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from stream_app.clock import DAY_MS
-from stream_app.compiled import DOUBLES, INTS, compiled, types
+from stream_app.compiled import INTS, compiled, types
 
 FloatArray = NDArray[np.float64]
 
@@ -112,18 +112,10 @@ class BarColumns:
         )
 
 
-class Moment(NamedTuple):
-    """What is known at each of B ticks beside the bars before: parallel arrays of length B."""
-
-    ts: NDArray[np.int64]
-    log_price: FloatArray
-    log_high: FloatArray
-    """The highest price of the forming bar so far."""
-    log_low: FloatArray
-    kalman_velocity: FloatArray
-    kalman_innovation: FloatArray
-    limit: FloatArray
-    """The largest log return since the last close that is believed."""
+LOG_PRICE, LOG_HIGH, LOG_LOW, VELOCITY, INNOVATION, LIMIT = range(6)
+"""Rows of what is known at ticks beside the bars before: their log price; the highest and the
+lowest of the forming bar so far; the Kalman filter's velocity and innovation; and the largest log
+return since the last close that is believed."""
 
 
 def contexts(
@@ -160,28 +152,34 @@ def contexts(
     return out
 
 
-_MOMENT: Final = types.NamedTuple((INTS, *6 * (DOUBLES,)), Moment)
-
-
-@compiled(types.float32[:, ::1](types.float64[:, ::1], _MOMENT))
-def vectors(context: FloatArray, moment: Moment) -> NDArray[np.float32]:
+def vectors(context: FloatArray, ts: NDArray[np.int64], moments: FloatArray) -> NDArray[np.float32]:
     """The feature vectors at B ticks.
 
     Args:
         context: shape (B, CONTEXT), each tick's row from `contexts`; or (1, CONTEXT), one row
             that all ticks share.
-        moment: what the ticks add.
+        ts: event times, shape (B,), epoch milliseconds.
+        moments: what the ticks add, shape (6, B): rows LOG_PRICE to LIMIT.
 
     Returns:
         Shape (B, FEATURES), float32, columns as in FEATURE_NAMES. Logarithmic returns and
         volatilities are per bar, jumps left out; range positions lie in 0 to 1; times are UTC.
     """
-    out = np.empty((len(moment.ts), FEATURES), dtype=np.float32)
-    for b in range(len(moment.ts)):
+    out = np.empty((len(ts), FEATURES), dtype=np.float32)
+    _fill(context, ts, moments, out)
+    return out
+
+
+@compiled(types.void(types.float64[:, ::1], INTS, types.float64[:, ::1], types.float32[:, ::1]))
+def _fill(
+    context: FloatArray, ts: NDArray[np.int64], moments: FloatArray, out: NDArray[np.float32]
+) -> None:
+    """The arithmetic of `vectors`, into `out`."""
+    for b in range(len(ts)):
         before = context[b if len(context) > 1 else 0]
-        price = moment.log_price[b]
-        high, low = moment.log_high[b], moment.log_low[b]
-        limit = moment.limit[b]
+        price = moments[LOG_PRICE, b]
+        high, low = moments[LOG_HIGH, b], moments[LOG_LOW, b]
+        limit = moments[LIMIT, b]
         step = price - before[0]  # since the last close
         if abs(step) > limit:  # a jump: no return, the whole bar is moved back by it
             price, high, low, step = before[0], high - step, low - step, 0.0
@@ -203,14 +201,13 @@ def vectors(context: FloatArray, moment: Moment) -> NDArray[np.float32]:
             bottom = min(before[_LOWS + i], low)
             out[b, _POSITIONS + i] = (price - bottom) / (top - bottom) if top > bottom else 0.5
         out[b, _BAR_RANGE] = high - low
-        out[b, _VELOCITY] = moment.kalman_velocity[b]
-        innovation = moment.kalman_innovation[b]
+        out[b, _VELOCITY] = moments[VELOCITY, b]
+        innovation = moments[INNOVATION, b]
         out[b, _INNOVATION] = min(max(innovation, -INNOVATION_LIMIT), INNOVATION_LIMIT)
         for i, period_ms in enumerate((DAY_MS, 7 * DAY_MS)):
-            angle = (moment.ts[b] % period_ms) * (2.0 * math.pi / period_ms)
+            angle = (ts[b] % period_ms) * (2.0 * math.pi / period_ms)
             out[b, _TIMES + 2 * i] = math.sin(angle)
             out[b, _TIMES + 2 * i + 1] = math.cos(angle)
-    return out
 
 
 def bar_vectors(bars: BarColumns) -> NDArray[np.float32]:
@@ -225,15 +222,14 @@ def bar_vectors(bars: BarColumns) -> NDArray[np.float32]:
         return np.empty((0, FEATURES), dtype=np.float32)
     bars = bars.without_jumps()
     context = contexts(bars.log_close[:-1], bars.log_high[:-1], bars.log_low[:-1])
-    return vectors(
-        context,
-        Moment(
-            ts=bars.ts_last[LOOKBACK:],
-            log_price=bars.log_close[LOOKBACK:],
-            log_high=bars.log_high[LOOKBACK:],
-            log_low=bars.log_low[LOOKBACK:],
-            kalman_velocity=bars.kalman_velocity[LOOKBACK:],
-            kalman_innovation=bars.kalman_innovation[LOOKBACK:],
-            limit=np.full(len(bars) - LOOKBACK, np.inf),
-        ),
+    moments = np.array(
+        [
+            bars.log_close[LOOKBACK:],
+            bars.log_high[LOOKBACK:],
+            bars.log_low[LOOKBACK:],
+            bars.kalman_velocity[LOOKBACK:],
+            bars.kalman_innovation[LOOKBACK:],
+            np.full(len(bars) - LOOKBACK, np.inf),
+        ]
     )
+    return vectors(context, np.ascontiguousarray(bars.ts_last[LOOKBACK:]), moments)

@@ -67,6 +67,12 @@ def limit_of(usual: float, bars: float, multiple: float = JUMP) -> float:
     >>> limit_of(1e-4, 1), limit_of(1e-4, 4), limit_of(1e-9, 1), limit_of(math.nan, 1)
     (0.005, 0.01, 0.001, 1.0)
     """
+    return believed(usual, bars, multiple)
+
+
+@compiled(types.float64(types.float64, types.float64, types.float64))
+def believed(usual: float, bars: float, multiple: float) -> float:
+    """`limit_of` for compiled loops."""
     if math.isnan(usual):
         return MOST_LIMIT
     return min(max(multiple * usual * math.sqrt(bars), LEAST_LIMIT), MOST_LIMIT)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from stream_app.compiled import compiled, types
+from stream_app.messages.arrivals import TickKey, tick_key
 from stream_app.messages.schemas import Tick
 
 REMEMBERED_TICKS: Final = 1024
@@ -19,8 +21,6 @@ RHYTHM_MULTIPLE: Final = 2
 LIVE_MS: Final = 60_000
 """A tick that is appended within a minute of its time is live: the log's time is the measure of
 how far its own may be. An older one is replayed or delayed."""
-
-TickKey = tuple[int, float, float | None, str | None, str | None]
 
 
 @dataclass(slots=True)
@@ -41,19 +41,59 @@ class OpenBar:
 
     def add(self, tick: Tick) -> bool:
         """Enter a tick; true when it is the bar's latest so far, which sets the close."""
-        ts, price = tick.ts, tick.price
+        (
+            self.open,
+            self.high,
+            self.low,
+            self.close,
+            self.volume,
+            self.ts_first,
+            self.ts_last,
+            is_latest,
+        ) = bar_with(
+            self.open,
+            self.high,
+            self.low,
+            self.close,
+            self.volume,
+            self.ts_first,
+            self.ts_last,
+            tick.ts,
+            tick.price,
+            tick.size or 0.0,
+        )
         self.ticks += 1
-        self.volume += tick.size or 0.0
-        if price > self.high:
-            self.high = price
-        elif price < self.low:
-            self.low = price
-        if ts < self.ts_first or (ts == self.ts_first and price < self.open):
-            self.ts_first, self.open = ts, price
-        is_latest = ts > self.ts_last or (ts == self.ts_last and price >= self.close)
-        if is_latest:
-            self.ts_last, self.close = ts, price
         return is_latest
+
+
+_Number: Final = types.float64
+_Prices: Final = (*5 * (_Number,), types.int64, types.int64)
+
+
+@compiled(types.Tuple((*_Prices, types.boolean))(*_Prices, types.int64, _Number, _Number))
+def bar_with(  # noqa: PLR0917 - a compiled function takes no keywords
+    first: float,
+    high: float,
+    low: float,
+    close: float,
+    volume: float,
+    ts_first: int,
+    ts_last: int,
+    ts: int,
+    price: float,
+    size: float,
+) -> tuple[float, float, float, float, float, int, int, bool]:
+    """The first seven with one more tick, and whether it is the bar's latest so far."""
+    if price > high:
+        high = price
+    elif price < low:
+        low = price
+    if ts < ts_first or (ts == ts_first and price < first):
+        ts_first, first = ts, price
+    is_latest = ts > ts_last or (ts == ts_last and price >= close)
+    if is_latest:
+        ts_last, close = ts, price
+    return first, high, low, close, volume + size, ts_first, ts_last, is_latest
 
 
 class OpenBars:
@@ -88,7 +128,7 @@ class OpenBars:
 
     def is_duplicate(self, tick: Tick) -> bool:
         """Whether the same tick (time, price, size, source, id) was entered within the grace."""
-        return _key(tick) in self._seen
+        return tick_key(tick) in self._seen
 
     def expects(self, ts: int, appended_ms: int | None) -> bool:
         """Whether a tick may have this time, or its clock may run ahead.
@@ -151,6 +191,38 @@ class OpenBars:
         bars.insert(at, bar)
         return bar, True
 
+    def seen_before(self, keys: Sequence[TickKey]) -> list[int]:
+        """Places of the keys that may be those of duplicates, in order."""
+        if self._seen.keys().isdisjoint(keys) and len(set(keys)) == len(keys):
+            return []  # as nearly always
+        found, known = [], set(self._seen)
+        for at, key in enumerate(keys):
+            if key in known:
+                found.append(at)
+            known.add(key)
+        return found
+
+    def went_on(self, keys: Sequence[TickKey], appended_ms: Sequence[int | None]) -> None:
+        """Remember ticks in order of time that the newest bar has taken; none is a duplicate.
+
+        Args:
+            keys: at least one.
+            appended_ms: as of `add`, of each.
+        """
+        steps = []
+        for at in range(len(keys) - 1, -1, -1):
+            ts, before = keys[at][0], keys[at - 1][0] if at else self.newest_ts
+            if ts > before:
+                appended = appended_ms[at]
+                steps.append((ts - before, None if appended is None else ts - appended))
+                if len(steps) == REMEMBERED_STEPS:
+                    break
+        self._steps.extend(reversed(steps))
+        self.newest_ts = keys[-1][0]
+        self._seen.update(dict.fromkeys(keys))
+        self._seen_order.extend(keys)
+        self._forget()
+
     def take_closed(self) -> list[OpenBar]:
         """Remove and return the bars that the watermark has passed, oldest first."""
         bars, watermark, closed = self.bars, self.watermark, 0
@@ -162,10 +234,14 @@ class OpenBars:
         return taken
 
     def _remember(self, tick: Tick) -> None:
-        key = _key(tick)
+        key = tick_key(tick)
         self._seen[key] = None
+        self._seen_order.append(key)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Ticks behind the watermark, and those beyond the number that is remembered."""
         order = self._seen_order
-        order.append(key)
         watermark = self.watermark
         while order and (order[0][0] < watermark or len(order) > REMEMBERED_TICKS):
             self._seen.pop(order.popleft(), None)
@@ -201,8 +277,3 @@ class OpenBars:
         # States that were written before there were steps have none.
         self._steps = deque(map(tuple, state.get("steps", ())), maxlen=REMEMBERED_STEPS)
         self.revision = next(self._revisions)
-
-
-def _key(tick: Tick) -> TickKey:
-    """What two reports of one trade share."""
-    return tick.ts, tick.price, tick.size, tick.source, tick.id

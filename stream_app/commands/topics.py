@@ -19,6 +19,7 @@ from stream_app.kafka.topic_check import (
     check_topics,
     load_topics,
 )
+from stream_app.kafka.widening import plan_widening
 from stream_app.settings import Settings, load_settings
 
 _REACH_TIMEOUT_S: Final = 10.0
@@ -43,6 +44,8 @@ def topics() -> None:
 @config_option
 def apply(config: Path | None) -> None:
     """Create missing topics, raise partition counts and change configs. Deletes nothing.
+
+    Where partitions are added to the ticks, it first says which symbols move and what waits.
 
     Exit code 0 when the broker's topics match the file afterwards, 2 when the broker refuses a
     change; its reason is printed.
@@ -87,6 +90,9 @@ async def _apply(settings: Settings) -> tuple[ApplyReport, CheckReport]:
     wanted = load_topics(settings.topics_file)
     await wait_until_reachable(settings, _REACH_TIMEOUT_S)
     client = client_settings(settings)
+    plan = await plan_widening(wanted, client, settings.window_bars)
+    for line in plan.lines() if plan is not None else ():
+        click.echo(line)
     return await apply_topics(wanted, client), await check_topics(wanted, client)
 
 

@@ -143,6 +143,8 @@ async def apply_topics(topics: Topics, client: Mapping[str, Any]) -> ApplyReport
     changes: dict[str, list[str]] = {spec.name: [] for spec in topics.specs}
     refusals: list[str] = []
     changed: set[tuple[str, str]] = set()
+    narrow: set[str] = set()
+    """Topics that did not get their partitions."""
     async with connected(client) as admin:
         found = await admin.describe(spec.name for spec in topics.specs)
         # The ticks last: a worker must not be given a partition whose answers have no place yet.
@@ -156,9 +158,12 @@ async def apply_topics(topics: Topics, client: Mapping[str, Any]) -> ApplyReport
                 if item.there is None:
                     continue
                 try:
+                    if item.key == "partitions" and spec is topics.ticks:
+                        await _require_wide_twins(admin, topics, narrow)
                     changes[spec.name].append(await _change(admin, spec, actual, item.key))
                     changed.add((spec.name, item.key))
                 except (KafkaError, RefusedError) as error:
+                    narrow |= {spec.name} if item.key == "partitions" else set()
                     otherwise = f"change {topics.file.name}, or delete the topic and apply again"
                     refusals.append(
                         f"{spec.name}: {topics.file.name} says {item.wanted}, the broker keeps "
@@ -199,12 +204,36 @@ async def _change(admin: TopicAdmin, spec: TopicSpec, actual: ActualTopic, key: 
         raise RefusedError("use kafka-reassign-partitions.sh to change it")
     if key == "partitions":
         await admin.raise_partitions(spec.name, actual, spec.partitions)
-        return (
-            f"{spec.name}: partitions raised from {actual.partitions} to {spec.partitions}; its "
-            "symbols move to other partitions and start again there"
-        )
+        return f"{spec.name}: partitions raised from {actual.partitions} to {spec.partitions}"
     await admin.set_config(spec.name, actual, key, spec.configs[key])
     return f"{spec.name}: {key} set from {actual.configs[key]} to {spec.configs[key]}"
+
+
+async def _require_wide_twins(admin: TopicAdmin, topics: Topics, refused: Collection[str]) -> None:
+    """Return once the broker shows that answers to ticks of more partitions have a place.
+
+    Args:
+        admin: connected.
+        topics: as they should be.
+        refused: names of topics that did not get their partitions.
+
+    Raises:
+        RefusedError: one of the ticks' twins did not get its partitions.
+    """
+    deadline = asyncio.get_running_loop().time() + _VISIBLE_TIMEOUT_S
+    others = [spec for spec in twins(topics) if spec is not topics.ticks]
+    while True:
+        found = await admin.describe(spec.name for spec in others)
+        narrow = [
+            spec.name
+            for spec in others
+            if spec.name not in found or found[spec.name].partitions < spec.partitions
+        ]
+        if not narrow:
+            return
+        if refused or asyncio.get_running_loop().time() > deadline:
+            raise RefusedError(f"{narrow[0]} has fewer, and answers go there")
+        await asyncio.sleep(_POLL_S)
 
 
 async def _until_shown(

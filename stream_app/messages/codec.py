@@ -15,7 +15,7 @@ from stream_app.messages.symbols import is_symbol, split_state_name
 
 
 def _validator(
-    message_type: type[Bar | RetrainEvent | Score | Champion | Drift],
+    message_type: type[Prediction | Bar | RetrainEvent | Score | Champion | Drift],
 ) -> SchemaValidator:
     """Check what orjson has read against the annotations of schemas.py, at every depth."""
     schema = TypeAdapter(message_type).core_schema
@@ -39,6 +39,7 @@ def _accept_json(schema: Any) -> None:
             _accept_json(part)
 
 
+_PREDICTION: Final = _validator(Prediction)
 _BAR: Final = _validator(Bar)
 _EVENT: Final = _validator(RetrainEvent)
 _SCORE: Final = _validator(Score)
@@ -46,9 +47,14 @@ _CHAMPION: Final = _validator(Champion)
 _DRIFT: Final = _validator(Drift)
 
 
-def encode_prediction(prediction: Prediction) -> bytes:
-    """Encode a prediction as the JSON of its contract."""
-    return orjson.dumps(prediction)
+def decode_prediction(value: bytes) -> Prediction:
+    """Decode a prediction; `prediction.writing` encodes them.
+
+    Raises:
+        ValueError: the value is no prediction.
+    """
+    prediction: Prediction = _decoded(value, _PREDICTION, Prediction, "a prediction")
+    return prediction
 
 
 def encode_bar(bar: Bar) -> bytes:

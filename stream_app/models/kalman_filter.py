@@ -23,6 +23,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from stream_app.compiled import compiled, types
+
 MAX_GAP_BARS: Final = 12.0
 """A longer gap counts as this many bars. The price in a gap is unknown (a halted market, a feed
 that was down), and the variance grows with the cube of dt. Without a limit, one night would erase
@@ -58,6 +60,76 @@ class KalmanNoise:
             value = getattr(self, name)
             if not NOISE_MIN <= value <= NOISE_MAX:
                 raise ValueError(f"{name}={value}: allowed is {NOISE_MIN:g} to {NOISE_MAX:g}")
+
+
+_Number: Final = types.float64
+
+
+@compiled(
+    types.Tuple((*8 * (_Number,), types.boolean))(
+        *6 * (_Number,), types.int64, _Number, types.int64, *3 * (_Number,), types.int64, _Number
+    )
+)
+def measured(  # noqa: PLR0917 - a compiled function takes no keywords
+    level: float,
+    velocity: float,
+    p00: float,
+    p01: float,
+    p11: float,
+    det: float,
+    last_ts: int,
+    log_price: float,
+    ts: int,
+    q_level: float,
+    q_velocity: float,
+    r: float,
+    bar_ms: int,
+    limit: float,
+) -> tuple[float, float, float, float, float, float, float, float, bool]:
+    """The recursion: predict to `ts`, then correct by the price.
+
+    The arguments are a `KalmanFilter`'s state, and then as of its `update`.
+
+    Returns:
+        Level, velocity, p00, p01, p11, det, innovation and innovation variance after it, and
+        whether the price jumped.
+    """
+    if last_ts < 0:
+        p11 = q_level + q_velocity
+        return log_price, 0.0, r, 0.0, p11, r * p11, 0.0, r, False
+    gap = ts - last_ts
+    if gap > 0:
+        dt = min(gap / bar_ms, MAX_GAP_BARS)
+        level += velocity * dt
+        q_step = q_velocity * dt
+        q_walk = q_level * dt
+        dt_p11 = dt * p11
+        # det(F P F' + Q), expanded. det F = 1, and p01 >= 0 at every step, so each term is
+        # positive.
+        det += (
+            q_walk * p11
+            + q_step * (p00 + dt * (p01 + dt_p11 / 3.0))
+            + q_step * (q_walk + q_step * dt * dt / 12.0)
+        )
+        p00 += dt * (p01 + p01 + dt_p11) + q_walk + q_step * dt * dt / 3.0
+        p01 += dt_p11 + q_step * dt * 0.5
+        p11 += q_step
+    s = p00 + r
+    y = log_price - level
+    if abs(y) > limit:
+        return log_price, velocity, p00, p01, p11, det, 0.0, s, True
+    keep = r / s
+    return (
+        level + y * (p00 / s),
+        velocity + y * (p01 / s),
+        p00 * keep,
+        p01 * keep,
+        (p11 * r + det) / s,
+        det * keep,
+        y / math.sqrt(s),
+        s,
+        False,
+    )
 
 
 class KalmanFilter:
@@ -163,59 +235,36 @@ class KalmanFilter:
         Returns:
             Whether the price jumped.
         """
-        r = noise.r
-        if self.last_ts < 0:
-            self.level = log_price
-            self.velocity = 0.0
-            self.p00 = self.innovation_variance = r
-            self.p01 = 0.0
-            self.p11 = noise.q_level + noise.q_velocity
-            self.det = r * self.p11
-            self.innovation = 0.0
-            self.last_ts = ts
-            return False
-        p00 = self.p00
-        p01 = self.p01
-        p11 = self.p11
-        det = self.det
-        level = self.level
-        gap = ts - self.last_ts
-        if gap > 0:
-            self.last_ts = ts
-            dt = min(gap / bar_ms, MAX_GAP_BARS)
-            level += self.velocity * dt
-            q_step = noise.q_velocity * dt
-            q_walk = noise.q_level * dt
-            dt_p11 = dt * p11
-            # det(F P F' + Q), expanded. det F = 1, and p01 >= 0 at every step, so each term is
-            # positive.
-            det += (
-                q_walk * p11
-                + q_step * (p00 + dt * (p01 + dt_p11 / 3.0))
-                + q_step * (q_walk + q_step * dt * dt / 12.0)
-            )
-            p00 += dt * (p01 + p01 + dt_p11) + q_walk + q_step * dt * dt / 3.0
-            p01 += dt_p11 + q_step * dt * 0.5
-            p11 += q_step
-        s = p00 + r
-        y = log_price - level
-        if abs(y) > limit:
-            self.level = log_price
-            self.p00, self.p01, self.p11, self.det = p00, p01, p11, det
-            self.innovation = 0.0
-            self.innovation_variance = s
+        (
+            self.level,
+            self.velocity,
+            self.p00,
+            self.p01,
+            self.p11,
+            self.det,
+            self.innovation,
+            self.innovation_variance,
+            jumped,
+        ) = measured(
+            self.level,
+            self.velocity,
+            self.p00,
+            self.p01,
+            self.p11,
+            self.det,
+            self.last_ts,
+            log_price,
+            ts,
+            noise.q_level,
+            noise.q_velocity,
+            noise.r,
+            bar_ms,
+            limit,
+        )
+        self.last_ts = max(self.last_ts, ts)
+        if jumped:
             self.before = self._now()
-            return True
-        keep = r / s
-        self.level = level + y * (p00 / s)
-        self.velocity += y * (p01 / s)
-        self.p00 = p00 * keep
-        self.p01 = p01 * keep
-        self.p11 = (p11 * r + det) / s
-        self.det = det * keep
-        self.innovation = y / math.sqrt(s)
-        self.innovation_variance = s
-        return False
+        return jumped
 
     def copy(self) -> KalmanFilter:
         """An independent filter in the same state."""

@@ -42,18 +42,20 @@ class TreeNodes(NamedTuple):
 
 
 @compiled(
-    DOUBLES(types.NamedTuple((_Nodes, INTS, INTS), TreeNodes), _Table, types.float64),
+    types.void(types.Tuple((_Nodes, INTS, INTS)), _Table, types.float64, DOUBLES),
 )
-def tree_sums(trees: TreeNodes, features: Any, unit: float) -> NDArray[np.float64]:
-    """The sum over all trees for each row, times `unit`: shape (B,).
+def tree_sums(
+    trees: tuple[Any, ...], features: Any, unit: float, answers: NDArray[np.float64]
+) -> None:
+    """The sum over all trees for each row, times `unit`.
 
     Args:
-        trees: the ensemble.
+        trees: of `TreeNodes`, as a plain tuple: Numba takes 1 us for the name of another.
         features: shape (B, F), float32.
         unit: what a sum of 1.0 stands for.
+        answers: filled in, shape (B,). To give an array back takes Numba 1 us.
     """
     nodes, roots, depths = trees
-    answers = np.empty(len(features))
     batch, width = features.shape
     row = np.empty(width + 1, np.float32)
     row[width] = -np.inf  # what a leaf compares: never greater, so the walk stays
@@ -79,7 +81,6 @@ def tree_sums(trees: TreeNodes, features: Any, unit: float) -> NDArray[np.float6
             for lane in range(lanes):
                 total += nodes[at[lane]].value
         answers[b] = total * unit
-    return answers
 
 
 @numba.njit(inline="always", fastmath={"contract"})
@@ -163,51 +164,55 @@ class Network(NamedTuple):
 
 
 @compiled(
-    types.Tuple((DOUBLES, _Table))(
-        types.NamedTuple((INTS, _Floats, _Floats, _Floats, types.float64, types.float64), Network),
+    types.void(
+        types.Tuple((INTS, _Floats, _Floats, _Floats, types.float64, types.float64)),
         types.float32[:, :, ::1],
         _Table,
         INTS,
+        DOUBLES,
+        _Table,
     )
 )
-def lstm_run(
-    network: Network, x: Any, before: Any, which: Any
-) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+def lstm_run(  # noqa: PLR0917 - a compiled loop takes no keywords
+    network: tuple[Any, ...],
+    x: Any,
+    before: Any,
+    which: Any,
+    answers: NDArray[np.float64],
+    after: NDArray[np.float32],
+) -> None:
     """Run T steps for each of B sequences.
 
     Args:
-        network: the trained LSTM.
+        network: of `Network`, as a plain tuple.
         x: shape (T, B, F), float32.
         before: states to start from, shape (K, S), float32: h and c of each layer in turn.
         which: the row of `before` that each sequence starts from, shape (B,).
-
-    Returns:
-        The log returns after the last step, shape (B,), and the states then, shape (B, S).
+        answers: filled in with the log returns after the last step, shape (B,).
+        after: filled in with the states then, shape (B, S).
     """
     steps, batch, width = x.shape
-    most = network.layers.max()
-    limit = np.float32(network.limit)
+    layers, weights, mean, deviation, largest, unit = network
+    most = layers.max()
+    limit = np.float32(largest)
     gates = np.empty(4 * most, np.float32)
     inputs = np.empty(max(width, most) + most, np.float32)
-    after = np.empty((batch, before.shape[1]), np.float32)
-    answers = np.empty(batch)
     for b in range(batch):
         after[b] = before[which[b]]
         for t in range(steps):
             for f in range(width):
-                v = (x[t, b, f] - network.mean[f]) / network.deviation[f]
+                v = (x[t, b, f] - mean[f]) / deviation[f]
                 v = limit if v > limit else v
                 inputs[f] = -limit if v < -limit else v
             below, start, first = width, 0, 0
-            for units in network.layers:
+            for units in layers:
                 end = start + (below + units + 1) * 4 * units
                 state = after[b, first : first + 2 * units]
-                _layer_step(inputs, below, network.weights[start:end], gates, state)
+                _layer_step(inputs, below, weights[start:end], gates, state)
                 inputs[:units] = state[:units]
                 below, start, first = units, end, first + 2 * units
-        head = network.weights[-below - 1 :]
+        head = weights[-below - 1 :]
         answer = np.float64(head[below])
         for j in range(below):
             answer += head[j] * inputs[j]
-        answers[b] = answer * network.unit
-    return answers, after
+        answers[b] = answer * unit

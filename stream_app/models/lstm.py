@@ -34,7 +34,7 @@ class LSTMMember:
     needs_features: ClassVar[bool] = True
 
     def __init__(self, weights: Weights, scale: Scale, layers: tuple[int, ...]) -> None:
-        self._network = Network(
+        network = Network(
             layers=np.array(layers, dtype=np.int64),
             weights=packed(weights, len(layers)),
             mean=scale.mean,
@@ -42,6 +42,7 @@ class LSTMMember:
             limit=scale.limit,
             unit=scale.unit,
         )
+        self._network = tuple(network)
         self._zeros = np.zeros((1, 2 * sum(layers)), dtype=np.float32)
         self._after: WeakKeyDictionary[History, NDArray[np.float32]] = WeakKeyDictionary()
         """The states after each history: h and c of each layer, shape (2 x sum of units,)."""
@@ -55,19 +56,23 @@ class LSTMMember:
         except KeyError:
             self._remember([h for h in rows.histories if h not in self._after])
             known = [self._after[history] for history in rows.histories]
-        answers, _ = lstm_run(
-            self._network, rows.features[None], np.array(known), rows.history_index
-        )
-        return answers
+        return self._run(rows.features[None], np.array(known), rows.history_index)[0]
+
+    def _run(
+        self, x: NDArray[np.float32], before: NDArray[np.float32], which: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """The log returns, and the states after; arguments as of `lstm_run`."""
+        batch = x.shape[1]
+        answers, after = np.empty(batch), np.empty((batch, before.shape[1]), dtype=np.float32)
+        lstm_run(self._network, x, before, which, answers, after)
+        return answers, after
 
     def _remember(self, histories: list[History]) -> None:
         """Run the closed bars of all new histories together, from states of zero."""
         if not histories:
             return
         x = np.stack([history.rows for history in histories], axis=1)
-        _, states = lstm_run(
-            self._network, x, self._zeros, np.zeros(len(histories), dtype=np.int64)
-        )
+        _, states = self._run(x, self._zeros, np.zeros(len(histories), dtype=np.int64))
         for history, after in zip(histories, states, strict=True):
             self._after[history] = after.copy()  # a view would keep the others in memory
 

@@ -50,14 +50,16 @@ class TreeMember:
     needs_features: ClassVar[bool] = True
 
     def __init__(self, trees: TreeNodes, unit: float) -> None:
-        self._trees = trees
+        self._trees = tuple(trees)
         self._unit = unit
 
     def predict(self, rows: Rows) -> NDArray[np.float64]:
         """Log returns over the horizon, shape (B,)."""
         if rows.features is None:
             raise ValueError("the features of these ticks are not known yet")
-        return tree_sums(self._trees, rows.features, self._unit)
+        answers = np.empty(len(rows))
+        tree_sums(self._trees, rows.features, self._unit, answers)
+        return answers
 
 
 def load_trees(artifact: bytes, spec: GraphSpec) -> TreeMember:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from stream_app.messages.codec import encode_bar, encode_prediction
+from stream_app.messages.codec import encode_bar
 from stream_app.messages.schemas import Bar, Prediction
 from stream_app.offline.recording import Recording
 from stream_app.prediction.pipeline import Answer
@@ -35,7 +35,7 @@ class Digests:
 
     def take(self, answer: Answer) -> None:
         """Note a batch."""
-        self._predictions += [_digest(encode_prediction(each)) for each in answer.predictions]
+        self._predictions += [_digest(value) for value in answer.predictions.values()]
         self._bars += [(bar.source.offset, _digest(encode_bar(bar))) for bar in answer.bars]
 
     def __len__(self) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from stream_app.messages.schemas import Source, Tick
+from stream_app.messages.schemas import Tick
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.settings import Settings
 
@@ -42,17 +42,16 @@ def window_after(
         settings: length of a bar and of the window.
         progress: told of every chunk.
     """
+    from stream_app.messages.arrivals import arrived
     from stream_app.prediction.answering import answer_ticks
     from stream_app.prediction.ensemble import Ensemble
-    from stream_app.prediction.observation import Arrival
     from stream_app.prediction.symbol import SymbolPipeline
 
-    ensemble = Ensemble.of(PredictionSettings.of(settings))
-    pipeline = SymbolPipeline(symbol, PredictionSettings.of(settings))
-    source = Source(topic="", partition=0, offset=0)
+    chosen = PredictionSettings.of(settings)
+    ensemble, pipeline = Ensemble.of(chosen), SymbolPipeline(symbol, chosen)
     task = progress.add_task("bars", total=count)
-    mine = (Arrival(tick, source) for tick in ticks if tick.symbol == symbol)
+    mine = (arrived(tick, 0) for tick in ticks if tick.symbol == symbol)
     while chunk := list(itertools.islice(mine, _CHUNK)):
-        answer_ticks([(pipeline, chunk)], ensemble)
+        answer_ticks([(pipeline, chunk)], ensemble, chosen)
         progress.advance(task, len(chunk))
     return pipeline.window.columns()

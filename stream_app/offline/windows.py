@@ -9,14 +9,12 @@ from typing import Final
 import numpy as np
 
 from stream_app.bars.features import BarColumns
-from stream_app.messages.schemas import Source, Tick
+from stream_app.messages.schemas import Tick
 from stream_app.models.kalman_filter import KalmanNoise
 from stream_app.models.model_set import ModelSet, untrained
 from stream_app.prediction.intake import Intake
-from stream_app.prediction.observation import Arrival
 from stream_app.prediction.settings import PredictionSettings
 
-_SOURCE: Final = Source(topic="", partition=0, offset=0)
 _TOLD_EVERY: Final = 4096
 
 
@@ -69,7 +67,7 @@ class _Symbol:
     def enter(self, tick: Tick) -> None:
         while self.noises and tick.ts >= self.noises[-1].ts:
             self.models = replace(self.models, noise=self.noises.pop().noise)
-        seen = self.intake.take(Arrival(tick, _SOURCE, tick.ts), self.models)
+        seen = self.intake.take(tick, tick.ts, self.models)
         if seen.closed:
             self.closed.append(self.intake.window.columns(len(seen.closed)))
 

@@ -29,7 +29,12 @@ class SymbolRecord:
     alarms: AlarmLog = field(default_factory=AlarmLog)
 
     def take_answer(self, answer: Answer, written_ms: int) -> None:
-        """Note an answer that was read after all before it."""
+        """Note an answer that was read after all before it in its partition.
+
+        One that was written before the newest is from the partition that the symbol has left.
+        """
+        if written_ms < self.answered_ms:
+            return
         self.answer, self.answered_ms = answer, written_ms
         self.points.take(answer)
 

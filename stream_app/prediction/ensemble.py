@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,19 +21,7 @@ from stream_app.prediction.spans import spans
 FloatArray = NDArray[np.float64]
 
 
-class BlendedTick(NamedTuple):
-    """The ensemble's answer to one tick, before the bias correction."""
-
-    price: float
-    member_prices: list[float]
-    """In the order of `Blend.names`; NaN where a member gave none."""
-    weights: list[float]
-    """In the same order: in force, 0 for a member left out."""
-    degraded: tuple[str, ...]
-    """Why the answer is less than that of all members."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Blend:
     """The ensemble's answers to B ticks, before the bias correction."""
 
@@ -45,25 +33,26 @@ class Blend:
     price: FloatArray
     """Shape (B,)."""
     degraded: tuple[tuple[str, ...], ...]
-    """Reasons, one tuple a tick."""
-
-    def by_tick(self) -> Iterator[BlendedTick]:
-        """Each tick's own part."""
-        prices, weights = self.prices.T.tolist(), self.weights.T.tolist()
-        return map(BlendedTick, self.price.tolist(), prices, weights, self.degraded)
+    """Why the answer is less than that of all members, one tuple a tick."""
+    is_full: bool
+    """Whether all members answered all ticks and nothing is to be said of it: the weights are then
+    the same."""
 
 
 _Table: Final = types.float64[:, ::1]
 
 
-@compiled(
-    types.Tuple((_Table, _Table, DOUBLES, types.boolean))(
-        _Table, DOUBLES, DOUBLES, DOUBLES, types.int64
-    )
-)
-def _mixed(
-    returns: FloatArray, last_price: FloatArray, far: FloatArray, shares: FloatArray, spare: int
-) -> tuple[FloatArray, FloatArray, FloatArray, bool]:
+@compiled(types.boolean(_Table, DOUBLES, DOUBLES, DOUBLES, types.int64, _Table, _Table, DOUBLES))
+def _mixed(  # noqa: PLR0917 - a compiled loop takes no keywords
+    returns: FloatArray,
+    last_price: FloatArray,
+    far: FloatArray,
+    shares: FloatArray,
+    spare: int,
+    prices: FloatArray,
+    weights: FloatArray,
+    price: FloatArray,
+) -> bool:
     """The arithmetic of `Ensemble.blend`, for B ticks.
 
     Args:
@@ -73,19 +62,16 @@ def _mixed(
         shares: each member's weight when all answer, shape (members,).
         spare: the member that speaks for the ensemble when no other with a weight does; what it
             says is then cut to what is believed.
+        prices: filled in, of the members, shape (members, B).
+        weights: the same of their weights.
+        price: filled in, the weighted one, shape (B,).
 
     Returns:
-        The members' prices and weights, shape (members, B); the weighted price, shape (B,);
-        whether all members answered and are believed.
+        Whether all members answered and are believed.
     """
-    prices, weights, price = (
-        np.empty_like(returns),
-        np.zeros_like(returns),
-        np.zeros_like(last_price),
-    )
     complete = True
     for b in range(len(last_price)):
-        total = 0.0
+        total = price[b] = 0.0
         for m in range(len(shares)):
             believed = abs(returns[m, b]) <= far[b]
             prices[m, b] = last_price[b] * math.exp(returns[m, b]) if believed else math.nan
@@ -93,6 +79,7 @@ def _mixed(
                 weights[m, b] = shares[m]
                 total += shares[m]
             else:
+                weights[m, b] = 0.0
                 complete = False
         if total <= 0.0:
             weights[spare, b] = total = 1.0
@@ -105,7 +92,7 @@ def _mixed(
                 price[b] += weights[m, b] * prices[m, b]
                 low, high = min(low, prices[m, b]), max(high, prices[m, b])
         price[b] = min(max(price[b], low), high)  # the sum's rounding may lie outside
-    return prices, weights, price, complete
+    return complete
 
 
 class Ensemble:
@@ -125,7 +112,7 @@ class Ensemble:
     def blend(
         self,
         parts: Sequence[tuple[ModelSet, Rows]],
-        ts: Sequence[int],
+        ts: NDArray[np.int64],
         last_price: FloatArray,
         far: FloatArray,
     ) -> Blend:
@@ -143,7 +130,7 @@ class Ensemble:
 
         Args:
             parts: which models answer which ticks; together B ticks.
-            ts: the B event times.
+            ts: the event times, shape (B,).
             last_price: shape (B,).
             far: the largest log return of a member that is believed, shape (B,).
         """
@@ -166,11 +153,14 @@ class Ensemble:
                         reasons[-1][name] = f"answers the last price: {member.reason}"
                     if too_old is not None and member.needs_features:
                         returns[row, part][too_old[part]] = np.nan
-        prices, weights, price, complete = _mixed(
-            returns, last_price, far, self._shares, self._spare
+        prices, weights = np.empty_like(returns), np.empty_like(returns)
+        price = np.empty(len(ts))
+        complete = _mixed(
+            returns, last_price, far, self._shares, self._spare, prices, weights, price
         )
         degraded: tuple[tuple[str, ...], ...] = ((),) * len(ts)
-        if not complete or any(reasons):
+        is_full = complete and not any(reasons)
+        if not is_full:
             answered = np.isfinite(prices) & (np.abs(returns) <= far)
             with np.errstate(over="ignore"):
                 finite = np.isfinite(np.exp(returns))
@@ -178,16 +168,23 @@ class Ensemble:
             if too_old is None:
                 too_old = np.zeros(len(ts), dtype=np.bool_)
             degraded = tuple(self._degraded(asked, reasons, answered, finite, too_old))
-        return Blend(names=names, prices=prices, weights=weights, price=price, degraded=degraded)
+        return Blend(
+            names=names,
+            prices=prices,
+            weights=weights,
+            price=price,
+            degraded=degraded,
+            is_full=is_full,
+        )
 
     def _too_old(
-        self, parts: Sequence[tuple[ModelSet, Rows]], ts: Sequence[int]
+        self, parts: Sequence[tuple[ModelSet, Rows]], ts: NDArray[np.int64]
     ) -> NDArray[np.bool_] | None:
         """At which ticks the models are older than the maximal age, shape (B,); None for none."""
-        if max(ts) - min(models.trained_to_ts for models, _ in parts) <= self._max_age_ms:
+        if max(ts.tolist()) - min(models.trained_to_ts for models, _ in parts) <= self._max_age_ms:
             return None
         trained_to = [models.trained_to_ts for models, rows in parts for _ in range(len(rows))]
-        ages: NDArray[np.int64] = np.array(ts) - np.array(trained_to)
+        ages: NDArray[np.int64] = ts - np.array(trained_to)
         return ages > self._max_age_ms
 
     def _degraded(

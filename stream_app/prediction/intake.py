@@ -8,16 +8,18 @@ from stream_app.bars.ahead import Place
 from stream_app.bars.jumps import FAR, limit_of
 from stream_app.bars.open_bars import OpenBar, OpenBars
 from stream_app.bars.window import ClosedBar, Window
-from stream_app.models.kalman_filter import KalmanFilter
+from stream_app.messages.schemas import Tick
+from stream_app.models.kalman_filter import KalmanFilter, KalmanNoise
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.observation import (
     AHEAD,
     DUPLICATE,
     LATE,
-    Arrival,
+    Context,
     ContextCache,
     Observation,
 )
+from stream_app.prediction.plain_ticks import Limits, PlainTicks
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.state import SymbolState
 
@@ -55,17 +57,70 @@ class Intake:
         self.lost_bars = state.lost_bars
         self._note_usual_move()
 
-    def take(self, arrival: Arrival, models: ModelSet) -> Observation:
-        """Enter a tick. Does not block.
+    def take_plain(
+        self, ticks: PlainTicks, start: int, stop: int, ts: int, noise: KalmanNoise
+    ) -> int:
+        """Enter ticks up to the first that is not plain. Does not block.
 
         Args:
-            arrival: the next one in the order of the offsets.
+            ticks: those of the batch.
+            start: the place of the first.
+            stop: where to stop at the latest.
+            ts: the first one's event time.
+            noise: the filter runs with it.
+
+        Returns:
+            The place of the first that is not entered.
+        """
+        window, kalman = self.window, self.kalman
+        open_bars = window.main
+        if window.ahead is not None or self.lost_bars or not open_bars.bars:
+            return start
+        bar = open_bars.bars[-1]
+        follows = 0 <= ts - open_bars.newest_ts <= self._grace_ms
+        if not follows or ts - bar.ts_open >= self._bar_ms:
+            return start
+        if kalman.last_ts < bar.ts_open or kalman.before[-1] < 0:
+            return start
+        return ticks.enter(
+            start,
+            stop,
+            bar=bar,
+            oldest_ts=open_bars.bars[0].ts_open,
+            newest_ts=open_bars.newest_ts,
+            kalman=kalman,
+            noise=noise,
+            limits=self._limits(open_bars),
+            bar_ms=self._bar_ms,
+            grace_ms=self._grace_ms,
+        )
+
+    def context(self, models: ModelSet) -> Context | None:
+        """What plain ticks are answered from now."""
+        window = self.window
+        return self._contexts.context_of(window, window.main) if models.is_trained else None
+
+    def _limits(self, open_bars: OpenBars) -> Limits:
+        """What is believed of ticks of the newest of these bars."""
+        usual = self.window.usual_move
+        before = self.window.last_close(open_bars)
+        if before is None:
+            return Limits(usual, math.inf, self._far, math.nan)
+        bars = (open_bars.bars[-1].ts_open - before[0]) // self._bar_ms
+        limit = self._limit if bars == 1 else limit_of(usual, bars)
+        return Limits(usual, limit, self._far, math.log(before[1]))
+
+    def take(self, tick: Tick, appended_ms: int | None, models: ModelSet) -> Observation:
+        """Enter any tick. Does not block.
+
+        Args:
+            tick: the next one in the order of the offsets.
+            appended_ms: when its record was appended to the log, epoch ms; None without a log.
             models: that serve; the filter runs with their noise.
 
         Returns:
-            What is known just after it, without the state.
+            What is known just after it.
         """
-        tick, source, appended_ms = arrival
         window = self.window
         latest: OpenBar | None = None
         left_out = None
@@ -78,25 +133,19 @@ class Intake:
         if place is Place.LATE:
             open_bars, kalman, left_out = window.main, self.kalman, LATE
         elif place is Place.AHEAD:
-            open_bars, kalman, left_out, jump = self._enter_ahead(arrival, models, closed)
+            open_bars, kalman, left_out, jump = self._enter_ahead(tick, appended_ms, models, closed)
         else:
             open_bars, kalman = window.main, self.kalman
             if open_bars.is_duplicate(tick):
                 left_out = DUPLICATE
             else:
-                latest, jump = self._add(arrival, open_bars, kalman, models)
+                latest, jump = self._add(tick, appended_ms, open_bars, kalman, models)
                 closed = self._close()
         newest = open_bars.bars[-1]
         log_price = math.log(newest.close)
-        limit, bar_jumped = math.inf, False
-        before = window.last_close(open_bars)
-        if before is not None:
-            bars = (newest.ts_open - before[0]) // self._bar_ms
-            limit = self._limit if bars == 1 else limit_of(window.usual_move, bars)
-            bar_jumped = abs(log_price - math.log(before[1])) > limit
+        limits = self._limits(open_bars)
         return Observation(
             tick=tick,
-            source=source,
             left_out=left_out,
             bar=latest,
             price=newest.close,
@@ -106,27 +155,30 @@ class Intake:
             level=kalman.level,
             velocity=kalman.velocity,
             innovation=kalman.innovation,
-            limit=limit,
-            far=self._far,
+            limit=limits.step,
+            far=limits.far,
             jump=jump,
-            bar_jumped=bar_jumped,
+            bar_jumped=abs(log_price - limits.log_before) > limits.step,
             context=self._contexts.context_of(window, open_bars) if models.is_trained else None,
             closed=closed,
-            state=None,
             history_lost=self.lost_bars > 0,
             dropped_ahead=dropped,
         )
 
     def _add(
-        self, arrival: Arrival, open_bars: OpenBars, kalman: KalmanFilter, models: ModelSet
+        self,
+        tick: Tick,
+        appended_ms: int | None,
+        open_bars: OpenBars,
+        kalman: KalmanFilter,
+        models: ModelSet,
     ) -> tuple[OpenBar | None, float]:
         """Enter a tick into these bars and this filter.
 
         Returns:
             Its bar if it is the latest tick of that, and the log return by which the price jumped.
         """
-        tick = arrival.tick
-        bar, is_latest = open_bars.add(tick, arrival.appended_ms)
+        bar, is_latest = open_bars.add(tick, appended_ms)
         if not is_latest:
             return None, 0.0
         jump = 0.0
@@ -156,12 +208,17 @@ class Intake:
         self._far = limit_of(self.window.usual_move, self._horizon_bars, FAR)
 
     def _enter_ahead(
-        self, arrival: Arrival, models: ModelSet, closed: list[ClosedBar]
+        self,
+        tick: Tick,
+        appended_ms: int | None,
+        models: ModelSet,
+        closed: list[ClosedBar],
     ) -> tuple[OpenBars, KalmanFilter, str | None, float]:
         """Enter a tick ahead beside the window, or into it once its time is confirmed.
 
         Args:
-            arrival: the tick.
+            tick: which.
+            appended_ms: when its record was appended.
             models: whose noise the filter runs with.
             closed: the bars that this closes are added here.
 
@@ -169,7 +226,6 @@ class Intake:
             The bars and the filter that the tick is answered from, why it is left out, and the
             log return by which the price jumped.
         """
-        tick, _, appended_ms = arrival
         window = self.window
         if window.confirm_ahead(tick.ts, appended_ms):
             self._confirm(closed)
@@ -180,7 +236,7 @@ class Intake:
         if ahead.open_bars.is_duplicate(tick):
             return ahead.open_bars, kalman, DUPLICATE, 0.0
         ahead.count += 1
-        _, jump = self._add(arrival, ahead.open_bars, kalman, models)
+        _, jump = self._add(tick, appended_ms, ahead.open_bars, kalman, models)
         if window.confirm_ahead():
             self._confirm(closed)
             return window.main, self.kalman, None, jump

@@ -28,11 +28,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp
 from statistics import NormalDist
 from typing import Any, Final, NamedTuple
-
-from stream_app.messages.schemas import Interval
 
 RATE: Final = 0.025
 """For a horizon of one bar."""
@@ -79,22 +76,6 @@ def returns_of(
         (level, published - low * volatility, published + high * volatility)
         for level, low, high in bounds
     )
-
-
-def prices_of(bounds: Iterable[Bound], published: float, volatility: float) -> list[Interval]:
-    """The intervals around a published price, in its unit; arguments as those of `returns_of`.
-
-    >>> prices_of([Bound(0.9, 0.0, 0.0)], 100.0, 0.01)
-    [{'level': 0.9, 'low': 100.0, 'high': 100.0}]
-    """
-    return [
-        {
-            "level": level,
-            "low": published * exp(-low * volatility),
-            "high": published * exp(high * volatility),
-        }
-        for level, low, high in bounds
-    ]
 
 
 @dataclass(slots=True)

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_app.bars.features import (
     CONTEXT,
+    LIMIT,
+    LOG_PRICE,
     LOOKBACK,
+    VELOCITY,
     FloatArray,
-    Moment,
     bar_vectors,
     contexts,
     vectors,
 )
 from stream_app.bars.open_bars import OpenBar, OpenBars
 from stream_app.bars.window import ClosedBar, Window
-from stream_app.messages.schemas import Source, Tick
+from stream_app.compiled import INTS, compiled, types
+from stream_app.messages.schemas import Tick
 from stream_app.models.base import History, Rows
-from stream_app.prediction.spans import spans
+from stream_app.models.model_set import ModelSet
 from stream_app.prediction.state import SymbolState
 
 LATE: Final = "late tick: behind the grace, the window is not changed"
@@ -32,15 +35,6 @@ AHEAD: Final = "tick ahead: its time is after its record's, the window waits for
 MISPLACED: Final = "partition: not the one of the key; set partitioner=murmur2_random"
 HISTORY_LOST: Final = "history: a part of it is missing"
 _NOTHING: Final = np.zeros(CONTEXT)
-
-
-class Arrival(NamedTuple):
-    """A tick and the record that it came in."""
-
-    tick: Tick
-    source: Source
-    appended_ms: int | None = None
-    """When the record was appended to the log, epoch ms; None where there is no log."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +84,6 @@ class Observation:
     """
 
     tick: Tick
-    source: Source
     left_out: str | None
     """Why the tick did not enter the window; None when it did."""
     bar: OpenBar | None
@@ -114,8 +107,6 @@ class Observation:
     context: Context | None
     closed: Sequence[ClosedBar]
     """The bars that this tick closed."""
-    state: SymbolState | None
-    """When bars were closed; without the forecasts, which are known once the models answered."""
     history_lost: bool
     dropped_ahead: int
     """How many ticks ahead this tick has contradicted; they are lost."""
@@ -133,53 +124,148 @@ class Observation:
         return tuple(found)
 
 
-def rows_of(runs: Sequence[Sequence[Observation]]) -> list[Rows]:
-    """The models' input for each run of observations, the features of all runs computed at once.
+LEVEL, PRICE, FAR = range(LIMIT + 1, LIMIT + 4)
+"""Rows of `Seen.moments` beyond those of features.py, named as the fields of an observation."""
+_FEATURED: Final = LIMIT + 1
+NO_BAR: Final = -1
+
+
+class Closing(NamedTuple):
+    """What a tick that closed bars leaves for when the models have answered."""
+
+    bars: Sequence[ClosedBar]
+    state: SymbolState
+    """Without the forecasts."""
+
+
+class Seen:
+    """What B ticks saw, in columns; the ticks of one symbol are neighbours."""
+
+    def __init__(self, ts: Sequence[int]) -> None:
+        count = len(ts)
+        self.ts: NDArray[np.int64] = np.array(ts, dtype=np.int64)
+        """Event times, shape (B,)."""
+        self.moments = np.empty((9, count))
+        """Shape (9, B)."""
+        self.bars: NDArray[np.int64] = np.empty(count, dtype=np.int64)
+        """Opening time of the window's bar whose latest tick this is, or NO_BAR; shape (B,)."""
+        self.contexts: list[tuple[int, Context | None]] = []
+        """What the ticks from a place on, up to the next one, are answered from; each symbol
+        begins anew."""
+        self.closings: dict[int, Closing] = {}
+        """By place of the tick."""
+        self.reasons: dict[int, tuple[str, ...]] = {}
+        """As `Observation.reasons`, of those that have any."""
+
+    def put(self, at: int, item: Observation) -> None:
+        """Enter what one tick saw."""
+        self.moments[:, at] = (
+            item.log_price,
+            item.log_high,
+            item.log_low,
+            item.velocity,
+            item.innovation,
+            item.limit,
+            item.level,
+            item.price,
+            item.far,
+        )
+        self.bars[at] = NO_BAR if item.bar is None else item.bar.ts_open
+        if reasons := item.reasons:
+            self.reasons[at] = reasons
+
+    def stretches(self, starts: Iterable[int], bar_ms: int) -> list[int]:
+        """Where the stretches begin: neighbouring ticks of one symbol and one bar of event time.
+
+        A tick that closes bars is one of its own.
+
+        Args:
+            starts: of the symbols, and their end.
+            bar_ms: length of a bar.
+        """
+        if len(self.ts) == 1:
+            return [0, 1]
+        alone = [place for at in self.closings for place in (at, at + 1)]
+        begins = np.zeros(len(self.ts) + 1, dtype=np.bool_)
+        begins[[*starts, *alone]] = True
+        _mark_bars(self.ts, bar_ms, begins)
+        found: list[int] = begins.nonzero()[0].tolist()
+        return found
+
+
+@compiled(types.void(INTS, types.int64, types.boolean[::1]))
+def _mark_bars(ts: NDArray[np.int64], bar_ms: int, begins: NDArray[np.bool_]) -> None:
+    """Mark where ticks are of another bar than the ones before."""
+    for at in range(1, len(ts)):
+        if ts[at] // bar_ms != ts[at - 1] // bar_ms:
+            begins[at] = True
+
+
+def asked_of(seen: Seen, models: Mapping[int, ModelSet]) -> list[tuple[ModelSet, Rows]]:
+    """Which models are asked what, the features of all ticks computed at once.
+
+    In each part all ticks have a context, or none has.
 
     Args:
-        runs: of one symbol each; in each all observations have a context, or none has.
+        seen: what the ticks saw.
+        models: by place of each symbol's first tick, those that answer it.
     """
-    seen = list(chain.from_iterable(runs))
-    level, log_price, log_high, log_low, velocity, innovation, limit = np.array(
-        [
-            [item.level for item in seen],
-            [item.log_price for item in seen],
-            [item.log_high for item in seen],
-            [item.log_low for item in seen],
-            [item.velocity for item in seen],
-            [item.innovation for item in seen],
-            [item.limit for item in seen],
-        ]
-    )
-    moment = Moment(
-        ts=np.array([item.tick.ts for item in seen], dtype=np.int64),
-        log_price=log_price,
-        log_high=log_high,
-        log_low=log_low,
-        kalman_velocity=velocity,
-        kalman_innovation=innovation,
-        limit=limit,
-    )
-    places: dict[Context | None, int] = {}
-    at = [places.setdefault(item.context, len(places)) for item in seen]
-    features = None
-    if [*places] != [None]:
-        # What has no context is not answered from features; its row keeps the others' places.
-        context = np.array([_NOTHING if item is None else item.vector for item in places])
-        features = vectors(context if len(context) == 1 else context[at], moment)
-    rows = []
-    for run, part in zip(runs, spans(runs), strict=True):
-        own: dict[Context | None, int] = {}
-        index = [own.setdefault(item.context, len(own)) for item in run]
-        histories = [item.history for item in own if item is not None]
-        rows.append(
-            Rows(
-                log_price=moment.log_price[part],
-                kalman_level=level[part],
-                kalman_velocity=moment.kalman_velocity[part],
-                features=features[part] if features is not None and histories else None,
-                histories=histories,
-                history_index=np.array(index, dtype=np.int64),
-            )
+    moments, found = seen.moments, seen.contexts
+    begins = [*[at for at, _ in found], len(seen.ts)]
+    features = _features(seen, begins)
+    parts = []
+    first = 0
+    while first < len(found):
+        start, context = found[first]
+        if start in models:
+            serving = models[start]
+        last = first + 1
+        while (
+            last < len(found)
+            and begins[last] not in models
+            and (found[last][1] is None) is (context is None)
+        ):
+            last += 1
+        stop = begins[last]
+        histories, index = [] if context is None else [context.history], None
+        if last > first + 1 and context is not None:
+            histories, index = _histories(found[first:last], begins[first : last + 1])
+        rows = Rows(
+            log_price=moments[LOG_PRICE, start:stop],
+            kalman_level=moments[LEVEL, start:stop],
+            kalman_velocity=moments[VELOCITY, start:stop],
+            features=None if features is None or context is None else features[start:stop],
+            histories=histories,
+            history_index=np.zeros(stop - start, dtype=np.int64) if index is None else index,
         )
-    return rows
+        parts.append((serving, rows))
+        first = last
+    return parts
+
+
+def _features(seen: Seen, begins: Sequence[int]) -> NDArray[np.float32] | None:
+    """Of all ticks; None where none has a context.
+
+    Args:
+        seen: what the ticks saw.
+        begins: where its contexts begin, and where the last one ends.
+    """
+    places: dict[Context | None, int] = {}
+    at = [places.setdefault(context, len(places)) for _, context in seen.contexts]
+    if [*places] == [None]:
+        return None
+    # What has no context is not answered from features; its row keeps the others' places.
+    context = np.array([_NOTHING if item is None else item.vector for item in places])
+    if len(context) > 1:
+        context = context[np.repeat(at, np.diff(begins))]
+    return vectors(context, seen.ts, seen.moments[:_FEATURED])
+
+
+def _histories(
+    contexts: Sequence[tuple[int, Context | None]], begins: Sequence[int]
+) -> tuple[list[History], NDArray[np.int64]]:
+    """The distinct histories of one symbol's ticks, and for each tick which of them is its own."""
+    own: dict[Context | None, int] = {}
+    index = [own.setdefault(context, len(own)) for _, context in contexts]
+    histories = [context.history for context in own if context is not None]
+    return histories, np.repeat(np.array(index, dtype=np.int64), np.diff(begins))

@@ -13,6 +13,14 @@ class Origin:
     """As the broker tells it; empty where it does not."""
     is_named: bool = True
     """Whether the ids of predictions name it. Only where versions that did not have begun."""
+    counts: tuple[int, ...] = ()
+    """How many partitions it has had, as far as that is known, rising; the last is the count now.
+    Empty outside of Kafka."""
+
+    @property
+    def partitions(self) -> int:
+        """How many it has now; 0 outside of Kafka."""
+        return self.counts[-1] if self.counts else 0
 
     @property
     def suffix(self) -> str:

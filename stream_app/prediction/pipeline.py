@@ -7,20 +7,20 @@ the records alone. An agent drives it from a topic, a test or a backtest from a 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from stream_app.messages.arrivals import Arrival, BatchDecoder
 from stream_app.messages.records import DeadLetter, Record
-from stream_app.messages.schemas import Bar, Prediction, Rejection, Score, Source, Tick
-from stream_app.messages.tick_mapping import decoder_for
+from stream_app.messages.schemas import Bar, Score, Source
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble
 from stream_app.prediction.notice import Notice
-from stream_app.prediction.observation import Arrival
 from stream_app.prediction.origin import Origin
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
+from stream_app.prediction.writing import Predictions
 
 CHECKPOINT_AFTER: Final = 20_000
 """Offsets of a partition after which a symbol's state is published though no bar of it closed; a
@@ -31,7 +31,7 @@ restart reads so many ticks in about half a second."""
 class Answer:
     """All that a batch of records gave. Every record is in one of the first two lists."""
 
-    predictions: list[Prediction] = field(default_factory=list)
+    predictions: Predictions = field(default_factory=Predictions)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
@@ -42,6 +42,16 @@ class Answer:
     jumps: int = 0
     """Ticks whose price jumped."""
     notices: list[Notice] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SortedRecords:
+    """Consecutive records of a partition, sorted out."""
+
+    records: Sequence[Record]
+    ticks: dict[str, list[Arrival]]
+    """By symbol, in the order of their offsets."""
+    dead_letters: list[DeadLetter]
 
 
 class PartitionPipeline:
@@ -65,7 +75,7 @@ class PartitionPipeline:
         self._settings = settings
         self._partition = partition
         self._placement = placement
-        self._decoder = decoder_for(settings.tick_mapping)
+        self._decode = BatchDecoder(settings.tick_mapping, max_future_ms=settings.max_future_ms)
         self._ensemble = Ensemble.of(settings)
         self.symbols: dict[str, SymbolPipeline] = {}
         self.position = 0
@@ -80,17 +90,59 @@ class PartitionPipeline:
         """The symbol's pipeline, made when it is first asked for."""
         pipeline = self.symbols.get(name)
         if pipeline is None:
-            here = self._partition
-            home, *others = self._placement(name) if self._placement else (here,)
-            pipeline = SymbolPipeline(
-                name,
-                self._settings,
-                elsewhere=None if home == here else here,
-                is_misplaced=here not in (home, *others),
-                origin=self.origin,
-            )
-            self.symbols[name] = pipeline
+            pipeline = self.symbols[name] = self.new_symbol(name)
         return pipeline
+
+    def new_symbol(self, name: str) -> SymbolPipeline:
+        """An empty one of this partition, not among its symbols yet."""
+        elsewhere, is_misplaced = self._place_of(name)
+        return SymbolPipeline(
+            name,
+            self._settings,
+            elsewhere=elsewhere,
+            is_misplaced=is_misplaced,
+            origin=self.origin,
+        )
+
+    def is_home(self, name: str) -> bool:
+        """Whether this partition is that of a symbol as a key."""
+        return self._place_of(name)[0] is None
+
+    def _place_of(self, name: str) -> tuple[int | None, bool]:
+        """This partition where it is not that of the symbol as a key, and whether that is wrong."""
+        here = self._partition
+        home, *others = self._placement(name) if self._placement else (here,)
+        return None if home == here else here, here not in (home, *others)
+
+    def place(self, placement: Callable[[str], Sequence[int]], origin: Origin) -> None:
+        """Partitions were added: symbols may belong to others now.
+
+        Args:
+            placement: as in `__init__`.
+            origin: with the new count.
+        """
+        self._placement, self.origin = placement, origin
+        for name, pipeline in self.symbols.items():
+            elsewhere, is_misplaced = self._place_of(name)
+            pipeline.place(elsewhere, is_misplaced=is_misplaced, origin=origin)
+
+    def sort(self, records: Sequence[Record]) -> SortedRecords:
+        """Tell ticks from dead letters. Changes nothing."""
+        ticks, dead_letters = self._decode(records)
+        return SortedRecords(records=records, ticks=ticks, dead_letters=dead_letters)
+
+    def unsettled(self, batch: SortedRecords) -> list[str]:
+        """Symbols of a batch whose history may be in another partition.
+
+        They are new here, or have been since before partitions were added, or belonged here then.
+        """
+        count, symbols = self.origin.partitions, self.symbols
+        return [
+            name
+            for name in batch.ticks
+            if (known := symbols.get(name)) is None
+            or (known.home != count and (known.home or known.is_home))
+        ]
 
     def process(self, records: Sequence[Record], *, adopt: bool = True) -> Answer:
         """Answer records of this partition, in the order of their offsets.
@@ -102,23 +154,22 @@ class PartitionPipeline:
             records: consecutive ones.
             adopt: whether new champions take over; see `answer_ticks`.
         """
-        answer = Answer()
+        return self.answer(self.sort(records), adopt=adopt)
+
+    def answer(self, batch: SortedRecords, *, adopt: bool = True) -> Answer:
+        """As `process`, of records that are sorted out."""
+        records, batches = batch.records, batch.ticks
+        answer = Answer(dead_letters=batch.dead_letters)
         # As it was before the batch: right for a restart at any offset from here on, however
         # the records are cut into batches then.
         floor = self.floor()
-        batches: dict[str, list[Arrival]] = {}
-        for record in records:
-            decoded = self._decode(record)
-            if isinstance(decoded, Rejection):
-                answer.dead_letters.append(DeadLetter(record=record, rejection=decoded))
-                continue
-            source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
-            batches.setdefault(decoded.symbol, []).append(
-                Arrival(decoded, source, record.timestamp)
-            )
         asked = [(self.pipeline_of(name), ticks) for name, ticks in batches.items()]
-        for given in answer_ticks(asked, self._ensemble, floor=floor, adopt=adopt):
-            answer.predictions.extend(given.predictions)
+        place = (records[0].topic, records[0].partition) if records else ("", 0)
+        answered = answer_ticks(
+            asked, self._ensemble, self._settings, place=place, floor=floor, adopt=adopt
+        )
+        answer.predictions = answered.predictions
+        for given in answered.symbols:
             answer.bars.extend(given.bars)
             answer.scores.extend(given.scores)
             answer.late += given.late
@@ -131,18 +182,12 @@ class PartitionPipeline:
             if uncovered is not None and uncovered >= records[0].offset:
                 heapq.heappush(self._uncovered, (uncovered, name))
         if len(batches) > 1:
-            answer.predictions.sort(key=lambda prediction: prediction.source.offset)
             answer.bars.sort(key=lambda bar: bar.source.offset)
             answer.scores.sort(key=lambda score: score.source.offset)
         if records:
             self.position = records[-1].offset + 1
             answer.bars.extend(self._checkpoints(records[-1], floor))
         return answer
-
-    def _decode(self, record: Record) -> Tick | Rejection:
-        return self._decoder(
-            record.value, record.key, record.timestamp, self._settings.max_future_ms
-        )
 
     def _checkpoints(self, last: Record, floor: int) -> Iterator[Bar]:
         """New states of symbols that have long closed no bar: a restart begins at the floor."""
@@ -165,6 +210,8 @@ class PartitionPipeline:
             Two parts. The second moves the floor up to here, so it may be published only once
             the broker has acknowledged the first.
         """
+        if not self.position:
+            return [], []  # of symbols that have come, and no tick of theirs is answered
         source = Source(topic=topic, partition=self._partition, offset=self.position - 1)
         floor, symbols = self.floor(), self.symbols.values()
         uncovered = [item for item in symbols if item.first_uncovered is not None]
@@ -196,16 +243,25 @@ class PartitionPipeline:
         for pipeline in self.symbols.values():
             pipeline.lose_history()
 
-    def replay(self, records: Iterable[Record], covered: Mapping[str, int]) -> None:
+    def replay(
+        self, records: Sequence[Record], covered: Mapping[str, int], *, others: int = -1
+    ) -> Answer:
         """Go through answered records again for their effect on the state alone.
 
         Args:
             records: of this partition, in the order of their offsets.
             covered: by symbol, the offset up to which its restored state covers the ticks.
+            others: the same of all other symbols.
+
+        Returns:
+            What was answered then.
         """
-        kept = []
-        for record in records:
-            decoded = self._decode(record)  # the key need not be the symbol
-            if type(decoded) is Tick and record.offset > covered.get(decoded.symbol, -1):
-                kept.append(record)
-        self.process(kept, adopt=False)
+        ticks, _ = self._decode(records)  # the key need not be the symbol
+        wanted = {
+            offset
+            for symbol, arrivals in ticks.items()
+            for _, offset, _ in arrivals
+            if offset > covered.get(symbol, others)
+        }
+        kept = [record for record in records if record.offset in wanted]
+        return self.process(kept, adopt=False)

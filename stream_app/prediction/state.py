@@ -41,6 +41,10 @@ class SymbolState:
     """Of the forecasts; None in states of versions that did not say it."""
     topic_id: str = ""
     """Of the ticks topic; see `Origin`. Empty in bars of before it was noted."""
+    counts: Sequence[int] = ()
+    """As `Origin.counts`. Empty in bars of before it was noted."""
+    home: int | None = None
+    """As `SymbolPipeline.home`. None in bars of before it was noted."""
     is_anew: bool = False
     """Whether ids name the topic: as `Origin.is_named`. Once only a topic made anew was named."""
 

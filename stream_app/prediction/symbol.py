@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import chain, groupby
 from typing import Any
 
 from stream_app.bars.message import (
@@ -18,42 +17,43 @@ from stream_app.bars.message import (
     empty_bar_message,
     forecasts_of_message,
 )
+from stream_app.bars.open_bars import OpenBars
+from stream_app.messages.arrivals import Arrival, tick_of
 from stream_app.messages.schemas import (
     Bar,
     BarForecasts,
-    MemberOutput,
-    Prediction,
     Score,
     Source,
 )
 from stream_app.messages.symbols import state_name
-from stream_app.models.catalog import KALMAN
 from stream_app.models.kalman_filter import KalmanFilter
 from stream_app.models.model_set import ModelSet, untrained
-from stream_app.prediction.ensemble import BlendedTick
 from stream_app.prediction.intake import Intake
-from stream_app.prediction.intervals import prices_of
 from stream_app.prediction.notice import Notice, notices_of
 from stream_app.prediction.observation import (
     DUPLICATE,
     LATE,
     MISPLACED,
-    Arrival,
+    NO_BAR,
+    Closing,
     Observation,
+    Seen,
 )
 from stream_app.prediction.origin import Origin
 from stream_app.prediction.outcomes import ClosedForecasts
+from stream_app.prediction.plain_ticks import PlainTicks
+from stream_app.prediction.published import NEVER, Stretch
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.state import SymbolState
 from stream_app.prediction.track_record import TrackRecord
+from stream_app.prediction.wording import Wording
+from stream_app.prediction.writing import Lines
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True)
 class SymbolAnswer:
-    """What a batch of one symbol gave."""
+    """What a batch of one symbol gave beside the predictions."""
 
-    predictions: list[Prediction]
-    """One for each tick, in the order of the ticks."""
     bars: list[Bar]
     scores: list[Score]
     """Of the bars whose outcome the ticks have shown."""
@@ -66,17 +66,15 @@ class SymbolAnswer:
     notices: Sequence[Notice] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Entered:
     """A batch of one symbol between the passes."""
 
     models: ModelSet
     """The champions that answer all of it."""
-    runs: Sequence[Sequence[Observation]]
-    """The ticks in order, cut where the window first has enough bars: in each run all observations
-    have a context, or none has."""
-    checkpoint: list[Bar]
-    """The state before the first tick, where new champions take over."""
+    answer: SymbolAnswer
+    """With the state before the first tick, where new champions take over; what the ticks give is
+    added to it."""
 
 
 class SymbolPipeline:
@@ -101,12 +99,15 @@ class SymbolPipeline:
             origin: the topic that the ticks come from.
         """
         self.symbol = symbol
-        self.name = state_name(symbol, elsewhere)
-        """Of this state: another partition may have one of the same symbol."""
-        self._placement = (MISPLACED,) if is_misplaced else ()
-        self._set_origin(origin or Origin())
+        self.home = 0
+        """How many partitions the topic had when this was last known to be the symbol's own state,
+        with all of its history; 0 for never."""
+        self._left_to_ts = 0
+        """Event time of the newest bar when the symbol belonged here no more, epoch ms."""
+        self._origin = origin or Origin()
         self._bar_ms = settings.bar_ms
         self._horizon_ms = settings.horizon_ms
+        self._set_place(elsewhere, is_misplaced=is_misplaced)
         self._intake = Intake(settings)
         self.window = self._intake.window
         self.record = TrackRecord(settings)
@@ -120,31 +121,93 @@ class SymbolPipeline:
         self.first_uncovered: int | None = None
         """Offset of the first tick after the last published state; None when there is none."""
 
-    def _set_origin(self, origin: Origin) -> None:
+    def _set_place(self, elsewhere: int | None, *, is_misplaced: bool) -> None:
+        self.name = state_name(self.symbol, elsewhere)
+        """Of this state: another partition may have one of the same symbol."""
+        self._wording = Wording(
+            self.symbol,
+            horizon_s=self._horizon_ms // 1000,
+            placement=(MISPLACED,) if is_misplaced else (),
+        )
+
+    def place(self, elsewhere: int | None, *, is_misplaced: bool, origin: Origin) -> None:
+        """Partitions were added: the symbol may belong to another one now. See `__init__`."""
+        self._set_place(elsewhere, is_misplaced=is_misplaced)
         self._origin = origin
-        self._suffix = origin.suffix
+        self._note_left()
+
+    @property
+    def is_home(self) -> bool:
+        """Whether the partition is that of the symbol as a key."""
+        return self.name == self.symbol
+
+    def _note_left(self) -> None:
+        if self.home and not self.is_home and len(self.window):
+            self._left_to_ts = int(self.window.columns(1).ts_last[0])
 
     @property
     def kalman(self) -> KalmanFilter:
         """The filter, as the newest confirmed tick left it."""
         return self._intake.kalman
 
-    def enter(self, ticks: Sequence[Arrival], *, floor: int, adopt: bool) -> Entered:
+    def enter(
+        self,
+        ticks: Sequence[Arrival],
+        plain: PlainTicks,
+        seen: Seen,
+        first: int,
+        *,
+        source: Source,
+        floor: int,
+        adopt: bool,
+    ) -> Entered:
         """Take in ticks, in the order of their offsets; `finish` must follow.
 
         Args:
             ticks: at least one.
+            plain: those of the batch.
+            seen: what they see is entered here.
+            first: the place of the first one there.
+            source: its record.
             floor: the partition's, just before the ticks; the state of closed bars says it.
             adopt: whether new champions take over.
         """
-        checkpoint = self._adopt(ticks[0].source, floor) if adopt else []
-        models = self._serving
-        seen = [self._enter(arrival, models, floor) for arrival in ticks]
-        if len({item.context is None for item in seen}) == 1:
-            runs = [seen]  # as nearly always
-        else:
-            runs = [list(run) for _, run in groupby(seen, key=lambda item: item.context is None)]
-        return Entered(models=models, runs=runs, checkpoint=checkpoint)
+        checkpoint = self._adopt(source, floor) if adopt else []
+        models, intake = self._serving, self._intake
+        keys, offsets, appended = zip(*ticks, strict=True)
+        odd: list[Observation] = []
+        at, end = 0, len(ticks)
+        main: OpenBars | None = None
+        while at < end:
+            if main is not self.window.main:  # at first, and when ticks ahead are confirmed
+                main = self.window.main
+                doubtful = [at + place for place in reversed(main.seen_before(keys[at:]))]
+            while doubtful and doubtful[-1] < at:
+                doubtful.pop()
+            stop = doubtful[-1] if doubtful else end
+            done = first + at
+            if stop > at:
+                done = intake.take_plain(plain, done, first + stop, keys[at][0], models.noise)
+            done -= first
+            if done > at:
+                main.went_on(keys[at:done], appended[at:done])
+                context = intake.context(models)
+            else:
+                done = at + 1
+                item = intake.take(tick_of(self.symbol, keys[at]), appended[at], models)
+                context = item.context
+                seen.put(first + at, item)
+                if item.left_out or item.dropped_ahead or item.jump:
+                    odd.append(item)
+                if item.closed:
+                    self.first_uncovered = None
+                    seen.closings[first + at] = Closing(item.closed, self._state(floor))
+            if self.first_uncovered is None and first + at not in seen.closings:
+                self.first_uncovered = offsets[at]
+            if not at or context is not seen.contexts[-1][1]:
+                seen.contexts.append((first + at, context))
+            at = done
+        return Entered(models=models, answer=self._counted(odd, checkpoint))
 
     def _adopt(self, source: Source, floor: int) -> list[Bar]:
         """Let the champions serve from this tick on.
@@ -195,6 +258,8 @@ class SymbolPipeline:
             floor=floor,
             horizon_s=self._horizon_ms // 1000,
             topic_id=self._origin.topic_id,
+            counts=self._origin.counts,
+            home=self.home,
             is_anew=self._origin.is_named,
         )
 
@@ -208,89 +273,54 @@ class SymbolPipeline:
             intervals=self.record.interval_state(),
         ).to_json()
 
-    def _enter(self, arrival: Arrival, models: ModelSet, floor: int) -> Observation:
-        seen = self._intake.take(arrival, models)
-        if seen.closed:
-            self.first_uncovered = None
-            seen.state = self._state(floor)
-        elif self.first_uncovered is None:
-            self.first_uncovered = arrival.source.offset
-        return seen
-
     def finish(
-        self, entered: Entered, names: Sequence[str], blended: Sequence[BlendedTick]
-    ) -> SymbolAnswer:
-        """Go through the ticks again, now with the models' answers, and make the messages.
+        self, entered: Entered, stretches: Iterable[tuple[int, int]], lines: Lines
+    ) -> Iterator[Stretch]:
+        """Go through the ticks again, now with the models' answers.
+
+        Yields each stretch of ticks, and goes on once it is published.
 
         Args:
             entered: what `enter` gave.
-            names: of the ensemble's members.
-            blended: the ensemble's answer to each tick.
+            stretches: where each begins and ends.
+            lines: those of the batch.
         """
-        seen = list(chain.from_iterable(entered.runs))
-        answer = self._counted(seen, entered.checkpoint)
-        models = entered.models
-        # The filter's state, and so its answer, also depends on when it took over its noise.
-        kalman_version = f"{models.version}@{self._since}" if models.is_trained else models.version
-        versions = [kalman_version if name == KALMAN else models.version for name in names]
-        record = self.record
-        for item, blend in zip(seen, blended, strict=True):
+        answer, record, said = entered.answer, self.record, lines.said
+        trained_to = entered.models.trained_to_ts if entered.models.is_trained else NEVER
+        seen = said.seen
+        for start, stop in stretches:
+            closing = seen.closings.get(start)
             forecasts = []
-            for closed in item.closed:
+            for closed in closing.bars if closing else ():
                 made, outcome = record.close(closed)
                 forecasts.append(made)
                 if outcome is not None:
-                    answer.scores.append(record.score(self.symbol, outcome, closed, item.source))
-            said = record.published(item, blend)
-            if item.bar is not None:
-                record.note(item.bar.ts_open, said)
-            if forecasts:
-                answer.bars.extend(self._bars(item, forecasts))
-            tick, source = item.tick, item.source
-            age_s = max(0, tick.ts - models.trained_to_ts) / 1000 if models.is_trained else 0.0
-            answer.predictions.append(
-                Prediction(
-                    id=f"{source.topic}{self._suffix}-{source.partition}-{source.offset}",
-                    symbol=tick.symbol,
-                    ts=tick.ts,
-                    target_ts=tick.ts + self._horizon_ms,
-                    horizon_s=self._horizon_ms // 1000,
-                    last_price=item.price,
-                    prediction=said.prediction,
-                    bias_correction=said.bias,
-                    members={
-                        name: MemberOutput(
-                            prediction=price,
-                            weight=weight,
-                            version=version,
-                            age_s=age_s,
-                            shrinkage=factor,
-                        )
-                        for name, price, weight, version, factor in zip(
-                            names,
-                            said.members,
-                            blend.weights,
-                            versions,
-                            record.factors,
-                            strict=True,
-                        )
-                        if not math.isnan(price)
-                    },
-                    degraded=(*blend.degraded, *self._placement, *item.reasons),
-                    source=source,
-                    shrinkage=record.factor,
-                    intervals=prices_of(said.bounds, said.prediction, said.volatility),
-                )
+                    source = lines.source_of(start)
+                    answer.scores.append(record.score(self.symbol, outcome, closed, source))
+            ts = int(seen.ts[start])
+            yield Stretch(start, stop, record.corrections(ts - ts % self._bar_ms, trained_to))
+            newest = dict(zip(seen.bars[start:stop].tolist(), range(start, stop), strict=True))
+            for ts_open, at in newest.items():
+                if ts_open != NO_BAR:
+                    record.note(ts_open, said.at(at, record.bounds))
+            if closing:
+                source = lines.source_of(start)
+                answer.bars.extend(self._bars(closing, forecasts, source))
+            self._wording.write(
+                start,
+                stop,
+                lines,
+                models=entered.models,
+                since=self._since,
+                id_suffix=self._origin.suffix,
+                record=record,
             )
-        return answer
 
-    def _counted(self, seen: Sequence[Observation], bars: list[Bar]) -> SymbolAnswer:
-        """An answer without predictions: what is odd about the ticks, counted."""
-        odd = [item for item in seen if item.left_out or item.dropped_ahead or item.jump]
+    def _counted(self, odd: Sequence[Observation], bars: list[Bar]) -> SymbolAnswer:
+        """What is odd about the ticks, counted; the bars and scores that they give come later."""
         if not odd:
-            return SymbolAnswer(predictions=[], bars=bars, scores=[])
+            return SymbolAnswer(bars=bars, scores=[])
         return SymbolAnswer(
-            predictions=[],
             bars=bars,
             scores=[],
             late=sum(item.left_out is LATE for item in odd),
@@ -300,11 +330,11 @@ class SymbolPipeline:
             notices=notices_of(self.symbol, odd),
         )
 
-    def _bars(self, item: Observation, forecasts: Sequence[BarForecasts | None]) -> Iterator[Bar]:
-        if item.state is None:
-            return
-        state = self._recorded(item.state)
-        for closed, forecast in zip(item.closed, forecasts, strict=True):
+    def _bars(
+        self, closing: Closing, forecasts: Sequence[BarForecasts | None], source: Source
+    ) -> Iterator[Bar]:
+        state = self._recorded(closing.state)
+        for closed, forecast in zip(closing.bars, forecasts, strict=True):
             self._last_bar = bar_message(
                 self.symbol,
                 closed.bar,
@@ -313,7 +343,7 @@ class SymbolPipeline:
                 forecasts=forecast,
                 horizon_s=self._horizon_ms // 1000,
                 state=state,
-                source=item.source,
+                source=source,
             )
             yield self._last_bar
 
@@ -347,7 +377,7 @@ class SymbolPipeline:
             KeyError, TypeError, ValueError: the state is of no use.
         """
         state = SymbolState.from_json(last.state)
-        self._set_origin(origin)
+        self._origin = origin
         if bar_of_message(last) is not None:
             self._last_bar = last
         self._intake.restore(state)
@@ -359,17 +389,24 @@ class SymbolPipeline:
             self.record.restore(state.open_forecasts(), state.learned, state.intervals)
         if serving is not None:
             self._serving, self._since = serving, state.since
+        if state.home is not None:
+            self.home = state.home
+        elif self.is_home:
+            self.home = origin.partitions
+        self._note_left()
 
     @property
     def has_news(self) -> bool:
         """Whether a training now would learn from more than the last one.
 
-        A state that its symbol has left, as after partitions were added, has none forever. For
-        symbols in their place silence is left to the schedule.
+        A state that its symbol has left, as after partitions were added, has none until a bar of
+        it closes there. For symbols in their place silence is left to the schedule.
         """
-        if self.name == self.symbol or not self.models.is_trained:
+        learned_ts = self.models.trained_to_ts if self.models.is_trained else 0
+        known_ts = max(self._left_to_ts, learned_ts)
+        if self.is_home or not known_ts:
             return True
-        return int(self.window.columns(1).ts_last[0]) > self.models.trained_to_ts
+        return int(self.window.columns(1).ts_last[0]) > known_ts
 
     def _is_horizon(self, horizon_s: int | None) -> bool:
         """Whether forecasts look as far ahead as now; those of older versions are taken to."""

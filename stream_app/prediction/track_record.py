@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from stream_app.bars.features import BarColumns
 from stream_app.bars.window import ClosedBar
 from stream_app.messages.schemas import BarForecasts, Score, Source
 from stream_app.models.kalman_filter import KalmanNoise
 from stream_app.prediction.bias import BiasCorrection
-from stream_app.prediction.ensemble import BlendedTick
 from stream_app.prediction.harm import HarmTest
 from stream_app.prediction.intervals import Bound, IntervalTrackers, returns_of
-from stream_app.prediction.observation import Observation
 from stream_app.prediction.outcomes import ClosedForecasts, Outcome, Outcomes
+from stream_app.prediction.published import Published, corrections
 from stream_app.prediction.running import LAST_PRICE, PUBLISHED, UNSHRUNK, RunningScores
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.shrinkage import EnsembleShrinkage, MemberShrinkage
@@ -26,34 +25,12 @@ ENSEMBLE: Final = "ensemble"
 HARM: Final = "harm"
 
 
-class Published(NamedTuple):
-    """What is published at a tick, all of it prices but the factors."""
-
-    price: float
-    """The last one."""
-    own: Sequence[float]
-    """Each member's before its shrinkage, in the ensemble's order; NaN where it gave none."""
-    members: Sequence[float]
-    """The same after it."""
-    unshrunk: float
-    """The weighted mean of the first."""
-    mean: float
-    """The weighted mean of the second."""
-    ensemble: float
-    """After its own shrinkage, before the bias correction."""
-    bias: float
-    prediction: float
-    volatility: float
-    """Forecast of the deviation over the horizon, a log return."""
-    bounds: tuple[Bound, ...]
-    """Of the intervals around `prediction`."""
-
-
 class TrackRecord:
     """The forecasts of one symbol, their outcomes, and the corrections that follow from them.
 
-    At each tick `published` applies the corrections. When a bar closes, its last tick's forecasts
-    begin to wait for their outcome, and those of one horizon before meet theirs (`close`).
+    `corrections` are what `published.py` applies at each tick. When a bar closes, its last tick's
+    forecasts begin to wait for their outcome, and those of one horizon before meet theirs
+    (`close`).
     """
 
     def __init__(self, settings: PredictionSettings) -> None:
@@ -93,6 +70,8 @@ class TrackRecord:
         """Of the members, in the ensemble's order."""
         self.factor = 1.0
         """Of the ensemble."""
+        self._in_force: tuple[float, ...] | None = None
+        """Of the corrections what does not depend on the tick's bar; None where it has changed."""
         self._note_factors()
         noise = KalmanNoise()
         self.volatility = VolatilityForecast(
@@ -109,34 +88,30 @@ class TrackRecord:
             self.factors = [each.factor for each in self._members.values()]
             self.factor = self._ensemble.factor
 
-    def published(self, item: Observation, blend: BlendedTick) -> Published:
-        """Shrink and correct the ensemble's answer to a tick, and say how wide it may miss."""
-        price = item.price
-        own = blend.member_prices
-        if self._is_shrunk:
-            members, distance = [], 0.0
-            for factor, each, weight in zip(self.factors, own, blend.weights, strict=True):
-                member = price + factor * (each - price)
-                members.append(member)
-                if weight:
-                    distance += weight * (member - price)
-            mean, ensemble = price + distance, price + self.factor * distance
-        else:
-            members, mean, ensemble = own, blend.price, blend.price
-        bias = price * self.bias.value
-        volatility = self.volatility.at(item.tick.ts, item.log_high, item.log_low, item.limit)
-        return Published(
-            price,
-            own,
-            members,
-            blend.price,
-            mean,
-            ensemble,
-            bias,
-            ensemble + bias,
-            volatility,
-            self._intervals.bounds,
-        )
+    @property
+    def bounds(self) -> tuple[Bound, ...]:
+        """Of the intervals, in force."""
+        return self._intervals.bounds
+
+    def corrections(self, ts_open: int, trained_to: int) -> tuple[float, ...]:
+        """What is in force for the ticks of one bar.
+
+        Args:
+            ts_open: when the bar opens, epoch ms.
+            trained_to: event time of the last tick that the models learned from, epoch ms; or
+                NEVER.
+
+        Returns:
+            A row of numbers, as `Stretch.corrections`.
+        """
+        if self._in_force is None:
+            self._in_force = corrections(
+                bias=self.bias.value,
+                factor=self.factor if self._is_shrunk else None,
+                factors=self.factors,
+                bounds=self._intervals.bounds,
+            )
+        return *self.volatility.bar_at(ts_open), trained_to, *self._in_force
 
     def note(self, ts_open: int, published: Published) -> None:
         """What was published at what is so far the last tick of a bar."""
@@ -148,6 +123,7 @@ class TrackRecord:
         Returns:
             What was forecast at the closed bar's last tick, if anything was, and the outcome.
         """
+        self._in_force = None
         ts_open, log_close = closed.bar.ts_open, math.log(closed.bar.close)
         forecasts = self._taken(ts_open)
         outcome = self._outcomes.close(
@@ -303,6 +279,7 @@ class TrackRecord:
             sums: as `sums` gave them then.
             intervals: as `interval_state` gave it; may be empty.
         """
+        self._in_force = None
         self.bias.take(self._recalled)  # at once: it averages them anew each time
         self._recalled = []
         self._restored = dict(open_forecasts)

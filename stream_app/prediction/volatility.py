@@ -26,6 +26,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from stream_app.clock import DAY_MS, HOUR_MS
+from stream_app.compiled import compiled, types
 
 QUICK_BARS: Final = 6
 SLOW_BARS: Final = 96
@@ -58,13 +59,12 @@ def _step(half_life: float) -> float:
     return 1.0 - math.exp2(-1.0 / half_life)
 
 
-class _Bar(NamedTuple):
-    """What a tick of one bar needs to know: the forecast is
-    level - t fade + sqrt(t) gain (range so far), where t is the share of the bar that has passed.
-    """
+class BarVolatility(NamedTuple):
+    """What a tick of one bar needs to know; see `volatility_at`."""
 
     ts_open: int
-    ts_end: int
+    """Epoch milliseconds."""
+    bar_ms: int
     level: float
     fade: float
     gain: float
@@ -72,7 +72,40 @@ class _Bar(NamedTuple):
     """Log close of the bar before."""
 
 
-_NO_BAR: Final = _Bar(0, 0, 0.0, 0.0, 0.0, 0.0)
+_NO_BAR: Final = BarVolatility(-1, 0, 0.0, 0.0, 0.0, 0.0)
+
+
+@compiled(types.float64(*8 * (types.float64,)))
+def volatility_at(  # noqa: PLR0917 - compiled functions take no keywords
+    passed: float,
+    level: float,
+    fade: float,
+    gain: float,
+    before: float,
+    log_high: float,
+    log_low: float,
+    limit: float,
+) -> float:
+    """The forecast at a tick: level - t fade + sqrt(t) gain (range so far), cut to MOST.
+
+    Args:
+        passed: t, the share of the bar that has passed.
+        level: as in `BarVolatility`, as what follows.
+        fade: the same.
+        gain: the same.
+        before: the same.
+        log_high: the highest price of the forming bar so far.
+        log_low: the lowest.
+        limit: the largest step that is believed, a log return; beyond it the forming bar does not
+            count.
+    """
+    distance = (log_high if log_high > before else before) - (
+        log_low if log_low < before else before
+    )
+    if distance > limit:
+        return level
+    forecast = level - passed * fade + math.sqrt(passed) * gain * distance
+    return forecast if forecast < MOST else MOST
 
 
 class VolatilityForecast:
@@ -121,38 +154,35 @@ class VolatilityForecast:
             limit: the largest step that is believed, a log return; beyond it the forming bar
                 does not count.
         """
-        ts_open, ts_end, level, fade, gain, before = self._now
-        if not ts_open <= ts < ts_end:
-            self._now = self._prepared(ts - ts % self._bar_ms)
-            ts_open, ts_end, level, fade, gain, before = self._now
-        distance = (log_high if log_high > before else before) - (
-            log_low if log_low < before else before
-        )
-        if distance > limit:
-            return level
-        passed = (ts - ts_open) / self._bar_ms
-        forecast = level - passed * fade + math.sqrt(passed) * gain * distance
-        return forecast if forecast < MOST else MOST
+        bar = self.bar_at(ts - ts % self._bar_ms)
+        passed = (ts - bar.ts_open) / self._bar_ms
+        return volatility_at(passed, *bar[2:], log_high, log_low, limit)
 
-    def _prepared(self, ts_open: int) -> _Bar:
+    def bar_at(self, ts_open: int) -> BarVolatility:
+        """What the ticks of the bar that opens then need to know, epoch milliseconds."""
+        if self._now.ts_open != ts_open:
+            self._now = self._prepared(ts_open)
+        return self._now
+
+    def _prepared(self, ts_open: int) -> BarVolatility:
         quick, slow, _ = self._levels
         unit = math.sqrt(self._squares_ahead(ts_open))
         level = unit * (QUICK_SHARE * quick + (1.0 - QUICK_SHARE) * slow)
         level = min(max(level, self._least), MOST)
-        ts_end = ts_open + self._bar_ms
+        bar_ms = self._bar_ms
         if self._before is None or level == MOST:
-            return _Bar(ts_open, ts_end, level, 0.0, 0.0, 0.0)
+            return BarVolatility(ts_open, bar_ms, level, 0.0, 0.0, 0.0)
         ts_before, before = self._before
         bars = (ts_open - ts_before) // self._bar_ms
         if not 1 <= bars <= MAX_GAP_BARS + 1:
-            return _Bar(ts_open, ts_end, level, 0.0, 0.0, before)
+            return BarVolatility(ts_open, bar_ms, level, 0.0, 0.0, before)
         weight_quick = QUICK_SHARE * self._newest(0)
         weight_slow = (1.0 - QUICK_SHARE) * self._newest(1)
         fade = unit * (weight_quick * quick + weight_slow * slow)
         hour = ts_open // HOUR_MS % 24
         ordinary = _RANGE * math.sqrt(bars * self._squares[hour])
         gain = unit * (weight_quick + weight_slow) / ordinary
-        return _Bar(ts_open, ts_end, level, fade, gain, before)
+        return BarVolatility(ts_open, bar_ms, level, fade, gain, before)
 
     def _newest(self, average: int) -> float:
         """The weight of the next bar in an average; the first bars count more."""

@@ -36,6 +36,7 @@ from stream_app.training.job import price_moves
 from stream_app.training.occupancy import Occupancy
 from stream_app.training.plan import PlanFigures
 from stream_app.training.plan_log import PlanLog
+from stream_app.training.priority import Urgency
 from stream_app.training.schedule import Due, RetrainSchedule
 from stream_app.training.settings import RetrainSettings
 from stream_app.training.standing import STOPPED
@@ -95,6 +96,7 @@ class Retrainer:
         self._schedule = RetrainSchedule(settings.schedule, clock)
         self._budget = Budget(settings.target_s)
         self._occupancy = Occupancy()
+        self._urgency = Urgency()
         self._plan_log = PlanLog(settings.processes)
         self._trainer = SymbolTrainer(
             settings=settings,
@@ -132,6 +134,10 @@ class Retrainer:
     def is_running(self) -> bool:
         """Whether a cycle is under way."""
         return self._cycles is not None and not self._cycles.done()
+
+    def niceness(self) -> int:
+        """How much nicer than the worker the training processes are now. The timer applies it."""
+        return self._urgency.niceness(self._clock.monotonic())
 
     def tick(self) -> None:
         """Start a cycle when one is due and none is running. Returns at once; the timer's call."""
@@ -205,6 +211,7 @@ class Retrainer:
 
     async def _give_turns(self, cycle: Cycle, all_given: asyncio.Event) -> None:
         """Begin turns, one after the other, as processes get free; return when all are over."""
+        due_s = cycle.began_s + self._settings.target_s
         async with asyncio.TaskGroup() as group:
             for symbol in cycle.started.symbols:
                 await self._trainer.free_process()
@@ -221,21 +228,28 @@ class Retrainer:
                     continue
                 given = asyncio.Event()
                 cycle.turns[symbol] = group.create_task(
-                    self._turn(symbol, bars, pipeline.models, given)
+                    self._turn(symbol, bars, pipeline.models, given, due_s)
                 )
                 await given.wait()
             all_given.set()
 
     async def _turn(
-        self, symbol: str, bars: BarColumns, models: ModelSet, given: asyncio.Event
+        self,
+        symbol: str,
+        bars: BarColumns,
+        models: ModelSet,
+        given: asyncio.Event,
+        due_s: float,
     ) -> Outcome:
         began_s = self._clock.monotonic()
         self._occupancy.begins(began_s)
+        self._urgency.begins(symbol, began_s, due_s)
         try:
             with log_fields(symbol=symbol):
                 outcome = await self._trainer.turn(symbol, bars, models, given)
         finally:
             given.set()  # also where the turn was over before it had jobs
+            self._urgency.ends(symbol)
             busy_s = self._occupancy.ends(self._clock.monotonic())
         self._schedule.turn_took(symbol, busy_s)
         if outcome.verdict is not None:

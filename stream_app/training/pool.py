@@ -1,8 +1,9 @@
-"""The process pool for training: spawned, capped to one thread, niced, recycled, killable."""
+"""The process pool for training: spawned, capped to one thread, ranked, recycled, killable."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ from stream_app.ops.metrics import POOL_RESTARTS
 from stream_app.training.gate import Verdict
 from stream_app.training.gate_job import GateJob, run_gate
 from stream_app.training.job import TrainedModel, TrainingJob, run_job
+from stream_app.training.niceness import TOO_OFTEN_S, set_niceness
 from stream_app.training.process import start_process
 
 logger = logging.getLogger(__name__)
@@ -30,6 +32,8 @@ LOOK_EVERY_S: Final = 1.0
 """How often a job that waits looks whether the pool still works."""
 STARTS: Final = 3
 """How often a job has the pool started anew before it fails: processes may die at each start."""
+RANKS: Final = 3
+"""How often a process is given a priority before the next look has to."""
 
 
 def longest_first(jobs: Iterable[TrainingJob]) -> list[TrainingJob]:
@@ -48,6 +52,7 @@ class _Spawning(SpawnContext):
 
     def __init__(self, processes: int) -> None:
         self._first = processes
+        self._made: list[SpawnProcess] = []
 
     def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override] # noqa: N802 - so pebble calls it
         """Make one. Called in pebble's thread."""
@@ -55,7 +60,13 @@ class _Spawning(SpawnContext):
             self._first -= 1
         else:
             POOL_RESTARTS.inc()
-        return SpawnProcess(*args, **kwargs)
+        process = SpawnProcess(*args, **kwargs)
+        self._made = [known for known in self._made if known.is_alive()] + [process]
+        return process
+
+    def pids(self) -> list[int]:
+        """Of the processes that live. Called in any thread."""
+        return [process.pid for process in self._made if process.is_alive() and process.pid]
 
 
 class TrainingPool:
@@ -66,6 +77,8 @@ class TrainingPool:
         self._context = _Spawning(processes)
         self._pool = self._made()
         self._next_job = asyncio.Lock()
+        self._told = False
+        """That the system lets no process have more of the cores."""
         self._judgements = 0
         """That wait for a process. They go first, for theirs are the symbols that are all but done.
         """
@@ -93,6 +106,27 @@ class TrainingPool:
         Returns at once. The future is done when a process is ready.
         """
         return [self._pool.schedule(os.getpid) for _ in range(self._processes)][-1]
+
+    async def prioritise(self, niceness: int) -> None:
+        """Make the processes so much nicer than this one, those too that were started since.
+
+        Asked for every second or so. Takes microseconds, or where the kernel wants a pause between
+        two processes, that pause.
+        """
+        ranked = [await self._ranked(pid, niceness) for pid in self._context.pids()]
+        if not all(ranked) and not self._told:
+            self._told = True
+            logger.warning(
+                "Training is late, but this system does not let it have more of the cores: it may "
+                "not lower a nice value. Allow it (RLIMIT_NICE, `ulimit -e 20`), or use fewer bars"
+            )
+
+    async def _ranked(self, pid: int, niceness: int) -> bool:
+        for _ in range(RANKS):
+            with contextlib.suppress(ProcessLookupError, BlockingIOError):
+                return set_niceness(pid, niceness)
+            await asyncio.sleep(TOO_OFTEN_S)
+        return True  # it is gone, or the next call finds it
 
     async def run(self, job: TrainingJob, begun: Callable[[], None] = lambda: None) -> TrainedModel:
         """Run one job. Does not block the event loop.

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
 import threading
-from pathlib import Path
-from typing import Final
 
 from stream_app.models.catalog import CATALOG, import_loaders
 from stream_app.models.random_forest import forest_class
-
-NICENESS: Final = 10
-"""So that the worker that serves gets the cores first."""
+from stream_app.training.niceness import yield_to_others
+from stream_app.training.priority import YIELDING
 
 
 def initialise_process() -> None:
@@ -33,26 +29,11 @@ def initialise_process() -> None:
         raise RuntimeError("initialise_process is for a process of the training pool")
     # The libraries read this when their OpenMP starts, so set it before they are imported.
     os.environ["OMP_NUM_THREADS"] = "1"
-    os.nice(NICENESS)
-    _nice_among_sessions()
+    yield_to_others(YIELDING)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(
         target=_end_with, args=(parent.sentinel,), name="end-with-parent", daemon=True
     ).start()
-
-
-def _nice_among_sessions() -> None:
-    """Make the niceness count against processes of other sessions too, such as a broker.
-
-    Where Linux groups processes by session (autogroup), a niceness ranks a process only within
-    its session, and every session gets an equal share. A broker on the same machine, and so every
-    prediction, would wait for the training (docs/performance.md has the figures).
-    """
-    autogroup = Path("/proc/self/autogroup")
-    if autogroup.exists():
-        os.setsid()
-        with contextlib.suppress(OSError):
-            autogroup.write_text(str(NICENESS))
 
 
 def _end_with(sentinel: int) -> None:

@@ -11,6 +11,7 @@ from aiokafka.structs import ConsumerRecord
 from stream_app.messages.codec import decode_bar
 from stream_app.messages.schemas import Bar
 from stream_app.prediction.origin import Origin
+from stream_app.worker.moved_bars import MovedBars, move_of
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,9 @@ class BarLog:
     of one length.
 
     The commit may move on: bars that were made after it wait until then.
+
+    A symbol that came from another partition brought its bars along (`moved_bars.py`): they take
+    the place of all that was known of it.
     """
 
     def __init__(
@@ -41,8 +45,14 @@ class BarLog:
         """Of a topic that had the name before: its bars are left out."""
         self._named: set[bool] = set()
         """Whether the ids of predictions named the topic when its bars were made."""
-        self._unanswered: list[Bar] = []
-        """Made from ticks that are not committed yet, in the order of the log."""
+        self.counts: set[int] = set()
+        """How many partitions the ticks topic has had, as the bars say."""
+        self._unanswered: list[Bar | list[Bar]] = []
+        """Made from ticks that are not committed yet, in the order of the log. A list is what a
+        symbol brought along."""
+        self._moved = MovedBars()
+        self.begun_anew: set[str] = set()
+        """Symbols of which all is replaced by what they brought along; who reads this clears it."""
         self._closed: dict[str, dict[int, Bar]] = {}
         """By symbol and opening time, bars that `take_closed` has not given yet."""
         self._given_ts: dict[str, int] = {}
@@ -65,6 +75,8 @@ class BarLog:
         try:
             bar = decode_bar(record.value or b"")
             int(bar.state["floor"])
+            counts = {int(count) for count in bar.state.get("counts", ())}
+            move = move_of(bar)
         except (ValueError, KeyError, TypeError) as error:
             place = f"bars partition {record.partition} offset {record.offset}"
             logger.warning("%s: %s", place, error)
@@ -72,10 +84,11 @@ class BarLog:
         if bar.source.topic != self._ticks or self._is_of_another_topic(bar):
             return
         self._named.add(bool(bar.state.get("is_anew")))
-        if bar.source.offset < self.committed:
-            self._note(bar)
-        else:
-            self._unanswered.append(bar)
+        self.counts |= counts
+        if move is None:
+            self._note_once_answered(bar)
+        elif moved := self._moved.take(bar, move, record.partition):
+            self._note_once_answered(moved)
 
     def advance(self, committed: int) -> None:
         """The commit has moved on: note what was made before it.
@@ -84,11 +97,41 @@ class BarLog:
             committed: no less than before.
         """
         waiting, self._unanswered, self.committed = self._unanswered, [], committed
-        for bar in waiting:
-            if bar.source.offset < committed:
-                self._note(bar)
-            else:
-                self._unanswered.append(bar)
+        for item in waiting:
+            self._note_once_answered(item)
+
+    def _note_once_answered(self, item: Bar | list[Bar]) -> None:
+        bars = item if isinstance(item, list) else [item]
+        if bars[-1].source.offset >= self.committed:
+            self._unanswered.append(item)
+            return
+        if bars is item:
+            self._begin_anew(bars[-1].symbol)
+        for bar in bars:
+            self._note(bar)
+
+    def _begin_anew(self, symbol: str) -> None:
+        self.begun_anew.add(symbol)
+        self._closed.pop(symbol, None)
+        self._given_ts.pop(symbol, None)
+        self.last.pop(symbol, None)
+        self._covered.pop(symbol, None)
+        self._left_out_at.pop(symbol, None)
+
+    def arrived(self, symbol: str, before: int) -> list[Bar] | None:
+        """What a symbol brought along just before a tick that is not committed yet, if it did.
+
+        Args:
+            symbol: whose.
+            before: the tick's offset.
+        """
+        moved = (item for item in self._unanswered if isinstance(item, list))
+        found = (
+            bars
+            for bars in moved
+            if bars[-1].symbol == symbol and bars[-1].source.offset == before - 1
+        )
+        return next(found, None)
 
     def _note(self, bar: Bar) -> None:
         symbol, offset = bar.symbol, bar.source.offset

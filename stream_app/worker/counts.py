@@ -36,7 +36,7 @@ def count_batch(records: int, answer: Answer) -> None:
     if answer.predictions:
         metrics.PREDICTIONS.inc(len(answer.predictions))
         metrics.LAST_PREDICTION.set_to_current_time()
-    degraded = [item.degraded for item in answer.predictions if item.degraded]
+    degraded = [reasons for reasons in answer.predictions.degraded if reasons]
     for metric, count in (
         (metrics.DEGRADED, len(degraded)),
         (metrics.BARS, len(answer.bars)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from aiokafka.errors import BrokerResponseError, KafkaError
@@ -31,6 +31,7 @@ class LagWatch:
         topic: of the ticks.
         positions: by partition of this worker, the offset after the last one answered; None while
             the partition is restored.
+        note_partitions: told how many the topic has.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class LagWatch:
         group: str,
         topic: str,
         positions: Callable[[], Mapping[int, int | None]],
+        note_partitions: Callable[[int], Awaitable[None]],
     ) -> None:
         self._client_settings = client_settings
         self._group = group
         self._topic = topic
         self._positions = positions
+        self._note_partitions = note_partitions
         self.own = 0
         """Ticks that wait for this worker, as of the last look that the broker answered."""
         self.unread = 0
@@ -100,6 +103,7 @@ class LagWatch:
         self._topic_id = self._topic_id or topic.topic_id
         if topic.topic_id != self._topic_id:
             raise TopicError(made_anew(self._topic, self._topic_id, topic.topic_id))
+        await self._note_partitions(topic.partitions)
         positions = self._positions()
         owned = await view.owned()
         unread = set() if owned is None else set(range(topic.partitions)) - owned - set(positions)

@@ -13,7 +13,6 @@ from aiokafka import TopicPartition
 
 from stream_app.errors import ArtifactError, StoreError, TopicError
 from stream_app.kafka.group import Place, made_anew, open_group
-from stream_app.kafka.placement import placement
 from stream_app.kafka.reader import open_reader
 from stream_app.kafka.retries import until_answered
 from stream_app.kafka.topic_check import Topics
@@ -23,17 +22,19 @@ from stream_app.messages.symbols import split_state_name
 from stream_app.models.model_set import UNTRAINED, ModelSet
 from stream_app.ops import metrics
 from stream_app.ops.log_fields import log_fields
-from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.pipeline import PartitionPipeline, SortedRecords
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.versions import Versions
 from stream_app.settings import Settings
 from stream_app.worker.coverage import read_coverage
 from stream_app.worker.ledger import Batch
+from stream_app.worker.moves import PublishBars
 from stream_app.worker.replica import Log, Replica
 from stream_app.worker.restore import restore_partition
 from stream_app.worker.sharing import Report, Share
 from stream_app.worker.standbys import Standbys
+from stream_app.worker.symbol_places import SymbolPlaces
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Partitions:
         on_progress: Callable[[], None],
         read_again: Callable[[int], None],
         commit: Callable[[int, int], Awaitable[None]],
+        publish_bars: PublishBars,
         join_again: Callable[[], Coroutine[Any, Any, None]],
         fail: Callable[[BaseException], None],
     ) -> None:
@@ -77,6 +79,7 @@ class Partitions:
             on_progress: called with each step of a restore.
             read_again: has a partition's ticks given again from the commit on.
             commit: notes an offset of a partition as answered.
+            publish_bars: into a partition.
             join_again: has the group divide the partitions anew.
             fail: ends the process.
         """
@@ -110,8 +113,15 @@ class Partitions:
             new_replica=self._new_replica,
             on_warm=self._note_warm,
         )
-        self._partition_count = topics.ticks.partitions
-        """As the broker says, which may have more than topics.yaml had at the start."""
+        self.places = SymbolPlaces(
+            settings=settings,
+            topics=topics,
+            client_settings=client_settings,
+            pipelines=self._partitions.values,
+            load_models=self._load_models,
+            publish_bars=publish_bars,
+            on_progress=on_progress,
+        )
         self.topic_id = ""
         """Of the ticks topic; empty until the first assignment, and where no broker tells it."""
 
@@ -177,6 +187,7 @@ class Partitions:
         self.standbys.follow(share.standby - self._assigned)
         for number in self._partitions.keys() - self._assigned:
             del self._partitions[number]
+            self.places.forget(number)
         for number in self._restoring.keys() - self._assigned:
             self._restoring.pop(number).cancel()
         if new := self._assigned - self._restoring.keys():
@@ -261,8 +272,28 @@ class Partitions:
         if self.topic_id and topic.topic_id != self.topic_id:
             raise TopicError(made_anew(name, self.topic_id, topic.topic_id))
         self.topic_id = topic.topic_id
-        self._partition_count = topic.partitions
+        await self.places.note_count(topic.partitions)
         return places
+
+    async def settle(self, pipeline: PartitionPipeline, batch: SortedRecords, number: int) -> bool:
+        """Bring symbols of a batch that are new in their partition what they have elsewhere.
+
+        Returns:
+            Whether anything was waited for: the partition may have gone meanwhile.
+        """
+        if not pipeline.unsettled(batch):
+            return False
+        return await self._ask(
+            number, partial(self.places.settle, pipeline, batch, self._log, number)
+        )
+
+    def _log(self, number: int) -> Log:
+        return Log(
+            topic=self._topics.ticks.name,
+            partition=number,
+            topic_id=self.topic_id,
+            partitions=self.places.count,
+        )
 
     async def _start(self, place: Place) -> int:
         """The offset to go on from: the commit, or what the bars cover where there is none.
@@ -292,11 +323,10 @@ class Partitions:
 
     def _new_replica(self, committed: int, of: Log) -> Replica:
         settings = self._settings
-        prediction = PredictionSettings.of(settings)
         pipeline = PartitionPipeline(
-            prediction,
+            PredictionSettings.of(settings),
             partition=of.partition,
-            placement=placement(of.partitions, key_required=settings.tick_mapping.key_required),
+            placement=self.places.placement(of.partitions),
         )
         return Replica(
             pipeline,
@@ -308,16 +338,11 @@ class Partitions:
 
     async def _restore(self, number: int, committed: int) -> None:
         started = time.perf_counter()
-        log = Log(
-            topic=self._topics.ticks.name,
-            partition=number,
-            topic_id=self.topic_id,
-            partitions=self._partition_count,
-        )
+        log = self._log(number)
         replica = self._taken_over.pop(number, None)
         if replica is None or not replica.leads_to(committed, log):
             replica = self._new_replica(committed, log)
-        self._partitions[number] = await restore_partition(
+        pipeline = await restore_partition(
             replica,
             committed,
             settings=self._settings,
@@ -325,7 +350,10 @@ class Partitions:
             client_settings=self._client_settings,
             load_models=self._load_models,
             on_progress=self._on_progress,
+            learn=self.places.learn,
         )
+        await self.places.note_restored(pipeline, number, replica.log)
+        self._partitions[number] = pipeline
         metrics.RESTORE_SECONDS.observe(time.perf_counter() - started)
 
     async def _load_models(

@@ -19,13 +19,13 @@ from stream_app.kafka.topic_check import Topics, TopicSpec
 from stream_app.messages.codec import (
     encode_bar,
     encode_champion,
-    encode_prediction,
     encode_retrain_event,
     encode_score,
 )
 from stream_app.messages.records import Headers, Message
-from stream_app.messages.schemas import Bar, Champion, Prediction, RetrainEvent, Score
+from stream_app.messages.schemas import Bar, Champion, RetrainEvent, Score
 from stream_app.prediction.pipeline import Answer
+from stream_app.prediction.writing import Predictions
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ BATCH_BYTES: Final = 900_000
 RETRY_MAX_S: Final = 5.0
 STOP_TIMEOUT_S: Final = 3.0
 NO_TRACES: Final[Mapping[int, Headers]] = {}
-_Keyed = TypeVar("_Keyed", Prediction, Bar, Score, Champion)
+_Keyed = TypeVar("_Keyed", Bar, Score, Champion)
 """What is keyed by its symbol."""
 
 
@@ -123,16 +123,17 @@ class Publisher:
         name, messages = self._keyed(self._topics.champions.name, encode_champion, [champion])
         await self._send(name, 0, messages)
 
-    def _predictions(
-        self, items: Sequence[Prediction], traces: Mapping[int, Headers]
-    ) -> list[Message]:
-        """As `_keyed`, and with the trace of the tick where it has one."""
-        _, messages = self._keyed(self._topics.predictions.name, encode_prediction, items)
+    def _predictions(self, given: Predictions, traces: Mapping[int, Headers]) -> list[Message]:
+        """With the trace of the tick where it has one."""
+        headers = self._headers[self._topics.predictions.name]
         if not traces:
-            return messages
+            return [
+                Message(key, value, headers)
+                for key, value in zip(given.keys, given.values(), strict=True)
+            ]
         return [
-            message._replace(headers=[*message.headers, *traces.get(item.source.offset, ())])
-            for message, item in zip(messages, items, strict=True)
+            Message(key, value, [*headers, *traces.get(offset, ())])
+            for key, value, offset in zip(given.keys, given.values(), given.offsets, strict=True)
         ]
 
     def _keyed(

@@ -106,6 +106,8 @@ class Replica:
         self.is_warm = True
 
     async def _fill_windows(self, on_progress: Callable[[], None], *, but: int = 0) -> None:
+        while self.log.begun_anew:
+            self.pipeline.symbols.pop(self.log.begun_anew.pop(), None)
         for symbol, closed in self.log.take_closed(self._window_bars, but=but).items():
             pipeline = self.pipeline.pipeline_of(symbol)
             for first in range(0, len(closed), SLICE):

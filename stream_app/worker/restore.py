@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -43,6 +44,7 @@ async def restore_partition(
     client_settings: dict[str, Any],
     load_models: LoadModels,
     on_progress: Callable[[], None],
+    learn: Callable[[set[int]], Awaitable[tuple[int, ...]]],
 ) -> PartitionPipeline:
     """Bring a replica to a committed offset, so that its pipeline may go on there.
 
@@ -57,6 +59,7 @@ async def restore_partition(
         client_settings: how to connect.
         load_models: from the registry.
         on_progress: called now and then.
+        learn: from the counts of partitions that bars name to all that are known.
 
     Returns:
         The replica's pipeline.
@@ -67,7 +70,7 @@ async def restore_partition(
     async with open_reader(client_settings) as consumer, replica.lock:
         await replica.read_on(consumer, topics.bars.name, on_progress)
         await replica.settle(committed, on_progress)
-        pipeline.origin = log.origin
+        pipeline.origin = replace(log.origin, counts=await learn(log.counts))
         await _resume_symbols(pipeline, log, load_models)
         bars = sum(len(each.window) for each in pipeline.symbols.values())
         for symbol in log.with_gap():
@@ -131,7 +134,7 @@ async def _resume_symbols(
     loaded = await asyncio.gather(*(load(*item) for item in log.last.items()))
     for (symbol, last), (serving, champion) in zip(log.last.items(), loaded, strict=True):
         try:
-            pipeline.pipeline_of(symbol).resume(last, serving, origin=log.origin)
+            pipeline.pipeline_of(symbol).resume(last, serving, origin=pipeline.origin)
         except (KeyError, TypeError, ValueError) as error:
             logger.error(
                 "%s: its last bar has no usable state (%r)", symbol, error, extra={"symbol": symbol}

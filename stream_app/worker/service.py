@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from stream_app.errors import StreamAppError
 from stream_app.kafka.topic_check import Topics
+from stream_app.messages.schemas import Bar
 from stream_app.messages.trace import traces_of
 from stream_app.ops import metrics
 from stream_app.ops.log_fields import log_fields
@@ -64,6 +65,7 @@ class TickService:
             on_progress=self._note_step,
             read_again=read_again,
             commit=commit,
+            publish_bars=self._publish_bars,
             join_again=join_again,
             fail=self.fail,
         )
@@ -72,6 +74,7 @@ class TickService:
             group=settings.consumer_group,
             topic=self._ticks,
             positions=self.partitions.positions,
+            note_partitions=self.partitions.places.note_count,
         )
         self._steps = 0
         self._is_closing = False
@@ -85,7 +88,7 @@ class TickService:
         self.rebalance = RebalanceTimer()
         self._notices = NoticeLog()
         self._scores = ScoreWatch(settings.metrics_symbols)
-        self._misplaced = MisplacedLog(topics.ticks.partitions)
+        self._misplaced = MisplacedLog(lambda: self.partitions.places.count)
         metrics.READY.set_function(lambda: float(self.is_ready))
         metrics.SYMBOLS.set_function(lambda: len(self.partitions.symbols()))
         metrics.SYMBOLS_TRAINED.set_function(self._trained)
@@ -149,15 +152,19 @@ class TickService:
             self._idle.set()
 
     async def _answer(self, batch: Batch) -> None:
-        pipeline = await self.partitions.pipeline(batch)
-        if pipeline is None or self.failed.done():
-            return
+        while True:
+            pipeline = await self.partitions.pipeline(batch)
+            if pipeline is None or self.failed.done():
+                return
+            started = time.perf_counter()
+            work = pipeline.sort(batch.records)
+            if not await self.partitions.settle(pipeline, work, batch.tp.partition):
+                break
         traces = traces_of(batch.records)
         self._published.clear()
         try:
             with self._spans.batch(batch, traces):
-                started = time.perf_counter()
-                answer = pipeline.process(batch.records)
+                answer = pipeline.answer(work)
                 computed = time.perf_counter()
                 metrics.BATCH_SECONDS.observe(computed - started)
                 await self._publisher.publish(answer, batch.tp.partition, traces)
@@ -172,6 +179,9 @@ class TickService:
         self._misplaced.note(answer, batch.tp.partition)
         self._notices.note(answer.notices)
         self._scores.note(answer.scores)
+
+    async def _publish_bars(self, bars: Sequence[Bar], partition: int) -> None:
+        await self._publisher.publish(Answer(bars=list(bars)), partition)
 
     async def until_published(self) -> None:
         """Wait until all that has been computed is acknowledged. Called when the group changes."""

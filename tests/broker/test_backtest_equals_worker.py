@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import orjson
 import pytest
 
 from stream_app.kafka.topic_check import Topics
-from stream_app.messages.codec import encode_prediction
 from stream_app.models.model_set import UNTRAINED
 from stream_app.offline.predicting import Adoption, predict
 from stream_app.prediction.origin import Origin
@@ -67,11 +65,11 @@ async def test_the_same_ticks_and_versions_give_the_same_predictions(
     # Without a broker nothing follows the topic's name in their ids.
     name, suffix = topics_on_broker.ticks.name, Origin(topic_id=states[-1]["topic_id"]).suffix
     made = {
-        each.source.offset: encode_prediction(
-            replace(each, id=each.id.replace(name, name + suffix, 1))
-        )
+        offset: value.replace(name.encode(), (name + suffix).encode(), 1)
         for answer in answers
-        for each in answer.predictions
+        for offset, value in zip(
+            answer.predictions.offsets, answer.predictions.values(), strict=True
+        )
     }
     assert len(made) == len(answered) == len(said) == sum(PARTS) >= 8000
     assert sum(made[offset] != answered[offset] for offset in made) == 0

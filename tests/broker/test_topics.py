@@ -143,6 +143,18 @@ async def test_apply_raises_partitions_where_the_broker_can(
         assert [mismatch.key for mismatch in mismatches] == ["partitions"]
 
 
+async def test_ticks_get_no_partition_whose_answers_have_no_place(
+    topics: Topics, client: dict[str, Any], broker: Broker
+) -> None:
+    if isinstance(broker, KafkaBroker):
+        pytest.skip("Apache Kafka adds partitions to the others")
+    for spec in topics.specs:
+        await create(client, replace(spec, partitions=1))
+    applied = await apply_topics(topics, client)
+    (refusal,) = [line for line in applied.refusals if line.startswith(f"{topics.ticks.name}: ")]
+    assert f"{topics.bars.name} has fewer, and answers go there" in refusal
+
+
 async def test_apply_never_lowers_partitions_or_moves_replicas(
     topics: Topics, client: dict[str, Any]
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stream_app.models.catalog import CATALOG
-from stream_app.models.kernels import Network, lstm_run
+from stream_app.models.kernels import lstm_run
 from stream_app.models.lstm import LSTMMember
 from tests.contract.conftest import Trained, train
 from tests.contract.worlds import SETTINGS, live_rows
@@ -31,9 +31,9 @@ def test_closed_bars_run_once_and_a_tick_is_one_step(
     member = member_of(lstm)
     shapes: list[tuple[int, ...]] = []
 
-    def noted(network: Network, x: Any, before: Any, which: Any) -> Any:
+    def noted(network: Any, x: Any, *given: Any) -> None:
         shapes.append(x.shape[:2])
-        return lstm_run(network, x, before, which)
+        lstm_run(network, x, *given)
 
     monkeypatch.setattr("stream_app.models.lstm.lstm_run", noted)
     rows = live_rows(20, histories=3)

@@ -15,13 +15,13 @@ import pytest
 from numpy.typing import NDArray
 
 from stream_app.bars.features import BarColumns
-from stream_app.messages.schemas import Prediction, Source, Tick
+from stream_app.messages.arrivals import arrived
+from stream_app.messages.schemas import Prediction, Tick
 from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble
-from stream_app.prediction.observation import Arrival
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings, load_settings
@@ -86,17 +86,14 @@ def trained(bars: BarColumns) -> ModelSet:
 
 def run(prices: NDArray[np.float64]) -> list[Prediction]:
     """A worker's answers at the close of each bar, with a training before and one after."""
-    ensemble = Ensemble.of(PredictionSettings.of(settings()))
-    pipeline = SymbolPipeline("GBPUSD", PredictionSettings.of(settings()))
-    arrivals = [
-        Arrival(tick, Source(topic="t", partition=0, offset=offset))
-        for offset, tick in enumerate(ticks(prices))
-    ]
+    chosen = PredictionSettings.of(settings())
+    pipeline, ensemble = SymbolPipeline("GBPUSD", chosen), Ensemble.of(chosen)
+    arrivals = [arrived(tick, offset) for offset, tick in enumerate(ticks(prices))]
     given: list[Prediction] = []
     for first in range(0, len(arrivals), 2000):
         if first in (4 * FIRST_TRAINING, 4 * SECOND_TRAINING):
             pipeline.models = trained(pipeline.window.columns())
-        (answer,) = answer_ticks([(pipeline, arrivals[first : first + 2000])], ensemble)
+        answer = answer_ticks([(pipeline, arrivals[first : first + 2000])], ensemble, chosen)
         given.extend(answer.predictions)
     return given[3::4]
 

@@ -23,7 +23,9 @@ from stream_app.prediction.settings import PredictionSettings
 from stream_app.training import pool as pool_module
 from stream_app.training.gate import Verdict
 from stream_app.training.job import TrainedModel, TrainingJob, run_job
+from stream_app.training.niceness import session_nice
 from stream_app.training.pool import TrainingPool
+from stream_app.training.process import initialise_process
 from stream_app.training.settings import model_settings
 from tests.builders import records, settings, walk
 
@@ -101,6 +103,35 @@ async def test_a_job_that_dies_is_an_error_and_the_pool_goes_on(
 def pool_processes(pool: TrainingPool) -> list[int]:
     workers: Any = pool._pool._pool_manager.worker_manager
     return list(workers.workers)
+
+
+@pytest.mark.skipif(session_nice(os.getpid()) is None, reason="sessions have no nice value here")
+async def test_processes_get_more_and_less_of_the_cores_and_so_does_one_that_is_new(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool_module, "start_process", initialise_process)  # without the imports
+    monkeypatch.setattr(pool_module, "run_job", tell_pid)
+    here, given = session_nice(os.getpid()), job()
+    assert here is not None
+    with TrainingPool(2) as pool:
+        await pool.prioritise(0)  # before there are any
+        await asyncio.gather(*(pool.run(given) for _ in range(4)))
+        for niceness in (10, 5, 0):
+            await until_ranked(pool, niceness, min(19, here + niceness))
+        before = set(pool_processes(pool))
+        os.kill(min(before), signal.SIGKILL)
+        while set(pool_processes(pool)) & before:
+            await pool.run(given)
+        await until_ranked(pool, 0, here)
+        assert session_nice(os.getpid()) == here
+
+
+async def until_ranked(pool: TrainingPool, niceness: int, wanted: int) -> None:
+    """As the timer does: a process that is just starting is found by a later call."""
+    async with asyncio.timeout(120):
+        while [session_nice(pid) for pid in pool_processes(pool)] != [wanted] * 2:
+            await pool.prioritise(niceness)
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("noticed", [False, True], ids=["just now", "between cycles"])

@@ -336,7 +336,7 @@ def test_the_ensemble_lies_between_its_members_before_the_bias_correction(
 def test_intervals_hold_the_prediction_and_each_other(stream: list[FakeRecord]) -> None:
     for prediction in pipeline().process(stream).predictions:
         low = high = prediction.prediction
-        assert [item["level"] for item in prediction.intervals] == [0.5, 0.9]
+        assert [item.level for item in prediction.intervals] == [0.5, 0.9]
         for item in prediction.intervals:
-            assert 0 < item["low"] <= low <= high <= item["high"] < math.inf
-            low, high = item["low"], item["high"]
+            assert 0 < item.low <= low <= high <= item.high < math.inf
+            low, high = item.low, item.high

@@ -271,7 +271,7 @@ def test_one_tick_ahead_costs_one_tick(ahead_ms: int, step_ms: int, live: bool) 
         [*ticks[:600], wrong, *ticks[600:]],
         received=[*received[:600], received[599], *received[600:]],
     )
-    given = answer.predictions
+    given = list(answer.predictions)
     assert given[600].last_price == wrong.price
     assert (AHEAD in given[600].degraded) is live
     del given[600]

@@ -15,7 +15,8 @@ from stream_app.bars.features import BarColumns
 from stream_app.clock import HOUR_MS
 from stream_app.feed.bars import TICKS_PER_BAR
 from stream_app.feed.files import TickFile, read_ticks
-from stream_app.messages.schemas import Source, Tick
+from stream_app.messages.arrivals import arrived
+from stream_app.messages.schemas import Tick
 from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember, filtered
 from stream_app.models.model_set import ModelSet
@@ -23,7 +24,6 @@ from stream_app.offline.lstm_bench import Variant, measure
 from stream_app.offline.window import counting, window_after
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble
-from stream_app.prediction.observation import Arrival
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings
@@ -126,12 +126,11 @@ def test_the_filter_answers_the_last_price_on_the_bars_of_a_walk(tmp_path: Path)
         members={"kalman": kalman},
         noise=kalman.noise,
     )
-    source = Source(topic="", partition=0, offset=0)
+    prediction = PredictionSettings.of(chosen)
+    ensemble = Ensemble.of(prediction)
     level, velocity = [], []
     for number, tick in enumerate(history.ticks, 1):
-        answer_ticks(
-            [(pipeline, [Arrival(tick, source)])], Ensemble.of(PredictionSettings.of(chosen))
-        )
+        answer_ticks([(pipeline, [arrived(tick, 0)])], ensemble, prediction)
         if number % TICKS_PER_BAR == 0:
             level.append(pipeline.kalman.level)
             velocity.append(pipeline.kalman.velocity)
@@ -178,17 +177,18 @@ def test_a_worker_that_learned_from_bars_is_no_worse_on_the_true_ticks(tmp_path:
     path = bars_csv(tmp_path / "walk.csv", prices[:learned], bar_s=600, each=20)
     chosen = small(900)
     history = read_ticks(path, symbol="BTC")
-    pipeline = SymbolPipeline("BTC", PredictionSettings.of(chosen))
-    ensemble = Ensemble.of(PredictionSettings.of(chosen))
-    source = Source(topic="", partition=0, offset=0)
-    answer_ticks([(pipeline, [Arrival(tick, source) for tick in history.ticks])], ensemble)
+    prediction = PredictionSettings.of(chosen)
+    pipeline, ensemble = SymbolPipeline("BTC", prediction), Ensemble.of(prediction)
+    learning = [arrived(tick, 0) for tick in history.ticks]
+    answer_ticks([(pipeline, learning)], ensemble, prediction)
     pipeline.models = trained(pipeline.window.columns(), chosen)
     live = [
         Tick(symbol="BTC", price=float(price), ts=START_MS + (learned + nth) * step_ms)
         for nth, price in enumerate(prices[learned:])
     ]
 
-    answers = answer_ticks([(pipeline, [Arrival(tick, source) for tick in live])], ensemble)[0]
+    arrivals = [arrived(tick, 0) for tick in live]
+    answers = answer_ticks([(pipeline, arrivals)], ensemble, prediction)
 
     horizon = chosen.horizon_s * 1000 // step_ms
     known = answers.predictions[:-horizon]

@@ -22,6 +22,11 @@ TICK = "time,price\n2022-01-01,5\n"
 BAR = "time,open,high,low,close\n2022-01-01,5,6,4,5\n"
 
 
+def named(value: str | bytes) -> str | None:
+    """For a test's id: packed content holds the time, so each process would have another id."""
+    return "packed" if isinstance(value, bytes) else None
+
+
 @pytest.mark.parametrize(
     ("name", "content", "found", "remedy"),
     [
@@ -102,6 +107,7 @@ BAR = "time,open,high,low,close\n2022-01-01,5,6,4,5\n"
             "--column price=NAME",
         ),
     ],
+    ids=named,
 )
 def test_a_file_that_cannot_be_understood_is_refused_in_one_line(
     tmp_path: Path, name: str, content: str | bytes, found: str, remedy: str
@@ -206,6 +212,7 @@ def tar() -> bytes:
         (b"7z\xbc\xaf\x27\x1c", "packed as 7-Zip"),
         (b"PK\x05\x06" + bytes(18), "packed as a zip of nothing"),
     ],
+    ids=named,
 )
 def test_other_packages_are_refused_in_one_line(tmp_path: Path, content: bytes, found: str) -> None:
     path = tmp_path / "x.csv.zip"

@@ -8,11 +8,11 @@ import pytest
 
 from stream_app.errors import SourceError
 from stream_app.feed.files import read_ticks
-from stream_app.messages.schemas import Source, Tick
+from stream_app.messages.arrivals import arrived
+from stream_app.messages.schemas import Tick
 from stream_app.messages.ticks import decode_tick, encode_tick
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble
-from stream_app.prediction.observation import Arrival
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from tests.builders import settings
@@ -80,11 +80,10 @@ def volumes(ticks: list[Tick]) -> list[float]:
     """Of the closed bars, by the worker's own window."""
     chosen = PredictionSettings.of(settings())
     pipeline = SymbolPipeline("X", chosen)
-    source = Source(topic="", partition=0, offset=0)
     sent = [decode_tick(encode_tick(tick), b"X", tick.ts, 0) for tick in ticks]
-    arrivals = [Arrival(tick, source) for tick in sent if isinstance(tick, Tick)]
+    arrivals = [arrived(tick, 0) for tick in sent if isinstance(tick, Tick)]
     assert len(arrivals) == len(sent)
-    answer = answer_ticks([(pipeline, arrivals)], Ensemble.of(chosen))[0]
+    (answer,) = answer_ticks([(pipeline, arrivals)], Ensemble.of(chosen), chosen).symbols
     return [bar.volume for bar in answer.bars]
 
 

@@ -15,7 +15,6 @@ import pytest
 
 from stream_app.clock import HOUR_MS
 from stream_app.errors import TrainingError
-from stream_app.messages.codec import encode_prediction
 from stream_app.messages.schemas import Prediction, Score, Tick
 from stream_app.models.catalog import CATALOG
 from stream_app.offline.backtest import Backtest, run_backtest
@@ -216,7 +215,7 @@ def test_the_same_again_trains_nothing_and_says_the_same(
     again = Trainer()
     _, predictions = backtest(TICKS, whole[2], again)
     assert again.jobs == 0
-    assert list(map(encode_prediction, predictions)) == list(map(encode_prediction, whole[1]))
+    assert predictions == whole[1]
 
 
 @pytest.mark.parametrize("cut", [1700, 2300])
@@ -224,7 +223,7 @@ def test_what_comes_later_changes_no_earlier_answer(
     whole: tuple[Backtest, list[Prediction], Path], cut: int
 ) -> None:
     _, predictions = backtest(TICKS[:cut], whole[2], Trainer())
-    assert list(map(encode_prediction, predictions)) == list(map(encode_prediction, whole[1][:cut]))
+    assert predictions == whole[1][:cut]
 
 
 def test_a_file_too_short_to_train_on_is_refused(tmp_path: Path) -> None:

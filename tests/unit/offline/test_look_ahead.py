@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from stream_app.bars import features
 from stream_app.clock import HOUR_MS
 from stream_app.messages.schemas import Tick
 from stream_app.models.base import Rows
+from stream_app.models.model_set import ModelSet
 from stream_app.offline import trainings
 from stream_app.offline.backtest import run_backtest
 from stream_app.offline.backtest_settings import BacktestSettings
@@ -23,9 +24,10 @@ from stream_app.offline.training_cache import TrainingCache
 from stream_app.offline.watch import Unwatched
 from stream_app.offline.windows import Windows, retrain_windows
 from stream_app.prediction import answering
-from stream_app.prediction.observation import Observation, rows_of
+from stream_app.prediction.observation import Seen, asked_of
 from stream_app.prediction.pipeline import Answer
 from stream_app.prediction.settings import PredictionSettings
+from stream_app.prediction.spans import spans
 from stream_app.training.settings import model_settings
 from tests.builders import recording, settings, walk
 from tests.unit.offline.test_backtest import Trainer, judged
@@ -87,7 +89,7 @@ def test_a_planted_feature_that_looks_ahead_is_found(
 ) -> None:
     """The first feature becomes the step to the price ten minutes later."""
     later: dict[int, float] = {}
-    honest = rows_of
+    honest = asked_of
 
     def plant(part: Recording) -> None:
         ticks: list[Tick] = list(part)
@@ -96,14 +98,15 @@ def test_a_planted_feature_that_looks_ahead_is_found(
             ahead = ticks[min(at + 40, len(ticks) - 1)]
             later[tick.ts] = np.log(ahead.price / tick.price)
 
-    def leaking(runs: Sequence[Sequence[Observation]]) -> list[Rows]:
-        rows = honest(runs)
-        for run, made in zip(runs, rows, strict=True):
-            if made.features is not None:
-                made.features[:, 0] = [later[seen.tick.ts] for seen in run]
-        return rows
+    def leaking(seen: Seen, models: Mapping[int, ModelSet]) -> list[tuple[ModelSet, Rows]]:
+        asked = honest(seen, models)
+        parts = spans(rows for _, rows in asked)
+        for (_, rows), part in zip(asked, parts, strict=True):
+            if rows.features is not None:
+                rows.features[:, 0] = [later[ts] for ts in seen.ts[part].tolist()]
+        return asked
 
-    monkeypatch.setattr(answering, "rows_of", leaking)
+    monkeypatch.setattr(answering, "asked_of", leaking)
     found, cuts = checked(folder, before=plant, count=8)
     assert features.FEATURE_NAMES[0] == "return_1"
     # Until a model has been worth something, the last price is what it is shrunk to.

@@ -57,6 +57,17 @@ def test_the_newest_answer_is_shown_with_its_members_and_intervals(model: ReadMo
     assert (shown["level"], shown["state"]) == ("ok", "4 models")
 
 
+def test_an_older_answer_from_the_partition_that_a_symbol_has_left_is_not_the_newest(
+    model: ReadModel,
+) -> None:
+    model.take_answers([prediction(START_MS + 1000, price=101.0)], 1)
+    model.take_answers([prediction(START_MS, price=100.0)], 1)
+    shown = sections.answer(model, "BTC-USD")
+    assert shown is not None
+    assert shown["last_price"] == 101.0
+    assert live(model)["ts"] == [START_MS + 1000]
+
+
 def test_a_prediction_of_a_worker_without_intervals_and_shrinkage_is_shown(
     model: ReadModel,
 ) -> None:
@@ -138,9 +149,10 @@ def test_live_points_are_thinned_out_evenly_and_the_newest_is_always_there(
 
 def test_a_late_tick_moves_no_chart_and_a_replay_begins_it_anew(model: ReadModel) -> None:
     model.take_answers([prediction(START_MS + 60_000)], 1)
-    model.take_answers([prediction(START_MS, degraded=["late tick: 60 s behind"])], 1)
+    late = prediction(START_MS, degraded=["late tick: 60 s behind"], written_ms=START_MS + 60_001)
+    model.take_answers([late], 1)
     assert live(model)["ts"] == [START_MS + 60_000]
-    model.take_answers([prediction(START_MS + 1000)], 1)
+    model.take_answers([prediction(START_MS + 1000, written_ms=START_MS + 60_002)], 1)
     assert live(model)["ts"] == [START_MS + 1000]
 
 

@@ -35,7 +35,7 @@ def blend(
     given = rows(**kwargs)
     count = len(given.log_price)
     return ensemble.blend(
-        [(models, given)], [ts] * count, np.full(count, PRICE), np.full(count, far)
+        [(models, given)], np.full(count, ts), np.full(count, PRICE), np.full(count, far)
     )
 
 

@@ -10,7 +10,6 @@ from stream_app.prediction.intervals import (
     LEAST_LARGEST,
     MOST_SCORE,
     IntervalTrackers,
-    prices_of,
     returns_of,
 )
 
@@ -73,8 +72,9 @@ def test_intervals_nest_and_hold_the_forecast_whatever_came() -> None:
             assert high <= above <= MOST_SCORE
             low, high = below, above
         found.take(value, published=0.001, volatility=0.01, intervals=said)
-        prices = prices_of(found.bounds, 1e15, 1.0)
-        assert all(0 < item["low"] <= 1e15 <= item["high"] < math.inf for item in prices)
+        # As `published.py` makes prices of them, at the largest volatility.
+        assert all(1e15 * math.exp(-low) > 0 for _, low, _ in found.bounds)
+        assert all(1e15 * math.exp(high) < math.inf for *_, high in found.bounds)
 
 
 def test_one_error_of_the_feed_moves_the_bounds_little_and_not_for_long() -> None:

@@ -210,7 +210,9 @@ async def test_names_and_texts_of_any_length_leave_room_for_the_rest() -> None:
         }
         for name in CATALOG
     }
-    answer = prediction(START_MS + 60_000, price=46_300.0, members=members)
+    answer = prediction(
+        START_MS + 60_000, price=46_300.0, members=members, written_ms=clock.now_ms()
+    )
     model.take_answers([answer], 1)
     letter = dead_letter(77, reason="key_mismatch", value=b"value " * 50)
     model.take("dead_letters", replace(letter, timestamp=START_MS + 1000))

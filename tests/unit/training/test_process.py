@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from stream_app.models.catalog import CATALOG
-from stream_app.training.process import NICENESS, initialise_process, start_process
+from stream_app.training.priority import YIELDING
+from stream_app.training.process import initialise_process, start_process
 
 
 def conditions() -> tuple[int, object, str, list[str], set[str]]:
@@ -39,7 +40,7 @@ def test_a_process_of_the_pool_is_set_up_and_made_ready() -> None:
     context = get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, initializer=start_process) as pool:
         nice, on_sigint, threads, running, imported = pool.submit(conditions).result()
-        assert nice == min(here + NICENESS, 19)
+        assert nice == min(here + YIELDING, 19)
         assert on_sigint == signal.SIG_IGN
         assert threads == "1"
         assert "end-with-parent" in running

@@ -16,6 +16,10 @@ from stream_app.worker import lag
 from stream_app.worker.lag import LagWatch
 
 
+async def ignore(_count: int) -> None:
+    """Nobody asks how many partitions there are."""
+
+
 @dataclass
 class Broker:
     """What a broker would say."""
@@ -62,7 +66,9 @@ class Look:
 
 
 def look(positions: dict[int, int | None], **broker: Any) -> Look:
-    watch = LagWatch({}, group="g", topic="ticks", positions=lambda: positions)
+    watch = LagWatch(
+        {}, group="g", topic="ticks", positions=lambda: positions, note_partitions=ignore
+    )
     return Look(Broker(**broker), positions, watch)
 
 
@@ -133,7 +139,7 @@ async def test_an_end_that_was_told_too_early_once_is_no_accident() -> None:
 def test_a_broker_that_answers_with_an_error_is_not_away(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    watch = LagWatch({}, group="g", topic="ticks", positions=dict)
+    watch = LagWatch({}, group="g", topic="ticks", positions=dict, note_partitions=ignore)
     with caplog.at_level(logging.WARNING):
         away = []
         for error in [*[UnknownTopicOrPartitionError("ticks")] * 3, KafkaConnectionError("no")]:

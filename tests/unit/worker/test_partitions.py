@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,15 +14,20 @@ import pytest
 from faust.types import TP
 
 from stream_app.kafka.group import Place
+from stream_app.kafka.placement import partition_of
 from stream_app.kafka.topic_check import load_topics
 from stream_app.kafka.topic_ids import KnownTopic
+from stream_app.messages.schemas import Bar
+from stream_app.prediction.observation import MISPLACED
+from stream_app.prediction.origin import Origin
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.worker import partitions as partitions_module
+from stream_app.worker import symbol_places as places_module
 from stream_app.worker.ledger import Batch
 from stream_app.worker.partitions import Partitions
 from stream_app.worker.sharing import Share
-from tests.builders import settings
+from tests.builders import records, settings, walk
 
 TICKS = TP("market.ticks.v1", 0)
 
@@ -49,6 +54,7 @@ class Standing(Partitions):
             on_progress=lambda: None,
             read_again=self.read_again_from.append,
             commit=self._note_commit,
+            publish_bars=self._note_bars,
             join_again=self._note_join,
             fail=lambda error: pytest.fail(str(error)),
         )
@@ -65,6 +71,9 @@ class Standing(Partitions):
     async def _note_commit(self, number: int, offset: int) -> None:
         self.committed = offset
 
+    async def _note_bars(self, bars: Sequence[Bar], number: int) -> None:
+        raise AssertionError("nothing moves")
+
     async def _note_join(self) -> None:
         self.joins += 1
 
@@ -77,6 +86,11 @@ class Standing(Partitions):
 
     async def _look_for_loss(self, pipeline: PartitionPipeline, batch: Batch) -> None:
         self.looked_for_loss.append(batch.first_offset)
+
+
+async def none_known(_count: int) -> set[int]:
+    """No bar says how many partitions there were."""
+    return set()
 
 
 def batch(first: int, *, read_from: int, last: int | None = None) -> Batch:
@@ -276,13 +290,70 @@ async def test_where_ticks_belong_follows_the_brokers_partitions_not_the_files(
     async def open_view(*_: Any, **__: Any) -> AsyncIterator[View]:
         yield View()
 
-    async def nothing(*_: Any, **__: Any) -> None:
-        return None
+    async def nothing(*_: Any, **__: Any) -> PartitionPipeline:
+        return partitions.standing_at(0)
 
-    monkeypatch.setattr(partitions_module, "placement", noted)
+    monkeypatch.setattr(places_module, "placement", noted)
     monkeypatch.setattr(partitions_module, "open_group", open_view)
     monkeypatch.setattr(partitions_module, "restore_partition", nothing)
     partitions = Standing(position=None)
+    monkeypatch.setattr(partitions.places._counts, "_read_newest", none_known)
     await Partitions._places(partitions, [0])
     await Partitions._restore(partitions, 0, 0)
-    assert counts == [6]
+    assert set(counts) == {6}
+
+
+async def test_the_count_is_asked_for_when_a_symbol_comes_where_it_does_not_belong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    partitions, asked = Standing(position=0), []
+
+    async def ask() -> None:
+        asked.append(partitions.places._asked_s)
+
+    monkeypatch.setattr(partitions.places, "_ask_count", ask)
+    pipeline = PartitionPipeline(
+        PredictionSettings.of(settings()), partition=0, placement=lambda _: (1,)
+    )
+    pipeline.origin = Origin(counts=(1, 2))
+    work = pipeline.sort(records(walk(1)))
+    assert await partitions.settle(pipeline, work, 0)
+    assert len(asked) == 1
+    assert not await partitions.settle(pipeline, work, 0), "by another partitioner, for good"
+    pipeline.symbols["BTC"].home = 1
+    assert not await partitions.settle(pipeline, work, 0), "it came just before"
+    partitions.places._strays[0, "BTC"] -= 2 * places_module.STRAYS_FOR_S
+    partitions.places._asked_s = asyncio.get_running_loop().time()
+    assert not await partitions.settle(pipeline, work, 0), "it was asked just before"
+    assert len(asked) == 1
+    partitions.places._strays[0, "BTC"] -= 2 * places_module.STRAYS_FOR_S
+    partitions.places._asked_s -= 2 * places_module.ASK_EVERY_S
+    assert await partitions.settle(pipeline, work, 0), "it may belong here again"
+    assert len(asked) == 2
+
+
+async def test_a_new_count_renames_what_symbols_have_left_and_is_in_their_states(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    partitions = Standing(position=0)
+
+    monkeypatch.setattr(partitions.places._counts, "_read_newest", none_known)
+    await partitions.places._counts.learn(1)
+    partitions.places.count = 1
+    pipeline = partitions._partitions[0]
+    symbol = next(
+        name for number in range(99) if partition_of((name := f"S{number}").encode(), range(2))
+    )
+    bars = pipeline.process(records(walk(40, symbol=symbol))).bars
+    pipeline.symbols[symbol].home = 1
+    await partitions.places.note_count(2)
+    (name,) = partitions.symbols()
+    assert name == f"{symbol} (partition 0)"
+    assert not pipeline.symbols[symbol].has_news, "it is trained where it went"
+    answer = pipeline.process(
+        records(walk(20, symbol=symbol, start=bars[-1].ts_open + 600_000), 40)
+    )
+    assert all(MISPLACED in item.degraded for item in answer.predictions)
+    assert answer.bars[-1].state["counts"] == (1, 2)
+    assert answer.bars[-1].state["home"] == 1
+    assert pipeline.symbols[symbol].has_news, "a bar of it has closed here"

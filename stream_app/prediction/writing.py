@@ -1,0 +1,232 @@
+"""Predictions as JSON: a template with its numbers filled in, straight to bytes.
+
+A template is a `Prediction` itself, encoded once with marks in place of the numbers that differ
+from tick to tick. So its fields are those of the type, in its order. The numbers of a batch are
+written by orjson, all at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Any, Final, NamedTuple, overload
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from stream_app.messages.codec import decode_prediction
+from stream_app.messages.schemas import Interval, MemberOutput, Prediction, Source
+from stream_app.prediction.published import AGE_S, BIAS, LAST_PRICE, MEMBERS, PREDICTION, Said
+
+_OFFSET, _TS, _TARGET_TS, _NUMBERS = range(4)
+"""Columns that the marks name; the rows of `Said.numbers` from AGE_S on follow."""
+_MARK: Final = re.compile(rb"\0(\d+)\0")
+"""No JSON text has a zero byte, whatever the symbol or a reason holds."""
+
+
+class Form(NamedTuple):
+    """How the predictions of some ticks of one symbol are written."""
+
+    template: bytes
+    """For the operator %, with a `%b` for each number."""
+    picks: tuple[int, ...]
+    """Which column each of them is from."""
+    degraded: tuple[str, ...]
+    """As in the predictions."""
+
+
+class MemberWords(NamedTuple):
+    """What a prediction says of one member, but for the price and the age."""
+
+    name: str
+    row: int
+    """Among the ensemble's members."""
+    weight: float
+    version: str
+    shrinkage: float
+
+
+def form_of(
+    *,
+    source: Source,
+    id_suffix: str,
+    symbol: str,
+    horizon_s: int,
+    members: Sequence[MemberWords],
+    degraded: tuple[str, ...],
+    shrinkage: float,
+    ensemble: int,
+    levels: Sequence[float],
+) -> Form:
+    """Write what ticks of one symbol have in common.
+
+    Args:
+        source: the record of any of them.
+        id_suffix: what follows the topic's name in the id.
+        symbol: whose.
+        horizon_s: how far ahead.
+        members: those that answered.
+        degraded: the reasons.
+        shrinkage: of the ensemble.
+        ensemble: how many members the ensemble has.
+        levels: of the intervals.
+    """
+    # The type asks for numbers; where a mark stands, one comes.
+    mark: Any = _mark
+
+    def number(row: int) -> Any:
+        return _mark(_NUMBERS + row - AGE_S)
+
+    prefix = orjson.dumps(f"{source.topic}{id_suffix}-{source.partition}-")[:-1]
+    bounds = MEMBERS + ensemble
+    marked = orjson.dumps(
+        Prediction(
+            id=mark(_OFFSET, prefix, b'"'),
+            symbol=symbol,
+            ts=mark(_TS),
+            target_ts=mark(_TARGET_TS),
+            horizon_s=horizon_s,
+            last_price=number(LAST_PRICE),
+            prediction=number(PREDICTION),
+            bias_correction=number(BIAS),
+            members={
+                each.name: MemberOutput(
+                    prediction=number(MEMBERS + each.row),
+                    weight=each.weight,
+                    version=each.version,
+                    age_s=number(AGE_S),
+                    shrinkage=each.shrinkage,
+                )
+                for each in members
+            },
+            degraded=degraded,
+            source=Source(topic=source.topic, partition=source.partition, offset=mark(_OFFSET)),
+            shrinkage=shrinkage,
+            intervals=tuple(
+                Interval(level=level, low=number(bounds + 2 * at), high=number(bounds + 2 * at + 1))
+                for at, level in enumerate(levels)
+            ),
+        )
+    )
+    picks = tuple(int(column) for column in _MARK.findall(marked))
+    return Form(_MARK.sub(b"%b", marked.replace(b"%", b"%%")), picks, degraded)
+
+
+def _mark(column: int, before: bytes = b"", after: bytes = b"") -> orjson.Fragment:
+    return orjson.Fragment(b"%b\0%d\0%b" % (before, column, after))
+
+
+class Part(NamedTuple):
+    """Neighbouring ticks that are written by one form: from one place up to another."""
+
+    form: Form
+    start: int
+    stop: int
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Lines:
+    """What is to be written of B ticks; the ticks of one symbol are neighbours."""
+
+    said: Said
+    topic: str
+    partition: int
+    horizon_ms: int
+    offsets: list[int]
+    keys: list[bytes]
+    """Their symbols in UTF-8."""
+    forms: list[tuple[int, Form]] = field(default_factory=list)
+    """How to write the ticks from a place on, up to the next one."""
+
+    def source_of(self, at: int) -> Source:
+        """The record of a tick."""
+        return Source(topic=self.topic, partition=self.partition, offset=self.offsets[at])
+
+    def written(self, parts: Sequence[Part]) -> list[bytes]:
+        """The messages, in the order of the ticks.
+
+        Args:
+            parts: as `parts` gives them.
+        """
+        ts = self.said.seen.ts.tolist()
+        whole = [*self.offsets, *ts, *[each + self.horizon_ms for each in ts]]
+        columns = _texts(whole, len(ts)) + _texts(self.said.numbers[AGE_S:].ravel(), len(ts))
+        rows: dict[tuple[int, ...], list[tuple[bytes, ...]]] = {}
+        values: list[bytes] = []
+        for form, start, stop in parts:
+            if form.picks not in rows:
+                rows[form.picks] = list(zip(*itemgetter(*form.picks)(columns), strict=True))
+            template = form.template
+            values += [template % row for row in rows[form.picks][start:stop]]
+        return values
+
+    def parts(self) -> list[Part]:
+        """Each form with the ticks that it writes, once all are there."""
+        self.forms.sort()
+        ends = [*[start for start, _ in self.forms[1:]], len(self.offsets)]
+        return [
+            Part(form, start, stop) for (start, form), stop in zip(self.forms, ends, strict=True)
+        ]
+
+
+def _texts(numbers: list[int] | NDArray[np.float64], width: int) -> list[list[bytes]]:
+    """Each number as JSON, in rows so wide."""
+    texts = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+    return [texts[at : at + width] for at in range(0, len(texts), width)]
+
+
+class Predictions(Sequence[Prediction]):
+    """The predictions of a batch, in the order of their offsets, as messages.
+
+    They are written when `values` is first asked for: nobody asks when answered ticks are gone
+    through again. As a sequence it holds what they say, read back.
+    """
+
+    def __init__(self, lines: Lines | None = None) -> None:
+        """Take over the ticks of a batch, in any order; none without them."""
+        self._lines = lines
+        self._values: list[bytes] = []
+        self._order: list[int] | None = None
+        self.offsets = lines.offsets if lines else []
+        """Of the ticks."""
+        self.keys = lines.keys if lines else []
+        """Each one's symbol in UTF-8."""
+        self.degraded: list[tuple[str, ...]] = []
+        """Of each, `Prediction.degraded`."""
+        self._parts = lines.parts() if lines else []
+        for form, start, stop in self._parts:
+            self.degraded += [form.degraded] * (stop - start)
+        if self.offsets != (in_order := sorted(self.offsets)):
+            order = self._order = sorted(range(len(self)), key=self.offsets.__getitem__)
+            self.offsets = in_order
+            self.keys = [self.keys[at] for at in order]
+            self.degraded = [self.degraded[at] for at in order]
+
+    def values(self) -> list[bytes]:
+        """Each as the JSON of its contract."""
+        if self._lines is not None:
+            written = self._lines.written(self._parts)
+            order = self._order
+            self._values = written if order is None else [written[at] for at in order]
+            self._lines = None
+        return self._values
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return map(decode_prediction, self.values())
+
+    @overload
+    def __getitem__(self, at: int) -> Prediction: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Prediction]: ...
+    def __getitem__(self, at: int | slice) -> Prediction | list[Prediction]:
+        """Read one, or some, back."""
+        found = self.values()[at]
+        if isinstance(found, bytes):
+            return decode_prediction(found)
+        return [decode_prediction(value) for value in found]

@@ -1,0 +1,160 @@
+"""Where symbols belong: their keys and the number of partitions say it, which may rise."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, Final
+
+from stream_app.kafka.group import open_group
+from stream_app.kafka.placement import placement
+from stream_app.kafka.topic_check import Topics
+from stream_app.prediction.pipeline import PartitionPipeline, SortedRecords
+from stream_app.settings import Settings
+from stream_app.worker.bar_log import BarLog
+from stream_app.worker.moves import Moves, PublishBars
+from stream_app.worker.partition_counts import PartitionCounts
+from stream_app.worker.replica import Log
+from stream_app.worker.restore import LoadModels
+
+logger = logging.getLogger(__name__)
+
+ASK_EVERY_S: Final = 1.0
+"""At most, because of symbols that are known to come where they do not belong."""
+STRAYS_FOR_S: Final = 4.0
+"""Ticks of a symbol that come so soon after others where it does not belong are no news: the number
+of partitions is looked at twice in that time."""
+
+
+class SymbolPlaces:
+    """Lives in the event loop; no method is thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        topics: Topics,
+        client_settings: dict[str, Any],
+        pipelines: Callable[[], Iterable[PartitionPipeline]],
+        load_models: LoadModels,
+        publish_bars: PublishBars,
+        on_progress: Callable[[], None],
+    ) -> None:
+        """Know what topics.yaml says.
+
+        Args:
+            settings: the worker's.
+            topics: the names.
+            client_settings: how to connect.
+            pipelines: of the partitions that this worker answers.
+            load_models: from the registry.
+            publish_bars: into a partition.
+            on_progress: called now and then.
+        """
+        self._settings = settings
+        self._topics = topics
+        self._client_settings = client_settings
+        self._pipelines = pipelines
+        self.count = topics.ticks.partitions
+        """Of partitions, as the broker says, which may have more than topics.yaml had."""
+        self._counts = PartitionCounts(client_settings, topics.bars.name)
+        self._strays: dict[tuple[int, str], float] = {}
+        """By partition and symbol that did not belong there, when it came last, loop time."""
+        self._asked_s = 0.0
+        """When the number of partitions was asked for because of one, loop time."""
+        self._moves = Moves(
+            settings=settings,
+            topics=topics,
+            client_settings=client_settings,
+            load_models=load_models,
+            publish=publish_bars,
+            on_progress=on_progress,
+        )
+
+    def placement(self, count: int) -> Callable[[str], tuple[int, ...]]:
+        """Where symbols belong in a topic of so many partitions; see `kafka.placement`."""
+        return placement(count, key_required=self._settings.tick_mapping.key_required)
+
+    async def note_count(self, count: int) -> None:
+        """The ticks topic has so many partitions. Symbols are told where they belong."""
+        if count == self.count or not self._counts.counts:
+            self.count = count
+            return
+        counts = await self._counts.learn(count)
+        if count == self.count:
+            return  # told twice
+        self.count = count
+        logger.info("partitions were added: there are %d, after %s", count, list(counts[:-1]))
+        for pipeline in self._pipelines():
+            self._place(pipeline)
+
+    def _place(self, pipeline: PartitionPipeline) -> None:
+        origin = replace(pipeline.origin, counts=self._counts.counts)
+        pipeline.place(self.placement(self.count), origin)
+
+    async def learn(self, said: set[int]) -> tuple[int, ...]:
+        """From the counts that bars of a partition name to all; waits on the broker."""
+        return await self._counts.learn(self.count, said)
+
+    async def note_restored(self, pipeline: PartitionPipeline, number: int, log: BarLog) -> None:
+        """A partition has its state back, as these bars say."""
+        if pipeline.origin.partitions != self.count:  # they were added meanwhile
+            await self._counts.learn(self.count)
+            self._place(pipeline)
+        self._moves.note_restored(number, log)
+
+    def forget(self, number: int) -> None:
+        """A partition has gone."""
+        self._moves.forget(number)
+
+    async def settle(
+        self,
+        pipeline: PartitionPipeline,
+        batch: SortedRecords,
+        log_of: Callable[[int], Log],
+        number: int,
+    ) -> bool:
+        """Bring symbols of a batch that are new in their partition what they have elsewhere.
+
+        Args:
+            pipeline: of the partition, just before the batch.
+            batch: its records.
+            log_of: from a partition to its log as it is now.
+            number: of the partition.
+
+        Returns:
+            Whether anything was waited for.
+        """
+        names = pipeline.unsettled(batch)
+        at_home = [name for name in names if pipeline.is_home(name)]
+        # Whoever sends may have heard of more partitions before this worker has.
+        strays = [name for name in names if name not in at_home]
+        if [name for name in strays if self._has_come(pipeline, name, number)]:
+            await self._ask_count()
+        elif not at_home:
+            return False
+        log = log_of(number)
+        await self._moves.settle(pipeline, log, batch)
+        if log.partitions != self.count:
+            self._place(pipeline)  # more were added meanwhile
+        for name in pipeline.unsettled(batch):
+            pipeline.pipeline_of(name)
+        return True
+
+    def _has_come(self, pipeline: PartitionPipeline, name: str, number: int) -> bool:
+        """Whether a symbol comes where it does not belong, and did not do so just before."""
+        now_s, key = asyncio.get_running_loop().time(), (number, name)
+        before_s, self._strays[key] = self._strays.get(key), now_s
+        if name not in pipeline.symbols:
+            return True
+        if now_s - self._asked_s < ASK_EVERY_S:
+            return False  # many may be sent where they do not belong for good, each of them slow
+        return before_s is None or now_s - before_s > STRAYS_FOR_S
+
+    async def _ask_count(self) -> None:
+        name, group = self._topics.ticks.name, self._settings.consumer_group
+        self._asked_s = asyncio.get_running_loop().time()
+        async with open_group(self._client_settings, group=group, topic=name) as view:
+            await self.note_count((await view.known_topic()).partitions)

@@ -1,0 +1,321 @@
+"""A symbol that moves goes on as if it had always been where it came to, also through kills."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from aiokafka import TopicPartition
+from hypothesis import event, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from stream_app.kafka.placement import partition_of, placement
+from stream_app.kafka.topic_check import Topics, load_topics
+from stream_app.messages.codec import encode_bar
+from stream_app.messages.schemas import Bar, Prediction, Tick
+from stream_app.messages.ticks import encode_tick
+from stream_app.models.model_set import ModelSet
+from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.settings import PredictionSettings
+from stream_app.prediction.symbol import SymbolPipeline
+from stream_app.worker import moves as moves_module
+from stream_app.worker import partition_counts as counts_module
+from stream_app.worker import restore as restore_module
+from stream_app.worker.moves import Moves
+from stream_app.worker.partition_counts import PartitionCounts
+from stream_app.worker.replica import Log, Replica
+from stream_app.worker.restore import restore_partition
+from tests.builders import START_MS, FakeRecord, record, settings
+from tests.fakes import FeatureMember, model_set
+
+SETTINGS = settings()
+TOPICS: Topics = load_topics(SETTINGS.topics_file)
+TICKS, BARS = TOPICS.ticks.name, TOPICS.bars.name
+WAYS = {
+    name: tuple(partition_of(name.encode(), range(count)) for count in (1, 2, 3))
+    for name in (f"S{number}" for number in range(200))
+}
+MOVING = next(name for name, way in WAYS.items() if way[:2] == (0, 1))
+STAYING = next(name for name, way in WAYS.items() if way == (0, 0, 0))
+STRAYING = [name for name, way in WAYS.items() if way == (0, 1, 0)][1]
+"""Some of its producers have not heard of new partitions."""
+RETURNING = next(name for name, way in WAYS.items() if way == (0, 1, 0))
+
+
+SOON = 150
+"""Ticks within which bars of all symbols have closed."""
+
+
+class KilledError(Exception):
+    """The worker is gone."""
+
+
+@dataclass
+class Logs:
+    """All records of a broker, as a consumer reads them."""
+
+    records: dict[TopicPartition, list[FakeRecord]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    here: list[TopicPartition] = field(default_factory=list)
+    places: dict[TopicPartition, int] = field(default_factory=dict)
+
+    def append(self, topic: str, partition: int, key: bytes, value: bytes, timestamp: int) -> int:
+        log = self.records[TopicPartition(topic, partition)]
+        log.append(FakeRecord(len(log), value, key, timestamp, topic, partition))
+        return len(log) - 1
+
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        self.here = partitions
+
+    async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[Any, int]:
+        return dict.fromkeys(partitions, 0)
+
+    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[Any, int]:
+        return {tp: len(self.records[tp]) for tp in partitions}
+
+    async def offsets_for_times(self, times: dict[TopicPartition, int]) -> dict[Any, None]:
+        return dict.fromkeys(times)
+
+    def highwater(self, tp: TopicPartition) -> int:
+        return len(self.records[tp])
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        self.places[tp] = offset
+
+    async def position(self, tp: TopicPartition) -> int:
+        return self.places[tp]
+
+    async def getmany(self, tp: TopicPartition, **_: Any) -> dict[Any, list[FakeRecord]]:
+        found = self.records[tp][self.places[tp] :]
+        self.places[tp] += len(found)
+        return {tp: found}
+
+
+MODELS: ModelSet = model_set(
+    {name: FeatureMember(1e-3) for name in ("random_forest", "lightgbm", "lstm")},
+    version="v0",
+    trained_to_ts=START_MS,
+)
+
+
+class Cluster:
+    """Workers of the real code on logs in memory, one for each partition."""
+
+    def __init__(self, draw: Callable[..., Any]) -> None:
+        self.logs = Logs()
+        self.count = 1
+        self.committed: dict[int, int] = defaultdict(int)
+        self.workers: dict[int, tuple[PartitionPipeline, Moves]] = {}
+        self.known: dict[int, PartitionCounts] = {}
+        self.draw = draw
+        self.moves = 0
+        self.said: dict[str, list[Prediction]] = defaultdict(list)
+        """By id."""
+        self.pending: deque[Tick] = deque()
+        """Ticks that are not sent yet."""
+        self.left = math.inf
+        """Bars that are published until the worker is killed."""
+
+    @asynccontextmanager
+    async def reader(self, *_: Any, **__: Any) -> AsyncIterator[Logs]:
+        yield self.logs
+
+    async def models(self, _: SymbolPipeline, __: str) -> tuple[ModelSet, ModelSet]:
+        return MODELS, MODELS
+
+    async def publish(self, bars: Sequence[Bar], partition: int) -> None:
+        for bar in bars:
+            if self.left <= 0:
+                raise KilledError
+            self.left -= 1
+            self.logs.append(BARS, partition, bar.symbol.encode(), encode_bar(bar), 0)
+
+    def here(self, name: str) -> SymbolPipeline:
+        """A symbol's own state."""
+        number = partition_of(name.encode(), range(self.count))
+        return self.workers[number][0].symbols[name]
+
+    def of(self, number: int) -> Log:
+        return Log(topic=TICKS, partition=number, topic_id="T", partitions=self.count)
+
+    async def start(self, number: int) -> None:
+        counts = self.known[number] = PartitionCounts({}, BARS)
+        pipeline = PartitionPipeline(
+            PredictionSettings.of(SETTINGS),
+            partition=number,
+            placement=placement(self.count, key_required=True),
+        )
+        replica = Replica(
+            pipeline,
+            self.committed[number],
+            of=self.of(number),
+            bar_s=SETTINGS.bar_seconds,
+            window_bars=SETTINGS.window_bars,
+        )
+        pipeline = await restore_partition(
+            replica,
+            self.committed[number],
+            settings=SETTINGS,
+            topics=TOPICS,
+            client_settings={},
+            load_models=self.models,
+            on_progress=lambda: None,
+            learn=lambda said: counts.learn(self.count, said),
+        )
+        moves = Moves(
+            settings=SETTINGS,
+            topics=TOPICS,
+            client_settings={},
+            load_models=self.models,
+            publish=self.publish,
+            on_progress=lambda: None,
+        )
+        moves.note_restored(number, replica.log)
+        self.workers[number] = pipeline, moves
+
+    async def work(self, number: int, to: int) -> None:
+        """Answer ticks up to an offset; may be killed, and then begins again at the commit."""
+        while True:
+            pipeline, moves = self.workers[number]
+            log = self.logs.records[TopicPartition(TICKS, number)]
+            batch = log[pipeline.position : min(to, pipeline.position + 1 + self.draw(60))]
+            if not batch:
+                return
+            try:
+                work = pipeline.sort(batch)
+                if pipeline.unsettled(work):
+                    self.left = self.draw(400) if self.draw(3) else math.inf
+                    await moves.settle(pipeline, self.of(number), work)
+                    for name in pipeline.unsettled(work):
+                        pipeline.pipeline_of(name)
+                is_told = number or pipeline.position > SOON  # before, no bar names the models
+                self.left = self.draw(12) if is_told and not self.draw(9) else math.inf
+                for name in work.ticks:
+                    pipeline.pipeline_of(name).models = MODELS
+                answer = pipeline.answer(work)
+                for prediction in answer.predictions:
+                    self.said[prediction.id].append(prediction)
+                await self.publish(answer.bars, number)
+                if self.draw(2):
+                    self.committed[number] = pipeline.position
+            except KilledError:
+                event("killed")
+                self.left = math.inf
+                self.send_some(self.draw(60))
+                await self.start(number)
+
+    async def widen(self, count: int) -> None:
+        self.count = count
+        for number, (pipeline, _) in self.workers.items():
+            learned = await self.known[number].learn(count)
+            pipeline.place(
+                placement(count, key_required=True), replace(pipeline.origin, counts=learned)
+            )
+        for number in range(count):
+            if number not in self.workers:
+                await self.start(number)
+
+    def send_some(self, most: int) -> None:
+        for _ in range(min(most, len(self.pending))):
+            self.send(self.pending.popleft())
+
+    def send(self, tick: Tick) -> None:
+        key = tick.symbol.encode()
+        known = self.count
+        if tick.symbol == STRAYING and self.count > 1:
+            known -= self.draw(1)
+        self.logs.append(TICKS, partition_of(key, range(known)), key, encode_tick(tick), tick.ts)
+
+
+def ticks_of(seed: int, count: int) -> Iterator[Tick]:
+    rng = np.random.default_rng(seed)
+    stamps = START_MS + np.cumsum(rng.exponential(12_000, count)).astype(int)
+    prices = np.exp(rng.normal(3, 0.01, count))
+    for price, ts in zip(prices, stamps, strict=True):
+        name = str(rng.choice([MOVING, STAYING, RETURNING, STRAYING]))
+        yield Tick(symbol=name, price=float(price), ts=int(ts))
+
+
+def same_state(one: SymbolPipeline, two: SymbolPipeline) -> None:
+    for column in ("ts_open", "log_close", "log_high", "log_low", "kalman_innovation"):
+        left, right = (getattr(each.window.columns(), column) for each in (one, two))
+        np.testing.assert_array_equal(left, right)
+    assert orjson.dumps(one.window.state()) == orjson.dumps(two.window.state())
+    assert one.kalman.to_state() == two.kalman.to_state()
+    assert one.record.bias.value == pytest.approx(two.record.bias.value, rel=1e-9)
+    np.testing.assert_allclose(one.record.factors, two.record.factors, rtol=1e-6)
+
+
+def end(cluster: Cluster, number: int) -> int:
+    return len(cluster.logs.records[TopicPartition(TICKS, number)])
+
+
+async def restarted(cluster: Cluster) -> Cluster:
+    """The same logs and commits, with workers that know nothing else."""
+    other = Cluster(cluster.draw)
+    other.logs, other.count = cluster.logs, cluster.count
+    for number, (pipeline, _) in cluster.workers.items():
+        other.committed[number] = pipeline.position
+        await other.start(number)
+    return other
+
+
+async def run(cluster: Cluster, ticks: list[Tick], cuts: tuple[int, int]) -> None:
+    await cluster.start(0)
+    bounds = [0, *cuts, len(ticks)]
+    for at, (first, last) in enumerate(itertools.pairwise(bounds), start=1):
+        if at > 1:
+            await cluster.widen(at)
+        cluster.pending.extend(ticks[first:last])
+        while cluster.pending:
+            cluster.send_some(cluster.draw(200))
+            for number in range(cluster.count):
+                # Some of it is left unread, also when partitions are added.
+                await cluster.work(number, max(0, end(cluster, number) - cluster.draw(30)))
+    for number in range(cluster.count):
+        await cluster.work(number, end(cluster, number))
+
+
+@hypothesis_settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0.1, 0.5), st.floats(0.55, 0.9))
+def test_a_symbol_that_moved_goes_on_as_if_it_had_always_been_there(
+    seed: int, one: float, two: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    cluster = Cluster(lambda most: int(rng.integers(0, most + 1)))
+    ticks = list(ticks_of(seed, 900))
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (moves_module, counts_module, restore_module):
+            patch.setattr(module, "open_reader", cluster.reader)
+        asyncio.run(run(cluster, ticks, (int(900 * one), int(900 * two))))
+        again = asyncio.run(restarted(cluster))
+    assert len(cluster.said) == len(ticks)
+    for first, *others in cluster.said.values():
+        if first.symbol in (RETURNING, STRAYING) and first.source.partition == 0:
+            continue  # from before it came back, again after a kill: by the state that has come
+        for other in others:
+            assert other.prediction == pytest.approx(first.prediction, rel=1e-6)
+            assert other.members.keys() == first.members.keys()
+    undisturbed = PartitionPipeline(PredictionSettings.of(SETTINGS))
+    for name in (MOVING, STAYING, RETURNING):
+        undisturbed.pipeline_of(name).models = MODELS
+    for offset, tick in enumerate(ticks):
+        made = record(offset, tick)
+        made.timestamp = tick.ts
+        undisturbed.process([made])
+    for name in (MOVING, STAYING, RETURNING):
+        same_state(undisturbed.symbols[name], cluster.here(name))
+    for name in (MOVING, STAYING, RETURNING, STRAYING):
+        assert cluster.here(name).name == name
+        same_state(cluster.here(name), again.here(name))
