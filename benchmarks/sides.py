@@ -27,6 +27,7 @@ from stream_app.registry.versions import Versions
 from stream_app.settings import Settings, load_settings
 from stream_app.training.settings import model_settings
 from stream_app.worker.partitions import Partitions
+from stream_app.worker.serving_models import ServingModels
 from stream_app.worker.sharing import Share
 
 
@@ -46,13 +47,17 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
     async def join_again() -> None:
         raise AssertionError("there is no group to join")
 
+    models = ServingModels(
+        versions=Versions(Registry(settings.data_dir, model_settings(settings))),
+        named=lambda _: None,
+        before=lambda _: None,
+        on_progress=lambda: None,
+    )
     partitions = Partitions(
         settings=settings,
         topics=topics,
         client_settings=client_settings(settings),
-        versions=Versions(Registry(settings.data_dir, model_settings(settings))),
-        named=lambda _: None,
-        before=lambda _: None,
+        load_models=models.load,
         on_restored=lambda: None,
         on_settled=lambda: None,
         on_progress=lambda: None,

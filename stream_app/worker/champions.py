@@ -63,8 +63,9 @@ class Champions:
         """The offset after the last record read."""
         self._loaded: dict[str, ModelSet] = {}
         """By state, the models that this worker has just written and not read of yet."""
-        self._read: dict[str, asyncio.Future[bool]] = {}
-        """By version, done once the record that names it is read: whether it counts."""
+        self._read: dict[tuple[str, str], asyncio.Future[bool]] = {}
+        """By state and version, done once the record that names it is read: whether it counts.
+        Symbols with the same prices can have the same version."""
         self._serving = asyncio.Lock()
         self._looks: set[asyncio.Task[None]] = set()
         self._fetches: dict[str, asyncio.Task[None]] = {}
@@ -102,7 +103,7 @@ class Champions:
             Whether they serve: not where the symbol was pinned at the same moment.
         """
         read: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._read[models.version] = read
+        self._read[name, models.version] = read
         self._loaded[name] = models
         try:
             await self._publish(
@@ -118,7 +119,7 @@ class Champions:
             )
             return await read
         finally:
-            self._read.pop(models.version, None)
+            self._read.pop((name, models.version), None)
             self._loaded.pop(name, None)
 
     async def start(self) -> None:
@@ -153,7 +154,7 @@ class Champions:
         elif champion.worker == self._worker and (pin := self._log.standing(champion.symbol)):
             # Said once more, the pin outlives the compaction of the topic.
             await self._publish(replace(pin, worker=self._worker))
-        read = self._read.get(champion.version)
+        read = self._read.get((champion.symbol, champion.version))
         if read is not None and not read.done():
             read.set_result(counts)
 

@@ -11,27 +11,21 @@ from typing import Any, Final, TypeVar
 
 from aiokafka import TopicPartition
 
-from stream_app.errors import ArtifactError, StoreError, TopicError
-from stream_app.kafka.group import Place, made_anew, open_group
+from stream_app.kafka.group import Place
 from stream_app.kafka.reader import open_reader
 from stream_app.kafka.retries import until_answered
 from stream_app.kafka.topic_check import Topics
-from stream_app.kafka.twins import require_twins
-from stream_app.messages.schemas import Champion
-from stream_app.messages.symbols import split_state_name
-from stream_app.models.model_set import UNTRAINED, ModelSet
 from stream_app.ops import metrics
 from stream_app.ops.log_fields import log_fields
 from stream_app.prediction.pipeline import PartitionPipeline, SortedRecords
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.registry.versions import Versions
 from stream_app.settings import Settings
-from stream_app.worker.coverage import read_coverage
+from stream_app.worker.commits import Commits
 from stream_app.worker.ledger import Batch
 from stream_app.worker.moves import PublishBars
 from stream_app.worker.replica import Log, Replica
-from stream_app.worker.restore import restore_partition
+from stream_app.worker.restore import LoadModels, restore_partition
 from stream_app.worker.sharing import Report, Share
 from stream_app.worker.standbys import Standbys
 from stream_app.worker.symbol_places import SymbolPlaces
@@ -53,9 +47,7 @@ class Partitions:
         settings: Settings,
         topics: Topics,
         client_settings: dict[str, Any],
-        versions: Versions,
-        named: Callable[[str], Champion | None],
-        before: Callable[[str], str | None],
+        load_models: LoadModels,
         on_restored: Callable[[], None],
         on_settled: Callable[[], None],
         on_progress: Callable[[], None],
@@ -71,9 +63,7 @@ class Partitions:
             settings: the worker's.
             topics: the names.
             client_settings: how to connect.
-            versions: have the models.
-            named: from a state's name to what the champions topic says of it.
-            before: from a state's name to the version that served before.
+            load_models: of a symbol.
             on_restored: called when a partition has its state back.
             on_settled: called when all partitions of an assignment have; there may be none.
             on_progress: called with each step of a restore.
@@ -86,9 +76,7 @@ class Partitions:
         self._settings = settings
         self._topics = topics
         self._client_settings = client_settings
-        self._versions = versions
-        self._named = named
-        self._before = before
+        self._load_models = load_models
         self._on_restored = on_restored
         self._on_settled = on_settled
         self._on_progress = on_progress
@@ -118,12 +106,24 @@ class Partitions:
             topics=topics,
             client_settings=client_settings,
             pipelines=self._partitions.values,
-            load_models=self._load_models,
+            load_models=load_models,
             publish_bars=publish_bars,
             on_progress=on_progress,
         )
-        self.topic_id = ""
+        self._commits = Commits(
+            group=settings.consumer_group,
+            topics=topics,
+            client_settings=client_settings,
+            commit=commit,
+            read_again=read_again,
+            note_count=self.places.note_count,
+            on_progress=on_progress,
+        )
+
+    @property
+    def topic_id(self) -> str:
         """Of the ticks topic; empty until the first assignment, and where no broker tells it."""
+        return self._commits.topic_id
 
     @property
     def is_ready(self) -> bool:
@@ -228,7 +228,7 @@ class Partitions:
 
     async def _bring_back(self, place: Place) -> None:
         number = place.partition
-        start = await self._ask(number, partial(self._start, place))
+        start = await self._ask(number, partial(self._commits.start, place))
         kept = self._partitions.get(number)
         if kept is None or kept.position < start or not self._is_answered(kept, place):
             await self._ask(number, partial(self._restore, number, start))
@@ -251,29 +251,10 @@ class Partitions:
     async def _ask_places(self, numbers: Collection[int]) -> dict[int, Place]:
         """At once, for each connection takes its time."""
         return await until_answered(
-            partial(self._places, numbers), what="partitions cannot be restored", logger=logger
+            partial(self._commits.places, numbers),
+            what="partitions cannot be restored",
+            logger=logger,
         )
-
-    async def _places(self, numbers: Collection[int]) -> dict[int, Place]:
-        """Where the group stands in each of the partitions.
-
-        Raises:
-            TopicError: the commit belongs to another topic, or answers have no place to go to.
-            KafkaError: the broker does not answer.
-        """
-        name, group = self._topics.ticks.name, self._settings.consumer_group
-        async with open_group(self._client_settings, group=group, topic=name) as view:
-            await require_twins(self._topics, view, max(numbers))
-            topic = await view.known_topic()
-            places = await view.places(topic, numbers)
-        for place in places.values():
-            if place.problem is not None:
-                raise TopicError(place.problem)
-        if self.topic_id and topic.topic_id != self.topic_id:
-            raise TopicError(made_anew(name, self.topic_id, topic.topic_id))
-        self.topic_id = topic.topic_id
-        await self.places.note_count(topic.partitions)
-        return places
 
     async def settle(self, pipeline: PartitionPipeline, batch: SortedRecords, number: int) -> bool:
         """Bring symbols of a batch that are new in their partition what they have elsewhere.
@@ -291,35 +272,12 @@ class Partitions:
         return Log(
             topic=self._topics.ticks.name,
             partition=number,
-            topic_id=self.topic_id,
+            topic_id=self._commits.topic_id,
             partitions=self.places.count,
         )
 
-    async def _start(self, place: Place) -> int:
-        """The offset to go on from: the commit, or what the bars cover where there is none.
-
-        Raises:
-            TopicError: the bars belong to another topic.
-            KafkaError: the broker does not answer.
-        """
-        if place.committed is not None:
-            return place.start
-        covered = await read_coverage(self._client_settings, self._topics, place, self._on_progress)
-        if covered <= place.start:
-            return place.start
-        logger.warning(
-            "partition %d: the group %s has committed no offset, but bars cover the ticks before "
-            "offset %d; going on from there (`stream-app group reset` has all answered again)",
-            place.partition,
-            place.group,
-            covered,
-        )
-        await self._commit(place.partition, covered)
-        self._read_again(place.partition)
-        return covered
-
     async def _committed(self, number: int) -> int:
-        return (await self._places([number]))[number].start
+        return (await self._commits.places([number]))[number].start
 
     def _new_replica(self, committed: int, of: Log) -> Replica:
         settings = self._settings
@@ -355,40 +313,6 @@ class Partitions:
         await self.places.note_restored(pipeline, number, replica.log)
         self._partitions[number] = pipeline
         metrics.RESTORE_SECONDS.observe(time.perf_counter() - started)
-
-    async def _load_models(
-        self, pipeline: SymbolPipeline, version: str
-    ) -> tuple[ModelSet | None, ModelSet | None]:
-        """One elsewhere that has no models yet takes those of its symbol."""
-        self._on_progress()
-        name = owner = pipeline.name
-        symbol, _ = split_state_name(name)
-        champion = await self._champion(name, pipeline.models)
-        if champion is None and symbol != name:
-            owner = symbol
-            champion = await self._champion(symbol, pipeline.models)
-        if version == UNTRAINED:
-            return None, champion
-        if champion is not None and champion.version == version:
-            return champion, champion
-        try:
-            return await self._versions.load(owner, version), champion
-        except (ArtifactError, StoreError) as error:
-            logger.warning("%s: the version that served last is unavailable: %s", name, error)
-            return None, champion
-
-    async def _champion(self, name: str, kept: ModelSet) -> ModelSet | None:
-        """The version that the champions topic names, or what comes nearest.
-
-        A standby has it already.
-        """
-        named = self._named(name)
-        version = named.version if named is not None else ""
-        if kept.is_trained and kept.version == version:
-            return kept
-        models = await self._versions.champion(name, version, self._before(name))
-        self._on_progress()
-        return models
 
     async def pipeline(self, batch: Batch) -> PartitionPipeline | None:
         """The pipeline that stands just before this batch; None when it is not to be answered.

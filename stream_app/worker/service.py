@@ -27,6 +27,7 @@ from stream_app.worker.partitions import Partitions
 from stream_app.worker.publisher import Publisher
 from stream_app.worker.rebalance import RebalanceTimer
 from stream_app.worker.score_watch import ScoreWatch
+from stream_app.worker.serving_models import ServingModels
 from stream_app.worker.spans import Spans
 
 logger = logging.getLogger(__name__)
@@ -57,9 +58,12 @@ class TickService:
             settings=settings,
             topics=topics,
             client_settings=client_settings,
-            versions=versions,
-            named=champions.standing,
-            before=champions.before,
+            load_models=ServingModels(
+                versions=versions,
+                named=champions.standing,
+                before=champions.before,
+                on_progress=self._note_step,
+            ).load,
             on_restored=champions.look_again,
             on_settled=self._note_settled,
             on_progress=self._note_step,

@@ -84,7 +84,8 @@ class Screen:
         """An answer to a tick, a second after what was before."""
         self.clock.passed_s += 1
         ts = START_MS + int(1000 * self.clock.passed_s)
-        record = prediction(ts, symbol=symbol, price=price, **more)
+        written_ms = self.clock.now_ms()
+        record = prediction(ts, symbol=symbol, price=price, written_ms=written_ms, **more)
         self.model.take_answers([record], 1)
 
 

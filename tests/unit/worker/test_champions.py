@@ -139,6 +139,20 @@ async def test_a_promotion_serves_once_it_is_read_back_and_not_before(
     assert topic.champions.needed("A") == {versions[0].version}
 
 
+async def test_two_symbols_with_the_same_version_are_promoted_side_by_side(
+    topic: Topic, versions: list[ModelSet]
+) -> None:
+    topic.symbols["B"] = SymbolPipeline("B", PredictionSettings.of(settings()))
+    promoting = [
+        asyncio.create_task(topic.champions.promote(name, versions[0])) for name in ("A", "B")
+    ]
+    while len(topic.published) < len(promoting):
+        await asyncio.sleep(0)
+    await topic.read_back()
+    async with asyncio.timeout(60):
+        assert await asyncio.gather(*promoting) == [True, True]
+
+
 async def test_a_rollback_that_comes_after_a_promotion_holds(
     topic: Topic, versions: list[ModelSet]
 ) -> None:

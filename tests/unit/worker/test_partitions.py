@@ -22,6 +22,8 @@ from stream_app.prediction.observation import MISPLACED
 from stream_app.prediction.origin import Origin
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
+from stream_app.prediction.symbol import SymbolPipeline
+from stream_app.worker import commits as commits_module
 from stream_app.worker import partitions as partitions_module
 from stream_app.worker import symbol_places as places_module
 from stream_app.worker.ledger import Batch
@@ -41,14 +43,11 @@ class Standing(Partitions):
         self.restored_at: list[int] = []
         self.looked_for_loss: list[int] = []
         self.joins = 0
-        versions: Any = None
         super().__init__(
             settings=chosen,
             topics=load_topics(Path(chosen.topics_file)),
             client_settings={},
-            versions=versions,
-            named=lambda _: None,
-            before=lambda _: None,
+            load_models=self._no_models,
             on_restored=lambda: None,
             on_settled=lambda: None,
             on_progress=lambda: None,
@@ -67,6 +66,9 @@ class Standing(Partitions):
         pipeline = PartitionPipeline(PredictionSettings.of(self._settings))
         pipeline.position = position
         return pipeline
+
+    async def _no_models(self, _pipeline: SymbolPipeline, _version: str) -> tuple[None, None]:
+        return None, None
 
     async def _note_commit(self, number: int, offset: int) -> None:
         self.committed = offset
@@ -227,7 +229,7 @@ def bars_cover(monkeypatch: pytest.MonkeyPatch, offset: int) -> None:
     async def covered(*_: Any) -> int:
         return offset
 
-    monkeypatch.setattr(partitions_module, "read_coverage", covered)
+    monkeypatch.setattr(commits_module, "read_coverage", covered)
 
 
 async def test_without_a_commit_it_goes_on_from_what_the_bars_cover_and_commits_that(
@@ -236,7 +238,7 @@ async def test_without_a_commit_it_goes_on_from_what_the_bars_cover_and_commits_
     bars_cover(monkeypatch, 60)
     partitions = Standing(position=None)
     with caplog.at_level(logging.WARNING):
-        assert await partitions._start(place()) == 60
+        assert await partitions._commits.start(place()) == 60
     assert partitions.committed == 60
     assert partitions.read_again_from == [0]
     assert "the group stream-app has committed no offset, but bars cover" in caplog.text
@@ -249,7 +251,7 @@ async def test_without_a_commit_and_with_nothing_covered_it_begins_at_the_beginn
     bars_cover(monkeypatch, covered)
     partitions = Standing(position=None, committed=-1)
     with caplog.at_level(logging.WARNING):
-        assert await partitions._start(place(first=30)) == 30
+        assert await partitions._commits.start(place(first=30)) == 30
     assert partitions.committed == -1
     assert partitions.read_again_from == []
     assert not caplog.records
@@ -258,7 +260,7 @@ async def test_without_a_commit_and_with_nothing_covered_it_begins_at_the_beginn
 async def test_a_commit_is_believed_whatever_the_bars_say(monkeypatch: pytest.MonkeyPatch) -> None:
     bars_cover(monkeypatch, 60)
     partitions = Standing(position=None)
-    assert await partitions._start(place(committed=10)) == 10
+    assert await partitions._commits.start(place(committed=10)) == 10
     assert partitions.read_again_from == []
 
 
@@ -294,11 +296,11 @@ async def test_where_ticks_belong_follows_the_brokers_partitions_not_the_files(
         return partitions.standing_at(0)
 
     monkeypatch.setattr(places_module, "placement", noted)
-    monkeypatch.setattr(partitions_module, "open_group", open_view)
+    monkeypatch.setattr(commits_module, "open_group", open_view)
     monkeypatch.setattr(partitions_module, "restore_partition", nothing)
     partitions = Standing(position=None)
     monkeypatch.setattr(partitions.places._counts, "_read_newest", none_known)
-    await Partitions._places(partitions, [0])
+    await partitions._commits.places([0])
     await Partitions._restore(partitions, 0, 0)
     assert set(counts) == {6}
 

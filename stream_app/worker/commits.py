@@ -1,0 +1,97 @@
+"""Where the group stands in the partitions of the ticks, and where it therefore goes on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any
+
+from stream_app.errors import TopicError
+from stream_app.kafka.group import Place, made_anew, open_group
+from stream_app.kafka.topic_check import Topics
+from stream_app.kafka.twins import require_twins
+from stream_app.worker.coverage import read_coverage
+
+logger = logging.getLogger(__name__)
+
+
+class Commits:
+    """Lives in the event loop; no method is thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        group: str,
+        topics: Topics,
+        client_settings: dict[str, Any],
+        commit: Callable[[int, int], Awaitable[None]],
+        read_again: Callable[[int], None],
+        note_count: Callable[[int], Awaitable[None]],
+        on_progress: Callable[[], None],
+    ) -> None:
+        """Know of no topic yet.
+
+        Args:
+            group: the consumer group.
+            topics: the names.
+            client_settings: how to connect.
+            commit: notes an offset of a partition as answered.
+            read_again: has a partition's ticks given again from the commit on.
+            note_count: told how many partitions the ticks have.
+            on_progress: called now and then.
+        """
+        self._group = group
+        self._topics = topics
+        self._client_settings = client_settings
+        self._commit = commit
+        self._read_again = read_again
+        self._note_count = note_count
+        self._on_progress = on_progress
+        self.topic_id = ""
+        """Of the ticks topic; empty until it is first asked, and where no broker tells it."""
+
+    async def places(self, numbers: Collection[int]) -> dict[int, Place]:
+        """Where the group stands in each of the partitions. Waits on the broker.
+
+        Raises:
+            TopicError: the commit belongs to another topic, or answers have no place to go to.
+            KafkaError: the broker does not answer.
+        """
+        name = self._topics.ticks.name
+        async with open_group(self._client_settings, group=self._group, topic=name) as view:
+            await require_twins(self._topics, view, max(numbers))
+            topic = await view.known_topic()
+            places = await view.places(topic, numbers)
+        for place in places.values():
+            if place.problem is not None:
+                raise TopicError(place.problem)
+        if self.topic_id and topic.topic_id != self.topic_id:
+            raise TopicError(made_anew(name, self.topic_id, topic.topic_id))
+        self.topic_id = topic.topic_id
+        await self._note_count(topic.partitions)
+        return places
+
+    async def start(self, place: Place) -> int:
+        """The offset to go on from: the commit, or what the bars cover where there is none.
+
+        Waits on the broker.
+
+        Raises:
+            TopicError: the bars belong to another topic.
+            KafkaError: the broker does not answer.
+        """
+        if place.committed is not None:
+            return place.start
+        covered = await read_coverage(self._client_settings, self._topics, place, self._on_progress)
+        if covered <= place.start:
+            return place.start
+        logger.warning(
+            "partition %d: the group %s has committed no offset, but bars cover the ticks before "
+            "offset %d; going on from there (`stream-app group reset` has all answered again)",
+            place.partition,
+            place.group,
+            covered,
+        )
+        await self._commit(place.partition, covered)
+        self._read_again(place.partition)
+        return covered
