@@ -148,7 +148,7 @@ class PartitionPipeline:
         """Answer records of this partition, in the order of their offsets.
 
         Predictions and dead letters keep the order of the offsets. Does not block beyond its
-        own arithmetic (about 0.1 ms a tick). Called by the service for the ticks agent.
+        own arithmetic (about 0.1 ms a tick).
 
         Args:
             records: consecutive ones.
@@ -157,7 +157,7 @@ class PartitionPipeline:
         return self.answer(self.sort(records), adopt=adopt)
 
     def answer(self, batch: SortedRecords, *, adopt: bool = True) -> Answer:
-        """As `process`, of records that are sorted out."""
+        """As `process`, of records that are sorted. Called by the service for the ticks agent."""
         records, batches = batch.records, batch.ticks
         answer = Answer(dead_letters=batch.dead_letters)
         # As it was before the batch: right for a restart at any offset from here on, however

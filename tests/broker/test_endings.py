@@ -69,15 +69,15 @@ STUCK = textwrap.dedent("""
     from stream_app.prediction.pipeline import PartitionPipeline
     from stream_app.cli import main
 
-    process = PartitionPipeline.process
+    answer = PartitionPipeline.answer
 
-    def stuck(self, records, **kwargs):
-        if any(record.offset >= 300 for record in records):
+    def stuck(self, batch, **kwargs):
+        if any(record.offset >= 300 for record in batch.records):
             print("now it hangs", file=sys.stderr, flush=True)
             time.sleep(10_000)
-        return process(self, records, **kwargs)
+        return answer(self, batch, **kwargs)
 
-    PartitionPipeline.process = stuck
+    PartitionPipeline.answer = stuck
     if __name__ == "__main__":
         main(["worker"])
 """)

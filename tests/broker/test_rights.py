@@ -132,7 +132,7 @@ async def worker_works(place: Place, symbol: str) -> None:
             )
 
         await until(trained, worker)
-        end(worker)
+        worker.kill()  # ended in order, it would have no tick and no letter to go through again
         worker.start()
         await feed(feeder, ticks[1200:])
 
