@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -133,6 +134,21 @@ class Group:
                     return owners
                 await asyncio.sleep(0.1)
 
+    async def stood_by(self) -> None:
+        """Wait until each partition has a worker that could take it over at once."""
+        async with asyncio.timeout(600), aiohttp.ClientSession() as session:
+            while True:
+                warm = 0.0
+                for port in self._ports.values():
+                    async with session.get(f"http://127.0.0.1:{port}/metrics") as response:
+                        found = re.search(
+                            r"^stream_app_standby_partitions (\S+)", await response.text(), re.M
+                        )
+                        warm += float(found[1]) if found else 0.0
+                if warm >= PARTITIONS:
+                    return
+                await asyncio.sleep(0.2)
+
 
 class Feed:
     """Ticks at a steady rate, until told to stop."""
@@ -202,7 +218,7 @@ async def phases(group: Group) -> list[Phase]:
             await asyncio.to_thread(group.forget, name)
             group.start(name)
             await group.settled()
-            await asyncio.sleep(1.0)
+            await group.stood_by()
 
     async def killed() -> None:
         group.signal("w0", signal.SIGKILL)
