@@ -31,7 +31,6 @@ from typing import Any, Final
 
 import aiohttp
 import psutil
-import yaml
 from capacity_model import Costs, need, ticks_per_second
 from harness import Options, console, options, ratios, save, show, spread, spread_table
 from rich.table import Table
@@ -159,15 +158,6 @@ async def until_shared(workers: Sequence[Process], ports: Sequence[int]) -> None
             await asyncio.sleep(STEP_S)
 
 
-def with_partitions(file: Path) -> Path:
-    """The topics with as many partitions as there are workers at most."""
-    content = yaml.safe_load(file.read_text())
-    for topic in content["topics"].values():
-        topic["partitions"] = PARTITIONS if topic["partitions"] > 1 else 1
-    file.write_text(yaml.safe_dump(content, sort_keys=False))
-    return file
-
-
 class Bench:
     """A broker with history, and cases that are run on it."""
 
@@ -195,7 +185,7 @@ class Bench:
     async def run(self, case: Case, history: Any, backlog: int) -> dict[str, Any]:
         """A new set of topics, with history; the workers answer a backlog on it."""
         self._number += 1
-        file = with_partitions(topics_file(self._folder, {}, f"c{self._number}."))
+        file = topics_file(self._folder, {}, f"c{self._number}.", partitions=PARTITIONS)
         settings = self.settings(file)
         async with topics_of(settings) as topics:
             await send(settings, history, "history")

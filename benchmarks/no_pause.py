@@ -23,7 +23,6 @@ from typing import Any, Final
 
 import aiohttp
 import orjson
-import yaml
 from aiokafka import AIOKafkaProducer, TopicPartition
 from harness import Options, console, options, save, show
 from rich.table import Table
@@ -310,11 +309,7 @@ async def measure(chosen: Options, given: argparse.Namespace, folder: Path) -> d
     names = symbol_names(given.symbols or (12 if chosen.quick else 60))
     per_second = 300.0 if chosen.quick else 1000.0
     with broker_of_choice() as broker:
-        file = topics_file(folder, {}, "")
-        content = yaml.safe_load(file.read_text())
-        for topic in content["topics"].values():
-            topic["partitions"] = PARTITIONS if topic["partitions"] > 1 else 1
-        file.write_text(yaml.safe_dump(content, sort_keys=False))
+        file = topics_file(folder, {}, "", partitions=PARTITIONS)
         settings = settings_for(
             broker,
             folder,

@@ -185,19 +185,25 @@ def broker_of_choice() -> Broker:
     return EmbeddedBroker()
 
 
-def topics_file(folder: Path, prefixes: Mapping[str, str], default: str) -> Path:
+def topics_file(
+    folder: Path, prefixes: Mapping[str, str], default: str, *, partitions: int | None = None
+) -> Path:
     """topics.yaml with a prefix before each name, so that runs do not share topics.
 
     Args:
         folder: where to write it.
         prefixes: by role.
         default: for the other roles.
+        partitions: of each topic that has more than one; as topics.yaml says without.
     """
     content = yaml.safe_load(TOPICS_YAML.read_text())
     names = {
         name: prefixes.get(topic["role"], default) + name
         for name, topic in content["topics"].items()
     }
+    for topic in content["topics"].values():
+        if partitions is not None and topic["partitions"] > 1:
+            topic["partitions"] = partitions
     content["topics"] = {names[name]: topic for name, topic in content["topics"].items()}
     for uses in content["services"].values():
         for direction, used in uses.items():

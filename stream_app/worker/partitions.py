@@ -367,10 +367,9 @@ class Partitions:
 
     def positions(self) -> dict[int, int | None]:
         """By partition, the offset after the last one processed; None while it is restored."""
+        restored = self.restored()
         return {
-            number: self._partitions[number].position
-            if number in self._partitions and number not in self._restoring
-            else None
+            number: restored[number].position if number in restored else None
             for number in self._assigned or ()
         }
 

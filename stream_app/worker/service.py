@@ -210,7 +210,7 @@ class TickService:
 
     async def _hand_over(self, number: int, pipeline: PartitionPipeline) -> None:
         for bars in pipeline.handover(self._ticks):
-            await self._publisher.publish(Answer(bars=bars), number)
+            await self._publish_bars(bars, number)
 
     def status(self) -> dict[str, Any]:
         """What `/status` shows."""
