@@ -248,11 +248,15 @@ class TrackRecord:
         """What a restart needs of the intervals, as JSON."""
         return {"volatility": self.volatility.state(), "trackers": self._intervals.state()}
 
-    def recall(self, closed: Iterable[ClosedForecasts]) -> None:
+    def recall(self, closed: Sequence[ClosedForecasts]) -> None:
         """Go through closed bars of before, oldest first; `restore` must follow."""
-        for outcome in self._outcomes.replay(closed):
-            self._recalled.append(outcome.error)
-            self._running.take(outcome)
+        pairs = self._outcomes.replay(closed)
+        self._recalled.extend(
+            later.log_close - bar.log_close - bar.forecasts.ensemble
+            for bar, later in pairs
+            if bar.forecasts is not None
+        )
+        self._running.take_all(pairs)
 
     def recall_volatility(self, bars: BarColumns) -> None:
         """Learn the volatility from the window's bars, where a state says nothing of it."""

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
+from stream_app.messages.read_bars import MOVED
 from stream_app.messages.schemas import Bar, Source
 
-MOVED: Final = "moved"
-"""In a bar's state: says that it was brought along."""
 _KEPT: Final = ("floor", "topic_id", "is_anew", "counts", "home")
 """Parts of the last bar's state that each carries."""
 

@@ -93,7 +93,7 @@ async def restore_partition(
                 first - 1,
             )
             pipeline.lose_history()
-        covered = {symbol: bar.source.offset for symbol, bar in log.last.items()}
+        covered = log.covered()
         start = max(log.floor, first)
         mended = await mended_offsets(
             consumer, partition, start, committed, topics=topics, settings=settings
@@ -111,7 +111,7 @@ async def restore_partition(
     logger.info(
         "partition %d: restored %d symbols, %d bars, %d ticks gone through again, at offset %d%s",
         partition,
-        len(log.last),
+        len(covered),
         bars,
         gone_through,
         committed,
@@ -125,23 +125,36 @@ async def _resume_symbols(
 ) -> None:
     """Give each symbol the state of its last bar, and its models."""
 
-    async def load(symbol: str, last: Bar) -> tuple[ModelSet | None, ModelSet | None]:
-        version = str(last.state.get("version", UNTRAINED))
+    async def load(symbol: str) -> tuple[Bar | None, ModelSet | None, ModelSet | None]:
+        try:
+            last = log.last_of(symbol)
+        except ValueError as error:
+            _say_unusable(symbol, error)
+            last = None
+        version = UNTRAINED if last is None else str(last.state.get("version", UNTRAINED))
         with log_fields(symbol=symbol):
-            return await load_models(pipeline.pipeline_of(symbol), version)
+            return last, *await load_models(pipeline.pipeline_of(symbol), version)
 
     # All at once, because an object store may be far away.
-    loaded = await asyncio.gather(*(load(*item) for item in log.last.items()))
-    for (symbol, last), (serving, champion) in zip(log.last.items(), loaded, strict=True):
+    symbols = list(log.covered())
+    loaded = await asyncio.gather(*map(load, symbols))
+    for symbol, (last, serving, champion) in zip(symbols, loaded, strict=True):
         try:
-            pipeline.pipeline_of(symbol).resume(last, serving, origin=pipeline.origin)
+            if last is None:
+                pipeline.start_anew(symbol)
+            else:
+                pipeline.pipeline_of(symbol).resume(last, serving, origin=pipeline.origin)
         except (KeyError, TypeError, ValueError) as error:
-            logger.error(
-                "%s: its last bar has no usable state (%r)", symbol, error, extra={"symbol": symbol}
-            )
+            _say_unusable(symbol, error)
             pipeline.start_anew(symbol)
         restored = pipeline.pipeline_of(symbol)
         restored.models = champion or serving or restored.models
+
+
+def _say_unusable(symbol: str, error: Exception) -> None:
+    logger.error(
+        "%s: its last bar has no usable state (%r)", symbol, error, extra={"symbol": symbol}
+    )
 
 
 async def _replay_ticks(

@@ -1,0 +1,281 @@
+"""How long a worker takes from the start of its process until it answers again.
+
+The history is on the broker: each symbol's closed bars as a worker with four models publishes
+them, each with its state, and a few ticks that are not answered yet. A worker starts, and is killed
+once it has answered. With `--before PATH`, another checkout takes turns on the same topics.
+
+With `--workers 4`, so many share the symbols: memory, the restart of one, a tick's processor time,
+and the planned cycles of all of them side by side.
+
+Needs Apache Kafka (KAFKA_HOME).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import psutil
+from harness import Options, console, options, progress, save, show, spread, spread_table
+from tick_cost import TickRecord, loaded
+from world import (
+    CHUNK,
+    DEADLINE_S,
+    SYMBOL,
+    WORKER,
+    Process,
+    broker_of_choice,
+    commit,
+    length,
+    live_ticks,
+    month_pipeline,
+    month_ticks,
+    publish_models,
+    send,
+    settings_for,
+    symbol_names,
+    topics_file,
+    topics_of,
+    train,
+)
+
+from stream_app.bars.features import BarColumns
+from stream_app.brokers import Broker
+from stream_app.brokers.process import free_ports
+from stream_app.kafka.connection import client_settings
+from stream_app.kafka.placement import partition_of
+from stream_app.kafka.producer import connected_producer
+from stream_app.kafka.reader import open_reader
+from stream_app.kafka.topic_check import Topics
+from stream_app.messages.codec import encode_bar
+from stream_app.messages.schemas import Bar, Source, Tick
+from stream_app.messages.ticks import encode_tick
+from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.settings import PredictionSettings
+from stream_app.settings import Settings
+from stream_app.training.job import TrainedModel
+
+MOST_TICKS: Final = 20_000
+"""In a partition of the history. With more bars than that, several name one tick as their source,
+as after an end in order: what is read of them is the same."""
+LOOK_S: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Month:
+    """One symbol, as the history of every symbol is."""
+
+    bars: Sequence[Bar]
+    trained: dict[str, TrainedModel]
+    columns: BarColumns
+
+
+def month_of(chosen: Options, settings: Settings) -> Month:
+    """Go through the month twice: models are trained on it, and then forecast all of it."""
+    columns = month_pipeline(chosen.data, settings).window.columns()
+    console.print("training the models")
+    trained = train(columns, settings)
+    partition = PartitionPipeline(PredictionSettings.of(settings))
+    partition.pipeline_of(SYMBOL).models = loaded(trained, settings, int(columns.ts_open[0]))
+    records = [
+        TickRecord("ticks", 0, offset, tick.ts, tick.symbol.encode(), encode_tick(tick))
+        for offset, tick in enumerate(month_ticks(chosen.data))
+    ]
+    bars: list[Bar] = []
+    with progress() as shown:
+        for first in shown.track(range(0, len(records), CHUNK), description="the month's bars"):
+            bars += partition.process(records[first : first + CHUNK]).bars
+    return Month(bars=[bar for bar in bars if bar.ticks], trained=trained, columns=columns)
+
+
+async def publish(
+    settings: Settings, topics: Topics, bars: Sequence[Bar], names: Sequence[str]
+) -> dict[int, int]:
+    """Write the history of all symbols.
+
+    Returns:
+        The end of each partition of the ticks topic.
+    """
+    partitions = range(topics.ticks.partitions)
+    groups: dict[int, list[str]] = {number: [] for number in partitions}
+    for name in names:
+        groups[partition_of(name.encode(), partitions)].append(name)
+    ends = {}
+    with progress() as shown:
+        task = shown.add_task("history", total=len(names) * len(bars))
+        async with connected_producer(settings) as producer:
+            for number, group in groups.items():
+                total = len(group) * len(bars)
+                ends[number] = 0
+                for at, bar in enumerate(bars):
+                    for turn, name in enumerate(group):
+                        offset = (at * len(group) + turn) * min(total, MOST_TICKS) // total
+                        if offset == ends[number]:
+                            tick = Tick(symbol=name, price=bar.close or 0.0, ts=bar.ts_last)
+                            await producer.send(
+                                topics.ticks.name,
+                                encode_tick(tick),
+                                key=name.encode(),
+                                partition=number,
+                            )
+                            ends[number] += 1
+                        source = Source(topic=topics.ticks.name, partition=number, offset=offset)
+                        state = bar.state | {"floor": offset}
+                        moved = replace(bar, symbol=name, source=source, state=state)
+                        await producer.send(
+                            topics.bars.name,
+                            encode_bar(moved),
+                            key=name.encode(),
+                            partition=number,
+                        )
+                    shown.advance(task, len(group))
+            await producer.flush()
+    return ends
+
+
+async def until_ready(workers: Mapping[int, Process]) -> None:
+    """Wait until the workers at these ports have restored all that they were given."""
+    async with asyncio.timeout(DEADLINE_S), aiohttp.ClientSession() as session:
+        for port, worker in workers.items():
+            while True:
+                worker.check()
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with session.get(f"http://127.0.0.1:{port}/health/ready") as response:
+                        if response.status == 200:
+                            break
+                await asyncio.sleep(LOOK_S)
+
+
+class Bench:
+    """A broker with the history of so many symbols."""
+
+    def __init__(self, broker: Broker, folder: Path, month: Month, names: Sequence[str]) -> None:
+        self._broker = broker
+        self._folder = folder
+        self._month = month
+        self._names = names
+        self.partitions = 4
+        self._number = 0
+        self._ends: dict[int, int] = {}
+
+    def settings(self, **overrides: Any) -> Settings:
+        """Of one run: a group and a predictions topic of its own, the same history."""
+        self._number += 1
+        file = topics_file(
+            self._folder, {"predictions": f"r{self._number}."}, "", partitions=self.partitions
+        )
+        return settings_for(
+            self._broker,
+            self._folder,
+            file,
+            **{"model_max_age_hours": 1e6, "min_training_bars": 9216, **overrides},
+        )
+
+    async def prepare(self, bars: int) -> None:
+        """Write the history and make the models."""
+        settings = self.settings()
+        async with topics_of(settings) as topics:
+            kept = self._month.bars[-bars:]
+            self._ends = await publish(settings, topics, kept, self._names)
+        publish_models(settings, self._names, self._month.trained, self._month.columns)
+
+    def pending(self) -> list[Tick]:
+        """A tick of each symbol, just after the history."""
+        last = self._month.bars[-1]
+        return live_ticks(
+            self._names,
+            start_ms=last.ts_last + 60_000,
+            interval_ms=1000,
+            count=len(self._names),
+            price=last.close or 0.0,
+        )
+
+    async def restart(self, checkout: Path | None) -> dict[str, float]:
+        """One worker starts, restores all, answers, and is killed."""
+        (port,) = free_ports(1)
+        settings = self.settings(web_port=port)
+        async with topics_of(settings) as topics, open_reader(client_settings(settings)) as reader:
+            await commit(settings, self._ends)
+            log = self._folder / f"{self._number}.log"
+            began = time.perf_counter()
+            worker = Process(WORKER, settings, log, checkout=checkout)
+            try:
+                await until_ready({port: worker})
+                ready_s = time.perf_counter() - began
+                async with asyncio.timeout(DEADLINE_S):
+                    while not await length(reader, topics.predictions):  # noqa: ASYNC110 - no event
+                        await asyncio.sleep(LOOK_S)
+                answered_s = time.perf_counter() - began
+                used = psutil.Process(worker.pid)
+                times = used.cpu_times()
+                return {
+                    "ready_s": ready_s,
+                    "answered_s": answered_s,
+                    "cpu_s": times.user + times.system,
+                    "mib": used.memory_info().rss / 2**20,
+                }
+            finally:
+                worker.kill()
+
+
+async def restarts(
+    chosen: Options, given: argparse.Namespace, broker: Broker, folder: Path, month: Month
+) -> dict[str, Any]:
+    """One worker, now and before in turn."""
+    bench = Bench(broker, folder, month, symbol_names(given.symbols))
+    await bench.prepare(given.bars)
+    await send(bench.settings(), bench.pending(), "ticks to answer")
+    sides: dict[str, Path | None] = {"now": None}
+    if given.before:
+        sides["before"] = given.before.resolve()
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
+    for turn in range(chosen.rounds):
+        for name, checkout in list(sides.items())[:: -1 if turn % 2 else 1]:
+            console.print(f"round {turn + 1}: {name}")
+            found[name].append(await bench.restart(checkout))
+    return {
+        name: {key: [item[key] for item in items] for key in items[0]}
+        for name, items in found.items()
+    }
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--symbols", type=int, default=20)
+    parser.add_argument("--bars", type=int, default=8640, help="of each symbol")
+    parser.add_argument("--before", type=Path, help="another checkout, to compare with")
+
+
+async def measure(chosen: Options, given: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    with broker_of_choice() as broker:
+        month = month_of(chosen, settings_for(broker, folder, topics_file(folder, {}, "")))
+        return await restarts(chosen, given, broker, folder, month)
+
+
+def main() -> None:
+    chosen, given = options(__doc__, add=add)
+    if not os.environ.get("KAFKA_HOME"):
+        raise SystemExit("KAFKA_HOME is not set: the times of another broker say nothing")
+    with tempfile.TemporaryDirectory(prefix="restart-") as folder:
+        result = asyncio.run(measure(chosen, given, Path(folder)))
+    for key, unit, digits in (
+        ("ready_s", "s", 1),
+        ("answered_s", "s", 1),
+        ("cpu_s", "s", 1),
+        ("mib", "MiB", 0),
+    ):
+        rows = {name: spread(item[key]) for name, item in result.items()}
+        show(spread_table(key, unit, rows, digits=digits))
+    save(chosen, {"symbols": given.symbols, "bars": given.bars, "sides": result})
+
+
+if __name__ == "__main__":
+    main()
