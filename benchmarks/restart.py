@@ -37,7 +37,6 @@ from world import (
     commit,
     length,
     live_ticks,
-    month_pipeline,
     month_ticks,
     publish_models,
     send,
@@ -59,8 +58,10 @@ from stream_app.kafka.topic_check import Topics
 from stream_app.messages.codec import encode_bar
 from stream_app.messages.schemas import Bar, Source, Tick
 from stream_app.messages.ticks import encode_tick
+from stream_app.models.model_set import ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
+from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings
 from stream_app.training.job import TrainedModel
 
@@ -68,6 +69,9 @@ MOST_TICKS: Final = 20_000
 """In a partition of the history. With more bars than that, several name one tick as their source,
 as after an end in order: what is read of them is the same."""
 LOOK_S: Final = 0.01
+TICKS_A_BAR: Final = 4
+TRAINED: Final = 1500
+"""Bars that the models are trained on; how long a restart takes does not depend on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,21 +84,34 @@ class Month:
 
 
 def month_of(chosen: Options, settings: Settings) -> Month:
-    """Go through the month twice: models are trained on it, and then forecast all of it."""
-    columns = month_pipeline(chosen.data, settings).window.columns()
-    console.print("training the models")
-    trained = train(columns, settings)
-    partition = PartitionPipeline(PredictionSettings.of(settings))
-    partition.pipeline_of(SYMBOL).models = loaded(trained, settings, int(columns.ts_open[0]))
+    """Train models on the first days, and let them forecast all of the month."""
+    ticks = month_ticks(chosen.data)[:: 20 // TICKS_A_BAR]
     records = [
         TickRecord("ticks", 0, offset, tick.ts, tick.symbol.encode(), encode_tick(tick))
-        for offset, tick in enumerate(month_ticks(chosen.data))
+        for offset, tick in enumerate(ticks)
     ]
+    first, _ = answered(settings, records[: TRAINED * TICKS_A_BAR], None)
+    columns = first.window.columns()
+    console.print("training the models")
+    trained = train(columns, settings)
+    models = loaded(trained, settings, int(columns.ts_open[0]))
+    _, bars = answered(settings, records, models)
+    return Month(bars=[bar for bar in bars if bar.ticks], trained=trained, columns=columns)
+
+
+def answered(
+    settings: Settings, records: Sequence[TickRecord], models: ModelSet | None
+) -> tuple[SymbolPipeline, list[Bar]]:
+    """One symbol after these ticks, and its bars."""
+    partition = PartitionPipeline(PredictionSettings.of(settings))
+    symbol = partition.pipeline_of(SYMBOL)
+    if models is not None:
+        symbol.models = models
     bars: list[Bar] = []
     with progress() as shown:
-        for first in shown.track(range(0, len(records), CHUNK), description="the month's bars"):
+        for first in shown.track(range(0, len(records), CHUNK), description="ticks of a symbol"):
             bars += partition.process(records[first : first + CHUNK]).bars
-    return Month(bars=[bar for bar in bars if bar.ticks], trained=trained, columns=columns)
+    return symbol, bars
 
 
 async def publish(
