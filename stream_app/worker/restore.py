@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
@@ -31,6 +31,8 @@ from stream_app.worker.replica import Replica
 
 logger = logging.getLogger(__name__)
 
+RESUMED: Final = 16
+"""Symbols after which other tasks run: a few milliseconds."""
 LoadModels = Callable[[SymbolPipeline, str], Awaitable[tuple[ModelSet | None, ModelSet | None]]]
 """From a symbol and a version to that version's models and the champions, if any."""
 
@@ -71,7 +73,7 @@ async def restore_partition(
         await replica.read_on(consumer, topics.bars.name, on_progress)
         await replica.settle(committed, on_progress)
         pipeline.origin = replace(log.origin, counts=await learn(log.counts))
-        await _resume_symbols(pipeline, log, load_models)
+        await _resume_symbols(pipeline, log, load_models, on_progress)
         bars = sum(len(each.window) for each in pipeline.symbols.values())
         for symbol in log.with_gap():
             pipeline.pipeline_of(symbol).lose_history()
@@ -121,7 +123,10 @@ async def restore_partition(
 
 
 async def _resume_symbols(
-    pipeline: PartitionPipeline, log: BarLog, load_models: LoadModels
+    pipeline: PartitionPipeline,
+    log: BarLog,
+    load_models: LoadModels,
+    on_progress: Callable[[], None],
 ) -> None:
     """Give each symbol the state of its last bar, and its models."""
 
@@ -138,7 +143,8 @@ async def _resume_symbols(
     # All at once, because an object store may be far away.
     symbols = list(log.covered())
     loaded = await asyncio.gather(*map(load, symbols))
-    for symbol, (last, serving, champion) in zip(symbols, loaded, strict=True):
+    for number, symbol in enumerate(symbols, 1):
+        last, serving, champion = loaded[number - 1]
         try:
             if last is None:
                 pipeline.start_anew(symbol)
@@ -149,6 +155,9 @@ async def _resume_symbols(
             pipeline.start_anew(symbol)
         restored = pipeline.pipeline_of(symbol)
         restored.models = champion or serving or restored.models
+        if not number % RESUMED:
+            on_progress()
+            await asyncio.sleep(0)
 
 
 def _say_unusable(symbol: str, error: Exception) -> None:
