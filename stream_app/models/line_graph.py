@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from stream_app.bars.features import FEATURES
+from stream_app.errors import ArtifactError
 from stream_app.models.line import LIMIT, STEPS, Line, no_line
 from stream_app.models.onnx_artifact import constants
 
@@ -77,32 +78,34 @@ def append_line(graph: onnx.ModelProto, line: Line) -> None:
     body.initializer.extend(numpy_helper.from_array(each, name) for name, each in tensors.items())
 
 
-def take_apart(graph: onnx.ModelProto) -> Parts:
+def take_apart(graph: onnx.ModelProto, model: str) -> Parts:
     """A checked graph's own operators, and the line behind them.
 
     Graphs from before there was a line have none: theirs says the last price.
 
     Raises:
-        KeyError, TypeError, ValueError: what stands behind the operators is no such line.
+        ArtifactError: what stands behind the operators is no such line.
     """
     nodes, tensors = [*graph.graph.node], constants(graph)
     if "line_slopes" not in tensors:
         return Parts(nodes, no_line())
     behind = len(_OPERATORS) + (_LAST in tensors)
-    own, added = nodes[:-behind], nodes[-behind:]
-    if not _is_line(added[-len(_OPERATORS) :], tensors):
-        raise ValueError("other operators behind the model's own")
+    try:
+        return Parts(nodes[:-behind], _read(nodes[-behind:], tensors))
+    except (KeyError, ValueError) as error:
+        raise ArtifactError(f"the {model} artifact's line is of no use: {error}") from None
+
+
+def _read(nodes: Sequence[onnx.NodeProto], tensors: dict[str, NDArray[Any]]) -> Line:
+    if tuple(node.op_type for node in nodes[-len(_OPERATORS) :]) != _OPERATORS:
+        raise ValueError("other operators")
+    if not all(np.array_equal(tensors[name], each) for name, each in _FIXED.items()):
+        raise ValueError("other returns or limits")
     size, slopes = (
         tensors[name].astype(np.float64).ravel() for name in ("line_size", "line_slopes")
     )
     if size.shape != (STEPS,) or slopes.shape != (STEPS,):
-        raise ValueError(f"the line does not go through {STEPS} returns")
+        raise ValueError(f"it does not go through {STEPS} returns")
     if not (np.isfinite(slopes).all() and np.isfinite(size).all() and size.min() > 0):
-        raise ValueError("the line holds a number that is of no use")
-    return Parts(own, Line(size=size, slopes=slopes))
-
-
-def _is_line(nodes: Sequence[onnx.NodeProto], tensors: dict[str, NDArray[Any]]) -> bool:
-    return tuple(node.op_type for node in nodes) == _OPERATORS and all(
-        np.array_equal(tensors[name], each) for name, each in _FIXED.items()
-    )
+        raise ValueError("a number that is not finite, or a size of 0")
+    return Line(size=size, slopes=slopes)

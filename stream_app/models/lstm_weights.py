@@ -61,7 +61,7 @@ def read_lstm(artifact: bytes, settings: ModelSettings) -> tuple[Weights, Scale,
     """
     graph = checked_graph(artifact, lstm_spec(settings))
     try:
-        own, line = take_apart(graph)
+        own, line = take_apart(graph, LSTM)
         tensors = constants(graph)
         weights, scale = _weights(own, tensors), _scale(own, tensors)
     except (KeyError, TypeError, ValueError):

@@ -76,7 +76,7 @@ def load_trees(artifact: bytes, spec: GraphSpec) -> TreeMember:
     """
     graph = checked_graph(artifact, spec)
     try:
-        own, line = take_apart(graph)
+        own, line = take_apart(graph, spec.model)
         operators = [node for node in own if node.op_type != "Identity"]
         if [node.op_type for node in operators] != [OPERATOR, "Mul"]:
             raise ArtifactError(f"the {spec.model} artifact is not a forest times a unit")
