@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
@@ -79,9 +79,10 @@ def build_faust_app(
     settings: Settings,
     topics: Topics,
     *,
-    on_assigned: Callable[[set[TP]], None],
+    on_assigned: Callable[[set[TP]], Mapping[TP, int]],
     on_revoked: Callable[[], None],
     until_published: Callable[[], Awaitable[None]],
+    hand_over: Callable[[], Awaitable[None]],
     topic_id: Callable[[], str],
     report: Callable[[], Report],
 ) -> faust.App:
@@ -117,6 +118,7 @@ def build_faust_app(
         on_assigned=on_assigned,
         on_revoked=on_revoked,
         until_published=until_published,
+        hand_over=hand_over,
         topic_id=topic_id,
         max_batch=settings.max_batch_ticks,
     )
@@ -209,6 +211,7 @@ class Worker:
             on_assigned=self._on_assigned,
             on_revoked=self.service.rebalance.begin,
             until_published=self.service.until_published,
+            hand_over=self.service.hand_over_going,
             topic_id=lambda: self.service.partitions.topic_id,
             report=self.service.partitions.report,
         )
@@ -238,12 +241,14 @@ class Worker:
             except StoreError as error:
                 logger.warning("%s; the models on this disk serve until it answers", error)
 
-    def _on_assigned(self, assigned: set[TP]) -> None:
+    def _on_assigned(self, assigned: set[TP]) -> dict[TP, int]:
         name = self._topics.ticks.name
-        share = cast(GroupAssignor, self._app.assignor).share
-        self.service.partitions.on_assigned(
-            (tp.partition for tp in assigned if tp.topic == name), share
+        kept = self.service.partitions.on_assigned(
+            (tp.partition for tp in assigned if tp.topic == name),
+            cast(GroupAssignor, self._app.assignor).share,
+            generation=self._app.consumer_generation_id,
         )
+        return {TP(name, number): offset for number, offset in kept.items()}
 
     def _read_again(self, partition: int) -> None:
         consumer = cast(BatchConsumer, self._app.consumer)

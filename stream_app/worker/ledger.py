@@ -59,14 +59,21 @@ class Ledger:
         self._books: dict[TP, _Books] = {}
         self._unfinished: set[Batch] = set()
 
-    def place(self, tp: TP, offset: int) -> None:
-        """The consumer reads the partition from this offset on."""
+    def place(self, tp: TP, offset: int, *, is_kept: bool = False) -> None:
+        """The consumer reads the partition from this offset on.
+
+        Args:
+            tp: the partition.
+            offset: of the next record.
+            is_kept: whether all before it is answered and may not be committed yet.
+        """
         books = self._books.get(tp)
         if books is not None and books.next_offset == offset:
             books.is_placed = True
         else:
             self.forget([tp])
-            self._books[tp] = _Books(offset)
+            books = self._books[tp] = _Books(offset)
+            books.committable = offset if is_kept else None
 
     def is_placed(self, tp: TP) -> bool:
         """Whether it is known from where the partition is read."""

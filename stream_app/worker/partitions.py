@@ -87,12 +87,16 @@ class Partitions:
         self._partitions: dict[int, PartitionPipeline] = {}
         self._restoring: dict[int, asyncio.Task[None]] = {}
         self._assigned: frozenset[int] | None = None
+        self._generation = 0
+        """Of the group, at the last assignment: each change of the group has the next number."""
         self._answered: dict[int, int] = {}
         """By partition, the offset after the last tick whose answer the broker has acknowledged."""
         self._taken_over: dict[int, Replica] = {}
         """Of partitions that are being restored, what was known of them before."""
         self._coming: frozenset[int] = frozenset()
         """Partitions that this worker is given once they are warm."""
+        self._going: frozenset[int] = frozenset()
+        """Partitions that another worker is given at a change of the group."""
         self._asking: asyncio.Task[None] | None = None
         self.standbys = Standbys(
             topics=topics,
@@ -157,6 +161,10 @@ class Partitions:
         """By number, this worker's partitions that stand where it goes on."""
         return {n: item for n, item in self._partitions.items() if n not in self._restoring}
 
+    def going(self) -> dict[int, PartitionPipeline]:
+        """By number, those of them that another worker may be given when the group changes."""
+        return {n: item for n, item in self.restored().items() if n in self._going}
+
     def followed_symbols(self) -> dict[str, SymbolPipeline]:
         """Every symbol that new models are for: this worker's, and those that it stands by for."""
         return {**self.standbys.symbols(), **self.symbols()}
@@ -170,27 +178,35 @@ class Partitions:
             following=standbys.following,
         )
 
-    def on_assigned(self, partitions: Iterable[int], share: Share) -> None:
+    def on_assigned(
+        self, partitions: Iterable[int], share: Share, *, generation: int
+    ) -> dict[int, int]:
         """Take a new assignment: forget what went elsewhere, restore what came. Returns at once.
 
         Args:
             partitions: to answer.
             share: what the group says beside.
+            generation: the number of this change of the group.
+
+        Returns:
+            By partition that nobody else can have had meanwhile, the offset to go on from.
         """
-        self._assigned = frozenset(partitions)
+        before, self._assigned = self._assigned or frozenset(), frozenset(partitions)
+        follows, self._generation = generation == self._generation + 1, generation
+        kept = self._kept(before & self._assigned) if follows else {}
         self._taken_over = {
             number: replica
             for number in self._assigned
             if (replica := self._taken_over.get(number) or self.standbys.release(number))
         }
-        self._coming = share.coming
+        self._coming, self._going = share.coming, share.going
         self.standbys.follow(share.standby - self._assigned)
         for number in self._partitions.keys() - self._assigned:
             del self._partitions[number]
             self.places.forget(number)
         for number in self._restoring.keys() - self._assigned:
             self._restoring.pop(number).cancel()
-        if new := self._assigned - self._restoring.keys():
+        if new := self._assigned - self._restoring.keys() - kept.keys():
             places = asyncio.ensure_future(self._ask_places(new))
             for number in new:
                 task = asyncio.create_task(self._check(number, places))
@@ -198,6 +214,19 @@ class Partitions:
                 task.add_done_callback(partial(self._checked, number))
         metrics.PARTITIONS.set(len(self._assigned))
         self._look_whether_settled()
+        return kept
+
+    def _kept(self, numbers: Iterable[int]) -> dict[int, int]:
+        """Of partitions that this worker has had all the time, where it goes on: it need not ask.
+
+        Without those that are being restored, or whose last answers are on their way.
+        """
+        restored = self.restored()
+        return {
+            number: restored[number].position
+            for number in numbers
+            if number in restored and restored[number].position == self._answered.get(number)
+        }
 
     def _note_warm(self) -> None:
         """Another partition can be taken over: look at its models, and take it if it is to come."""
@@ -312,6 +341,7 @@ class Partitions:
         )
         await self.places.note_restored(pipeline, number, replica.log)
         self._partitions[number] = pipeline
+        self._answered[number] = committed
         metrics.RESTORE_SECONDS.observe(time.perf_counter() - started)
 
     async def pipeline(self, batch: Batch) -> PartitionPipeline | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
 
 from stream_app.errors import StreamAppError
 from stream_app.kafka.topic_check import Topics
@@ -31,6 +32,9 @@ from stream_app.worker.serving_models import ServingModels
 from stream_app.worker.spans import Spans
 
 logger = logging.getLogger(__name__)
+
+HAND_OVER_S: Final = 1.0
+"""At most, while the whole group waits."""
 
 
 class TickService:
@@ -191,6 +195,17 @@ class TickService:
         """Wait until all that has been computed is acknowledged. Called when the group changes."""
         await self._published.wait()
 
+    async def hand_over_going(self) -> None:
+        """As `hand_over`, for partitions that the change of the group is about to take away.
+
+        Called when the group changes, once all that is answered is committed. All workers wait for
+        it, so it is given up where the broker is slow: what is not covered is gone through again.
+        """
+        if self._is_closing or self.failed.done():
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._hand_over_all(self.partitions.going()), HAND_OVER_S)
+
     async def close(self) -> None:
         """Wait until the batch in hand is answered, and answer no other.
 
@@ -205,8 +220,10 @@ class TickService:
 
         Whoever is given the partitions has no tick to go through again. Waits on the broker.
         """
-        restored = self.partitions.restored()
-        await asyncio.gather(*(self._hand_over(*item) for item in restored.items()))
+        await self._hand_over_all(self.partitions.restored())
+
+    async def _hand_over_all(self, pipelines: Mapping[int, PartitionPipeline]) -> None:
+        await asyncio.gather(*(self._hand_over(*item) for item in pipelines.items()))
 
     async def _hand_over(self, number: int, pipeline: PartitionPipeline) -> None:
         for bars in pipeline.handover(self._ticks):

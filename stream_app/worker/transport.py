@@ -34,6 +34,8 @@ from stream_app.worker.ledger import Batch, Ledger
 logger = logging.getLogger(__name__)
 
 _LOOK_AGAIN_S: Final = 1.0
+_POLL_S: Final = 0.2
+"""A fetch that began before the group changed is waited for after it, for so long at most."""
 _FORGOTTEN: Final = 3
 """So often within a session timeout the broker forgets a member only for another of its name."""
 
@@ -167,6 +169,8 @@ class BatchConsumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.ledger = Ledger()
+        self._kept: dict[TP, int] = {}
+        """Since the group has changed, where to go on in partitions that stayed here."""
         self._agent_is_done = asyncio.Event()
         super().__init__(*args, **kwargs)
 
@@ -178,11 +182,13 @@ class BatchConsumer(driver.Consumer):
         # All that comes meanwhile is one fetch, and one batch: in batches of their own, ticks would
         # queue up behind each other's fixed costs. And Faust would take 4,096 events ahead, a
         # backlog of a million ticks.
-        while self.ledger.is_busy and self.flow_active and not self.should_stop:
+        # And where there is no partition to read, Faust would sleep for a second, also when there
+        # is one meanwhile.
+        while self._has_to_wait() and self.flow_active and not self.should_stop:
             self._agent_is_done.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._agent_is_done.wait(), _LOOK_AGAIN_S)
-        records, active = await self._wait_next_records(timeout)
+        records, active = await self._wait_next_records(min(timeout, _POLL_S))
         left = {tp: deque(fetched) for tp, fetched in (records or {}).items() if fetched}
         size = cast(Transport, self.transport).max_batch
         try:
@@ -204,6 +210,9 @@ class BatchConsumer(driver.Consumer):
             for tp in left:
                 self.ledger.lose_place(tp)
 
+    def _has_to_wait(self) -> bool:
+        return self.ledger.is_busy or not self._get_active_partitions()
+
     def _may_hand_out(self, tp: TP, active: set[TP] | None) -> bool:
         """Whether records of the partition that were just fetched follow in its log."""
         is_active = active is None or tp in active or tp in self._buffered_partitions
@@ -222,7 +231,7 @@ class BatchConsumer(driver.Consumer):
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 - faust's signature
         """Give each partition a place, then fetch."""
         wanted = {
-            tp: self.ledger.next_offset(tp)
+            tp: self._kept.get(tp) if (at := self.ledger.next_offset(tp)) is None else at
             for tp in active_partitions or ()
             if not self.ledger.is_placed(tp)
         }
@@ -236,7 +245,7 @@ class BatchConsumer(driver.Consumer):
                 await asyncio.sleep(_LOOK_AGAIN_S)
                 return {}
             for tp, offset in placed.items():
-                self.ledger.place(tp, offset)
+                self.ledger.place(tp, offset, is_kept=self._kept.pop(tp, None) is not None)
                 # Faust would drop what lies below the offset that it has read before.
                 self._read_offset[tp] = None
         return await super()._getmany(active_partitions, timeout)
@@ -252,20 +261,25 @@ class BatchConsumer(driver.Consumer):
 
     def read_again(self, tp: TP) -> None:
         """Read a partition from its commit on. Called when a batch cannot be answered."""
+        self._kept.pop(tp, None)
         self._forget([tp])
 
     async def wait_empty(self) -> None:
-        """Wait until answers on their way have arrived, and commit. Called when the group changes.
+        """Wait until answers on their way have arrived, commit, and hand over what goes.
+
+        Called when the group changes, before the client joins it again.
 
         Faust's own waits for messages to be acked, which these are not: up to a second each time.
         """
-        await cast(Transport, self.transport).until_published()
+        transport = cast(Transport, self.transport)
+        await transport.until_published()
         await self.commit_answered()
+        await transport.hand_over()
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Tell the application before any record of the new assignment flows."""
         self._forget(self.ledger.partitions())
-        cast(Transport, self.transport).on_assigned(assigned)
+        self._kept = dict(cast(Transport, self.transport).on_assigned(assigned))
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -341,20 +355,24 @@ class Transport(driver.Transport):
     def __init__(
         self,
         *args: Any,
-        on_assigned: Callable[[set[TP]], None],
+        on_assigned: Callable[[set[TP]], Mapping[TP, int]],
         on_revoked: Callable[[], None],
         until_published: Callable[[], Awaitable[None]],
+        hand_over: Callable[[], Awaitable[None]],
         topic_id: Callable[[], str],
         max_batch: int,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.on_assigned = on_assigned
-        """Called in the event loop with each new assignment; must not block."""
+        """Called in the event loop with each new assignment; must not block. Says where to go on
+        in partitions that stayed here; the others are read from their commits on."""
         self.on_revoked = on_revoked
         """Called in the event loop when the group changes; must not block."""
         self.until_published = until_published
         """Waits until all that has been computed is acknowledged."""
+        self.hand_over = hand_over
+        """Publishes the states of what may be given to another worker."""
         self.topic_id = topic_id
         """The ticks topic's id as far as it is known. Called in the consumer's thread."""
         self.max_batch = max_batch

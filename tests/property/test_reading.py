@@ -96,13 +96,16 @@ class Reading(BatchConsumer):
         self._thread = FakeThread(self.client)
         self.app: Any = SimpleNamespace(client_only=False, consumer_generation_id=1)
         self.transport: Any = SimpleNamespace(
-            max_batch=3, on_assigned=lambda _: None, on_revoked=lambda: None
+            max_batch=3, on_assigned=self.stayed, on_revoked=lambda: None
         )
+        self.before: set[TP] = set()
+        """The assignment before the last one."""
         self.not_waiting_next_records = self.can_resume_flow = asyncio.Event()
         self.suspend_flow = asyncio.Event()
         self._read_offset = defaultdict(lambda: None)
         self._committed_offset = defaultdict(lambda: None)
         self._buffered_partitions: set[TP] = set()
+        self._kept = {}
         self.active: set[TP] = set()
         self.flow_active = False
         self.queue: list[Batch] = []
@@ -116,10 +119,15 @@ class Reading(BatchConsumer):
     def _to_message(self, tp: TP, record: Any) -> Any:
         return SimpleNamespace(offset=record.offset, value=None)
 
+    def stayed(self, assigned: set[TP]) -> dict[TP, int]:
+        """Of partitions that stayed, what the state has seen; of one it is not known for sure."""
+        return {tp: self.seen_to[tp] for tp in assigned & self.before if tp != TPS[2]}
+
     async def rebalance(self, assigned: set[TP]) -> None:
         """As Faust goes through one; every partition gets a position anew."""
         self.stop_flow()
-        await self.on_partitions_revoked({TP(*tp) for tp in self.client.assigned})
+        self.before = {TP(*tp) for tp in self.client.assigned}
+        await self.on_partitions_revoked(self.before)
         self.active -= set(TPS)
         self.client.assigned = {TopicPartition(*tp) for tp in assigned}
         self.client.positions = {}

@@ -39,9 +39,10 @@ async def app(monkeypatch: pytest.MonkeyPatch) -> faust.App:
     return build_faust_app(
         chosen,
         load_topics(chosen.topics_file),
-        on_assigned=lambda _: None,
+        on_assigned=lambda _: {},
         on_revoked=lambda: None,
         until_published=nothing,
+        hand_over=nothing,
         topic_id=str,
         report=Report,
     )
@@ -82,6 +83,7 @@ def consumer() -> Any:
     made._agent_is_done = asyncio.Event()
     made.transport = SimpleNamespace(max_batch=4)
     made._committed_offset = defaultdict(lambda: None)
+    made._active_partitions, made._kept = {TICKS}, {}
     return made
 
 
@@ -169,7 +171,7 @@ async def test_no_more_is_fetched_until_the_agent_is_done_with_all_of_the_last_f
         assert not fetches
         consumer.done(each)
     await waiting
-    assert fetches == [1.0]
+    assert fetches == [transport._POLL_S]
 
 
 async def test_a_fetch_is_cut_into_batches_of_the_set_size_the_partitions_in_turn(

@@ -194,7 +194,8 @@ async def test_what_is_to_come_is_asked_for_once_it_is_warm(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     partitions = Standing(position=None)
-    partitions.on_assigned([], Share(standby=frozenset({1, 2}), coming=frozenset({1}), workers=2))
+    share = Share(standby=frozenset({1, 2}), coming=frozenset({1}), workers=2)
+    partitions.on_assigned([], share, generation=1)
     assert partitions.report().following == {1, 2}
     for warm, joins in [({2}, 0), ({1, 2}, 1), ({1, 2}, 1)]:
         monkeypatch.setattr(partitions.standbys, "warm", frozenset(warm))
