@@ -67,7 +67,7 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
         join_again=join_again,
         fail=failures.append,
     )
-    partitions.on_assigned(range(topics.ticks.partitions), Share())
+    partitions.on_assigned(range(topics.ticks.partitions), Share(), generation=1)
     while not partitions.is_ready:
         if failures:
             raise failures[0]

@@ -21,6 +21,7 @@ from stream_app.prediction.pipeline import PartitionPipeline, SortedRecords
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings
+from stream_app.worker.arrival import Arrival
 from stream_app.worker.commits import Commits
 from stream_app.worker.ledger import Batch
 from stream_app.worker.moves import PublishBars
@@ -93,11 +94,11 @@ class Partitions:
         """By partition, the offset after the last tick whose answer the broker has acknowledged."""
         self._taken_over: dict[int, Replica] = {}
         """Of partitions that are being restored, what was known of them before."""
-        self._coming: frozenset[int] = frozenset()
-        """Partitions that this worker is given once they are warm."""
-        self._going: frozenset[int] = frozenset()
-        """Partitions that another worker is given at a change of the group."""
+        self._share = Share()
+        """What the group said at the last assignment."""
         self._asking: asyncio.Task[None] | None = None
+        """Since the last assignment."""
+        self._arrival = Arrival()
         self.standbys = Standbys(
             topics=topics,
             client_settings=client_settings,
@@ -131,6 +132,11 @@ class Partitions:
 
     @property
     def is_ready(self) -> bool:
+        """Whether this worker answers all that it was given, and the next one may be restarted."""
+        return self.is_restored and self._arrival.is_over
+
+    @property
+    def is_restored(self) -> bool:
         """Whether all partitions given to this worker are restored and answering."""
         return (
             self._assigned is not None
@@ -163,7 +169,7 @@ class Partitions:
 
     def going(self) -> dict[int, PartitionPipeline]:
         """By number, those of them that another worker may be given when the group changes."""
-        return {n: item for n, item in self.restored().items() if n in self._going}
+        return {n: item for n, item in self.restored().items() if n in self._share.going}
 
     def followed_symbols(self) -> dict[str, SymbolPipeline]:
         """Every symbol that new models are for: this worker's, and those that it stands by for."""
@@ -199,7 +205,7 @@ class Partitions:
             for number in self._assigned
             if (replica := self._taken_over.get(number) or self.standbys.release(number))
         }
-        self._coming, self._going = share.coming, share.going
+        self._share, self._asking = share, None
         self.standbys.follow(share.standby - self._assigned)
         for number in self._partitions.keys() - self._assigned:
             del self._partitions[number]
@@ -213,6 +219,7 @@ class Partitions:
                 self._restoring[number] = task
                 task.add_done_callback(partial(self._checked, number))
         metrics.PARTITIONS.set(len(self._assigned))
+        self._note_arrival()
         self._look_whether_settled()
         return kept
 
@@ -231,12 +238,19 @@ class Partitions:
     def _note_warm(self) -> None:
         """Another partition can be taken over: look at its models, and take it if it is to come."""
         self._on_restored()
-        if self._coming and self._coming <= self.standbys.warm:
-            self._coming = frozenset()
+        self._note_arrival()
+        coming = self._share.coming
+        if coming and coming <= self.standbys.warm and self._asking is None:
             self._asking = asyncio.create_task(self._join_again())
 
+    def _note_arrival(self) -> None:
+        standbys = self.standbys
+        self._arrival.note(
+            coming=self._share.coming, following=standbys.following, warm=standbys.warm
+        )
+
     def _look_whether_settled(self) -> None:
-        if self.is_ready:
+        if self.is_restored:
             self._on_settled()
 
     def _checked(self, number: int, task: asyncio.Task[None]) -> None:
@@ -409,4 +423,6 @@ class Partitions:
             "ready": self.is_ready,
             "partitions": sorted(self._assigned or ()),
             "restoring": sorted(self._restoring),
+            "standing_by": sorted(self.standbys.warm),
+            "warming_up": sorted(self.standbys.following - self.standbys.warm),
         }
