@@ -62,6 +62,8 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
         on_settled=lambda: None,
         on_progress=lambda: None,
         read_again=lambda _: None,
+        hold=lambda _: None,
+        release=lambda _: None,
         commit=commit,
         publish_bars=publish_bars,
         join_again=join_again,

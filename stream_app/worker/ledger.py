@@ -100,6 +100,18 @@ class Ledger:
                 for batch in books.handed_out:
                     batch.is_void = True
 
+    def give_back(self, batch: Batch) -> None:
+        """A batch, and all that follows in its partition, is read again from there on."""
+        books = self._books.get(batch.tp)
+        if books is None or batch.is_void or batch not in books.handed_out:
+            return
+        last = None
+        while last is not batch:
+            last = books.handed_out.pop()
+            last.is_void = True
+            self._unfinished.discard(last)
+        books.next_offset, books.is_placed = batch.read_from, False
+
     def hand_out(self, tp: TP, records: tuple[ConsumerRecord, ...]) -> Batch:
         """Make a batch for the agent.
 

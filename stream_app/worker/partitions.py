@@ -27,6 +27,7 @@ from stream_app.worker.ledger import Batch
 from stream_app.worker.moves import PublishBars
 from stream_app.worker.replica import Log, Replica
 from stream_app.worker.restore import LoadModels, restore_partition
+from stream_app.worker.settling import Settling
 from stream_app.worker.sharing import Report, Share
 from stream_app.worker.standbys import Standbys
 from stream_app.worker.symbol_places import SymbolPlaces
@@ -53,6 +54,8 @@ class Partitions:
         on_settled: Callable[[], None],
         on_progress: Callable[[], None],
         read_again: Callable[[int], None],
+        hold: Callable[[Batch], None],
+        release: Callable[[int], None],
         commit: Callable[[int, int], Awaitable[None]],
         publish_bars: PublishBars,
         join_again: Callable[[], Coroutine[Any, Any, None]],
@@ -69,6 +72,8 @@ class Partitions:
             on_settled: called when all partitions of an assignment have; there may be none.
             on_progress: called with each step of a restore.
             read_again: has a partition's ticks given again from the commit on.
+            hold: gives a batch back, and has its partition read no further.
+            release: has a partition read on that was held.
             commit: notes an offset of a partition as answered.
             publish_bars: into a partition.
             join_again: has the group divide the partitions anew.
@@ -113,7 +118,11 @@ class Partitions:
             pipelines=self._partitions.values,
             load_models=load_models,
             publish_bars=publish_bars,
+            on_brought=on_restored,
             on_progress=on_progress,
+        )
+        self._settling = Settling(
+            self.places, log_of=self._log, hold=hold, release=release, fail=fail
         )
         self._commits = Commits(
             group=settings.consumer_group,
@@ -150,7 +159,8 @@ class Partitions:
         return bool(self._restoring)
 
     async def close(self) -> None:
-        """Give up what is being restored. Called at the worker's end."""
+        """Give up what is being restored or brought along. Called at the worker's end."""
+        self._settling.stop()
         for task in self._restoring.values():
             task.cancel()
         await asyncio.gather(*self._restoring.values(), return_exceptions=True)
@@ -235,6 +245,10 @@ class Partitions:
             if number in restored and restored[number].position == self._answered.get(number)
         }
 
+    def bring_nothing(self) -> None:
+        """Others may be given the partitions now, and bring symbols along. Returns at once."""
+        self._settling.stop()
+
     def _note_warm(self) -> None:
         """Another partition can be taken over: look at its models, and take it if it is to come."""
         self._on_restored()
@@ -299,17 +313,9 @@ class Partitions:
             logger=logger,
         )
 
-    async def settle(self, pipeline: PartitionPipeline, batch: SortedRecords, number: int) -> bool:
-        """Bring symbols of a batch that are new in their partition what they have elsewhere.
-
-        Returns:
-            Whether anything was waited for: the partition may have gone meanwhile.
-        """
-        if not pipeline.unsettled(batch):
-            return False
-        return await self._ask(
-            number, partial(self.places.settle, pipeline, batch, self._log, number)
-        )
+    def may_answer(self, pipeline: PartitionPipeline, batch: Batch, work: SortedRecords) -> bool:
+        """Whether symbols of a batch have what they had elsewhere; if not, it comes again later."""
+        return self._settling.may_answer(pipeline, batch, work)
 
     def _log(self, number: int) -> Log:
         return Log(

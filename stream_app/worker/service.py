@@ -51,6 +51,8 @@ class TickService:
         publisher: Publisher,
         spans: Spans,
         read_again: Callable[[int], None],
+        hold: Callable[[Batch], None],
+        release: Callable[[int], None],
         commit: Callable[[int, int], Awaitable[None]],
         join_again: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
@@ -72,6 +74,8 @@ class TickService:
             on_settled=self._note_settled,
             on_progress=self._note_step,
             read_again=read_again,
+            hold=hold,
+            release=release,
             commit=commit,
             publish_bars=self._publish_bars,
             join_again=join_again,
@@ -160,14 +164,13 @@ class TickService:
             self._idle.set()
 
     async def _answer(self, batch: Batch) -> None:
-        while True:
-            pipeline = await self.partitions.pipeline(batch)
-            if pipeline is None or self.failed.done():
-                return
-            started = time.perf_counter()
-            work = pipeline.sort(batch.records)
-            if not await self.partitions.settle(pipeline, work, batch.tp.partition):
-                break
+        pipeline = await self.partitions.pipeline(batch)
+        if pipeline is None or self.failed.done():
+            return
+        started = time.perf_counter()
+        work = pipeline.sort(batch.records)
+        if not self.partitions.may_answer(pipeline, batch, work):
+            return
         traces = traces_of(batch.records)
         self._published.clear()
         try:
@@ -190,6 +193,11 @@ class TickService:
 
     async def _publish_bars(self, bars: Sequence[Bar], partition: int) -> None:
         await self._publisher.publish(Answer(bars=list(bars)), partition)
+
+    def on_revoked(self) -> None:
+        """The group changes. Returns at once."""
+        self.rebalance.begin()
+        self.partitions.bring_nothing()
 
     async def until_published(self) -> None:
         """Wait until all that has been computed is acknowledged. Called when the group changes."""
@@ -214,6 +222,7 @@ class TickService:
         """
         self._is_closing = True
         await self._idle.wait()
+        self.partitions.bring_nothing()
 
     async def hand_over(self) -> None:
         """Publish the symbols' states as they are now; `close` and the commit come before.

@@ -171,6 +171,8 @@ class BatchConsumer(driver.Consumer):
         self.ledger = Ledger()
         self._kept: dict[TP, int] = {}
         """Since the group has changed, where to go on in partitions that stayed here."""
+        self._held: set[TP] = set()
+        """Partitions of which nothing is read for a while."""
         self._agent_is_done = asyncio.Event()
         super().__init__(*args, **kwargs)
 
@@ -194,6 +196,9 @@ class BatchConsumer(driver.Consumer):
         try:
             while left and self.flow_active and not self.should_stop:
                 for tp, fetched in [*left.items()]:
+                    if tp in self._held:
+                        del left[tp]  # it has lost its place
+                        continue
                     if not self._may_hand_out(tp, active):
                         return
                     if self._is_another_log(tp, fetched[0].offset):
@@ -211,7 +216,7 @@ class BatchConsumer(driver.Consumer):
                 self.ledger.lose_place(tp)
 
     def _has_to_wait(self) -> bool:
-        return self.ledger.is_busy or not self._get_active_partitions()
+        return self.ledger.is_busy or self._get_active_partitions() <= self._held
 
     def _may_hand_out(self, tp: TP, active: set[TP] | None) -> bool:
         """Whether records of the partition that were just fetched follow in its log."""
@@ -230,6 +235,10 @@ class BatchConsumer(driver.Consumer):
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 - faust's signature
         """Give each partition a place, then fetch."""
+        if active_partitions is not None and self._held:
+            active_partitions = active_partitions - self._held
+            if not active_partitions:
+                return {}  # an empty set would be all
         wanted = {
             tp: self._kept.get(tp) if (at := self.ledger.next_offset(tp)) is None else at
             for tp in active_partitions or ()
@@ -263,6 +272,16 @@ class BatchConsumer(driver.Consumer):
         """Read a partition from its commit on. Called when a batch cannot be answered."""
         self._kept.pop(tp, None)
         self._forget([tp])
+
+    def hold(self, batch: Batch) -> None:
+        """Read nothing of a batch's partition until `release`, and then from the batch on."""
+        self.ledger.give_back(batch)
+        self._held.add(batch.tp)
+
+    def release(self, tp: TP) -> None:
+        """Go on with a partition that was held."""
+        self._held.discard(tp)
+        self._agent_is_done.set()
 
     async def wait_empty(self) -> None:
         """Wait until answers on their way have arrived, commit, and hand over what goes.

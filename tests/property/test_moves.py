@@ -25,7 +25,7 @@ from stream_app.messages.codec import encode_bar
 from stream_app.messages.schemas import Bar, Prediction, Tick
 from stream_app.messages.ticks import encode_tick
 from stream_app.models.model_set import ModelSet
-from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.pipeline import PartitionPipeline, SortedRecords
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.worker import moves as moves_module
@@ -187,7 +187,7 @@ class Cluster:
     async def work(self, number: int, to: int) -> None:
         """Answer ticks up to an offset; may be killed, and then begins again at the commit."""
         while True:
-            pipeline, moves = self.workers[number]
+            pipeline, _ = self.workers[number]
             log = self.logs.records[TopicPartition(TICKS, number)]
             batch = log[pipeline.position : min(to, pipeline.position + 1 + self.draw(60))]
             if not batch:
@@ -196,9 +196,7 @@ class Cluster:
                 work = pipeline.sort(batch)
                 if pipeline.unsettled(work):
                     self.left = self.draw(400) if self.draw(3) else math.inf
-                    await moves.settle(pipeline, self.of(number), work)
-                    for name in pipeline.unsettled(work):
-                        pipeline.pipeline_of(name)
+                    await self.bring(number, work)
                 is_told = number or pipeline.position > SOON  # before, no bar names the models
                 self.left = self.draw(12) if is_told and not self.draw(9) else math.inf
                 for name in work.ticks:
@@ -214,6 +212,27 @@ class Cluster:
                 self.left = math.inf
                 self.send_some(self.draw(60))
                 await self.start(number)
+
+    async def bring(self, number: int, work: SortedRecords) -> None:
+        """As a worker that is told now and then to stop, for the group changes, and goes on."""
+        pipeline, moves = self.workers[number]
+        names = [name for name in pipeline.unsettled(work) if pipeline.is_home(name)]
+        before = {name: work.ticks[name][0][1] for name in names}
+        while True:
+            bringing = asyncio.create_task(moves.bring(pipeline, self.of(number), before))
+            if not self.draw(2):
+                for _ in range(self.draw(30)):
+                    await asyncio.sleep(0)
+                if bringing.cancel():
+                    event("stopped")
+            await asyncio.wait([bringing])
+            if not bringing.cancelled():
+                break
+        pipeline.symbols |= bringing.result()
+        for name in names:
+            pipeline.pipeline_of(name).home = pipeline.origin.partitions
+        for name in pipeline.unsettled(work):
+            pipeline.pipeline_of(name)
 
     async def widen(self, count: int) -> None:
         self.count = count

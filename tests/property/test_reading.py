@@ -105,10 +105,12 @@ class Reading(BatchConsumer):
         self._read_offset = defaultdict(lambda: None)
         self._committed_offset = defaultdict(lambda: None)
         self._buffered_partitions: set[TP] = set()
-        self._kept = {}
+        self._kept, self._held = {}, set()
         self.active: set[TP] = set()
         self.flow_active = False
         self.queue: list[Batch] = []
+        self.holds_next = False
+        """Whether the next batch waits for what its symbols have elsewhere."""
         self.answered: dict[TP, set[int]] = {tp: set() for tp in TPS}
         self.seen_to: dict[TP, int] = dict.fromkeys(TPS, 0)
         """By partition, the offset after the last record that the state has seen."""
@@ -134,9 +136,14 @@ class Reading(BatchConsumer):
         self.app.consumer_generation_id += 1
         await self.on_partitions_assigned(assigned)
         self.queue = []
+        self.release_all()  # nothing is brought while the group changes
         self.active |= assigned
         await self.perform_seek()
         self.resume_flow()
+
+    def release_all(self) -> None:
+        for tp in TPS:
+            self.release(tp)
 
     async def suspend(self) -> None:
         """A pause of the flow without a rebalance."""
@@ -150,6 +157,8 @@ class Reading(BatchConsumer):
     async def drain(self, deliver: list[bool]) -> None:
         """As Faust's fetcher: what lies below its own read offset is dropped in silence."""
         assert self.queue or not self.ledger.is_busy, "it waits for batches that are nowhere"
+        if self.active <= self._held:
+            return  # it would wait
         async for tp, message in self.getmany(1.0):
             read = self._read_offset[tp]
             if read is not None and message.offset < read:
@@ -166,6 +175,9 @@ class Reading(BatchConsumer):
         if not self.queue:
             return
         batch = self.queue.pop(0)
+        if not batch.is_void and self.holds_next:
+            self.holds_next = False
+            self.hold(batch)
         if not batch.is_void:
             committed = self.client.commits.get(TopicPartition(*batch.tp), 0)
             if batch.read_from > max(self.seen_to[batch.tp], committed):
@@ -206,6 +218,8 @@ STEPS = st.lists(
         st.tuples(st.just("commit")),
         st.tuples(st.just("rebalance"), st.sets(st.sampled_from(TPS), min_size=1)),
         st.tuples(st.just("suspend")),
+        st.tuples(st.just("hold")),
+        st.tuples(st.just("release")),
     ),
     max_size=25,
 )
@@ -242,6 +256,12 @@ async def run(steps: list[tuple[Any, ...]]) -> None:
             await consumer.rebalance(details[0])
         elif kind == "suspend":
             await consumer.suspend()
+        elif kind == "hold":
+            consumer.holds_next = True
+        elif kind == "release":
+            consumer.release_all()
+    consumer.holds_next = False
+    consumer.release_all()
     await read_to_the_end(consumer)  # as it is, for a rebalance would mend what is wrong
     await consumer.rebalance(set(TPS))
     await read_to_the_end(consumer)

@@ -83,7 +83,7 @@ def consumer() -> Any:
     made._agent_is_done = asyncio.Event()
     made.transport = SimpleNamespace(max_batch=4)
     made._committed_offset = defaultdict(lambda: None)
-    made._active_partitions, made._kept = {TICKS}, {}
+    made._active_partitions, made._kept, made._held = {TICKS}, {}, set()
     return made
 
 
