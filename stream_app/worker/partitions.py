@@ -164,6 +164,7 @@ class Partitions:
         for task in self._restoring.values():
             task.cancel()
         await asyncio.gather(*self._restoring.values(), return_exceptions=True)
+        await self._commits.close()
 
     def symbols(self) -> dict[str, SymbolPipeline]:
         """Every symbol of this worker's restored partitions, by the name of its state."""
@@ -339,6 +340,7 @@ class Partitions:
             pipeline,
             committed,
             of=of,
+            placement=self.places.placement,
             bar_s=settings.bar_seconds,
             window_bars=settings.window_bars,
         )

@@ -9,6 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -160,6 +161,7 @@ class Cluster:
             pipeline,
             self.committed[number],
             of=self.of(number),
+            placement=partial(placement, key_required=True),
             bar_s=SETTINGS.bar_seconds,
             window_bars=SETTINGS.window_bars,
         )

@@ -172,9 +172,9 @@ def test_what_is_given_back_is_read_again_from_there_and_what_lies_before_is_com
     assert ledger.committable(TICKS) == 10
     assert ledger.next_offset(TICKS) == 10
     assert not ledger.is_placed(TICKS)
-    assert ledger.is_busy
+    busy = [ledger.is_busy]
     answer(ledger, beside)
-    assert not ledger.is_busy
+    assert [*busy, ledger.is_busy] == [True, False]
     ledger.place(TICKS, 10)
     answer(ledger, hand_out(ledger, 10, 29))
     assert ledger.committable(TICKS) == 30
