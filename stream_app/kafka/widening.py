@@ -46,7 +46,9 @@ class Widening:
 
     @property
     def pause_s(self) -> float:
-        """How long one worker that takes all of it over answers nothing, added up."""
+        """How long the partitions wait that symbols come to, where one worker takes all of it
+        over.
+        """
         return self.read_bars / READ_PER_S + self.moved_bars / MOVE_PER_S
 
     def lines(self) -> list[str]:
@@ -63,8 +65,8 @@ class Widening:
             f"{head}; {len(symbols)} of {len(symbols) + self.staying} symbols move, with bars, "
             f"state and models: {shown}",
             f"{self.topic}: the first tick of a symbol that moves waits while its bars are read, "
-            f"and so do the other ticks of its worker: {self.pause_s:.0f} s in all at most where "
-            "one worker takes over everything; no tick is lost",
+            f"and so do the other ticks of the partition that it comes to: {self.pause_s:.0f} s in "
+            "all at most where one worker takes over everything; no tick is lost",
         ]
 
 

@@ -9,21 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
-from aiokafka import TopicPartition
-from aiokafka.structs import ConsumerRecord
-
-from stream_app.dead_letters.mended import mended_offsets
-from stream_app.kafka.connection import end_offset
 from stream_app.kafka.placement import partition_of
-from stream_app.kafka.reader import open_reader, read_range
+from stream_app.kafka.reader import open_reader
 from stream_app.kafka.topic_check import Topics
-from stream_app.messages.schemas import Bar, Source
+from stream_app.messages.schemas import Bar
 from stream_app.models.model_set import UNTRAINED
 from stream_app.ops.log_fields import log_fields
 from stream_app.prediction.pipeline import PartitionPipeline
@@ -31,6 +25,7 @@ from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings
 from stream_app.worker.bar_log import BarLog
+from stream_app.worker.catch_up import CatchUp
 from stream_app.worker.move_source import Luggage, MoveSource
 from stream_app.worker.moved_bars import packed
 from stream_app.worker.replica import SLICE, Log
@@ -73,6 +68,12 @@ class Moves:
         self._load_models = load_models
         self._publish = publish
         self._on_progress = on_progress
+        self._catch_up = CatchUp(
+            settings=settings,
+            topics=topics,
+            client_settings=client_settings,
+            on_progress=on_progress,
+        )
         self._logs: dict[int, BarLog] = {}
         """Of restored partitions."""
         self._sources: dict[tuple[int, int], MoveSource] = {}
@@ -201,7 +202,11 @@ class Moves:
             if each.has_gap:
                 target.lose_history()
             there.symbols[name] = target
-        newest, closed = await self._catch_up(there, number, luggage)
+        covered = {name: each.covered for name, each in luggage.items()}
+        newest, closed = await self._catch_up.where_they_were(there, number, covered)
+        back = {name: before[name] for name in luggage if name in pipeline.symbols}
+        if back:
+            closed += await self._catch_up.where_they_go(there, of.partition, back)
         floor = pipeline.floor()
         for name in luggage:
             target = there.symbols[name]
@@ -249,48 +254,3 @@ class Moves:
             target.lose_history()
         target.models = champion or serving or target.models
         return target
-
-    async def _catch_up(
-        self, there: PartitionPipeline, number: int, luggage: Mapping[str, Luggage]
-    ) -> tuple[Source, list[Bar]]:
-        """Go through the ticks that no state covers, up to the end of the log as it is now.
-
-        Whoever has that partition answers them.
-
-        Returns:
-            The newest tick, and the bars that the ticks have closed.
-        """
-        topic, settings = self._topics.ticks.name, self._settings
-        covered = {name: each.covered for name, each in luggage.items()}
-        keys = {name.encode() for name in covered}
-        start, tp = min(covered.values()) + 1, TopicPartition(topic, number)
-        chunk: list[ConsumerRecord] = []
-        bars: list[Bar] = []
-
-        def go_through() -> None:
-            bars.extend(there.replay(chunk, covered, others=sys.maxsize).bars)
-            chunk.clear()
-            self._on_progress()
-
-        async with open_reader(self._client_settings) as consumer:
-            consumer.assign([tp])
-            end = await end_offset(consumer, tp)
-            first = (await consumer.beginning_offsets([tp]))[tp]
-            for name, offset in covered.items():
-                if offset + 1 < first:
-                    there.symbols[name].lose_history()
-            mended = await mended_offsets(
-                consumer, number, start, end, topics=self._topics, settings=settings
-            )
-            async for record in read_range(consumer, tp, start, end):
-                if record.offset in mended:
-                    continue
-                if settings.tick_mapping.key_required and record.key not in keys:
-                    continue
-                chunk.append(record)
-                if len(chunk) == settings.max_batch_ticks:
-                    go_through()
-                    await asyncio.sleep(0)
-        go_through()
-        newest = max(end - 1, *covered.values())
-        return Source(topic=topic, partition=number, offset=newest), bars

@@ -29,6 +29,7 @@ from stream_app.models.model_set import ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline, SortedRecords
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
+from stream_app.worker import catch_up as catch_up_module
 from stream_app.worker import moves as moves_module
 from stream_app.worker import partition_counts as counts_module
 from stream_app.worker import restore as restore_module
@@ -123,6 +124,8 @@ class Cluster:
         self.moves = 0
         self.said: dict[str, list[Prediction]] = defaultdict(list)
         """By id."""
+        self.untold: list[int] = []
+        """Workers that have not heard of the new partitions yet."""
         self.pending: deque[Tick] = deque()
         """Ticks that are not sent yet."""
         self.left = math.inf
@@ -238,14 +241,25 @@ class Cluster:
 
     async def widen(self, count: int) -> None:
         self.count = count
-        for number, (pipeline, _) in self.workers.items():
-            learned = await self.known[number].learn(count)
-            pipeline.place(
-                placement(count, key_required=True), replace(pipeline.origin, counts=learned)
-            )
+        self.untold = [number for number in self.workers if not self.draw(1)]
+        for number in self.workers.keys() - set(self.untold):
+            await self.tell(number)
         for number in range(count):
             if number not in self.workers:
                 await self.start(number)
+
+    async def tell(self, number: int) -> None:
+        """A worker learns how many partitions there are."""
+        pipeline, _ = self.workers[number]
+        learned = await self.known[number].learn(self.count)
+        pipeline.place(
+            placement(self.count, key_required=True), replace(pipeline.origin, counts=learned)
+        )
+
+    async def tell_all(self) -> None:
+        while self.untold:
+            event("told later")
+            await self.tell(self.untold.pop())
 
     def send_some(self, most: int) -> None:
         for _ in range(min(most, len(self.pending))):
@@ -304,6 +318,7 @@ async def run(cluster: Cluster, ticks: list[Tick], cuts: tuple[int, int]) -> Non
             for number in range(cluster.count):
                 # Some of it is left unread, also when partitions are added.
                 await cluster.work(number, max(0, end(cluster, number) - cluster.draw(30)))
+            await cluster.tell_all()
     for number in range(cluster.count):
         await cluster.work(number, end(cluster, number))
 
@@ -317,7 +332,7 @@ def test_a_symbol_that_moved_goes_on_as_if_it_had_always_been_there(
     cluster = Cluster(lambda most: int(rng.integers(0, most + 1)))
     ticks = list(ticks_of(seed, 900))
     with pytest.MonkeyPatch.context() as patch:
-        for module in (moves_module, counts_module, restore_module):
+        for module in (moves_module, catch_up_module, counts_module, restore_module):
             patch.setattr(module, "open_reader", cluster.reader)
         asyncio.run(run(cluster, ticks, (int(900 * one), int(900 * two))))
         again = asyncio.run(restarted(cluster))

@@ -207,6 +207,44 @@ async def test_what_is_to_come_is_asked_for_once_it_is_warm(
     assert partitions.report().ready == {1, 2}
 
 
+@pytest.mark.parametrize(
+    ("generation", "answered", "kept"),
+    [(8, 40, {0: 40}), (9, 40, {}), (7, 40, {}), (8, 30, {}), (8, None, {})],
+    ids=["next", "one was missed", "the same", "an answer is on its way", "nothing is answered"],
+)
+async def test_what_stayed_goes_on_where_it_is_if_nobody_else_can_have_had_it(
+    generation: int, answered: int | None, kept: dict[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    async def ask(numbers: Sequence[int]) -> dict[int, Place]:
+        asked.extend(numbers)
+        return {number: place(committed=40) for number in numbers}
+
+    partitions = Standing(position=40)
+    monkeypatch.setattr(partitions, "_ask_places", ask)
+    partitions._generation = 7
+    if answered is not None:
+        partitions.note_answered(batch(0, read_from=0, last=answered - 1))
+    assert partitions.on_assigned([0, 1], Share(), generation=generation) == kept
+    await asyncio.gather(*partitions._restoring.values())
+    assert set(asked) == {0, 1} - kept.keys()
+
+
+async def test_what_was_restored_and_has_answered_nothing_since_goes_on_too() -> None:
+    partitions = Standing(position=None)
+    partitions._partitions[0] = partitions.standing_at(40)
+    partitions._answered[0] = 40
+    assert partitions.on_assigned([0], Share(), generation=1) == {0: 40}
+
+
+async def test_what_is_going_is_told_apart_from_what_stays() -> None:
+    partitions = Standing(position=40)
+    partitions._partitions[1] = partitions.standing_at(3)
+    partitions._share = Share(partitions=frozenset({0, 1}), going=frozenset({1, 5}))
+    assert partitions.going() == {1: partitions._partitions[1]}
+
+
 async def test_a_batch_of_a_partition_that_went_elsewhere_is_left_to_the_other_worker() -> None:
     partitions = Standing(position=None)
     partitions._assigned = frozenset()
