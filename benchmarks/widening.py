@@ -1,7 +1,7 @@
 """How long symbols wait while partitions are added, against what `topics apply` says beforehand.
 
 One worker answers ticks of all symbols at a steady rate. Then the ticks topic and its twins get
-twice as many partitions, and about half of the symbols move, with their bars. Each tick's wait is
+one more partition, and more than half of the symbols move, with their bars. Each tick's wait is
 from its own append to that of its first answer, both by the broker's clock. Of the others, those
 are told apart that share their partition with a symbol that comes to it.
 """
@@ -44,7 +44,7 @@ from stream_app.kafka.widening import plan_widening
 from stream_app.settings import Settings
 
 BEFORE: Final = 2
-AFTER: Final = 4
+AFTER: Final = 3
 SETTLED_S: Final = 3.0
 """Without another symbol that comes."""
 
@@ -78,14 +78,13 @@ def longest(found: list[dict[str, Any]]) -> float:
 
 async def measure(chosen: Options, given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     days = given.days or (2 if chosen.quick else 30)
-    names = symbol_names(given.symbols or (6 if chosen.quick else 12))
+    names = symbol_names(given.symbols or 12)
     bars = days * 86_400_000 // BAR_MS
     with broker_of_choice() as broker:
         file = topics_file(folder, {}, "", partitions=BEFORE)
         settings = settings_for(
             broker, folder, file, training_window_days=float(days), min_training_bars=bars
         )
-        # The feed hears of new partitions by itself, as any producer; sooner than after 5 minutes.
         async with topics_of(settings):
             now = int(time.time() * 1000) // BAR_MS * BAR_MS
             history = live_ticks(
@@ -102,6 +101,7 @@ async def measure(chosen: Options, given: argparse.Namespace, folder: Path) -> d
                 for number in range(BEFORE):
                     await worker.until(f"partition {number}: restored")
                 topic = load_topics(settings.topics_file).ticks.name
+                # It hears of new partitions as any producer, but sooner than after 5 minutes.
                 feed = Feed(settings, topic, names, 100.0, now, metadata_max_age_ms=2_000)
                 flow = asyncio.create_task(feed.run(1800.0))
                 await asyncio.sleep(CALM_S)
@@ -137,7 +137,7 @@ async def measure(chosen: Options, given: argparse.Namespace, folder: Path) -> d
 
 def main() -> None:
     def add(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--symbols", type=int, help="how many; 12, or 6 with --quick")
+        parser.add_argument("--symbols", type=int, help="how many; 12")
         parser.add_argument("--days", type=int, help="of history; 30, or 2 with --quick")
         parser.add_argument("--keep", action="store_true", help="keep the worker's log")
 
