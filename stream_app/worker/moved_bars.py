@@ -54,9 +54,10 @@ def packed(bars: Sequence[Bar], last: Bar, *, before: int, by: str) -> Iterator[
         by: names this attempt.
     """
     kept = {name: last.state[name] for name in _KEPT}
+    later = {**kept, MOVED: asdict(Move(begins=False, ends=False, before=before, by=by))}
+    first = {**kept, MOVED: asdict(Move(begins=True, ends=False, before=before, by=by))}
     for number, bar in enumerate(bars):
-        move = Move(begins=not number, ends=False, before=before, by=by)
-        yield replace(bar, state={**kept, MOVED: asdict(move)}, source=last.source)
+        yield replace(bar, state=later if number else first, source=last.source)
     move = Move(begins=not bars, ends=True, before=before, by=by)
     yield replace(last, state={**last.state, MOVED: asdict(move)})
 
