@@ -161,6 +161,8 @@ class SymbolPlaces:
             if (found := brought.get(name)) is None
             or (found.before, found.partitions) != (batch.ticks[name][0][1], count)
         ]
+        for name in lacking:
+            brought.pop(name, None)
         # Whoever sends may have heard of more partitions before this worker has.
         strays = [name for name in lacking if not pipeline.is_home(name)]
         news = [name for name in strays if self._has_come(pipeline, name, number)]
