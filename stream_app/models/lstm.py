@@ -19,6 +19,8 @@ from stream_app.bars.features import LOOKBACK
 from stream_app.errors import TrainingError
 from stream_app.models.base import History, Member, ModelSettings, Rows, TrainingData
 from stream_app.models.kernels import Network, lstm_run
+from stream_app.models.line import Line, add_line, fit_line
+from stream_app.models.line_graph import append_line
 from stream_app.models.lstm_graph import lstm_spec
 from stream_app.models.lstm_weights import Scale, Weights, read_lstm
 from stream_app.models.onnx_artifact import stamp
@@ -29,11 +31,11 @@ if TYPE_CHECKING:
 
 
 class LSTMMember:
-    """The network, served by the compiled loop one step per tick."""
+    """The network and its line, served by compiled loops one step per tick."""
 
     needs_features: ClassVar[bool] = True
 
-    def __init__(self, weights: Weights, scale: Scale, layers: tuple[int, ...]) -> None:
+    def __init__(self, weights: Weights, scale: Scale, line: Line, layers: tuple[int, ...]) -> None:
         network = Network(
             layers=np.array(layers, dtype=np.int64),
             weights=packed(weights, len(layers)),
@@ -43,6 +45,7 @@ class LSTMMember:
             unit=scale.unit,
         )
         self._network = tuple(network)
+        self._line = line
         self._zeros = np.zeros((1, 2 * sum(layers)), dtype=np.float32)
         self._after: WeakKeyDictionary[History, NDArray[np.float32]] = WeakKeyDictionary()
         """The states after each history: h and c of each layer, shape (2 x sum of units,)."""
@@ -56,7 +59,9 @@ class LSTMMember:
         except KeyError:
             self._remember([h for h in rows.histories if h not in self._after])
             known = [self._after[history] for history in rows.histories]
-        return self._run(rows.features[None], np.array(known), rows.history_index)[0]
+        answers, _ = self._run(rows.features[None], np.array(known), rows.history_index)
+        add_line(self._line.size, self._line.slopes, rows.features, answers)
+        return answers
 
     def _run(
         self, x: NDArray[np.float32], before: NDArray[np.float32], which: NDArray[np.int64]
@@ -97,7 +102,7 @@ class LSTMForecaster:
 
     def __init__(self, start: Weights | None = None) -> None:
         self._start = start
-        self._fitted: tuple[LSTMNetwork, ModelSettings] | None = None
+        self._fitted: tuple[LSTMNetwork, Line, ModelSettings] | None = None
         self.epochs = 0
         """How many epochs `fit` ran."""
 
@@ -117,6 +122,8 @@ class LSTMForecaster:
         check_rows(data)
         if not np.isfinite(data.features[LOOKBACK:]).all():
             raise TrainingError("the window holds a feature that is not finite")
+        line = fit_line(data, settings.horizon_bars)
+        data = line.beyond(data)
         y, unit = scaled_target(data, settings.horizon_bars)
         seen = data.features[data.rows].astype(np.float64)
         deviation = seen.std(axis=0)
@@ -140,7 +147,7 @@ class LSTMForecaster:
             self.epochs = lstm_network.train(*given)
         else:
             self.epochs = lstm_network.train_further(*given, start=self._start)
-        self._fitted = network, settings
+        self._fitted = network, line, settings
 
     def predict(self, data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Forecasts by torch from whole sequences: log returns, shape (len(rows),)."""
@@ -148,24 +155,26 @@ class LSTMForecaster:
 
         from stream_app.models import lstm_network
 
-        network, settings = self._trained()
+        network, line, settings = self._trained()
         answers = lstm_network.answers(
             network,
             torch.from_numpy(data.features),
             torch.from_numpy(rows),
             settings.sequence_length,
         )
-        return answers.numpy().astype(np.float64)
+        return answers.numpy().astype(np.float64) + line(data.features[rows])
 
     def export(self) -> bytes:
-        """The network as ONNX, with its states as inputs and outputs."""
+        """Network and line as ONNX, with the network's states as inputs and outputs."""
         from stream_app.models import lstm_network
 
-        network, settings = self._trained()
+        network, line, settings = self._trained()
         spec = lstm_spec(settings)
-        return stamp(lstm_network.export(network, list(spec.inputs), list(spec.outputs)), spec)
+        graph = lstm_network.export(network, list(spec.inputs), list(spec.outputs))
+        append_line(graph, line)
+        return stamp(graph, spec)
 
-    def _trained(self) -> tuple[LSTMNetwork, ModelSettings]:
+    def _trained(self) -> tuple[LSTMNetwork, Line, ModelSettings]:
         if self._fitted is None:
             raise RuntimeError("fit before predict and export")
         return self._fitted
