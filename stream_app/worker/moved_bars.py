@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
+from stream_app.messages.read_bars import MOVED, ReadBar, whole
 from stream_app.messages.schemas import Bar, Source
 
-MOVED: Final = "moved"
-"""In a bar's state: says that it was brought along."""
 _KEPT: Final = ("floor", "topic_id", "is_anew", "counts", "home")
 """Parts of the last bar's state that each carries."""
 
@@ -43,7 +42,7 @@ def move_of(bar: Bar) -> Move | None:
     return None if said is None else Move(**said)
 
 
-def packed(bars: Sequence[Bar], last: Bar, *, before: int, by: str) -> Iterator[Bar]:
+def packed(bars: Sequence[Bar | ReadBar], last: Bar, *, before: int, by: str) -> Iterator[Bar]:
     """The bars to publish.
 
     Args:
@@ -57,7 +56,7 @@ def packed(bars: Sequence[Bar], last: Bar, *, before: int, by: str) -> Iterator[
     later = {**kept, MOVED: asdict(Move(begins=False, ends=False, before=before, by=by))}
     first = {**kept, MOVED: asdict(Move(begins=True, ends=False, before=before, by=by))}
     for number, bar in enumerate(bars):
-        yield replace(bar, state=later if number else first, source=last.source)
+        yield replace(whole(bar), state=later if number else first, source=last.source)
     move = Move(begins=not bars, ends=True, before=before, by=by)
     yield replace(last, state={**last.state, MOVED: asdict(move)})
 
