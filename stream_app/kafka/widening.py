@@ -18,6 +18,9 @@ from stream_app.kafka.topics import Topics
 
 NEWEST: Final = 2_000
 """Bars of each partition in which symbols are looked for."""
+LEARN_S: Final = 4.0
+"""Until a worker has heard of a new partition, for which it looks every two seconds, and the group
+has given it to one."""
 READ_PER_S: Final = 20_000
 """Bars of others that are passed over in a second."""
 MOVE_PER_S: Final = 1_000
@@ -49,7 +52,9 @@ class Widening:
         """How long the partitions wait that symbols come to, where one worker takes all of it
         over.
         """
-        return self.read_bars / READ_PER_S + self.moved_bars / MOVE_PER_S
+        if not self.moving:
+            return 0.0
+        return LEARN_S + self.read_bars / READ_PER_S + self.moved_bars / MOVE_PER_S
 
     def lines(self) -> list[str]:
         """The plan, a line for each fact."""

@@ -119,6 +119,7 @@ class Partitions:
             load_models=load_models,
             publish_bars=publish_bars,
             on_brought=on_restored,
+            on_widened=self._note_widened,
             on_progress=on_progress,
         )
         self._settling = Settling(
@@ -130,7 +131,7 @@ class Partitions:
             client_settings=client_settings,
             commit=commit,
             read_again=read_again,
-            note_count=self.places.note_count,
+            note_count=partial(self.places.note_count, is_given=True),
             on_progress=on_progress,
         )
 
@@ -257,6 +258,10 @@ class Partitions:
         coming = self._share.coming
         if coming and coming <= self.standbys.warm and self._asking is None:
             self._asking = asyncio.create_task(self._join_again())
+
+    def _note_widened(self) -> None:
+        """Ticks come in new partitions already: have them given to somebody."""
+        self._asking = asyncio.create_task(self._join_again())
 
     def _note_arrival(self) -> None:
         standbys = self.standbys

@@ -63,6 +63,7 @@ class SymbolPlaces:
         load_models: LoadModels,
         publish_bars: PublishBars,
         on_brought: Callable[[], None],
+        on_widened: Callable[[], None],
         on_progress: Callable[[], None],
     ) -> None:
         """Know what topics.yaml says.
@@ -75,6 +76,7 @@ class SymbolPlaces:
             load_models: from the registry.
             publish_bars: into a partition.
             on_brought: called when another symbol has what it had elsewhere.
+            on_widened: called when there are partitions that nobody may have been given yet.
             on_progress: called now and then.
         """
         self._settings = settings
@@ -82,6 +84,7 @@ class SymbolPlaces:
         self._client_settings = client_settings
         self._pipelines = pipelines
         self._on_brought = on_brought
+        self._on_widened = on_widened
         self.count = topics.ticks.partitions
         """Of partitions, as the broker says, which may have more than topics.yaml had."""
         self._counts = PartitionCounts(client_settings, topics.bars.name)
@@ -104,8 +107,13 @@ class SymbolPlaces:
         """Where symbols belong in a topic of so many partitions; see `kafka.placement`."""
         return placement(count, key_required=self._settings.tick_mapping.key_required)
 
-    async def note_count(self, count: int) -> None:
-        """The ticks topic has so many partitions. Symbols are told where they belong."""
+    async def note_count(self, count: int, *, is_given: bool = False) -> None:
+        """The ticks topic has so many partitions. Symbols are told where they belong.
+
+        Args:
+            count: as the broker says.
+            is_given: whether it was asked because partitions were given to this worker.
+        """
         if count == self.count or not self._counts.counts:
             self.count = count
             return
@@ -116,6 +124,8 @@ class SymbolPlaces:
         logger.info("partitions were added: there are %d, after %s", count, list(counts[:-1]))
         for pipeline in self._pipelines():
             self._place(pipeline)
+        if not is_given:
+            self._on_widened()
 
     def _place(self, pipeline: PartitionPipeline) -> None:
         origin = replace(pipeline.origin, counts=self._counts.counts)

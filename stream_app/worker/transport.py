@@ -113,7 +113,10 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         await self.call_thread(self._join_again)
 
     async def _join_again(self) -> None:
-        self._ensure_consumer()._coordinator.request_rejoin()  # noqa: SLF001 - Java's enforceRebalance
+        consumer = self._ensure_consumer()
+        # Whoever divides them must know all that there are.
+        await consumer._client.force_metadata_update()  # noqa: SLF001 - it looks each 30 s
+        consumer._coordinator.request_rejoin()  # noqa: SLF001 - Java's enforceRebalance
 
     async def leave(self) -> None:
         """Leave the group, so that others take over without waiting for the session to end.

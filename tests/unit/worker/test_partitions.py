@@ -400,6 +400,8 @@ async def test_a_new_count_renames_what_symbols_have_left_and_is_in_their_states
     bars = pipeline.process(records(walk(40, symbol=symbol))).bars
     pipeline.symbols[symbol].home = 1
     await partitions.places.note_count(2)
+    await asyncio.sleep(0)
+    assert partitions.joins == 1, "nobody has the new partition yet"
     (name,) = partitions.symbols()
     assert name == f"{symbol} (partition 0)"
     assert not pipeline.symbols[symbol].has_news, "it is trained where it went"
@@ -410,3 +412,15 @@ async def test_a_new_count_renames_what_symbols_have_left_and_is_in_their_states
     assert answer.bars[-1].state["counts"] == (1, 2)
     assert answer.bars[-1].state["home"] == 1
     assert pipeline.symbols[symbol].has_news, "a bar of it has closed here"
+
+
+async def test_a_count_that_came_with_the_partitions_is_no_news_to_the_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    partitions = Standing(position=0)
+    monkeypatch.setattr(partitions.places._counts, "_read_newest", none_known)
+    await partitions.places._counts.learn(1)
+    partitions.places.count = 1
+    await partitions._commits._note_count(2)
+    await asyncio.sleep(0)
+    assert (partitions.places.count, partitions.joins) == (2, 0)
