@@ -16,19 +16,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import suppress
 from typing import Any, Final, cast
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import (
-    CommitFailedError,
-    IllegalStateError,
     KafkaError,
     RebalanceInProgressError,
 )
-from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from stream_app.errors import WorkerFault
-from stream_app.kafka.connection import FETCH_MAX_WAIT_MS
+from stream_app.worker.consumer_thread import ConsumerThread
 from stream_app.worker.ledger import Batch, Ledger
 
 logger = logging.getLogger(__name__)
@@ -36,127 +31,6 @@ logger = logging.getLogger(__name__)
 _LOOK_AGAIN_S: Final = 1.0
 _POLL_S: Final = 0.2
 """A fetch that began before the group changed is waited for after it, for so long at most."""
-_FORGOTTEN: Final = 3
-"""So often within a session timeout the broker forgets a member only for another of its name."""
-
-
-class _ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's consumer thread, with a short wait for fetches and one way to seek."""
-
-    def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
-        consumer = super()._create_worker_consumer(transport)
-        # Faust fixes 1,500 ms.
-        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001 - Faust passes no other way
-        return consumer
-
-    async def on_start(self) -> None:
-        """Start the consumer, and watch that a static member stays the only one of its name."""
-        await super().on_start()
-        if self.app.conf.consumer_group_instance_id:
-            self._watch_membership()
-
-    def _watch_membership(self) -> None:
-        """End the worker when the broker refuses it, or forgets it again and again.
-
-        Then another has its name. The client would hang, or join anew each time, and so would the
-        other: both would answer everything.
-        """
-        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - it tells nobody
-        reset, push = coordinator.reset_generation, coordinator._push_error_to_user  # noqa: SLF001
-        forgotten: deque[float] = deque(maxlen=_FORGOTTEN)
-
-        def end(why: str) -> None:
-            conf = self.app.conf
-            error = WorkerFault(
-                f"the group {conf.id} does not keep KAFKA_GROUP_INSTANCE_ID="
-                f"{conf.consumer_group_instance_id} ({why}): another worker has it too; give each "
-                "its own"
-            )
-            self._ending = self.thread_loop.create_task(self.crash(error))
-
-        def noted_reset() -> None:
-            forgotten.append(self.thread_loop.time())
-            within_s = forgotten[-1] - forgotten[0]
-            if len(forgotten) == _FORGOTTEN and within_s < self.app.conf.broker_session_timeout:
-                end(f"forgotten {_FORGOTTEN} times")
-            reset()
-
-        def noted_error(error: Exception) -> Any:
-            if type(error) is KafkaError:  # it knows no name for the code of a fenced member
-                end(f"{error}")
-            return push(error)
-
-        coordinator.reset_generation = noted_reset
-        coordinator._push_error_to_user = noted_error  # noqa: SLF001
-
-    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit, with the topic's id beside each offset: it tells of what topic the offset is."""
-        topic_id = cast(Transport, self.transport).topic_id()
-        here = self.assignment()
-        noted = {
-            TopicPartition(*tp): OffsetAndMetadata(offset, topic_id)
-            for tp, offset in offsets.items()
-            if tp in here
-        }
-        try:
-            await self._ensure_consumer().commit(noted)
-        except CommitFailedError as error:
-            logger.info("cannot commit (%s); what is not committed is answered again", error)
-            return False
-        except Exception as error:  # noqa: BLE001 - as Faust's own
-            await self.crash(error)
-            return False
-        return True
-
-    async def join_again(self) -> None:
-        """Have the group divide its partitions anew. Returns at once."""
-        await self.call_thread(self._join_again)
-
-    async def _join_again(self) -> None:
-        consumer = self._ensure_consumer()
-        # Whoever divides them must know all that there are.
-        await consumer._client.force_metadata_update()  # noqa: SLF001 - it looks each 30 s
-        consumer._coordinator.request_rejoin()  # noqa: SLF001 - Java's enforceRebalance
-
-    async def leave(self) -> None:
-        """Leave the group, so that others take over without waiting for the session to end.
-
-        Waits on the broker.
-        """
-        await self.call_thread(self._leave)
-
-    async def _leave(self) -> None:
-        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - it has no public name
-        # A static member does not leave by itself, and the broker would wait for it to come back.
-        coordinator._group_instance_id = None  # noqa: SLF001
-        await coordinator.close()
-
-    async def seek_each(self, wanted: Mapping[TP, int | None]) -> dict[TP, int]:
-        """Seek each partition to an offset; None is its commit, or the log's beginning.
-
-        Waits on the broker. aiokafka's own `seek_to_committed` leaves a partition that has no
-        commit where its position has got to, past what was fetched and dropped.
-
-        Returns:
-            Where each stands now; without those that went to another worker meanwhile.
-        """
-        placed: dict[TP, int] = await self.call_thread(self._seek_each, wanted)
-        return placed
-
-    async def _seek_each(self, wanted: Mapping[TP, int | None]) -> dict[TP, int]:
-        consumer = self._ensure_consumer()
-        here = {tp: TopicPartition(*tp) for tp in wanted.keys() & self.assignment()}
-        beginnings = await consumer.beginning_offsets(list(here.values()))
-        placed = {}
-        for tp, partition in here.items():
-            with suppress(IllegalStateError):  # it went to another worker meanwhile
-                offset = wanted[tp]
-                if offset is None:
-                    offset = await consumer.committed(partition) or 0
-                offset = max(offset, beginnings[partition])
-                consumer.seek(partition, offset)
-                placed[tp] = offset
-        return placed
 
 
 class BatchConsumer(driver.Consumer):
@@ -168,7 +42,7 @@ class BatchConsumer(driver.Consumer):
     has one. There is one way to seek, and it needs no commit.
     """
 
-    _thread: _ConsumerThread
+    _thread: ConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.ledger = Ledger()
@@ -179,8 +53,8 @@ class BatchConsumer(driver.Consumer):
         self._agent_is_done = asyncio.Event()
         super().__init__(*args, **kwargs)
 
-    def _new_consumer_thread(self) -> _ConsumerThread:
-        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - faust's signature
         """Yield the fetched records as batches, the partitions in turn."""

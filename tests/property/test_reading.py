@@ -17,8 +17,9 @@ from faust.types import TP
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream_app.worker.consumer_thread import ConsumerThread
 from stream_app.worker.ledger import Batch, Ledger
-from stream_app.worker.transport import BatchConsumer, _ConsumerThread
+from stream_app.worker.transport import BatchConsumer
 
 TPS = [TP("market.ticks.v1", number) for number in range(3)]
 LOG = 40
@@ -59,7 +60,7 @@ class FakeClient:
         return [SimpleNamespace(offset=offset) for offset in found]
 
 
-class FakeThread(_ConsumerThread):
+class FakeThread(ConsumerThread):
     """The real seeking, without a thread, a loop or a broker."""
 
     def __init__(self, client: FakeClient) -> None:  # the parent's would start a loop
