@@ -314,7 +314,9 @@ async def run(cluster: Cluster, ticks: list[Tick], cuts: tuple[int, int]) -> Non
             await cluster.widen(at)
         cluster.pending.extend(ticks[first:last])
         while cluster.pending:
-            cluster.send_some(cluster.draw(200))
+            # Symbols move with a tick that comes once their worker has been told.
+            most = len(cluster.pending) // 2 if cluster.untold else 200
+            cluster.send_some(min(most, cluster.draw(200)))
             for number in range(cluster.count):
                 # Some of it is left unread, also when partitions are added.
                 await cluster.work(number, max(0, end(cluster, number) - cluster.draw(30)))
