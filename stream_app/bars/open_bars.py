@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from stream_app.compiled import compiled, types
+import numpy as np
+
+from stream_app.compiled import Number, address_of, compiled, part, records_of, types
 from stream_app.messages.arrivals import TickKey, tick_key
 from stream_app.messages.schemas import Tick
 
@@ -23,67 +24,83 @@ LIVE_MS: Final = 60_000
 how far its own may be. An older one is replayed or delayed."""
 
 
-@dataclass(slots=True)
+BAR: Final = np.dtype(
+    [
+        ("ts_open", np.int64),
+        ("open", np.float64),
+        ("high", np.float64),
+        ("low", np.float64),
+        ("close", np.float64),
+        ("volume", np.float64),
+        ("ticks", np.int64),
+        ("ts_first", np.int64),
+        ("ts_last", np.int64),
+        ("kalman_velocity", np.float64),
+        ("kalman_innovation", np.float64),
+    ]
+)
+"""An open bar, in the order in which states list its numbers."""
+
+
 class OpenBar:
     """A bar that still takes ticks."""
 
-    ts_open: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-    ticks: int
-    ts_first: int
-    ts_last: int
-    kalman_velocity: float = 0.0
-    kalman_innovation: float = 0.0
+    __slots__ = ("address", "numbers")
+
+    def __init__(
+        self,
+        *,
+        ts_open: int,
+        open: float,  # noqa: A002 - as in messages
+        high: float,
+        low: float,
+        close: float,
+        volume: float,
+        ticks: int,
+        ts_first: int,
+        ts_last: int,
+        kalman_velocity: float = 0.0,
+        kalman_innovation: float = 0.0,
+    ) -> None:
+        """Make it of its numbers."""
+        prices = open, high, low, close, volume
+        filtered = kalman_velocity, kalman_innovation
+        self.numbers = np.array([(ts_open, *prices, ticks, ts_first, ts_last, *filtered)], BAR)
+        """Shape (1,), of BAR: the bar itself."""
+        self.address = address_of(self.numbers)
+
+    ts_open = Number()
+    open = Number()
+    high = Number()
+    low = Number()
+    close = Number()
+    volume = Number()
+    ticks = Number()
+    ts_first = Number()
+    ts_last = Number()
+    kalman_velocity = Number()
+    kalman_innovation = Number()
 
     def add(self, tick: Tick) -> bool:
         """Enter a tick; true when it is the bar's latest so far, which sets the close."""
-        (
-            self.open,
-            self.high,
-            self.low,
-            self.close,
-            self.volume,
-            self.ts_first,
-            self.ts_last,
-            is_latest,
-        ) = bar_with(
-            self.open,
-            self.high,
-            self.low,
-            self.close,
-            self.volume,
-            self.ts_first,
-            self.ts_last,
-            tick.ts,
-            tick.price,
-            tick.size or 0.0,
-        )
-        self.ticks += 1
+        is_latest: bool = _add(self.numbers, tick.ts, tick.price, tick.size or 0.0)
         return is_latest
 
+    def state(self) -> list[float]:
+        """Its numbers, in the order of BAR."""
+        return [*self.numbers.item()]
 
-_Number: Final = types.float64
-_Prices: Final = (*5 * (_Number,), types.int64, types.int64)
+    @classmethod
+    def of(cls, state: Sequence[float]) -> OpenBar:
+        """Make it of a `state`."""
+        return cls(**dict(zip(BAR.names or (), state, strict=True)))  # type: ignore[arg-type]
 
 
-@compiled(types.Tuple((*_Prices, types.boolean))(*_Prices, types.int64, _Number, _Number))
-def bar_with(  # noqa: PLR0917 - a compiled function takes no keywords
-    first: float,
-    high: float,
-    low: float,
-    close: float,
-    volume: float,
-    ts_first: int,
-    ts_last: int,
-    ts: int,
-    price: float,
-    size: float,
-) -> tuple[float, float, float, float, float, int, int, bool]:
-    """The first seven with one more tick, and whether it is the bar's latest so far."""
+@part
+def bar_with(bar: Any, ts: int, price: float, size: float) -> tuple[Any, ...]:
+    """A bar with one more tick: what `enter_tick` takes; the last says whether it is the latest."""
+    first, high, low, close = bar.open, bar.high, bar.low, bar.close
+    ts_first, ts_last = bar.ts_first, bar.ts_last
     if price > high:
         high = price
     elif price < low:
@@ -93,7 +110,23 @@ def bar_with(  # noqa: PLR0917 - a compiled function takes no keywords
     is_latest = ts > ts_last or (ts == ts_last and price >= close)
     if is_latest:
         ts_last, close = ts, price
-    return first, high, low, close, volume + size, ts_first, ts_last, is_latest
+    return first, high, low, close, bar.volume + size, ts_first, ts_last, is_latest
+
+
+@part
+def enter_tick(bar: Any, found: tuple[Any, ...]) -> None:
+    """Change a bar into what `bar_with` found."""
+    bar.open, bar.high, bar.low, bar.close, bar.volume, bar.ts_first, bar.ts_last, _ = found
+    bar.ticks += 1
+
+
+@compiled(types.boolean(records_of(BAR), types.int64, types.float64, types.float64))
+def _add(bars: Any, ts: int, price: float, size: float) -> bool:
+    """`OpenBar.add`."""
+    found = bar_with(bars[0], ts, price, size)
+    enter_tick(bars[0], found)
+    is_latest: bool = found[7]
+    return is_latest
 
 
 class OpenBars:
@@ -193,7 +226,10 @@ class OpenBars:
 
     def seen_before(self, keys: Sequence[TickKey]) -> list[int]:
         """Places of the keys that may be those of duplicates, in order."""
-        if self._seen.keys().isdisjoint(keys) and len(set(keys)) == len(keys):
+        seen = self._seen
+        if len(keys) == 1:
+            return [0] if keys[0] in seen else []
+        if seen.keys().isdisjoint(keys) and len(set(keys)) == len(keys):
             return []  # as nearly always
         found, known = [], set(self._seen)
         for at, key in enumerate(keys):
@@ -250,7 +286,7 @@ class OpenBars:
         """A copy that takes ticks from beyond the grace: no tick of before can be seen again."""
         twin = OpenBars(bar_ms=self._bar_ms, grace_ms=self._grace_ms, revisions=self._revisions)
         twin.newest_ts = self.newest_ts
-        twin.bars = [replace(bar) for bar in self.bars]
+        twin.bars = [OpenBar.of(bar.state()) for bar in self.bars]
         twin.revision = self.revision
         twin._steps.extend(self._steps)
         return twin
@@ -259,7 +295,7 @@ class OpenBars:
         """What a restart needs, as JSON values; see `restore`."""
         return {
             "newest_ts": self.newest_ts,
-            "open_bars": [[getattr(bar, name) for name in OpenBar.__slots__] for bar in self.bars],
+            "open_bars": [bar.state() for bar in self.bars],
             "seen": [list(key) for key in self._seen_order],
             "steps": [list(step) for step in self._steps],
         }
@@ -267,10 +303,7 @@ class OpenBars:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over a `state`."""
         self.newest_ts = state["newest_ts"]
-        self.bars = [
-            OpenBar(**dict(zip(OpenBar.__slots__, values, strict=True)))
-            for values in state["open_bars"]
-        ]
+        self.bars = [OpenBar.of(values) for values in state["open_bars"]]
         # A state that was written before ticks had an id has four values a key.
         self._seen_order = deque((*key, None)[:5] for key in state["seen"])
         self._seen = dict.fromkeys(self._seen_order)
