@@ -10,6 +10,7 @@ joins contexts with the ticks, for all ticks of a batch at once.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
@@ -18,7 +19,16 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from stream_app.clock import DAY_MS
-from stream_app.compiled import INTS, compiled, types
+from stream_app.compiled import (
+    DOUBLE_TABLE,
+    INT_TABLE,
+    INTS,
+    address_of,
+    array_at,
+    compiled,
+    part,
+    types,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -153,11 +163,10 @@ def contexts(
 
 
 def vectors(context: FloatArray, ts: NDArray[np.int64], moments: FloatArray) -> NDArray[np.float32]:
-    """The feature vectors at B ticks.
+    """The feature vectors at B ticks, each of a bar of its own.
 
     Args:
-        context: shape (B, CONTEXT), each tick's row from `contexts`; or (1, CONTEXT), one row
-            that all ticks share.
+        context: shape (B, CONTEXT), each tick's row from `contexts`.
         ts: event times, shape (B,), epoch milliseconds.
         moments: what the ticks add, shape (6, B): rows LOG_PRICE to LIMIT.
 
@@ -165,49 +174,84 @@ def vectors(context: FloatArray, ts: NDArray[np.int64], moments: FloatArray) -> 
         Shape (B, FEATURES), float32, columns as in FEATURE_NAMES. Logarithmic returns and
         volatilities are per bar, jumps left out; range positions lie in 0 to 1; times are UTC.
     """
+    first, step = address_of(context), context.strides[0]
+    return vectors_of([(b, b + 1, first + b * step) for b in range(len(ts))], ts, moments)
+
+
+def vectors_of(
+    spans: Sequence[tuple[int, int, int]], ts: NDArray[np.int64], moments: FloatArray
+) -> NDArray[np.float32]:
+    """As `vectors`, where neighbouring ticks share a context.
+
+    Args:
+        spans: where their ticks begin and end, and the address of their row from `contexts`, which
+            must be held; at least one. The vectors of ticks in none have no meaning.
+        ts: as of `vectors`.
+        moments: the same; more rows may follow.
+    """
     out = np.empty((len(ts), FEATURES), dtype=np.float32)
-    _fill(context, ts, moments, out)
+    _fill(np.array(spans), ts, moments, out)
     return out
 
 
-@compiled(types.void(types.float64[:, ::1], INTS, types.float64[:, ::1], types.float32[:, ::1]))
-def _fill(
-    context: FloatArray, ts: NDArray[np.int64], moments: FloatArray, out: NDArray[np.float32]
+@part
+def _vector(
+    before: FloatArray, ts: int, moments: FloatArray, b: int, out: NDArray[np.float32]
 ) -> None:
-    """The arithmetic of `vectors`, into `out`."""
-    for b in range(len(ts)):
-        before = context[b if len(context) > 1 else 0]
-        price = moments[LOG_PRICE, b]
-        high, low = moments[LOG_HIGH, b], moments[LOG_LOW, b]
-        limit = moments[LIMIT, b]
-        step = price - before[0]  # since the last close
-        if abs(step) > limit:  # a jump: no return, the whole bar is moved back by it
-            price, high, low, step = before[0], high - step, low - step, 0.0
-        # A range that goes beyond the limit is one of mistaken ticks.
-        if high - max(price, before[0]) > limit:
-            high = max(price, before[0])
-        if min(price, before[0]) - low > limit:
-            low = min(price, before[0])
-        for i in range(len(RETURN_SPANS)):
-            out[b, i] = price - before[i]
-        for i, span in enumerate(VOLATILITY_SPANS):
-            mean = (before[_SUMS + i] + step) / span
-            square = (before[_SQUARES + i] + step * step) / span
-            out[b, _VOLATILITIES + i] = math.sqrt(max(square - mean * mean, 0.0))
-        for i, span in enumerate(MEAN_SPANS):
-            out[b, _GAPS + i] = step - (before[_MEANS + i] + step) / span
-        for i in range(len(RANGE_SPANS)):
-            top = max(before[_HIGHS + i], high)
-            bottom = min(before[_LOWS + i], low)
-            out[b, _POSITIONS + i] = (price - bottom) / (top - bottom) if top > bottom else 0.5
-        out[b, _BAR_RANGE] = high - low
-        out[b, _VELOCITY] = moments[VELOCITY, b]
-        innovation = moments[INNOVATION, b]
-        out[b, _INNOVATION] = min(max(innovation, -INNOVATION_LIMIT), INNOVATION_LIMIT)
-        for i, period_ms in enumerate((DAY_MS, 7 * DAY_MS)):
-            angle = (ts[b] % period_ms) * (2.0 * math.pi / period_ms)
-            out[b, _TIMES + 2 * i] = math.sin(angle)
-            out[b, _TIMES + 2 * i + 1] = math.cos(angle)
+    """The arithmetic of one vector.
+
+    Args:
+        before: its row of `contexts`.
+        ts: its event time.
+        moments: as of `vectors`.
+        b: its place there and in `out`.
+        out: filled in.
+    """
+    price = moments[LOG_PRICE, b]
+    high, low = moments[LOG_HIGH, b], moments[LOG_LOW, b]
+    limit = moments[LIMIT, b]
+    step = price - before[0]  # since the last close
+    if abs(step) > limit:  # a jump: no return, the whole bar is moved back by it
+        price, high, low, step = before[0], high - step, low - step, 0.0
+    # A range that goes beyond the limit is one of mistaken ticks.
+    if high - max(price, before[0]) > limit:
+        high = max(price, before[0])
+    if min(price, before[0]) - low > limit:
+        low = min(price, before[0])
+    for i in range(len(RETURN_SPANS)):
+        out[b, i] = price - before[i]
+    for i, span in enumerate(VOLATILITY_SPANS):
+        mean = (before[_SUMS + i] + step) / span
+        square = (before[_SQUARES + i] + step * step) / span
+        out[b, _VOLATILITIES + i] = math.sqrt(max(square - mean * mean, 0.0))
+    for i, span in enumerate(MEAN_SPANS):
+        out[b, _GAPS + i] = step - (before[_MEANS + i] + step) / span
+    for i in range(len(RANGE_SPANS)):
+        top = max(before[_HIGHS + i], high)
+        bottom = min(before[_LOWS + i], low)
+        out[b, _POSITIONS + i] = (price - bottom) / (top - bottom) if top > bottom else 0.5
+    out[b, _BAR_RANGE] = high - low
+    out[b, _VELOCITY] = moments[VELOCITY, b]
+    innovation = moments[INNOVATION, b]
+    out[b, _INNOVATION] = min(max(innovation, -INNOVATION_LIMIT), INNOVATION_LIMIT)
+    for i, period_ms in enumerate((DAY_MS, 7 * DAY_MS)):
+        angle = (ts % period_ms) * (2.0 * math.pi / period_ms)
+        out[b, _TIMES + 2 * i] = math.sin(angle)
+        out[b, _TIMES + 2 * i + 1] = math.cos(angle)
+
+
+@compiled(types.void(INT_TABLE, INTS, DOUBLE_TABLE, types.float32[:, ::1]))
+def _fill(
+    spans: NDArray[np.int64],
+    ts: NDArray[np.int64],
+    moments: FloatArray,
+    out: NDArray[np.float32],
+) -> None:
+    """The loop of `vectors_of`, into `out`."""
+    for s in range(len(spans)):
+        before = array_at(spans[s, 2], CONTEXT, np.float64)
+        for b in range(spans[s, 0], spans[s, 1]):
+            _vector(before, ts[b], moments, b, out)
 
 
 def bar_vectors(bars: BarColumns) -> NDArray[np.float32]:

@@ -45,7 +45,7 @@ BAR: Final = np.dtype(
 class OpenBar:
     """A bar that still takes ticks."""
 
-    __slots__ = ("address", "numbers")
+    __slots__ = ("address", "numbers", "ts_open")
 
     def __init__(
         self,
@@ -63,13 +63,14 @@ class OpenBar:
         kalman_innovation: float = 0.0,
     ) -> None:
         """Make it of its numbers."""
+        self.ts_open = ts_open
+        """It never changes."""
         prices = open, high, low, close, volume
         filtered = kalman_velocity, kalman_innovation
         self.numbers = np.array([(ts_open, *prices, ticks, ts_first, ts_last, *filtered)], BAR)
         """Shape (1,), of BAR: the bar itself."""
         self.address = address_of(self.numbers)
 
-    ts_open = Number()
     open = Number()
     high = Number()
     low = Number()
@@ -194,11 +195,8 @@ class OpenBars:
             Its bar, and whether the tick is the latest of that bar.
         """
         ts = tick.ts
-        if ts > self.newest_ts:
-            step = ts - self.newest_ts if self.newest_ts >= 0 else 0
-            self._steps.append((step, None if appended_ms is None else ts - appended_ms))
-            self.newest_ts = ts
-        self._remember(tick)
+        self._note_step(ts, appended_ms)
+        self._remember(tick_key(tick))
         ts_open = ts - ts % self._bar_ms
         bars = self.bars
         if bars and bars[-1].ts_open == ts_open:  # as nearly all are
@@ -245,6 +243,10 @@ class OpenBars:
             keys: at least one.
             appended_ms: as of `add`, of each.
         """
+        if len(keys) == 1:  # as of most symbols of a batch, where there are many
+            self._note_step(keys[0][0], appended_ms[0])
+            self._remember(keys[0])
+            return
         steps = []
         for at in range(len(keys) - 1, -1, -1):
             ts, before = keys[at][0], keys[at - 1][0] if at else self.newest_ts
@@ -259,6 +261,13 @@ class OpenBars:
         self._seen_order.extend(keys)
         self._forget()
 
+    def _note_step(self, ts: int, appended_ms: int | None) -> None:
+        newest = self.newest_ts
+        if ts > newest:
+            step = ts - newest if newest >= 0 else 0
+            self._steps.append((step, None if appended_ms is None else ts - appended_ms))
+            self.newest_ts = ts
+
     def take_closed(self) -> list[OpenBar]:
         """Remove and return the bars that the watermark has passed, oldest first."""
         bars, watermark, closed = self.bars, self.watermark, 0
@@ -269,8 +278,7 @@ class OpenBars:
         taken, self.bars = bars[:closed], bars[closed:]
         return taken
 
-    def _remember(self, tick: Tick) -> None:
-        key = tick_key(tick)
+    def _remember(self, key: TickKey) -> None:
         self._seen[key] = None
         self._seen_order.append(key)
         self._forget()
@@ -278,7 +286,7 @@ class OpenBars:
     def _forget(self) -> None:
         """Ticks behind the watermark, and those beyond the number that is remembered."""
         order = self._seen_order
-        watermark = self.watermark
+        watermark = self.newest_ts - self._grace_ms
         while order and (order[0][0] < watermark or len(order) > REMEMBERED_TICKS):
             self._seen.pop(order.popleft(), None)
 

@@ -195,17 +195,20 @@ def ask(
     Args:
         asked: shape (S, 3 + 2 x members). For each stretch of ticks: where it begins and ends,
             the address of the network's state after the closed bars, and each member's kind and
-            address; a kind below 0 is not asked.
+            address; one with a kind below 0 is not asked.
         moments: what the ticks saw, shape (7 or more, B).
         features: shape (B, F).
-        returns: filled in with the log returns over the horizon, shape (members, B).
+        returns: filled in with the log returns over the horizon, shape (members, B); NaN where a member
+            is not asked.
     """
     touched = np.zeros(1, np.float32)
     for s in range(len(asked)):
         start, stop = asked[s, _START], asked[s, _STOP]
         for m in range(len(returns)):
             kind, address = asked[s, _KINDS + 2 * m], asked[s, _KINDS + 2 * m + 1]
-            if kind == TREND:
+            if kind < 0:
+                returns[m, start:stop] = np.nan
+            elif kind == TREND:
                 horizon_bars = array_at(address, 1, _Trend)[0].horizon_bars
                 for b in range(start, stop):
                     trend = moments[LEVEL, b] + moments[VELOCITY, b] * horizon_bars

@@ -191,14 +191,18 @@ def _update(  # noqa: PLR0917 - a compiled function takes no keywords
     return found[8]
 
 
-@compiled(types.void(records_of(FILTER), types.int64))
-def _rewind(filters: Any, ts_open: int) -> None:
-    """`KalmanFilter.rewind`."""
-    kalman = filters[0]
+@part
+def rewind(kalman: Any, ts_open: int) -> None:
+    """`KalmanFilter.rewind`, of a filter of FILTER."""
     if kalman.now.last_ts < ts_open:
         kalman.before = kalman.now
     else:
         kalman.now = kalman.before
+
+
+@compiled(types.void(records_of(FILTER), types.int64))
+def _rewind(filters: Any, ts_open: int) -> None:
+    rewind(filters[0], ts_open)
 
 
 class KalmanFilter:

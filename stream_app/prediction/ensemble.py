@@ -136,7 +136,6 @@ class Ensemble:
         """
         names, parts = self._names, asked.parts
         returns = np.empty((len(names), len(ts)))
-        returns.fill(np.nan)
         rosters = [
             part.models.roster(names, has_features=part.context is not None) for part in parts
         ]

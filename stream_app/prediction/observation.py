@@ -5,26 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bars.features import (
-    CONTEXT,
     FEATURES,
-    LIMIT,
     LOG_PRICE,
     LOOKBACK,
     VELOCITY,
     FloatArray,
     bar_vectors,
     contexts,
-    vectors,
+    vectors_of,
 )
 from stream_app.bars.open_bars import OpenBar, OpenBars
 from stream_app.bars.window import ClosedBar, Window
-from stream_app.compiled import INTS, compiled, types
+from stream_app.compiled import INTS, address_of, compiled, types
 from stream_app.messages.schemas import Tick
 from stream_app.models.asking import LEVEL
 from stream_app.models.base import History, Rows
@@ -37,7 +35,6 @@ JUMP: Final = "price jump: the step from the last bar is not believed, and count
 AHEAD: Final = "tick ahead: its time is after its record's, the window waits for later ticks"
 MISPLACED: Final = "partition: not the one of the key; set partitioner=murmur2_random"
 HISTORY_LOST: Final = "history: a part of it is missing"
-_NOTHING: Final = np.zeros(CONTEXT)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +43,14 @@ class Context:
 
     vector: FloatArray
     """Shape (CONTEXT,)."""
+    address: int
+    """Of the vector."""
     history: History
+
+    @classmethod
+    def of(cls, vector: FloatArray, history: History) -> Self:
+        """Note the address."""
+        return cls(vector, address_of(vector), history)
 
 
 class ContextCache:
@@ -76,7 +80,7 @@ class ContextCache:
         vector = contexts(
             bars.log_close[-LOOKBACK:], bars.log_high[-LOOKBACK:], bars.log_low[-LOOKBACK:]
         )[0]
-        return Context(vector, History(bar_vectors(bars)[-self._history_bars :]))
+        return Context.of(vector, History(bar_vectors(bars)[-self._history_bars :]))
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -129,7 +133,6 @@ class Observation:
 
 PRICE, FAR = range(LEVEL + 1, LEVEL + 3)
 """Rows of `Seen.moments` beyond those of features.py, named as the fields of an observation."""
-_FEATURED: Final = LIMIT + 1
 NO_BAR: Final = -1
 
 
@@ -197,13 +200,14 @@ class Seen:
             starts: of the symbols, and their end.
             bar_ms: length of a bar.
         """
-        begins = np.zeros(len(self.ts) + 1, dtype=np.bool_)
-        begins[starts] = True
-        for at in self.closings:
-            begins[at] = begins[at + 1] = True
-        _mark_bars(self.ts, bar_ms, begins)
-        found: list[int] = begins.nonzero()[0].tolist()
         ts, bars = self.ts.tolist(), self.bars.tolist()
+        found = starts
+        if len(starts) <= len(ts):  # some symbol has more than one tick
+            begins = np.zeros(len(ts) + 1, dtype=np.bool_)
+            alone = [place for at in self.closings for place in (at, at + 1)]
+            begins[[*starts, *alone]] = True
+            _mark_bars(self.ts, bar_ms, begins)
+            found = begins.nonzero()[0].tolist()
         places = set(starts)
         cuts: list[list[Cut]] = []
         for start, stop in pairwise(found):
@@ -238,7 +242,8 @@ class Asked:
     moments: FloatArray
     """`Seen.moments`."""
     features: NDArray[np.float32]
-    """Shape (B, FEATURES); without rows where no tick has a context."""
+    """Shape (B, FEATURES), without meaning where a tick has no context; without rows where none
+    has."""
     parts: list[Part]
     """In the order of the ticks; together all of them."""
 
@@ -268,22 +273,9 @@ def asked_of(seen: Seen, models: Mapping[int, ModelSet]) -> Asked:
         if start in models:
             serving = models[start]
         parts.append(Part(serving, start, stop, context))
-    return Asked(seen.moments, _features(seen, begins), parts)
-
-
-def _features(seen: Seen, begins: Sequence[int]) -> NDArray[np.float32]:
-    """Of all ticks.
-
-    Args:
-        seen: what the ticks saw.
-        begins: where its contexts begin, and where the last one ends.
-    """
-    places: dict[Context | None, int] = {}
-    at = [places.setdefault(context, len(places)) for _, context in seen.contexts]
-    if [*places] == [None]:
-        return np.empty((0, FEATURES), dtype=np.float32)
-    # What has no context is not answered from features; its row keeps the others' places.
-    context = np.array([_NOTHING if item is None else item.vector for item in places])
-    if len(context) > 1:
-        context = context[np.repeat(at, np.diff(begins))]
-    return vectors(context, seen.ts, seen.moments[:_FEATURED])
+    known = [
+        (start, stop, context.address) for _, start, stop, context in parts if context is not None
+    ]
+    if not known:
+        return Asked(seen.moments, np.empty((0, FEATURES), dtype=np.float32), parts)
+    return Asked(seen.moments, vectors_of(known, seen.ts, seen.moments), parts)

@@ -76,7 +76,7 @@ def answered(stream: list[FakeRecord], sizes: list[int]) -> tuple[list[Any], lis
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 400), min_size=1, max_size=4))
 def test_plain_ticks_enter_as_they_would_one_by_one(seed: int, sizes: list[int]) -> None:
     stream = dense(seed)
-    entered = []
+    entered: list[int] = []
     enter = PlainTicks.enter
 
     def counted(self: PlainTicks, stretches: Sequence[Plain]) -> list[int]:

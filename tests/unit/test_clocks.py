@@ -99,7 +99,8 @@ def tick(ts: int, price: float = 40_000.0) -> Tick:
 def entered(feed: Feed, answer: Answer) -> int:
     """How many ticks are in closed and open bars, when the answer is to all of them."""
     closed = sum(bar.ticks for bar in answer.bars)
-    return closed + sum(bar.ticks for bar in feed.window.open_bars)
+    still_open: int = sum(bar.ticks for bar in feed.window.open_bars)
+    return closed + still_open
 
 
 def last_of(feed: Feed) -> int:

@@ -23,7 +23,7 @@ def asked(models: ModelSet, count: int = 2, *, with_features: bool = True) -> As
     moments = np.zeros((FAR + 1, count))
     moments[LOG_PRICE] = math.log(PRICE)
     moments[LEVEL] = math.log(PRICE) + 0.01
-    context = Context(np.zeros(CONTEXT), History(np.zeros((7, FEATURES), dtype=np.float32)))
+    context = Context.of(np.zeros(CONTEXT), History(np.zeros((7, FEATURES), dtype=np.float32)))
     return Asked(
         moments,
         np.zeros((count, FEATURES), dtype=np.float32),
