@@ -15,12 +15,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from stream_app.clock import DAY_MS
 from stream_app.compiled import (
     DOUBLE_TABLE,
+    DOUBLES,
     INT_TABLE,
     INTS,
     address_of,
@@ -142,24 +142,55 @@ def contexts(
         Shape (N - LOOKBACK + 1, CONTEXT). Row r is the context of the bar that follows bar
         r + LOOKBACK - 1; the last row is that of the bar now forming.
     """
-    closes = sliding_window_view(log_close, LOOKBACK)
-    highs = sliding_window_view(log_high, LOOKBACK)
-    lows = sliding_window_view(log_low, LOOKBACK)
-    out = np.empty((len(closes), CONTEXT))
-    for at, span in enumerate(RETURN_SPANS):
-        out[:, at] = closes[:, -span]
-    for at, span in enumerate(VOLATILITY_SPANS):
-        # A span of n returns ends in the forming bar's own, so n - 1 of them are known here.
-        steps = closes[:, -span + 1 :] - closes[:, -span:-1]
-        out[:, _SUMS + at] = steps.sum(axis=1)
-        out[:, _SQUARES + at] = np.square(steps).sum(axis=1)
-    for at, span in enumerate(MEAN_SPANS, _MEANS):
-        # Relative to the last close: the sum of small numbers keeps its digits.
-        out[:, at] = (closes[:, -span + 1 :] - closes[:, -1:]).sum(axis=1)
-    for at, span in enumerate(RANGE_SPANS):
-        out[:, _HIGHS + at] = highs[:, -span + 1 :].max(axis=1)
-        out[:, _LOWS + at] = lows[:, -span + 1 :].min(axis=1)
+    out = np.empty((len(log_close) - LOOKBACK + 1, CONTEXT))
+    close, high, low = (np.ascontiguousarray(each) for each in (log_close, log_high, log_low))
+    _fill_contexts(close, high, low, out)
     return out
+
+
+@part
+def _total(values: FloatArray, count: int) -> float:
+    """The sum of the first so many, with the rounding of numpy's: by eights, then in pairs."""
+    total, done = 0.0, 0
+    if count >= 8:
+        parts = values[:8].copy()
+        done = count - count % 8
+        for at in range(8, done, 8):
+            for i in range(8):
+                parts[i] += values[at + i]
+        left = (parts[0] + parts[1]) + (parts[2] + parts[3])
+        total = left + ((parts[4] + parts[5]) + (parts[6] + parts[7]))
+    for i in range(done, count):
+        total += values[i]
+    return 0.0 + total
+
+
+@compiled(types.void(DOUBLES, DOUBLES, DOUBLES, DOUBLE_TABLE))
+def _fill_contexts(
+    log_close: FloatArray, log_high: FloatArray, log_low: FloatArray, out: FloatArray
+) -> None:
+    """The arithmetic of `contexts`, into `out`."""
+    steps, squares, gaps = np.empty(LOOKBACK), np.empty(LOOKBACK), np.empty(LOOKBACK)
+    for r in range(len(out)):
+        end = r + LOOKBACK
+        row, last = out[r], log_close[end - 1]
+        for at, span in enumerate(RETURN_SPANS):
+            row[at] = log_close[end - span]
+        # A span of n returns ends in the forming bar's own, so n - 1 of them are known here.
+        for at, span in enumerate(VOLATILITY_SPANS):
+            for i in range(span - 1):
+                step = log_close[end - span + 1 + i] - log_close[end - span + i]
+                steps[i], squares[i] = step, step * step
+            row[_SUMS + at] = _total(steps, span - 1)
+            row[_SQUARES + at] = _total(squares, span - 1)
+        for at, span in enumerate(MEAN_SPANS):
+            # Relative to the last close: the sum of small numbers keeps its digits.
+            for i in range(span - 1):
+                gaps[i] = log_close[end - span + 1 + i] - last
+            row[_MEANS + at] = _total(gaps, span - 1)
+        for at, span in enumerate(RANGE_SPANS):
+            row[_HIGHS + at] = log_high[end - span + 1 : end].max()
+            row[_LOWS + at] = log_low[end - span + 1 : end].min()
 
 
 def vectors(context: FloatArray, ts: NDArray[np.int64], moments: FloatArray) -> NDArray[np.float32]:

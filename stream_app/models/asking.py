@@ -198,8 +198,8 @@ def ask(
             address; one with a kind below 0 is not asked.
         moments: what the ticks saw, shape (7 or more, B).
         features: shape (B, F).
-        returns: filled in with the log returns over the horizon, shape (members, B); NaN where a member
-            is not asked.
+        returns: filled in with the log returns over the horizon, shape (members, B); NaN where
+            a member is not asked.
     """
     touched = np.zeros(1, np.float32)
     for s in range(len(asked)):

@@ -197,7 +197,7 @@ class Intake:
             else:
                 latest, jump = self._add(tick, appended_ms, open_bars, kalman, models)
                 closed = self._close()
-        _, _, high, low, price, *_ = open_bars.bars[-1].state()
+        _, _, high, low, price, *_ = cast(tuple[Any, ...], open_bars.bars[-1].numbers.item())
         (level, velocity, *_), innovation, *_ = cast(tuple[Any, ...], kalman.numbers.item())
         log_price = math.log(price)
         limits = self._limits(open_bars)
