@@ -7,7 +7,7 @@ its numbers are. So a new model is served as soon as it is loaded, and nothing i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,140 +16,38 @@ from stream_app.bars.features import FEATURES, LOG_PRICE, VELOCITY
 from stream_app.compiled import (
     DOUBLE_TABLE,
     INT_TABLE,
-    address_of,
     array_at,
     compiled,
     part,
     types,
 )
-from stream_app.models.base import History, Rows
+from stream_app.models.base import Rows
+from stream_app.models.kernel import (
+    NETWORK,
+    NETWORK_RECORD,
+    TREES,
+    TREES_RECORD,
+    TREND,
+    TREND_RECORD,
+    Kernel,
+)
 from stream_app.models.kernels import (
     NODE,
-    Network,
-    TreeNodes,
     load_nodes,
     network_step,
     space_of,
     tree_sums,
 )
 
-TREND, TREES, NETWORK = range(3)
-_Trend: Final = np.dtype([("horizon_bars", np.float64)])
-_Trees: Final = np.dtype(
-    [
-        ("nodes", np.int64),
-        ("node_count", np.int64),
-        ("roots", np.int64),
-        ("depths", np.int64),
-        ("tree_count", np.int64),
-        ("unit", np.float64),
-    ]
-)
-_Network: Final = np.dtype(
-    [
-        ("layers", np.int64),
-        ("layer_count", np.int64),
-        ("weights", np.int64),
-        ("weight_count", np.int64),
-        ("mean", np.int64),
-        ("deviation", np.int64),
-        ("state_count", np.int64),
-        ("limit", np.float64),
-        ("unit", np.float64),
-    ]
-)
-"""Records of the kinds. What is not a number of its own is the address of an array; see
-`TreeNodes` and `Network`."""
 _START, _STOP, _STATE, _KINDS = range(4)
 """Columns of what is asked; each member's kind and address follow."""
 LEVEL: Final = 6
 """Row of the filter's level among what the ticks saw; the others are those of features.py."""
 
 
-class Kernel(NamedTuple):
-    """How the compiled loop asks one member. It holds what the addresses point to."""
-
-    kind: int
-    address: int
-    held: tuple[NDArray[Any], ...]
-    state_count: int = 0
-    """How many numbers a network's state has."""
-
-    @classmethod
-    def of_trend(cls, horizon_bars: int) -> Self:
-        """The Kalman filter's trend over the horizon."""
-        record = np.array([(horizon_bars,)], dtype=_Trend)
-        return cls(TREND, address_of(record), (record,))
-
-    @classmethod
-    def of_trees(cls, trees: TreeNodes, unit: float) -> Self:
-        """A tree ensemble.
-
-        Args:
-            trees: which.
-            unit: the log return that a sum of 1.0 stands for.
-        """
-        nodes, roots, depths = (np.ascontiguousarray(each) for each in trees)
-        record = np.array(
-            [
-                (
-                    address_of(nodes),
-                    len(nodes),
-                    address_of(roots),
-                    address_of(depths),
-                    len(roots),
-                    unit,
-                )
-            ],
-            dtype=_Trees,
-        )
-        return cls(TREES, address_of(record), (record, nodes, roots, depths))
-
-    @classmethod
-    def of_network(cls, network: Network) -> Self:
-        """An LSTM."""
-        arrays = (network.layers, network.weights, network.mean, network.deviation)
-        layers, weights, mean, deviation = map(np.ascontiguousarray, arrays)
-        state_count = 2 * int(layers.sum())
-        record = np.array(
-            [
-                (
-                    address_of(layers),
-                    len(layers),
-                    address_of(weights),
-                    len(weights),
-                    address_of(mean),
-                    address_of(deviation),
-                    state_count,
-                    network.limit,
-                    network.unit,
-                )
-            ],
-            dtype=_Network,
-        )
-        held = (record, layers, weights, mean, deviation)
-        return cls(NETWORK, address_of(record), held, state_count)
-
-
-@runtime_checkable
-class Compiled(Protocol):
-    """A member that the loop can ask."""
-
-    kernel: Kernel
-
-
-@runtime_checkable
-class Remembering(Protocol):
-    """A member whose answer depends on the closed bars: it keeps a state after them."""
-
-    def state_after(self, history: History) -> int:
-        """The state's address, valid while member and history are held."""
-        ...
-
-
 @part
 def _ask_trees(address: int, features: NDArray[np.float32], answers: NDArray[np.float64]) -> None:
-    trees = array_at(address, 1, _Trees)[0]
+    trees = array_at(address, 1, TREES_RECORD)[0]
     tree_sums(
         array_at(trees.nodes, trees.node_count, NODE),
         array_at(trees.roots, trees.tree_count, np.int64),
@@ -167,7 +65,7 @@ def _ask_network(
     features: NDArray[np.float32],
     answers: NDArray[np.float64],
 ) -> None:
-    network = array_at(address, 1, _Network)[0]
+    network = array_at(address, 1, NETWORK_RECORD)[0]
     width = features.shape[1]
     layers = array_at(network.layers, network.layer_count, np.int64)
     weights = array_at(network.weights, network.weight_count, np.float32)
@@ -209,13 +107,13 @@ def ask(
             if kind < 0:
                 returns[m, start:stop] = np.nan
             elif kind == TREND:
-                horizon_bars = array_at(address, 1, _Trend)[0].horizon_bars
+                horizon_bars = array_at(address, 1, TREND_RECORD)[0].horizon_bars
                 for b in range(start, stop):
                     trend = moments[LEVEL, b] + moments[VELOCITY, b] * horizon_bars
                     returns[m, b] = trend - moments[LOG_PRICE, b]
             elif kind == TREES:
                 if s == 0 or asked[s - 1, _KINDS + 2 * m + 1] != address:
-                    trees = array_at(address, 1, _Trees)[0]
+                    trees = array_at(address, 1, TREES_RECORD)[0]
                     load_nodes(array_at(trees.nodes, trees.node_count, NODE), touched)
                 _ask_trees(address, features[start:stop], returns[m, start:stop])
             elif kind == NETWORK:
@@ -233,7 +131,7 @@ def run_through(address: int, rows: NDArray[np.float32], state: NDArray[np.float
         rows: their features, shape (T, F), oldest first.
         state: the one before; changed into the one after.
     """
-    network = array_at(address, 1, _Network)[0]
+    network = array_at(address, 1, NETWORK_RECORD)[0]
     width = rows.shape[1]
     layers = array_at(network.layers, network.layer_count, np.int64)
     weights = array_at(network.weights, network.weight_count, np.float32)

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from stream_app.bars.features import BarColumns
 from stream_app.errors import ArtifactError, TrainingError
-from stream_app.models.asking import Kernel, ask_alone
+from stream_app.models.asking import ask_alone
 from stream_app.models.base import Member, ModelSettings, Rows, TrainingData
 from stream_app.models.kalman_filter import NOISE_MAX, NOISE_MIN, KalmanFilter, KalmanNoise
 from stream_app.models.kalman_reference import largest_difference
+from stream_app.models.kernel import Kernel
 from stream_app.models.training_rows import check_rows
 
 LIKELIHOOD_BARS: Final = 3000

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from stream_app.bars.features import LOOKBACK
 from stream_app.compiled import address_of
 from stream_app.errors import TrainingError
-from stream_app.models.asking import Kernel, ask_alone, run_through
+from stream_app.models.asking import ask_alone, run_through
 from stream_app.models.base import History, Member, ModelSettings, Rows, TrainingData
+from stream_app.models.kernel import Kernel
 from stream_app.models.kernels import Network
 from stream_app.models.lstm_graph import lstm_spec
 from stream_app.models.lstm_weights import Scale, Weights, read_lstm

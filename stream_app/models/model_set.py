@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from stream_app.models.asking import Compiled, Remembering
 from stream_app.models.base import Member
 from stream_app.models.catalog import KALMAN
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.kalman_filter import KalmanNoise
+from stream_app.models.kernel import Compiled, Remembering
 from stream_app.models.last_price import LastPriceMember
 
 UNTRAINED: Final = "untrained"

@@ -11,8 +11,9 @@ from onnx import helper
 
 from stream_app.bars.features import FEATURES
 from stream_app.errors import ArtifactError
-from stream_app.models.asking import Kernel, ask_alone
+from stream_app.models.asking import ask_alone
 from stream_app.models.base import ModelSettings, Rows
+from stream_app.models.kernel import Kernel
 from stream_app.models.kernels import TreeNodes
 from stream_app.models.onnx_artifact import GraphSpec, checked_graph, constants, facts_of, stamp
 from stream_app.models.tree_nodes import OPERATOR, read_nodes

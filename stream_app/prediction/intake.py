@@ -6,20 +6,14 @@ import math
 from typing import Any, cast
 
 from stream_app.bars.ahead import Place
-from stream_app.bars.jumps import FAR, JUMP, believed, limit_of
-from stream_app.bars.open_bars import BAR, OpenBar, OpenBars
+from stream_app.bars.jumps import FAR, limit_of
+from stream_app.bars.open_bar import OpenBar
+from stream_app.bars.open_bars import OpenBars
 from stream_app.bars.window import ClosedBar, Window
-from stream_app.compiled import compiled, records_of, types
 from stream_app.messages.schemas import Tick
-from stream_app.models.kalman_filter import (
-    FILTER,
-    KalmanFilter,
-    KalmanNoise,
-    measured,
-    rewind,
-    take,
-)
+from stream_app.models.kalman_filter import KalmanFilter, KalmanNoise
 from stream_app.models.model_set import ModelSet
+from stream_app.prediction.measuring import measure
 from stream_app.prediction.observation import (
     AHEAD,
     DUPLICATE,
@@ -31,55 +25,6 @@ from stream_app.prediction.observation import (
 from stream_app.prediction.plain_ticks import Limits, Rules
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.state import SymbolState
-
-
-@compiled(
-    types.float64(
-        *(records_of(FILTER), records_of(BAR), types.int64),
-        *(4 * (types.float64,)),
-        *(types.int64, types.float64),
-    )
-)
-def _filter(  # noqa: PLR0917 - a compiled function takes no keywords
-    filters: Any,
-    bars: Any,
-    ts: int,
-    price: float,
-    q_level: float,
-    q_velocity: float,
-    r: float,
-    bar_ms: int,
-    usual_move: float,
-) -> float:
-    """Measure a bar anew after its latest tick; see `KalmanFilter.rewind`.
-
-    Args:
-        filters: the filter; changed, unless it has taken a later tick.
-        bars: the bar, which notes what the filter says.
-        ts: event time of the tick.
-        price: of the tick.
-        q_level: of the noise.
-        q_velocity: the same.
-        r: the same.
-        bar_ms: length of a bar.
-        usual_move: as of `Limits`.
-
-    Returns:
-        The log return by which the price jumped, or 0.
-    """
-    kalman, bar = filters[0], bars[0]
-    jump = 0.0
-    if ts >= kalman.now.last_ts:
-        log_price, level = math.log(price), kalman.now.level
-        rewind(kalman, bar.ts_open)
-        passed = (ts - kalman.now.last_ts) / bar_ms
-        limit = believed(usual_move, max(passed, 1.0), JUMP)
-        found = measured(kalman.now, log_price, ts, q_level, q_velocity, r, bar_ms, limit)
-        take(kalman, found, ts)
-        if found[8]:
-            jump = log_price - level
-    bar.kalman_velocity, bar.kalman_innovation = kalman.now.velocity, kalman.innovation
-    return jump
 
 
 class Intake:
@@ -238,16 +183,8 @@ class Intake:
         bar, is_latest = open_bars.add(tick, appended_ms)
         if not is_latest:
             return None, 0.0
-        jump: float = _filter(
-            kalman.numbers,
-            bar.numbers,
-            tick.ts,
-            tick.price,
-            *(models.noise.q_level, models.noise.q_velocity, models.noise.r),
-            self._bar_ms,
-            self.window.usual_move,
-        )
-        return bar, jump
+        usual_move = self.window.usual_move
+        return bar, measure(bar, kalman, tick, models.noise, self._bar_ms, usual_move)
 
     def _close(self) -> list[ClosedBar]:
         """Move the bars that the watermark has passed into the window."""

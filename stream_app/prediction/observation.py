@@ -10,17 +10,17 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.bars.contexts import bar_vectors, contexts
 from stream_app.bars.features import (
     FEATURES,
     LOG_PRICE,
     LOOKBACK,
     VELOCITY,
     FloatArray,
-    bar_vectors,
-    contexts,
     vectors_of,
 )
-from stream_app.bars.open_bars import OpenBar, OpenBars
+from stream_app.bars.open_bar import OpenBar
+from stream_app.bars.open_bars import OpenBars
 from stream_app.bars.window import ClosedBar, Window
 from stream_app.compiled import INTS, address_of, compiled, types
 from stream_app.messages.schemas import Tick

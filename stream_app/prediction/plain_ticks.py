@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stream_app.bars.features import INNOVATION, LIMIT, LOG_HIGH, LOG_LOW, LOG_PRICE, VELOCITY
 from stream_app.bars.jumps import JUMP, believed
-from stream_app.bars.open_bars import BAR, OpenBar, bar_with, enter_tick
+from stream_app.bars.open_bar import BAR, OpenBar, bar_with, enter_tick
 from stream_app.compiled import (
     DOUBLE_TABLE,
     DOUBLES,

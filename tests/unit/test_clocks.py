@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream_app.bars.features import LOOKBACK, bar_vectors
+from stream_app.bars.contexts import bar_vectors
+from stream_app.bars.features import LOOKBACK
 from stream_app.clock import DAY_MS, HOUR_MS
 from stream_app.messages.schemas import Tick
 from stream_app.messages.times import EARLIEST_TS, LATEST_TS

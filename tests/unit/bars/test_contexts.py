@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from stream_app.bars.contexts import contexts
 from stream_app.bars.features import (
     CONTEXT,
     LOOKBACK,
@@ -12,7 +13,6 @@ from stream_app.bars.features import (
     RANGE_SPANS,
     RETURN_SPANS,
     VOLATILITY_SPANS,
-    contexts,
 )
 
 
@@ -35,4 +35,3 @@ def test_each_row_is_what_its_own_bars_say(count: int) -> None:
             *(low[:end][-span + 1 :].min() for span in RANGE_SPANS),
         ]
         assert row.tolist() == wanted  # with numpy's rounding too: it sums in the same order
-

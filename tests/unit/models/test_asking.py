@@ -9,12 +9,12 @@ import pytest
 
 from stream_app.bars.features import CONTEXT, FEATURES
 from stream_app.models.asking import LEVEL
-from stream_app.models.base import History
+from stream_app.models.base import History, Member
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.kalman_filter import KalmanNoise
 from stream_app.models.kernels import NODE, TreeNodes
 from stream_app.models.lstm import LSTMMember
-from stream_app.models.lstm_weights import Scale
+from stream_app.models.lstm_weights import Scale, Weights
 from stream_app.models.model_set import ModelSet
 from stream_app.models.tree_graph import TreeMember
 from stream_app.prediction.ensemble import Ensemble
@@ -38,10 +38,15 @@ def trees(rng: np.random.Generator, count: int) -> TreeMember:
 
 
 def lstm(rng: np.random.Generator) -> LSTMMember:
-    weights, below = {}, FEATURES
+    weights: Weights = {}
+    below = FEATURES
     for i, units in enumerate(LAYERS):
-        shapes = {"weight_ih": (4 * units, below), "weight_hh": (4 * units, units)}
-        shapes |= {"bias_ih": (4 * units,), "bias_hh": (4 * units,)}
+        shapes: dict[str, tuple[int, ...]] = {
+            "weight_ih": (4 * units, below),
+            "weight_hh": (4 * units, units),
+            "bias_ih": (4 * units,),
+            "bias_hh": (4 * units,),
+        }
         for name, shape in shapes.items():
             weights[f"layers.{i}.{name}_l0"] = rng.normal(size=shape).astype(np.float32)
         below = units
@@ -58,7 +63,7 @@ def lstm(rng: np.random.Generator) -> LSTMMember:
 
 def models(rng: np.random.Generator, **others: ConstantMember) -> ModelSet:
     noise = KalmanNoise()
-    members = {
+    members: dict[str, Member] = {
         "kalman": KalmanMember(noise, 3),
         "random_forest": trees(rng, 40),
         "lightgbm": trees(rng, 7),
