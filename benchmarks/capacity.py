@@ -142,7 +142,9 @@ def counting(processes: int) -> Iterator[None]:
             item.wait()
 
 
-async def until_shared(workers: Sequence[Process], ports: Sequence[int]) -> None:
+async def until_shared(
+    workers: Sequence[Process], ports: Sequence[int], *, partitions: int = PARTITIONS
+) -> None:
     """Wait until the workers are ready and have the partitions evenly."""
     async with asyncio.timeout(DEADLINE_S), aiohttp.ClientSession() as session:
         while True:
@@ -153,7 +155,7 @@ async def until_shared(workers: Sequence[Process], ports: Sequence[int]) -> None
                     async with session.get(f"http://127.0.0.1:{port}/status") as response:
                         status = await response.json()
                         counts.append(len(status["partitions"]) if status["ready"] else 0)
-            if counts == [PARTITIONS // len(workers)] * len(workers):
+            if counts == [partitions // len(workers)] * len(workers):
                 return
             await asyncio.sleep(STEP_S)
 

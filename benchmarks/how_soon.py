@@ -7,11 +7,10 @@ it is said, and after the product's shrinkage of its own record.
 
 * known: the return that the made prices allow to foretell; no learning is needed.
 * one slope: least squares on the last return alone. It is told where to look.
-* seven slopes: a ridge line through the returns of the features, whose slopes are expected to
-  explain 0.3 % of the variance together, half of it by the last return, a quarter by the one
-  before. Beside it what would be published if forest, LightGBM and LSTM all said it.
-* random forest, LightGBM: the product's forecasters; `--quick` leaves them out. Beside them what
-  they publish with their weights, as if the other members always said the last price.
+* the line: what the product's models begin with, without what they learn beyond it.
+* random forest, LightGBM: the product's forecasters; `--quick` leaves them out. Beside them what is
+  published with the weights of the catalogue, as if the LSTM had learned nothing beyond the line,
+  and the Kalman filter always said the last price.
 
 `--rounds` is the number of series of each kind.
 """
@@ -29,10 +28,11 @@ from moments import FloatArray, default_settings
 from numpy.typing import NDArray
 from rich.table import Table
 
-from stream_app.bars.features import RETURN_SPANS, BarColumns
+from stream_app.bars.features import BarColumns
 from stream_app.models.base import ModelSettings, TrainingData
-from stream_app.models.catalog import CATALOG, KALMAN, LIGHTGBM, RANDOM_FOREST
+from stream_app.models.catalog import CATALOG, LIGHTGBM, LSTM, RANDOM_FOREST
 from stream_app.models.kalman_filter import KalmanFilter, KalmanNoise
+from stream_app.models.line import fit_line
 from stream_app.prediction.shrinkage import EnsembleShrinkage, MemberShrinkage
 from stream_app.training.job import prepare
 from stream_app.training.settings import model_settings
@@ -42,12 +42,7 @@ DAYS: Final = 15
 STRETCHES: Final = {"days 2 to 5": (1, 5), "6 to 10": (5, 10), "11 to 15": (10, 15)}
 WORLDS: Final = {"AR(1), R2 1 %": KNOWN_R2**0.5, "random walk": 0.0}
 TREES: Final = (RANDOM_FOREST, LIGHTGBM)
-SEVEN: Final = "seven slopes"
-LEARNING: Final = sum(CATALOG[name].weight for name in CATALOG if name != KALMAN)
-"""The weight of the members that learn from the features."""
-EXPECTED_R2: Final = 0.003
-SHARES: Final = 0.5 ** np.arange(1, len(RETURN_SPANS) + 1)
-
+LINE: Final = "the line"
 Learn = Callable[[TrainingData], Callable[[TrainingData, NDArray[np.int64]], FloatArray]]
 """From what is learned from to what is said at rows."""
 
@@ -78,12 +73,6 @@ def made_bars(returns: FloatArray, rng: np.random.Generator, bar_ms: int) -> Bar
     )
 
 
-def steps(features: NDArray[np.float32]) -> FloatArray:
-    """The last return, that of the bar before, and so on: each reaches where the last one ended."""
-    spans: FloatArray = features[:, : len(RETURN_SPANS)].astype(np.float64)
-    return np.diff(spans, axis=1, prepend=0.0)
-
-
 def one_slope(data: TrainingData) -> Callable[[TrainingData, NDArray[np.int64]], FloatArray]:
     """Least squares on the last return."""
     x, y = data.features[data.rows, 0].astype(np.float64), data.target[data.rows]
@@ -91,14 +80,10 @@ def one_slope(data: TrainingData) -> Callable[[TrainingData, NDArray[np.int64]],
     return lambda given, rows: slope * given.features[rows, 0]
 
 
-def seven_slopes(data: TrainingData) -> Callable[[TrainingData, NDArray[np.int64]], FloatArray]:
-    """The posterior mean of normal slopes with variances EXPECTED_R2 x SHARES."""
-    x, y = steps(data.features[data.rows]), data.target[data.rows].astype(np.float64)
-    size, unit = np.sqrt(np.mean(x * x, axis=0)), np.sqrt(np.mean(y * y))
-    scaled = x / size
-    prior = np.diag(1 / (EXPECTED_R2 * SHARES * len(y)))
-    slopes = np.linalg.solve(scaled.T @ scaled / len(y) + prior, scaled.T @ y / unit / len(y))
-    return lambda given, rows: steps(given.features[rows]) / size @ slopes * unit
+def the_line(data: TrainingData) -> Callable[[TrainingData, NDArray[np.int64]], FloatArray]:
+    """The product's."""
+    line = fit_line(data, horizon_bars=1)
+    return lambda given, rows: line(given.features[rows])
 
 
 def trees(name: str, models: ModelSettings) -> Learn:
@@ -167,10 +152,11 @@ def measured(
     said = {
         "known": known,
         "one slope": daily(whole, one_slope)[:count],
-        SEVEN: daily(whole, seven_slopes)[:count],
+        LINE: daily(whole, the_line)[:count],
         **{name: daily(whole, trees(name, models))[:count] for name in names},
     }
-    after, published = shrunk(said, {SEVEN: LEARNING}, outcome)
+    weights = {name: CATALOG[name].weight for name in names}
+    after, published = shrunk(said, {**weights, LINE: CATALOG[LSTM].weight}, outcome)
 
     def worth(forecast: FloatArray) -> list[float]:
         gain = 2 * forecast * known - np.square(forecast)
@@ -181,10 +167,8 @@ def measured(
     for name, each in said.items():
         found[name] = worth(each)
         found[f"{name}, shrunk"] = worth(after[name])
-    found[f"{SEVEN}, published"] = worth(published)
     if names:
-        _, published = shrunk(said, {name: CATALOG[name].weight for name in names}, outcome)
-        found["both trees, published"] = worth(published)
+        found["published"] = worth(published)
     return found
 
 

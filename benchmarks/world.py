@@ -339,14 +339,29 @@ class Process:
     """A process that answers ticks. Its log goes to a file, and is shown if it fails."""
 
     def __init__(
-        self, command: Sequence[str], settings: Settings, log: Path, *, session: bool = False
+        self,
+        command: Sequence[str],
+        settings: Settings,
+        log: Path,
+        *,
+        session: bool = False,
+        checkout: Path | None = None,
     ) -> None:
-        """Start it, in a session of its own or in ours; it shares the processor with that."""
+        """Start it, in a session of its own or in ours; it shares the processor with that.
+
+        Args:
+            command: after the interpreter.
+            settings: of the process.
+            log: where its output goes.
+            session: whether it gets a session of its own.
+            checkout: of the program's code; without it that of this script.
+        """
         self.log = log
         with log.open("wb") as file:
             self._process = subprocess.Popen(
                 [sys.executable, *command],
-                env=environment_of(settings),
+                env=environment_of(settings)
+                | ({} if checkout is None else {"PYTHONPATH": str(checkout)}),
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,

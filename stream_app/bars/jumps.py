@@ -34,6 +34,26 @@ MOST_LIMIT: Final = 1.0
 """A factor of e: a step beyond it is never believed, however wild or unknown the symbol is."""
 
 
+@compiled(types.float64(DOUBLES, types.int64, DOUBLES, types.int64))
+def _usual(
+    ordered: NDArray[np.float64], count: int, newest: NDArray[np.float64], recent: int
+) -> float:
+    """The usual move.
+
+    Args:
+        ordered: the last SCALE_BARS moves that are not 0, in rising order.
+        count: how many of them.
+        newest: the last RECENT_BARS of the same.
+        recent: how many of them.
+    """
+    if count < LEAST_MOVES:
+        return math.nan
+    usual = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2.0
+    if recent > RECENT_BARS // 2:
+        usual = max(usual, (newest[(recent - 1) // 2] + newest[recent // 2]) / 2.0)
+    return float(usual)
+
+
 @compiled(types.float64(DOUBLES))
 def usual_move(moves: NDArray[np.float64]) -> float:
     """The usual move of one bar.
@@ -48,17 +68,45 @@ def usual_move(moves: NDArray[np.float64]) -> float:
     >>> usual_move(np.array([1e-3, 2e-3, 3e-3] * 5 + [4.6]))
     0.002
     """
-    usual = 0.0
-    for bars, least in ((SCALE_BARS, LEAST_MOVES), (RECENT_BARS, RECENT_BARS // 2 + 1)):
-        kept = moves[max(0, len(moves) - bars) :]
-        ordered = np.sort(kept[kept > 0.0])
-        count = len(ordered)
-        if count >= least:
-            median = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2.0
-            usual = max(usual, median)
-        elif usual == 0.0:
-            return math.nan
-    return usual
+    scale = moves[max(0, len(moves) - SCALE_BARS) :]
+    recent = moves[max(0, len(moves) - RECENT_BARS) :]
+    ordered, newest = np.sort(scale[scale > 0.0]), np.sort(recent[recent > 0.0])
+    return _usual(ordered, len(ordered), newest, len(newest))
+
+
+@compiled(DOUBLES(DOUBLES, types.int64, types.int64))
+def usual_moves(moves: NDArray[np.float64], first: int, most: int) -> NDArray[np.float64]:
+    """The usual move after each bar, as `usual_move` of the bars up to there.
+
+    Args:
+        moves: shape (N,), as there.
+        first: the first bar that is asked about; those before are known.
+        most: how many bars there are at most, the others are forgotten.
+
+    Returns:
+        Shape (N - first,).
+    """
+    scale, short = min(SCALE_BARS, most), min(RECENT_BARS, most)
+    ordered, count = np.empty(scale + 1), 0
+    found = np.empty(len(moves) - first)
+    for at in range(max(0, first - scale), len(moves)):
+        move, gone = moves[at], at - scale
+        if gone >= max(0, first - scale) and moves[gone] > 0.0:
+            place = np.searchsorted(ordered[:count], moves[gone])
+            count -= 1
+            for each in range(place, count):
+                ordered[each] = ordered[each + 1]
+        if move > 0.0:
+            place = np.searchsorted(ordered[:count], move)
+            for each in range(count, place, -1):
+                ordered[each] = ordered[each - 1]
+            ordered[place] = move
+            count += 1
+        if at >= first:
+            recent = moves[max(0, at + 1 - short) : at + 1]
+            newest = np.sort(recent[recent > 0.0])
+            found[at - first] = _usual(ordered, count, newest, len(newest))
+    return found
 
 
 def limit_of(usual: float, bars: float, multiple: float = JUMP) -> float:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from stream_app.bars.open_bar import OpenBar
+from stream_app.messages.read_bars import Forecasts, ReadBar
 from stream_app.messages.schemas import Bar, BarForecasts, Source
 
 
@@ -88,7 +95,40 @@ def bar_of_message(bar: Bar) -> OpenBar | None:
     )
 
 
-def forecasts_of_message(bar: Bar) -> BarForecasts | None:
+class Columns(NamedTuple):
+    """N bars with ticks, as `Window.append_all` takes them."""
+
+    messages: Sequence[Bar] | Sequence[ReadBar]
+    times: NDArray[np.int64]
+    """Opening times and those of the last ticks, shape (2, N)."""
+    given: NDArray[np.float64]
+    """Shape (7, N)."""
+    ticks: NDArray[np.int32]
+    """Shape (N,)."""
+    log_close: Sequence[float]
+
+
+_times = attrgetter("ts_open", "ts_last")
+_given = attrgetter(
+    "open", "high", "low", "close", "volume", "kalman_velocity", "kalman_innovation"
+)
+
+
+def columns_of_messages(bars: Sequence[Bar] | Sequence[ReadBar]) -> Columns | None:
+    """The bars as the window keeps them, without those that have no ticks; None without any."""
+    kept: Any = [bar for bar in bars if None not in (bar.open, bar.high, bar.low, bar.close)]
+    if not kept:
+        return None
+    return Columns(
+        messages=kept,
+        times=np.array([_times(bar) for bar in kept], dtype=np.int64).T,
+        given=np.array([_given(bar) for bar in kept], dtype=np.float64).T,
+        ticks=np.array([bar.ticks for bar in kept], dtype=np.int32),
+        log_close=[math.log(bar.close) for bar in kept],
+    )
+
+
+def forecasts_of_message(bar: Bar | ReadBar) -> Forecasts | None:
     """What was forecast at the bar's last tick, also in a bar of a version that said less."""
     if bar.forecasts is None and bar.forecast is not None:
         return BarForecasts(ensemble=bar.forecast)

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from stream_app.bars.ahead import AheadTicks, Place
 from stream_app.bars.features import BarColumns, FloatArray
-from stream_app.bars.jumps import limit_of, usual_move
+from stream_app.bars.jumps import JUMP, SCALE_BARS, believed, limit_of, usual_move, usual_moves
 from stream_app.bars.open_bar import OpenBar
 from stream_app.bars.open_bars import OpenBars
+from stream_app.compiled import DOUBLES, INTS, compiled, types
 from stream_app.messages.schemas import Tick
 
 _SLACK: Final = 256
@@ -41,8 +42,72 @@ _COLUMNS: Final = (
 
 _GIVEN: Final = _COLUMNS[:-2]
 """The columns that a bar itself has."""
-_HIGH, _LOW = map(_COLUMNS.index, ("high", "low"))
+_HIGH, _LOW, _CLOSE = map(_COLUMNS.index, ("high", "low", "close"))
 _JUMP, _MOVE = len(_COLUMNS) - 2, len(_COLUMNS) - 1
+
+
+@compiled(
+    types.float64(
+        INTS,
+        types.float64[:, ::1],
+        DOUBLES,
+        types.int64,
+        types.float64,
+        types.int64,
+        types.int64,
+        types.float64,
+    )
+)
+def _enter(  # noqa: PLR0917 - compiled functions take no keywords
+    ts_open: NDArray[np.int64],
+    values: FloatArray,
+    known: FloatArray,
+    capacity: int,
+    usual_before: float,
+    bar_ms: int,
+    ts_before: int,
+    close_before: float,
+) -> float:
+    """The arithmetic of `Window.append_all`, as `Window._row` for one bar.
+
+    Args:
+        ts_open: shape (N,).
+        values: shape (9, N); what the bars before say is filled in.
+        known: moves of the bars before, the last SCALE_BARS.
+        capacity: of the window.
+        usual_before: the usual move before these bars.
+        bar_ms: length of a bar.
+        ts_before: opening time of the bar before these.
+        close_before: its close; NaN without one.
+
+    Returns:
+        The usual move after these bars.
+    """
+    count = len(ts_open)
+    steps, bars = np.zeros(count), np.ones(count)
+    for at in range(count):
+        before = close_before if at == 0 else values[_CLOSE, at - 1]
+        if not math.isnan(before):
+            passed = ts_open[at] - (ts_before if at == 0 else ts_open[at - 1])
+            bars[at] = max(1, passed // bar_ms)
+            steps[at] = math.log(values[_CLOSE, at] / before)
+            values[_MOVE, at] = abs(steps[at]) / math.sqrt(bars[at])
+    usual = usual_moves(np.concatenate((known, values[_MOVE])), len(known), capacity)
+    for at in range(count):
+        before = close_before if at == 0 else values[_CLOSE, at - 1]
+        if math.isnan(before):
+            continue
+        close = values[_CLOSE, at]
+        limit = believed(usual_before if at == 0 else usual[at - 1], bars[at], JUMP)
+        if abs(steps[at]) > limit:
+            values[_JUMP, at] = steps[at]
+            before = close
+        top, bottom = max(close, before), min(close, before)
+        if math.log(values[_HIGH, at] / top) > limit:
+            values[_HIGH, at] = top
+        if math.log(bottom / values[_LOW, at]) > limit:
+            values[_LOW, at] = bottom
+    return float(usual[-1])
 
 
 class ClosedBar(NamedTuple):
@@ -71,7 +136,7 @@ class Window:
         """Ticks whose time is too far ahead to be believed yet; see `place`."""
         rows = capacity + _SLACK
         self._times = np.zeros((2, rows), dtype=np.int64)
-        self._values = np.full((len(_COLUMNS), rows), np.nan)
+        self._values = np.zeros((len(_COLUMNS), rows))
         self._ticks = np.zeros(rows, dtype=np.int32)
         self._usual_move = math.nan
         self._last: tuple[int, float] | None = None
@@ -205,6 +270,49 @@ class Window:
         self._start = max(self._start, self._end - self.capacity)
         self._usual_move = usual_move(self._values[_MOVE, self._start : self._end])
         return ClosedBar(bar, empty, jumped, values[_HIGH], values[_LOW])
+
+    def append_all(
+        self, times: NDArray[np.int64], given: FloatArray, ticks: NDArray[np.int32]
+    ) -> NDArray[np.bool_]:
+        """Add closed bars, oldest first: what `append` does with one after the other.
+
+        Args:
+            times: opening times and those of the last ticks, shape (2, N), N at least 1.
+            given: the bars' own columns (_GIVEN), shape (7, N).
+            ticks: how many each bar has, shape (N,).
+
+        Returns:
+            Which bars the price jumped into, shape (N,).
+
+        Raises:
+            ValueError: a price is not above 0.
+        """
+        count = times.shape[1]
+        if not (given[_HIGH].min() > 0.0 and given[_LOW].min() > 0.0 and given[_CLOSE].min() > 0.0):
+            raise ValueError("a closed bar has a price that is not above 0")
+        values = np.zeros((len(_COLUMNS), count))
+        values[: len(_GIVEN)] = given
+        known = self._values[_MOVE, max(self._start, self._end - SCALE_BARS) : self._end].copy()
+        self._usual_move = _enter(
+            np.ascontiguousarray(times[0]),
+            values,
+            known,
+            self.capacity,
+            self._usual_move,
+            self.bar_ms,
+            *(self._last or (0, math.nan)),
+        )
+        self._last = int(times[0, -1]), float(given[_CLOSE, -1])
+        kept = min(count, self.capacity)
+        self._start = max(self._start, self._end + kept - self.capacity)
+        if self._end + kept > self._times.shape[1]:
+            self._compact()
+        rows = slice(self._end, self._end + kept)
+        self._times[:, rows], self._values[:, rows] = times[:, -kept:], values[:, -kept:]
+        self._ticks[rows] = ticks[-kept:]
+        self._end += kept
+        jumped: NDArray[np.bool_] = values[_JUMP] != 0.0
+        return jumped
 
     def _row(self, bar: OpenBar, ts_before: int, close_before: float) -> list[float]:
         """A bar's values, after a bar that opened and closed so, in the order of _COLUMNS."""

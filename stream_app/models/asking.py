@@ -38,11 +38,20 @@ from stream_app.models.kernels import (
     space_of,
     tree_sums,
 )
+from stream_app.models.line import STEPS, add_line
 
 _START, _STOP, _STATE, _KINDS = range(4)
 """Columns of what is asked; each member's kind and address follow."""
 LEVEL: Final = 6
 """Row of the filter's level among what the ticks saw; the others are those of features.py."""
+
+
+@part
+def _add_line(
+    size: int, slopes: int, features: NDArray[np.float32], answers: NDArray[np.float64]
+) -> None:
+    line = array_at(size, STEPS, np.float64), array_at(slopes, STEPS, np.float64)
+    add_line(line[0], line[1], features, answers)
 
 
 @part
@@ -56,6 +65,7 @@ def _ask_trees(address: int, features: NDArray[np.float32], answers: NDArray[np.
         features,
         answers,
     )
+    _add_line(trees.size, trees.slopes, features, answers)
 
 
 @part
@@ -79,6 +89,7 @@ def _ask_network(
         state[:] = before
         answer = network_step(layers, weights, mean, deviation, limit, features[b], state, space)
         answers[b] = answer * network.unit
+    _add_line(network.size, network.slopes, features, answers)
 
 
 @compiled(types.void(INT_TABLE, DOUBLE_TABLE, types.float32[:, ::1], DOUBLE_TABLE))

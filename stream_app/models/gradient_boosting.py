@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stream_app.bars.features import FEATURES
 from stream_app.models.base import Member, ModelSettings, TrainingData
 from stream_app.models.catalog import LIGHTGBM
+from stream_app.models.line import Line, fit_line
 from stream_app.models.onnx_artifact import OPSET
 from stream_app.models.training_rows import check_rows, leaf_rows, scaled_target
 from stream_app.models.tree_graph import export_trees, load_trees, tree_spec
@@ -42,10 +43,10 @@ MOST_OF_ROWS: Final = 1 / 4
 
 
 class GradientBoostingForecaster:
-    """Adds up shallow trees, each fitted to the error of those before it."""
+    """Adds up shallow trees, each fitted to the error of the line and of those before it."""
 
     def __init__(self) -> None:
-        self._fitted: tuple[lightgbm.Booster, float, ModelSettings] | None = None
+        self._fitted: tuple[lightgbm.Booster, float, Line, ModelSettings] | None = None
 
     def fit(self, data: TrainingData, settings: ModelSettings) -> None:
         """Boost the trees. Blocks for 0.1 s on a month of five-minute bars.
@@ -57,6 +58,8 @@ class GradientBoostingForecaster:
         import lightgbm
 
         check_rows(data)
+        line = fit_line(data, settings.horizon_bars)
+        data = line.beyond(data)
         y, unit = scaled_target(data, settings.horizon_bars)
         parameters = {
             **PARAMETERS,
@@ -66,12 +69,13 @@ class GradientBoostingForecaster:
         booster = lightgbm.train(
             parameters, lightgbm.Dataset(data.features[data.rows], y), num_boost_round=ROUNDS
         )
-        self._fitted = booster, unit, settings
+        self._fitted = booster, unit, line, settings
 
     def predict(self, data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Forecasts by LightGBM itself: log returns, shape (len(rows),)."""
-        booster, unit, _ = self._trained()
-        return np.asarray(booster.predict(data.features[rows]), dtype=np.float64) * unit
+        booster, unit, line, _ = self._trained()
+        seen = data.features[rows]
+        return np.asarray(booster.predict(seen), dtype=np.float64) * unit + line(seen)
 
     def export(self) -> bytes:
         """The booster as ONNX."""
@@ -79,15 +83,15 @@ class GradientBoostingForecaster:
         from onnxmltools import convert_lightgbm
         from onnxmltools.convert.common.data_types import FloatTensorType
 
-        booster, unit, settings = self._trained()
+        booster, unit, line, settings = self._trained()
         graph = convert_lightgbm(
             lightgbm.Booster(model_str=float32_thresholds(booster.model_to_string())),
             initial_types=[("x", FloatTensorType([None, FEATURES]))],
             target_opset=OPSET,
         )
-        return export_trees(graph, unit, tree_spec(LIGHTGBM, settings))
+        return export_trees(graph, unit, line, tree_spec(LIGHTGBM, settings))
 
-    def _trained(self) -> tuple[lightgbm.Booster, float, ModelSettings]:
+    def _trained(self) -> tuple[lightgbm.Booster, float, Line, ModelSettings]:
         if self._fitted is None:
             raise RuntimeError("fit before predict and export")
         return self._fitted

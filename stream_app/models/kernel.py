@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stream_app.compiled import address_of
 from stream_app.models.base import History
 from stream_app.models.kernels import Network, TreeNodes
+from stream_app.models.line import Line
 
 TREND, TREES, NETWORK = range(3)
 TREND_RECORD: Final = np.dtype([("horizon_bars", np.float64)])
@@ -21,6 +22,8 @@ TREES_RECORD: Final = np.dtype(
         ("depths", np.int64),
         ("tree_count", np.int64),
         ("unit", np.float64),
+        ("size", np.int64),
+        ("slopes", np.int64),
     ]
 )
 NETWORK_RECORD: Final = np.dtype(
@@ -34,10 +37,12 @@ NETWORK_RECORD: Final = np.dtype(
         ("state_count", np.int64),
         ("limit", np.float64),
         ("unit", np.float64),
+        ("size", np.int64),
+        ("slopes", np.int64),
     ]
 )
 """Records of the kinds. What is not a number of its own is the address of an array; see
-`TreeNodes` and `Network`."""
+`TreeNodes`, `Network` and `Line`."""
 
 
 class Kernel(NamedTuple):
@@ -56,13 +61,15 @@ class Kernel(NamedTuple):
         return cls(TREND, address_of(record), (record,))
 
     @classmethod
-    def of_trees(cls, trees: TreeNodes, unit: float) -> Self:
-        """A tree ensemble.
+    def of_trees(cls, trees: TreeNodes, unit: float, line: Line) -> Self:
+        """A tree ensemble and its line.
 
         Args:
             trees: which.
             unit: the log return that a sum of 1.0 stands for.
+            line: what it is added to.
         """
+        size, slopes = map(np.ascontiguousarray, (line.size, line.slopes))
         nodes, roots, depths = (np.ascontiguousarray(each) for each in trees)
         record = np.array(
             [
@@ -73,15 +80,17 @@ class Kernel(NamedTuple):
                     address_of(depths),
                     len(roots),
                     unit,
+                    *(address_of(size), address_of(slopes)),
                 )
             ],
             dtype=TREES_RECORD,
         )
-        return cls(TREES, address_of(record), (record, nodes, roots, depths))
+        return cls(TREES, address_of(record), (record, nodes, roots, depths, size, slopes))
 
     @classmethod
-    def of_network(cls, network: Network) -> Self:
-        """An LSTM."""
+    def of_network(cls, network: Network, line: Line) -> Self:
+        """An LSTM and its line."""
+        size, slopes = map(np.ascontiguousarray, (line.size, line.slopes))
         arrays = (network.layers, network.weights, network.mean, network.deviation)
         layers, weights, mean, deviation = map(np.ascontiguousarray, arrays)
         state_count = 2 * int(layers.sum())
@@ -97,11 +106,12 @@ class Kernel(NamedTuple):
                     state_count,
                     network.limit,
                     network.unit,
+                    *(address_of(size), address_of(slopes)),
                 )
             ],
             dtype=NETWORK_RECORD,
         )
-        held = (record, layers, weights, mean, deviation)
+        held = (record, layers, weights, mean, deviation, size, slopes)
         return cls(NETWORK, address_of(record), held, state_count)
 
 

@@ -22,6 +22,8 @@ from stream_app.models.asking import ask_alone, run_through
 from stream_app.models.base import History, Member, ModelSettings, Rows, TrainingData
 from stream_app.models.kernel import Kernel
 from stream_app.models.kernels import Network
+from stream_app.models.line import Line, fit_line
+from stream_app.models.line_graph import append_line
 from stream_app.models.lstm_graph import lstm_spec
 from stream_app.models.lstm_weights import Scale, Weights, read_lstm
 from stream_app.models.onnx_artifact import stamp
@@ -32,11 +34,11 @@ if TYPE_CHECKING:
 
 
 class LSTMMember:
-    """The network, served by the compiled loop one step per tick."""
+    """The network and its line, served by compiled loops one step per tick."""
 
     needs_features: ClassVar[bool] = True
 
-    def __init__(self, weights: Weights, scale: Scale, layers: tuple[int, ...]) -> None:
+    def __init__(self, weights: Weights, scale: Scale, line: Line, layers: tuple[int, ...]) -> None:
         network = Network(
             layers=np.array(layers, dtype=np.int64),
             weights=packed(weights, len(layers)),
@@ -45,7 +47,7 @@ class LSTMMember:
             limit=scale.limit,
             unit=scale.unit,
         )
-        self.kernel = Kernel.of_network(network)
+        self.kernel = Kernel.of_network(network, line)
         self._after: WeakKeyDictionary[History, tuple[NDArray[np.float32], int]] = (
             WeakKeyDictionary()
         )
@@ -86,7 +88,7 @@ class LSTMForecaster:
 
     def __init__(self, start: Weights | None = None) -> None:
         self._start = start
-        self._fitted: tuple[LSTMNetwork, ModelSettings] | None = None
+        self._fitted: tuple[LSTMNetwork, Line, ModelSettings] | None = None
         self.epochs = 0
         """How many epochs `fit` ran."""
 
@@ -106,6 +108,8 @@ class LSTMForecaster:
         check_rows(data)
         if not np.isfinite(data.features[LOOKBACK:]).all():
             raise TrainingError("the window holds a feature that is not finite")
+        line = fit_line(data, settings.horizon_bars)
+        data = line.beyond(data)
         y, unit = scaled_target(data, settings.horizon_bars)
         seen = data.features[data.rows].astype(np.float64)
         deviation = seen.std(axis=0)
@@ -129,7 +133,7 @@ class LSTMForecaster:
             self.epochs = lstm_network.train(*given)
         else:
             self.epochs = lstm_network.train_further(*given, start=self._start)
-        self._fitted = network, settings
+        self._fitted = network, line, settings
 
     def predict(self, data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Forecasts by torch from whole sequences: log returns, shape (len(rows),)."""
@@ -137,24 +141,26 @@ class LSTMForecaster:
 
         from stream_app.models import lstm_network
 
-        network, settings = self._trained()
+        network, line, settings = self._trained()
         answers = lstm_network.answers(
             network,
             torch.from_numpy(data.features),
             torch.from_numpy(rows),
             settings.sequence_length,
         )
-        return answers.numpy().astype(np.float64)
+        return answers.numpy().astype(np.float64) + line(data.features[rows])
 
     def export(self) -> bytes:
-        """The network as ONNX, with its states as inputs and outputs."""
+        """Network and line as ONNX, with the network's states as inputs and outputs."""
         from stream_app.models import lstm_network
 
-        network, settings = self._trained()
+        network, line, settings = self._trained()
         spec = lstm_spec(settings)
-        return stamp(lstm_network.export(network, list(spec.inputs), list(spec.outputs)), spec)
+        graph = lstm_network.export(network, list(spec.inputs), list(spec.outputs))
+        append_line(graph, line)
+        return stamp(graph, spec)
 
-    def _trained(self) -> tuple[LSTMNetwork, ModelSettings]:
+    def _trained(self) -> tuple[LSTMNetwork, Line, ModelSettings]:
         if self._fitted is None:
             raise RuntimeError("fit before predict and export")
         return self._fitted

@@ -6,6 +6,7 @@ It does not need torch, because the worker reads them in a thread beside its eve
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ from stream_app.bars.features import FEATURES
 from stream_app.errors import ArtifactError
 from stream_app.models.base import ModelSettings
 from stream_app.models.catalog import LSTM
+from stream_app.models.line import Line
+from stream_app.models.line_graph import take_apart
 from stream_app.models.lstm_graph import lstm_spec
 from stream_app.models.onnx_artifact import checked_graph, constants
 
@@ -50,7 +53,7 @@ def read_weights(artifact: bytes, settings: ModelSettings) -> Weights:
     return read_lstm(artifact, settings)[0]
 
 
-def read_lstm(artifact: bytes, settings: ModelSettings) -> tuple[Weights, Scale]:
+def read_lstm(artifact: bytes, settings: ModelSettings) -> tuple[Weights, Scale, Line]:
     """All numbers of an exported LSTM. Blocks for milliseconds.
 
     Raises:
@@ -58,8 +61,9 @@ def read_lstm(artifact: bytes, settings: ModelSettings) -> tuple[Weights, Scale]
     """
     graph = checked_graph(artifact, lstm_spec(settings))
     try:
+        own, line = take_apart(graph, LSTM)
         tensors = constants(graph)
-        weights, scale = _weights(graph, tensors), _scale(graph, tensors)
+        weights, scale = _weights(own, tensors), _scale(own, tensors)
     except (KeyError, TypeError, ValueError):
         raise _refusal("holds no weights to start from") from None
     shapes = {name: values.shape for name, values in weights.items()}
@@ -70,12 +74,12 @@ def read_lstm(artifact: bytes, settings: ModelSettings) -> tuple[Weights, Scale]
         raise _refusal(f"has a {odd[0]} that is not finite float32")
     if not (scale.mean.shape == scale.deviation.shape == (FEATURES,) and scale.deviation.min() > 0):
         raise _refusal("has no mean and positive deviation for each feature")
-    return weights, scale
+    return weights, scale, line
 
 
-def _weights(graph: onnx.ModelProto, tensors: Tensors) -> Weights:
+def _weights(own: Sequence[onnx.NodeProto], tensors: Tensors) -> Weights:
     weights: Weights = {}
-    for i, node in enumerate(each for each in graph.graph.node if each.op_type == "LSTM"):
+    for i, node in enumerate(each for each in own if each.op_type == "LSTM"):
         _, w, r, b, *_ = node.input
         bias_ih, bias_hh = np.split(_one_direction(tensors[b]), 2)
         weights |= {
@@ -87,13 +91,13 @@ def _weights(graph: onnx.ModelProto, tensors: Tensors) -> Weights:
     return weights | {name: tensors[name] for name in ("head.weight", "head.bias")}
 
 
-def _scale(graph: onnx.ModelProto, tensors: Tensors) -> Scale:
+def _scale(own: Sequence[onnx.NodeProto], tensors: Tensors) -> Scale:
     """The scaling of `lstm_network.LSTMNetwork.forward`, after checking that it does nothing more.
 
     Raises:
         ValueError: the graph has other operators.
     """
-    nodes = [node for node in graph.graph.node if node.op_type != "Constant"]
+    nodes = [node for node in own if node.op_type != "Constant"]
     subtract, divide, clip, *layers, gather, head, multiply = nodes
     operators = [node.op_type for node in (subtract, divide, clip, gather, head, multiply)]
     if operators != ["Sub", "Div", "Clip", "Gather", "Gemm", "Mul"]:

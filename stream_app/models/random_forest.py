@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stream_app.bars.features import FEATURES
 from stream_app.models.base import Member, ModelSettings, TrainingData
 from stream_app.models.catalog import RANDOM_FOREST
+from stream_app.models.line import Line, fit_line
 from stream_app.models.onnx_artifact import OPSET
 from stream_app.models.training_rows import check_rows, leaf_rows, scaled_target
 from stream_app.models.tree_graph import export_trees, load_trees, tree_spec
@@ -30,10 +31,10 @@ SAMPLE_SHARE: Final = 1 / 2
 
 
 class RandomForestForecaster:
-    """Averages deep trees, each grown from a bootstrap of the rows."""
+    """Averages deep trees, each grown beyond the line from a bootstrap of the rows."""
 
     def __init__(self) -> None:
-        self._fitted: tuple[RandomForestRegressor, float, ModelSettings] | None = None
+        self._fitted: tuple[RandomForestRegressor, float, Line, ModelSettings] | None = None
 
     def fit(self, data: TrainingData, settings: ModelSettings) -> None:
         """Grow the forest. Blocks for 1 s on a month of bars, 0.1 s with scikit-learn-intelex.
@@ -43,6 +44,8 @@ class RandomForestForecaster:
                 move.
         """
         check_rows(data)
+        line = fit_line(data, settings.horizon_bars)
+        data = line.beyond(data)
         y, unit = scaled_target(data, settings.horizon_bars)
         forest = forest_class()(
             n_estimators=TREES,
@@ -54,12 +57,13 @@ class RandomForestForecaster:
             random_state=settings.seed,
         )
         forest.fit(data.features[data.rows], y)
-        self._fitted = forest, unit, settings
+        self._fitted = forest, unit, line, settings
 
     def predict(self, data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Forecasts by scikit-learn itself: log returns, shape (len(rows),)."""
-        forest, unit, _ = self._trained()
-        return np.asarray(forest.predict(data.features[rows]) * unit, dtype=np.float64)
+        forest, unit, line, _ = self._trained()
+        seen = data.features[rows]
+        return np.asarray(forest.predict(seen) * unit, dtype=np.float64) + line(seen)
 
     def export(self) -> bytes:
         """The forest as ONNX."""
@@ -67,7 +71,7 @@ class RandomForestForecaster:
         from skl2onnx.common.data_types import FloatTensorType
         from sklearn.ensemble import RandomForestRegressor
 
-        forest, unit, settings = self._trained()
+        forest, unit, line, settings = self._trained()
         # The converter only knows scikit-learn's own class. The trees are the same in both.
         plain = RandomForestRegressor()
         plain.estimators_ = forest.estimators_
@@ -77,9 +81,9 @@ class RandomForestForecaster:
             initial_types=[("x", FloatTensorType([None, FEATURES]))],
             target_opset={"": OPSET, "ai.onnx.ml": 3},
         )
-        return export_trees(graph, unit, tree_spec(RANDOM_FOREST, settings))
+        return export_trees(graph, unit, line, tree_spec(RANDOM_FOREST, settings))
 
-    def _trained(self) -> tuple[RandomForestRegressor, float, ModelSettings]:
+    def _trained(self) -> tuple[RandomForestRegressor, float, Line, ModelSettings]:
         if self._fitted is None:
             raise RuntimeError("fit before predict and export")
         return self._fitted

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from stream_app.messages.schemas import BarForecasts
+import numpy as np
+
+from stream_app.messages.read_bars import Forecasts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +22,7 @@ class Outcome:
     """Opening time of the bar one horizon later."""
     log_close: float
     """The bar's, from which the forecasts look ahead."""
-    forecasts: BarForecasts
+    forecasts: Forecasts
     log_return: float
     """What came: from the bar's close to the close one horizon later."""
 
@@ -41,7 +43,7 @@ class ClosedForecasts(NamedTuple):
 
     ts_open: int
     log_close: float
-    forecasts: BarForecasts | None
+    forecasts: Forecasts | None
     """None where the bar has none."""
     jumped: bool = False
     """Whether the price jumped into this bar."""
@@ -97,6 +99,33 @@ class Outcomes:
             return waiting.popleft()
         return None
 
-    def replay(self, closed: Iterable[ClosedForecasts]) -> list[Outcome]:
-        """Go through the closed bars of a restore, oldest first: the outcomes that they gave."""
-        return [outcome for bar in closed if (outcome := self.close(bar)) is not None]
+    def replay(
+        self, closed: Sequence[ClosedForecasts]
+    ) -> list[tuple[ClosedForecasts, ClosedForecasts]]:
+        """Go through the closed bars of a restore, as `close` with one after the other.
+
+        Args:
+            closed: oldest first.
+
+        Returns:
+            Each bar whose forecasts have an outcome, and the bar whose close is that.
+        """
+        first, bars = len(self._waiting), [*self._waiting, *closed]
+        ts = np.array([bar.ts_open for bar in bars], dtype=np.int64)
+        jumps = np.cumsum([bar.jumped for bar in bars])
+        later = np.arange(first, len(bars))
+        if self._by_bars:
+            earlier = later - self._horizon_bars
+            is_met = earlier >= 0
+            waits = np.arange(len(bars)) >= len(bars) - self._horizon_bars
+        else:
+            earlier = np.searchsorted(ts, ts[later] - self._horizon_ms)
+            is_met = ts[earlier] == ts[later] - self._horizon_ms
+            waits = ts > ts[-1:] - self._horizon_ms
+        is_met &= jumps[earlier] == jumps[later]
+        self._waiting = deque(
+            bars[at] if jumps[at] == jumps[-1] else bars[at]._replace(forecasts=None)
+            for at in np.flatnonzero(waits).tolist()
+        )
+        pairs = zip(earlier[is_met].tolist(), later[is_met].tolist(), strict=True)
+        return [(bars[one], bars[two]) for one, two in pairs if bars[one].forecasts is not None]

@@ -11,7 +11,7 @@ import numpy as np
 
 from stream_app.clock import DAY_MS, HOUR_MS
 from stream_app.messages.schemas import SkillFigures
-from stream_app.prediction.outcomes import Outcome
+from stream_app.prediction.outcomes import ClosedForecasts, Outcome
 from stream_app.scoring.skill import Skill, skills
 
 UNSHRUNK: Final = "ensemble"
@@ -97,6 +97,32 @@ class RunningScores:
         held = (inside.get(level, math.nan) for level in self._levels)
         self._rows[:, self._end] = (outcome.log_return, *own, said.unshrunk, said.published, *held)
         self._end += 1
+
+    def take_all(self, pairs: Iterable[tuple[ClosedForecasts, ClosedForecasts]]) -> None:
+        """Remember what became of bars' forecasts, as `Outcomes.replay` gives them.
+
+        It is what `take` remembers of one after the other.
+        """
+        stamps, rows = [], []
+        for bar, later in pairs:
+            said = bar.forecasts
+            if said is None or said.published is None or said.unshrunk is None:
+                continue
+            came = later.log_close - bar.log_close
+            own = [said.members.get(name, math.nan) for name in self.names[:-2]]
+            inside = {level: low <= came <= high for level, low, high in said.intervals}
+            held = [inside.get(level, math.nan) for level in self._levels]
+            stamps.append(bar.ts_open)
+            rows.append((came, *own, said.unshrunk, said.published, *held))
+        done = 0
+        while done < len(rows):
+            if self._end == len(self._ts):
+                self._make_room()
+            count = min(len(rows) - done, len(self._ts) - self._end)
+            end = self._end + count
+            self._ts[self._end : end] = stamps[done : done + count]
+            self._rows[:, self._end : end] = np.array(rows[done : done + count]).T
+            done, self._end = done + count, end
 
     def _make_room(self) -> None:
         """Forget what no span reaches, and make the arrays an eighth longer than the rest."""

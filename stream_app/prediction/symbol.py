@@ -6,7 +6,6 @@ with the answers.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -14,10 +13,12 @@ from typing import Any
 from stream_app.bars.message import (
     bar_message,
     bar_of_message,
+    columns_of_messages,
     empty_bar_message,
     forecasts_of_message,
 )
 from stream_app.messages.arrivals import Arrival
+from stream_app.messages.read_bars import ReadBar, whole
 from stream_app.messages.schemas import Bar, BarForecasts, Source
 from stream_app.messages.symbols import state_name
 from stream_app.models.kalman_filter import KalmanFilter
@@ -266,22 +267,22 @@ class SymbolPipeline:
             )
             yield self._last_bar
 
-    def recall(self, bars: Iterable[Bar]) -> None:
+    def recall(self, bars: Sequence[Bar] | Sequence[ReadBar]) -> None:
         """Take over closed bars of the symbol, oldest first; may be called again with later ones.
 
         Once all are there, `resume` must follow.
         """
-        closed = []
-        for message in bars:
-            if (bar := bar_of_message(message)) is not None:
-                appended = self.window.append(bar)
-                is_ours = self._is_horizon(message.horizon_s)
-                forecasts = forecasts_of_message(message) if is_ours else None
-                closed.append(
-                    ClosedForecasts(bar.ts_open, math.log(bar.close), forecasts, appended.jumped)
-                )
-                self._last_bar = message
-        self.record.recall(closed)
+        closed = columns_of_messages(bars)
+        if closed is None:
+            return
+        jumped = self.window.append_all(closed.times, closed.given, closed.ticks)
+        said = [
+            forecasts_of_message(bar) if self._is_horizon(bar.horizon_s) else None
+            for bar in closed.messages
+        ]
+        items = zip(closed.times[0].tolist(), closed.log_close, said, jumped.tolist(), strict=True)
+        self.record.recall(list(map(ClosedForecasts._make, items)))
+        self._last_bar = whole(closed.messages[-1])
 
     def resume(self, last: Bar, serving: ModelSet | None, *, origin: Origin) -> None:
         """Take over the state that the last closed bar carries, and go on from it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from stream_app.prediction.running import LAST_PRICE, PUBLISHED, UNSHRUNK, Runni
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.shrinkage import EnsembleShrinkage, MemberShrinkage
 from stream_app.prediction.volatility import VolatilityForecast
+from stream_app.scoring.chance import recent_outcomes
 
 ENSEMBLE: Final = "ensemble"
 """Among the names of the factors and of what was learned, as HARM; no model has them."""
@@ -47,7 +49,7 @@ class TrackRecord:
         self._restored: dict[int, BarForecasts] = {}
         """The same of before a restart."""
         self.bias = BiasCorrection(horizon_bars=settings.horizon_bars)
-        self._recalled: list[float] = []
+        self._recalled: deque[float] = deque(maxlen=recent_outcomes(settings.horizon_bars))
         """Errors of before that `bias` has not been given yet."""
         self._members = {
             name: MemberShrinkage(
@@ -253,11 +255,15 @@ class TrackRecord:
         """What a restart needs of the intervals, as JSON."""
         return {"volatility": self.volatility.state(), "trackers": self._intervals.state()}
 
-    def recall(self, closed: Iterable[ClosedForecasts]) -> None:
+    def recall(self, closed: Sequence[ClosedForecasts]) -> None:
         """Go through closed bars of before, oldest first; `restore` must follow."""
-        for outcome in self._outcomes.replay(closed):
-            self._recalled.append(outcome.error)
-            self._running.take(outcome)
+        pairs = self._outcomes.replay(closed)
+        self._recalled.extend(
+            later.log_close - bar.log_close - bar.forecasts.ensemble
+            for bar, later in pairs
+            if bar.forecasts is not None
+        )
+        self._running.take_all(pairs)
 
     def recall_volatility(self, bars: BarColumns) -> None:
         """Learn the volatility from the window's bars, where a state says nothing of it."""
@@ -286,7 +292,7 @@ class TrackRecord:
         """
         self._in_force = None
         self.bias.take(self._recalled)  # at once: it averages them anew each time
-        self._recalled = []
+        self._recalled.clear()
         self._restored = dict(open_forecasts)
         for name, shrinkage in self._shrinkages():
             if name in sums:

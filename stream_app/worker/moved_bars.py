@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
+from stream_app.messages.read_bars import MOVED, ReadBar, whole
 from stream_app.messages.schemas import Bar, Source
 
-MOVED: Final = "moved"
-"""In a bar's state: says that it was brought along."""
 _KEPT: Final = ("floor", "topic_id", "is_anew", "counts", "home")
 """Parts of the last bar's state that each carries."""
 
@@ -41,7 +40,7 @@ def move_of(bar: Bar) -> Move | None:
     return None if said is None else Move(**said)
 
 
-def packed(bars: Sequence[Bar], last: Bar, *, before: int) -> Iterator[Bar]:
+def packed(bars: Sequence[Bar | ReadBar], last: Bar, *, before: int) -> Iterator[Bar]:
     """The bars to publish.
 
     Args:
@@ -53,7 +52,7 @@ def packed(bars: Sequence[Bar], last: Bar, *, before: int) -> Iterator[Bar]:
     kept = {name: last.state[name] for name in _KEPT}
     for number, bar in enumerate(bars):
         move = Move(begins=not number, ends=False, before=before)
-        yield replace(bar, state={**kept, MOVED: asdict(move)}, source=last.source)
+        yield replace(whole(bar), state={**kept, MOVED: asdict(move)}, source=last.source)
     move = Move(begins=not bars, ends=True, before=before)
     yield replace(last, state={**last.state, MOVED: asdict(move)})
 

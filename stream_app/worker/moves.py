@@ -22,6 +22,7 @@ from stream_app.kafka.connection import end_offset
 from stream_app.kafka.placement import partition_of
 from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import Topics
+from stream_app.messages.read_bars import ReadBar
 from stream_app.messages.schemas import Bar, Source
 from stream_app.models.model_set import UNTRAINED
 from stream_app.ops.log_fields import log_fields
@@ -190,14 +191,18 @@ class Moves:
             target = there.symbols[name]
             target.home = of.partitions
             for last in target.checkpoint(newest, floor):
-                found = {bar.ts_open: bar for block in each.bars.blocks() for bar in block}
+                found: dict[int, Bar | ReadBar] = {
+                    bar.ts_open: bar for block in each.bars.blocks() for bar in block
+                }
                 found |= {bar.ts_open: bar for bar in closed if bar.symbol == name}
                 bars = [bar for ts, bar in found.items() if ts != last.ts_open and bar.ticks]
                 await self._send(of.partition, bars, last, before[name])
             pipeline.symbols[name] = target
             source.forget(name)
 
-    async def _send(self, number: int, bars: Sequence[Bar], last: Bar, before: int) -> None:
+    async def _send(
+        self, number: int, bars: Sequence[Bar | ReadBar], last: Bar, before: int
+    ) -> None:
         """Publish what a symbol brings along; the last bar once all others are there."""
         kept = bars[-self._settings.window_bars :]
         *others, last = packed(kept, last, before=before)
@@ -206,7 +211,11 @@ class Moves:
         await self._publish([last], number)
 
     async def _made(
-        self, pipeline: PartitionPipeline, name: str, blocks: Iterable[Sequence[Bar]], last: Bar
+        self,
+        pipeline: PartitionPipeline,
+        name: str,
+        blocks: Iterable[Sequence[Bar] | Sequence[ReadBar]],
+        last: Bar,
     ) -> SymbolPipeline:
         """A symbol's pipeline as its bars say; the next batch adopts the champions."""
         target = pipeline.new_symbol(name)

@@ -20,7 +20,7 @@ from stream_app.worker.bar_log import BarLog
 
 logger = logging.getLogger(__name__)
 
-SLICE: Final = 64
+SLICE: Final = 256
 """Bars after which other tasks run: about 5 ms."""
 PART: Final = 20_000
 """Bars after which those that will not change go into the windows; as objects they take more."""

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
@@ -31,6 +31,8 @@ from stream_app.worker.replica import Replica
 
 logger = logging.getLogger(__name__)
 
+RESUMED: Final = 16
+"""Symbols after which other tasks run: a few milliseconds."""
 LoadModels = Callable[[SymbolPipeline, str], Awaitable[tuple[ModelSet | None, ModelSet | None]]]
 """From a symbol and a version to that version's models and the champions, if any."""
 
@@ -71,7 +73,7 @@ async def restore_partition(
         await replica.read_on(consumer, topics.bars.name, on_progress)
         await replica.settle(committed, on_progress)
         pipeline.origin = replace(log.origin, counts=await learn(log.counts))
-        await _resume_symbols(pipeline, log, load_models)
+        await _resume_symbols(pipeline, log, load_models, on_progress)
         bars = sum(len(each.window) for each in pipeline.symbols.values())
         for symbol in log.with_gap():
             pipeline.pipeline_of(symbol).lose_history()
@@ -93,7 +95,7 @@ async def restore_partition(
                 first - 1,
             )
             pipeline.lose_history()
-        covered = {symbol: bar.source.offset for symbol, bar in log.last.items()}
+        covered = log.covered()
         start = max(log.floor, first)
         mended = await mended_offsets(
             consumer, partition, start, committed, topics=topics, settings=settings
@@ -111,7 +113,7 @@ async def restore_partition(
     logger.info(
         "partition %d: restored %d symbols, %d bars, %d ticks gone through again, at offset %d%s",
         partition,
-        len(log.last),
+        len(covered),
         bars,
         gone_through,
         committed,
@@ -121,27 +123,47 @@ async def restore_partition(
 
 
 async def _resume_symbols(
-    pipeline: PartitionPipeline, log: BarLog, load_models: LoadModels
+    pipeline: PartitionPipeline,
+    log: BarLog,
+    load_models: LoadModels,
+    on_progress: Callable[[], None],
 ) -> None:
     """Give each symbol the state of its last bar, and its models."""
 
-    async def load(symbol: str, last: Bar) -> tuple[ModelSet | None, ModelSet | None]:
-        version = str(last.state.get("version", UNTRAINED))
+    async def load(symbol: str) -> tuple[Bar | None, ModelSet | None, ModelSet | None]:
+        try:
+            last = log.last_of(symbol)
+        except ValueError as error:
+            _say_unusable(symbol, error)
+            last = None
+        version = UNTRAINED if last is None else str(last.state.get("version", UNTRAINED))
         with log_fields(symbol=symbol):
-            return await load_models(pipeline.pipeline_of(symbol), version)
+            return last, *await load_models(pipeline.pipeline_of(symbol), version)
 
     # All at once, because an object store may be far away.
-    loaded = await asyncio.gather(*(load(*item) for item in log.last.items()))
-    for (symbol, last), (serving, champion) in zip(log.last.items(), loaded, strict=True):
+    symbols = list(log.covered())
+    loaded = await asyncio.gather(*map(load, symbols))
+    for number, symbol in enumerate(symbols, 1):
+        last, serving, champion = loaded[number - 1]
         try:
-            pipeline.pipeline_of(symbol).resume(last, serving, origin=pipeline.origin)
+            if last is None:
+                pipeline.start_anew(symbol)
+            else:
+                pipeline.pipeline_of(symbol).resume(last, serving, origin=pipeline.origin)
         except (KeyError, TypeError, ValueError) as error:
-            logger.error(
-                "%s: its last bar has no usable state (%r)", symbol, error, extra={"symbol": symbol}
-            )
+            _say_unusable(symbol, error)
             pipeline.start_anew(symbol)
         restored = pipeline.pipeline_of(symbol)
         restored.models = champion or serving or restored.models
+        if not number % RESUMED:
+            on_progress()
+            await asyncio.sleep(0)
+
+
+def _say_unusable(symbol: str, error: Exception) -> None:
+    logger.error(
+        "%s: its last bar has no usable state (%r)", symbol, error, extra={"symbol": symbol}
+    )
 
 
 async def _replay_ticks(

@@ -17,6 +17,7 @@ from stream_app.errors import ArtifactError
 from stream_app.models.base import Rows
 from stream_app.models.catalog import CATALOG
 from stream_app.models.kernels import LANES
+from stream_app.models.line import STEPS
 from stream_app.models.onnx_artifact import stamp
 from stream_app.models.tree_graph import tree_spec
 from tests.contract.conftest import Trained, train
@@ -234,3 +235,32 @@ def test_an_lstm_without_a_usable_scale_is_refused(lstm: Trained, name: str) -> 
         found.CopyFrom(numpy_helper.from_array(values, name))
         with pytest.raises(ArtifactError, match=reason):
             CATALOG["lstm"].load(graph.SerializeToString(), SETTINGS)
+
+
+@pytest.mark.parametrize("name", ["random_forest", "lightgbm", "lstm"])
+@pytest.mark.parametrize(
+    ("tensor", "values", "reason"),
+    [
+        ("line_slopes", np.full((STEPS, 1), np.nan, dtype=np.float32), "not finite"),
+        ("line_slopes", np.zeros((STEPS - 1, 1), dtype=np.float32), "does not go through"),
+        ("line_size", np.zeros(STEPS, dtype=np.float32), "size of 0"),
+        ("line_high", np.array(5.0, dtype=np.float32), "other returns or limits"),
+        ("line_until", np.arange(STEPS - 1), "other returns or limits"),
+    ],
+)
+def test_a_line_that_would_be_misread_is_refused(
+    name: str, tensor: str, values: NDArray[Any], reason: str
+) -> None:
+    graph = onnx.load_from_string(train(name).artifact)
+    found = next(each for each in graph.graph.initializer if each.name == tensor)
+    found.CopyFrom(numpy_helper.from_array(values, tensor))
+    with pytest.raises(ArtifactError, match=f"{name} artifact's line is of no use: .*{reason}"):
+        CATALOG[name].load(graph.SerializeToString(), SETTINGS)
+
+
+@pytest.mark.parametrize("name", ["random_forest", "lightgbm", "lstm"])
+def test_other_operators_behind_a_model_are_refused(name: str) -> None:
+    graph = onnx.load_from_string(train(name).artifact)
+    graph.graph.node[-1].op_type = "Sub"
+    with pytest.raises(ArtifactError, match="line is of no use: other operators"):
+        CATALOG[name].load(graph.SerializeToString(), SETTINGS)

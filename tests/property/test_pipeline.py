@@ -160,12 +160,13 @@ class Log:
             half = len(found) // 2  # one that stood by has had a part of them before
             made.pipeline_of(name).recall(found[:half])
             made.pipeline_of(name).recall(found[half:])
-        for name, last in log.last.items():
-            restored = made.pipeline_of(name)
+        covered = log.covered()
+        for name in covered:
+            last, restored = log.last_of(name), made.pipeline_of(name)
+            assert last is not None
             restored.resume(last, by_version.get(last.state["version"]), origin=Origin())
             if self.champions:
                 restored.models = self.champions[-1]
-        covered = {name: last.source.offset for name, last in log.last.items()}
         self.replayed = range(log.floor, committed)
         for at in range(log.floor, committed, 7):
             made.replay(stream[at : min(at + 7, committed)], covered)

@@ -13,6 +13,7 @@ from stream_app.models.base import History, Member
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.kalman_filter import KalmanNoise
 from stream_app.models.kernels import NODE, TreeNodes
+from stream_app.models.line import STEPS, Line
 from stream_app.models.lstm import LSTMMember
 from stream_app.models.lstm_weights import Scale, Weights
 from stream_app.models.model_set import ModelSet
@@ -26,6 +27,10 @@ LAYERS = (5, 3)
 FAR = 1e9
 
 
+def line(rng: np.random.Generator) -> Line:
+    return Line(size=rng.uniform(0.5, 2.0, STEPS), slopes=rng.normal(size=STEPS))
+
+
 def trees(rng: np.random.Generator, count: int) -> TreeMember:
     """Trees of one branch and two leaves."""
     nodes = np.empty(3 * count, dtype=NODE)
@@ -34,7 +39,7 @@ def trees(rng: np.random.Generator, count: int) -> TreeMember:
     nodes["left"] = np.tile([1, 1, 2], count)
     nodes["feature"][::3] = rng.integers(0, FEATURES, count)
     roots = np.arange(0, 3 * count, 3)
-    return TreeMember(TreeNodes(nodes, roots, np.ones(count, dtype=np.int64)), 0.01)
+    return TreeMember(TreeNodes(nodes, roots, np.ones(count, dtype=np.int64)), 0.01, line(rng))
 
 
 def lstm(rng: np.random.Generator) -> LSTMMember:
@@ -58,7 +63,7 @@ def lstm(rng: np.random.Generator) -> LSTMMember:
         limit=5.0,
         unit=0.01,
     )
-    return LSTMMember(weights, scale, LAYERS)
+    return LSTMMember(weights, scale, line(rng), LAYERS)
 
 
 def models(rng: np.random.Generator, **others: ConstantMember) -> ModelSet:

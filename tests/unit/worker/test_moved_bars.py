@@ -41,8 +41,10 @@ def test_it_counts_whole_and_from_the_commit_on_before_which_it_came() -> None:
     assert times(log_of(bars, BEFORE - 1)) == []
     log = log_of(bars, BEFORE)
     assert times(log) == [bar.ts_open for bar in BARS[:9]]
-    assert log.last["BTC"].source == Source(topic=TOPIC, partition=0, offset=BEFORE - 1)
-    assert log.last["BTC"].state["kalman"] == BARS[8].state["kalman"]
+    last = log.last_of("BTC")
+    assert last is not None
+    assert last.source == Source(topic=TOPIC, partition=0, offset=BEFORE - 1)
+    assert last.state["kalman"] == BARS[8].state["kalman"]
 
 
 def test_who_was_killed_on_the_way_leaves_nothing_behind() -> None:
@@ -54,7 +56,7 @@ def test_of_two_workers_that_move_a_symbol_to_one_place_the_first_counts() -> No
     later = replace(BARS[10], source=replace(BARS[10].source, offset=BEFORE + 5))
     log = log_of([*luggage(7), later, *luggage(9)], 1000)
     assert times(log) == [bar.ts_open for bar in (*BARS[:7], BARS[10])]
-    assert log.last["BTC"] == decode_bar(encode_bar(later))
+    assert log.last_of("BTC") == decode_bar(encode_bar(later))
 
 
 def test_it_takes_the_place_of_what_the_symbol_left_there_once() -> None:
