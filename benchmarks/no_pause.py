@@ -153,9 +153,15 @@ class Feed:
     """Ticks at a steady rate, until told to stop."""
 
     def __init__(
-        self, settings: Settings, topic: str, symbols: Sequence[str], per_second: float, start: int
+        self,
+        settings: Settings,
+        topic: str,
+        symbols: Sequence[str],
+        per_second: float,
+        start: int,
+        **producer: Any,
     ) -> None:
-        self._settings = settings
+        self._producer = {**client_settings(settings), "acks": 1, **producer}
         self._topic = topic
         self._symbols = symbols
         self._per_second = per_second
@@ -173,7 +179,7 @@ class Feed:
             interval_ms=1000.0 * len(self._symbols) / self._per_second,
             count=int(most_s * self._per_second),
         )
-        producer = AIOKafkaProducer(**client_settings(self._settings), acks=1)
+        producer = AIOKafkaProducer(**self._producer)
         await producer.start()
         try:
             began = time.perf_counter()
@@ -250,7 +256,7 @@ async def waits(
     found: list[dict[str, Any]] = []
     lost = 0
     async with open_reader(client_settings(settings)) as reader:
-        for number in range(PARTITIONS):
+        for number in range(topics.ticks.partitions):
             answers: dict[int, tuple[int, dict[str, Any]]] = {}
             async for record in read_range(
                 reader, TopicPartition(topics.predictions.name, number), 0, None
@@ -258,7 +264,7 @@ async def waits(
                 message = orjson.loads(record.value)
                 answers.setdefault(message["source"]["offset"], (record.timestamp, message))
             async for record in read_range(
-                reader, TopicPartition(topics.ticks.name, number), first[number], None
+                reader, TopicPartition(topics.ticks.name, number), first.get(number, 0), None
             ):
                 answered = answers.get(record.offset)
                 if answered is None:

@@ -62,12 +62,14 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
         on_settled=lambda: None,
         on_progress=lambda: None,
         read_again=lambda _: None,
+        hold=lambda _: None,
+        release=lambda _: None,
         commit=commit,
         publish_bars=publish_bars,
         join_again=join_again,
         fail=failures.append,
     )
-    partitions.on_assigned(range(topics.ticks.partitions), Share())
+    partitions.on_assigned(range(topics.ticks.partitions), Share(), generation=1)
     while not partitions.is_ready:
         if failures:
             raise failures[0]

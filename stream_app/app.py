@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
@@ -79,9 +79,10 @@ def build_faust_app(
     settings: Settings,
     topics: Topics,
     *,
-    on_assigned: Callable[[set[TP]], None],
+    on_assigned: Callable[[set[TP]], Mapping[TP, int]],
     on_revoked: Callable[[], None],
     until_published: Callable[[], Awaitable[None]],
+    hand_over: Callable[[], Awaitable[None]],
     topic_id: Callable[[], str],
     report: Callable[[], Report],
 ) -> faust.App:
@@ -117,6 +118,7 @@ def build_faust_app(
         on_assigned=on_assigned,
         on_revoked=on_revoked,
         until_published=until_published,
+        hand_over=hand_over,
         topic_id=topic_id,
         max_batch=settings.max_batch_ticks,
     )
@@ -164,6 +166,8 @@ class Worker:
             publisher=self._publisher,
             spans=self._spans,
             read_again=self._read_again,
+            hold=lambda batch: self._consumer().hold(batch),
+            release=lambda number: self._consumer().release(self._tp(number)),
             commit=self._commit,
             join_again=self._join_again,
         )
@@ -207,8 +211,9 @@ class Worker:
             settings,
             self._topics,
             on_assigned=self._on_assigned,
-            on_revoked=self.service.rebalance.begin,
+            on_revoked=self.service.on_revoked,
             until_published=self.service.until_published,
+            hand_over=self.service.hand_over_going,
             topic_id=lambda: self.service.partitions.topic_id,
             report=self.service.partitions.report,
         )
@@ -238,23 +243,29 @@ class Worker:
             except StoreError as error:
                 logger.warning("%s; the models on this disk serve until it answers", error)
 
-    def _on_assigned(self, assigned: set[TP]) -> None:
+    def _on_assigned(self, assigned: set[TP]) -> dict[TP, int]:
         name = self._topics.ticks.name
-        share = cast(GroupAssignor, self._app.assignor).share
-        self.service.partitions.on_assigned(
-            (tp.partition for tp in assigned if tp.topic == name), share
+        kept = self.service.partitions.on_assigned(
+            (tp.partition for tp in assigned if tp.topic == name),
+            cast(GroupAssignor, self._app.assignor).share,
+            generation=self._app.consumer_generation_id,
         )
+        return {TP(name, number): offset for number, offset in kept.items()}
 
     def _read_again(self, partition: int) -> None:
-        consumer = cast(BatchConsumer, self._app.consumer)
-        consumer.read_again(TP(self._topics.ticks.name, partition))
+        self._consumer().read_again(self._tp(partition))
 
     async def _join_again(self) -> None:
-        await cast(BatchConsumer, self._app.consumer).join_again()
+        await self._consumer().join_again()
 
     async def _commit(self, partition: int, offset: int) -> None:
-        consumer = cast(BatchConsumer, self._app.consumer)
-        await consumer.commit_at(TP(self._topics.ticks.name, partition), offset)
+        await self._consumer().commit_at(self._tp(partition), offset)
+
+    def _consumer(self) -> BatchConsumer:
+        return cast(BatchConsumer, self._app.consumer)
+
+    def _tp(self, partition: int) -> TP:
+        return TP(self._topics.ticks.name, partition)
 
     def status(self) -> dict[str, Any]:
         """What `/status` shows."""
@@ -354,7 +365,7 @@ class Worker:
             # The flow goes on until then: stopped, the consumer would seek back to its last
             # commit and forget what has been answered since.
             await self.service.close()
-            consumer = cast(BatchConsumer, self._app.consumer)
+            consumer = self._consumer()
             await consumer.commit_answered()
             await self.service.hand_over()
             if cast(GroupAssignor, self._app.assignor).share.workers > 1:

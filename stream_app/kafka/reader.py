@@ -59,8 +59,10 @@ async def read_range(
     """The records of a partition from `first` to before `end`, or to the current end of the log.
 
     Waits for the broker. Other tasks run after every 2,000 records. An `end` beyond the end of the
-    log means the end of the log.
+    log means the end of the log. Where nothing can lie in between, the broker is not asked.
     """
+    if end is not None and first >= end:
+        return
     consumer.assign([tp])
     last = await end_offset(consumer, tp)
     end = last if end is None else min(end, last)

@@ -18,6 +18,9 @@ from stream_app.kafka.topics import Topics
 
 NEWEST: Final = 2_000
 """Bars of each partition in which symbols are looked for."""
+LEARN_S: Final = 4.0
+"""Until a worker has heard of a new partition, for which it looks every two seconds, and the group
+has given it to one."""
 READ_PER_S: Final = 20_000
 """Bars of others that are passed over in a second."""
 MOVE_PER_S: Final = 1_000
@@ -46,8 +49,12 @@ class Widening:
 
     @property
     def pause_s(self) -> float:
-        """How long one worker that takes all of it over answers nothing, added up."""
-        return self.read_bars / READ_PER_S + self.moved_bars / MOVE_PER_S
+        """How long the partitions wait that symbols come to, where one worker takes all of it
+        over.
+        """
+        if not self.moving:
+            return 0.0
+        return LEARN_S + self.read_bars / READ_PER_S + self.moved_bars / MOVE_PER_S
 
     def lines(self) -> list[str]:
         """The plan, a line for each fact."""
@@ -63,8 +70,8 @@ class Widening:
             f"{head}; {len(symbols)} of {len(symbols) + self.staying} symbols move, with bars, "
             f"state and models: {shown}",
             f"{self.topic}: the first tick of a symbol that moves waits while its bars are read, "
-            f"and so do the other ticks of its worker: {self.pause_s:.0f} s in all at most where "
-            "one worker takes over everything; no tick is lost",
+            f"and so do the other ticks of the partition that it comes to: {self.pause_s:.0f} s in "
+            "all at most where one worker takes over everything; no tick is lost",
         ]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from stream_app.errors import TopicError
-from stream_app.kafka.group import Place, made_anew, open_group
+from stream_app.kafka.group import GroupView, Place, made_anew, open_group
 from stream_app.kafka.topic_check import Topics
 from stream_app.kafka.twins import require_twins
 from stream_app.worker.coverage import read_coverage
@@ -49,6 +51,31 @@ class Commits:
         self._on_progress = on_progress
         self.topic_id = ""
         """Of the ticks topic; empty until it is first asked, and where no broker tells it."""
+        self._view: GroupView | None = None
+        self._connection = AsyncExitStack()
+        """Kept open: while a worker connects, what it was given waits."""
+        self._asking = asyncio.Lock()
+        """A view answers one at a time."""
+
+    async def close(self) -> None:
+        """Disconnect. Called at the worker's end, and where the broker does not answer."""
+        self._view = None
+        await self._connection.aclose()
+
+    @asynccontextmanager
+    async def _asked(self) -> AsyncIterator[GroupView]:
+        async with self._asking:
+            try:
+                if self._view is None:
+                    self._view = await self._connection.enter_async_context(
+                        open_group(
+                            self._client_settings, group=self._group, topic=self._topics.ticks.name
+                        )
+                    )
+                yield self._view
+            except BaseException:
+                await self.close()  # the next one connects anew
+                raise
 
     async def places(self, numbers: Collection[int]) -> dict[int, Place]:
         """Where the group stands in each of the partitions. Waits on the broker.
@@ -58,7 +85,7 @@ class Commits:
             KafkaError: the broker does not answer.
         """
         name = self._topics.ticks.name
-        async with open_group(self._client_settings, group=self._group, topic=name) as view:
+        async with self._asked() as view:
             await require_twins(self._topics, view, max(numbers))
             topic = await view.known_topic()
             places = await view.places(topic, numbers)

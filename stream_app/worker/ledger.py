@@ -59,14 +59,21 @@ class Ledger:
         self._books: dict[TP, _Books] = {}
         self._unfinished: set[Batch] = set()
 
-    def place(self, tp: TP, offset: int) -> None:
-        """The consumer reads the partition from this offset on."""
+    def place(self, tp: TP, offset: int, *, is_kept: bool = False) -> None:
+        """The consumer reads the partition from this offset on.
+
+        Args:
+            tp: the partition.
+            offset: of the next record.
+            is_kept: whether all before it is answered and may not be committed yet.
+        """
         books = self._books.get(tp)
         if books is not None and books.next_offset == offset:
             books.is_placed = True
         else:
             self.forget([tp])
-            self._books[tp] = _Books(offset)
+            books = self._books[tp] = _Books(offset)
+            books.committable = offset if is_kept else None
 
     def is_placed(self, tp: TP) -> bool:
         """Whether it is known from where the partition is read."""
@@ -92,6 +99,18 @@ class Ledger:
                 self._unfinished.difference_update(books.handed_out)
                 for batch in books.handed_out:
                     batch.is_void = True
+
+    def give_back(self, batch: Batch) -> None:
+        """A batch, and all that follows in its partition, is read again from there on."""
+        books = self._books.get(batch.tp)
+        if books is None or batch.is_void or batch not in books.handed_out:
+            return
+        last = None
+        while last is not batch:
+            last = books.handed_out.pop()
+            last.is_void = True
+            self._unfinished.discard(last)
+        books.next_offset, books.is_placed = batch.read_from, False
 
     def hand_out(self, tp: TP, records: tuple[ConsumerRecord, ...]) -> Batch:
         """Make a batch for the agent.

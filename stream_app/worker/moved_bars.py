@@ -28,6 +28,8 @@ class Move:
     """Whether it is the last one, with the state."""
     before: int
     """Offset of the symbol's first tick in the partition that it came to."""
+    by: str = ""
+    """Who moves it: one more attempt has another name."""
 
 
 def move_of(bar: Bar) -> Move | None:
@@ -40,7 +42,7 @@ def move_of(bar: Bar) -> Move | None:
     return None if said is None else Move(**said)
 
 
-def packed(bars: Sequence[Bar | ReadBar], last: Bar, *, before: int) -> Iterator[Bar]:
+def packed(bars: Sequence[Bar | ReadBar], last: Bar, *, before: int, by: str) -> Iterator[Bar]:
     """The bars to publish.
 
     Args:
@@ -48,12 +50,14 @@ def packed(bars: Sequence[Bar | ReadBar], last: Bar, *, before: int) -> Iterator
         last: with the state; its source is the newest tick that the state covers, in the partition
             that the symbol comes from.
         before: offset of the symbol's first tick in the partition that it comes to.
+        by: names this attempt.
     """
     kept = {name: last.state[name] for name in _KEPT}
+    later = {**kept, MOVED: asdict(Move(begins=False, ends=False, before=before, by=by))}
+    first = {**kept, MOVED: asdict(Move(begins=True, ends=False, before=before, by=by))}
     for number, bar in enumerate(bars):
-        move = Move(begins=not number, ends=False, before=before)
-        yield replace(whole(bar), state={**kept, MOVED: asdict(move)}, source=last.source)
-    move = Move(begins=not bars, ends=True, before=before)
+        yield replace(whole(bar), state=later if number else first, source=last.source)
+    move = Move(begins=not bars, ends=True, before=before, by=by)
     yield replace(last, state={**last.state, MOVED: asdict(move)})
 
 
@@ -61,7 +65,8 @@ class MovedBars:
     """Collects what symbols bring along, as it is read from a partition of the bars topic."""
 
     def __init__(self) -> None:
-        self._coming: dict[str, list[Bar]] = {}
+        self._coming: dict[str, dict[str, list[Bar]]] = {}
+        """By symbol and who moves it."""
         self._came: dict[str, int] = {}
         """By symbol, before which offset it came."""
 
@@ -69,7 +74,7 @@ class MovedBars:
         """Take the next one.
 
         Where two workers moved a symbol to one place, since one did not know yet that the other
-        has the partition, the first that was through counts.
+        has the partition, the first that was through counts, also where they wrote by turns.
 
         Args:
             bar: the bar.
@@ -82,9 +87,10 @@ class MovedBars:
         """
         symbol = bar.symbol
         here = Source(topic=bar.source.topic, partition=partition, offset=move.before - 1)
+        attempts = self._coming.setdefault(symbol, {})
         if move.begins:
-            self._coming[symbol] = []
-        coming = self._coming.get(symbol)
+            attempts[move.by] = []
+        coming = attempts.get(move.by)
         if coming is None or self._came.get(symbol) == move.before:
             return []
         state = {name: item for name, item in bar.state.items() if name != MOVED}
@@ -92,4 +98,5 @@ class MovedBars:
         if not move.ends:
             return []
         self._came[symbol] = move.before
-        return self._coming.pop(symbol)
+        del self._coming[symbol]
+        return coming

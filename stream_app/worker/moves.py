@@ -9,37 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
+from uuid import uuid4
 
-from aiokafka import TopicPartition
-from aiokafka.structs import ConsumerRecord
-
-from stream_app.dead_letters.mended import mended_offsets
-from stream_app.kafka.connection import end_offset
 from stream_app.kafka.placement import partition_of
-from stream_app.kafka.reader import open_reader, read_range
+from stream_app.kafka.reader import open_reader
 from stream_app.kafka.topic_check import Topics
 from stream_app.messages.read_bars import ReadBar
-from stream_app.messages.schemas import Bar, Source
+from stream_app.messages.schemas import Bar
 from stream_app.models.model_set import UNTRAINED
 from stream_app.ops.log_fields import log_fields
-from stream_app.prediction.pipeline import PartitionPipeline, SortedRecords
+from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings
 from stream_app.worker.bar_log import BarLog
+from stream_app.worker.catch_up import CatchUp
 from stream_app.worker.move_source import Luggage, MoveSource
 from stream_app.worker.moved_bars import packed
-from stream_app.worker.replica import Log
+from stream_app.worker.replica import SLICE, Log
 from stream_app.worker.restore import LoadModels
 
 logger = logging.getLogger(__name__)
 
-PART: Final = 500
-"""Bars that are published at once."""
+PART: Final = 250
+"""Bars that are published at once; to make and to write them takes some 15 ms."""
 PublishBars = Callable[[Sequence[Bar], int], Awaitable[None]]
 """Bars and a partition; returns once they are acknowledged."""
 
@@ -73,6 +69,12 @@ class Moves:
         self._load_models = load_models
         self._publish = publish
         self._on_progress = on_progress
+        self._catch_up = CatchUp(
+            settings=settings,
+            topics=topics,
+            client_settings=client_settings,
+            on_progress=on_progress,
+        )
         self._logs: dict[int, BarLog] = {}
         """Of restored partitions."""
         self._sources: dict[tuple[int, int], MoveSource] = {}
@@ -89,42 +91,51 @@ class Moves:
         for pair in [pair for pair in self._sources if pair[0] == number]:
             del self._sources[pair]
 
-    async def settle(self, pipeline: PartitionPipeline, of: Log, batch: SortedRecords) -> None:
-        """Give the symbols of a batch that belong in its partition what they have elsewhere.
+    async def bring(
+        self, pipeline: PartitionPipeline, of: Log, before: Mapping[str, int]
+    ) -> dict[str, SymbolPipeline]:
+        """Bring symbols that belong in a partition what they have elsewhere.
 
-        Waits on the broker. The symbols are settled then.
+        Waits on the broker; the partition must stand still meanwhile.
 
         Args:
-            pipeline: of the partition, just before the batch.
+            pipeline: of the partition.
             of: the partition.
-            batch: its records.
+            before: by symbol, the offset of its first tick there, which is not answered yet.
+
+        Returns:
+            By symbol, a pipeline to go on with there; without those that were nowhere else.
         """
         started = time.perf_counter()
-        names = [name for name in pipeline.unsettled(batch) if pipeline.is_home(name)]
-        before = {name: batch.ticks[name][0][1] for name in names}
+        brought: dict[str, SymbolPipeline] = {}
         came: dict[int, dict[str, Luggage]] = {}
-        for name in names:
+        for name, at in before.items():
             log = self._logs.get(of.partition)
-            if log is not None and (bars := log.arrived(name, before[name])) is not None:
-                await self._unpack(pipeline, name, bars)
+            if log is not None and (bars := log.arrived(name, at)) is not None:
+                brought[name] = await self._unpack(pipeline, name, bars)
             elif found := await self._find(pipeline, name, of):
                 came.setdefault(found[0], {})[name] = found[1]
         for number, luggage in came.items():
-            await self._move(pipeline, of, number, luggage, before)
+            brought |= await self._move(pipeline, of, number, luggage, before)
             logger.info(
                 "partition %d: from partition %d came %s with %d bars, in %.1f s",
                 of.partition,
                 number,
                 ", ".join(luggage),
-                sum(len(pipeline.symbols[name].window) for name in luggage),
+                sum(len(brought[name].window) for name in luggage),
                 time.perf_counter() - started,
             )
-        for name in names:
-            pipeline.pipeline_of(name).home = pipeline.origin.partitions
+        # Not before all are there: what is cut short begins again.
+        for number, luggage in came.items():
+            for name in luggage:
+                self._sources[of.partition, number].forget(name)
+        return brought
 
-    async def _unpack(self, pipeline: PartitionPipeline, name: str, bars: Sequence[Bar]) -> None:
+    async def _unpack(
+        self, pipeline: PartitionPipeline, name: str, bars: Sequence[Bar]
+    ) -> SymbolPipeline:
         """A worker that was killed has moved the symbol: its first answer may be there already."""
-        target = pipeline.symbols[name] = await self._made(pipeline, name, [bars], bars[-1])
+        target = await self._made(pipeline, name, bars, bars[-1])
         logger.info(
             "partition %d: %s had come with %d bars, before a worker ended",
             bars[-1].source.partition,
@@ -132,6 +143,7 @@ class Moves:
             len(target.window),
             extra={"symbol": name},
         )
+        return target
 
     async def _find(
         self, pipeline: PartitionPipeline, name: str, of: Log
@@ -166,8 +178,12 @@ class Moves:
                 bar_s=self._settings.bar_seconds,
                 window_bars=self._settings.window_bars,
             )
-        async with open_reader(self._client_settings) as consumer:
-            await source.read_on(consumer, self._topics.bars.name, self._on_progress)
+        try:
+            async with open_reader(self._client_settings) as consumer:
+                await source.read_on(consumer, self._topics.bars.name, self._on_progress)
+        except BaseException:
+            self._sources.pop(pair, None)  # a part of what was read may be kept nowhere
+            raise
         return source
 
     async def _move(
@@ -177,50 +193,67 @@ class Moves:
         number: int,
         luggage: Mapping[str, Luggage],
         before: Mapping[str, int],
-    ) -> None:
+    ) -> dict[str, SymbolPipeline]:
         """Bring symbols from another partition, as its log says at this moment."""
         there = PartitionPipeline(PredictionSettings.of(self._settings), partition=number)
+        kept: dict[str, list[ReadBar]] = {}
         for name, each in luggage.items():
-            target = await self._made(pipeline, name, each.bars.blocks(), each.last)
+            kept[name] = await self._unpacked(each)
+            target = await self._made(pipeline, name, kept[name], each.last)
             if each.has_gap:
                 target.lose_history()
             there.symbols[name] = target
-        newest, closed = await self._catch_up(there, number, luggage)
-        source, floor = self._sources[of.partition, number], pipeline.floor()
-        for name, each in luggage.items():
+        covered = {name: each.covered for name, each in luggage.items()}
+        newest, closed = await self._catch_up.where_they_were(there, number, covered)
+        back = {name: before[name] for name in luggage if name in pipeline.symbols}
+        if back:
+            closed += await self._catch_up.where_they_go(there, of.partition, back)
+        floor = pipeline.floor()
+        for name in luggage:
             target = there.symbols[name]
             target.home = of.partitions
             for last in target.checkpoint(newest, floor):
-                found: dict[int, Bar | ReadBar] = {
-                    bar.ts_open: bar for block in each.bars.blocks() for bar in block
-                }
+                found: dict[int, Bar | ReadBar] = {bar.ts_open: bar for bar in kept.pop(name)}
                 found |= {bar.ts_open: bar for bar in closed if bar.symbol == name}
                 bars = [bar for ts, bar in found.items() if ts != last.ts_open and bar.ticks]
                 await self._send(of.partition, bars, last, before[name])
-            pipeline.symbols[name] = target
-            source.forget(name)
+        return there.symbols
+
+    async def _unpacked(self, luggage: Luggage) -> list[ReadBar]:
+        bars: list[ReadBar] = []
+        for block in luggage.bars.blocks():
+            bars.extend(block)
+            self._on_progress()
+            await asyncio.sleep(0)
+        return bars
 
     async def _send(
         self, number: int, bars: Sequence[Bar | ReadBar], last: Bar, before: int
     ) -> None:
         """Publish what a symbol brings along; the last bar once all others are there."""
         kept = bars[-self._settings.window_bars :]
-        *others, last = packed(kept, last, before=before)
-        for first in range(0, len(others), PART):
-            await self._publish(others[first : first + PART], number)
+        part: list[Bar] = []
+        for bar in packed(kept, last, before=before, by=uuid4().hex[:8]):
+            if len(part) == PART:
+                await self._publish(part, number)
+                part = []
+            part.append(bar)
+        *others, last = part
+        if others:
+            await self._publish(others, number)
         await self._publish([last], number)
 
     async def _made(
         self,
         pipeline: PartitionPipeline,
         name: str,
-        blocks: Iterable[Sequence[Bar] | Sequence[ReadBar]],
+        bars: Sequence[Bar] | Sequence[ReadBar],
         last: Bar,
     ) -> SymbolPipeline:
         """A symbol's pipeline as its bars say; the next batch adopts the champions."""
         target = pipeline.new_symbol(name)
-        for block in blocks:
-            target.recall(block)
+        for first in range(0, len(bars), SLICE):
+            target.recall(bars[first : first + SLICE])
             self._on_progress()
             await asyncio.sleep(0)
         version = str(last.state.get("version", UNTRAINED))
@@ -234,48 +267,3 @@ class Moves:
             target.lose_history()
         target.models = champion or serving or target.models
         return target
-
-    async def _catch_up(
-        self, there: PartitionPipeline, number: int, luggage: Mapping[str, Luggage]
-    ) -> tuple[Source, list[Bar]]:
-        """Go through the ticks that no state covers, up to the end of the log as it is now.
-
-        Whoever has that partition answers them.
-
-        Returns:
-            The newest tick, and the bars that the ticks have closed.
-        """
-        topic, settings = self._topics.ticks.name, self._settings
-        covered = {name: each.covered for name, each in luggage.items()}
-        keys = {name.encode() for name in covered}
-        start, tp = min(covered.values()) + 1, TopicPartition(topic, number)
-        chunk: list[ConsumerRecord] = []
-        bars: list[Bar] = []
-
-        def go_through() -> None:
-            bars.extend(there.replay(chunk, covered, others=sys.maxsize).bars)
-            chunk.clear()
-            self._on_progress()
-
-        async with open_reader(self._client_settings) as consumer:
-            consumer.assign([tp])
-            end = await end_offset(consumer, tp)
-            first = (await consumer.beginning_offsets([tp]))[tp]
-            for name, offset in covered.items():
-                if offset + 1 < first:
-                    there.symbols[name].lose_history()
-            mended = await mended_offsets(
-                consumer, number, start, end, topics=self._topics, settings=settings
-            )
-            async for record in read_range(consumer, tp, start, end):
-                if record.offset in mended:
-                    continue
-                if settings.tick_mapping.key_required and record.key not in keys:
-                    continue
-                chunk.append(record)
-                if len(chunk) == settings.max_batch_ticks:
-                    go_through()
-                    await asyncio.sleep(0)
-        go_through()
-        newest = max(end - 1, *covered.values())
-        return Source(topic=topic, partition=number, offset=newest), bars

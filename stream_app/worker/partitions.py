@@ -21,11 +21,13 @@ from stream_app.prediction.pipeline import PartitionPipeline, SortedRecords
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings
+from stream_app.worker.arrival import Arrival
 from stream_app.worker.commits import Commits
 from stream_app.worker.ledger import Batch
 from stream_app.worker.moves import PublishBars
 from stream_app.worker.replica import Log, Replica
 from stream_app.worker.restore import LoadModels, restore_partition
+from stream_app.worker.settling import Settling
 from stream_app.worker.sharing import Report, Share
 from stream_app.worker.standbys import Standbys
 from stream_app.worker.symbol_places import SymbolPlaces
@@ -52,6 +54,8 @@ class Partitions:
         on_settled: Callable[[], None],
         on_progress: Callable[[], None],
         read_again: Callable[[int], None],
+        hold: Callable[[Batch], None],
+        release: Callable[[int], None],
         commit: Callable[[int, int], Awaitable[None]],
         publish_bars: PublishBars,
         join_again: Callable[[], Coroutine[Any, Any, None]],
@@ -68,6 +72,8 @@ class Partitions:
             on_settled: called when all partitions of an assignment have; there may be none.
             on_progress: called with each step of a restore.
             read_again: has a partition's ticks given again from the commit on.
+            hold: gives a batch back, and has its partition read no further.
+            release: has a partition read on that was held.
             commit: notes an offset of a partition as answered.
             publish_bars: into a partition.
             join_again: has the group divide the partitions anew.
@@ -87,13 +93,17 @@ class Partitions:
         self._partitions: dict[int, PartitionPipeline] = {}
         self._restoring: dict[int, asyncio.Task[None]] = {}
         self._assigned: frozenset[int] | None = None
+        self._generation = 0
+        """Of the group, at the last assignment: each change of the group has the next number."""
         self._answered: dict[int, int] = {}
         """By partition, the offset after the last tick whose answer the broker has acknowledged."""
         self._taken_over: dict[int, Replica] = {}
         """Of partitions that are being restored, what was known of them before."""
-        self._coming: frozenset[int] = frozenset()
-        """Partitions that this worker is given once they are warm."""
+        self._share = Share()
+        """What the group said at the last assignment."""
         self._asking: asyncio.Task[None] | None = None
+        """Since the last assignment."""
+        self._arrival = Arrival()
         self.standbys = Standbys(
             topics=topics,
             client_settings=client_settings,
@@ -108,7 +118,12 @@ class Partitions:
             pipelines=self._partitions.values,
             load_models=load_models,
             publish_bars=publish_bars,
+            on_brought=on_restored,
+            on_widened=self._note_widened,
             on_progress=on_progress,
+        )
+        self._settling = Settling(
+            self.places, log_of=self._log, hold=hold, release=release, fail=fail
         )
         self._commits = Commits(
             group=settings.consumer_group,
@@ -116,7 +131,7 @@ class Partitions:
             client_settings=client_settings,
             commit=commit,
             read_again=read_again,
-            note_count=self.places.note_count,
+            note_count=partial(self.places.note_count, is_given=True),
             on_progress=on_progress,
         )
 
@@ -127,6 +142,11 @@ class Partitions:
 
     @property
     def is_ready(self) -> bool:
+        """Whether this worker answers all that it was given, and the next one may be restarted."""
+        return self.is_restored and self._arrival.is_over
+
+    @property
+    def is_restored(self) -> bool:
         """Whether all partitions given to this worker are restored and answering."""
         return (
             self._assigned is not None
@@ -140,10 +160,12 @@ class Partitions:
         return bool(self._restoring)
 
     async def close(self) -> None:
-        """Give up what is being restored. Called at the worker's end."""
+        """Give up what is being restored or brought along. Called at the worker's end."""
+        self._settling.stop()
         for task in self._restoring.values():
             task.cancel()
         await asyncio.gather(*self._restoring.values(), return_exceptions=True)
+        await self._commits.close()
 
     def symbols(self) -> dict[str, SymbolPipeline]:
         """Every symbol of this worker's restored partitions, by the name of its state."""
@@ -156,6 +178,10 @@ class Partitions:
     def restored(self) -> dict[int, PartitionPipeline]:
         """By number, this worker's partitions that stand where it goes on."""
         return {n: item for n, item in self._partitions.items() if n not in self._restoring}
+
+    def going(self) -> dict[int, PartitionPipeline]:
+        """By number, those of them that another worker may be given when the group changes."""
+        return {n: item for n, item in self.restored().items() if n in self._share.going}
 
     def followed_symbols(self) -> dict[str, SymbolPipeline]:
         """Every symbol that new models are for: this worker's, and those that it stands by for."""
@@ -170,44 +196,81 @@ class Partitions:
             following=standbys.following,
         )
 
-    def on_assigned(self, partitions: Iterable[int], share: Share) -> None:
+    def on_assigned(
+        self, partitions: Iterable[int], share: Share, *, generation: int
+    ) -> dict[int, int]:
         """Take a new assignment: forget what went elsewhere, restore what came. Returns at once.
 
         Args:
             partitions: to answer.
             share: what the group says beside.
+            generation: the number of this change of the group.
+
+        Returns:
+            By partition that nobody else can have had meanwhile, the offset to go on from.
         """
-        self._assigned = frozenset(partitions)
+        before, self._assigned = self._assigned or frozenset(), frozenset(partitions)
+        follows, self._generation = generation == self._generation + 1, generation
+        kept = self._kept(before & self._assigned) if follows else {}
         self._taken_over = {
             number: replica
             for number in self._assigned
             if (replica := self._taken_over.get(number) or self.standbys.release(number))
         }
-        self._coming = share.coming
+        self._share, self._asking = share, None
         self.standbys.follow(share.standby - self._assigned)
         for number in self._partitions.keys() - self._assigned:
             del self._partitions[number]
             self.places.forget(number)
         for number in self._restoring.keys() - self._assigned:
             self._restoring.pop(number).cancel()
-        if new := self._assigned - self._restoring.keys():
+        if new := self._assigned - self._restoring.keys() - kept.keys():
             places = asyncio.ensure_future(self._ask_places(new))
             for number in new:
                 task = asyncio.create_task(self._check(number, places))
                 self._restoring[number] = task
                 task.add_done_callback(partial(self._checked, number))
         metrics.PARTITIONS.set(len(self._assigned))
+        self._note_arrival()
         self._look_whether_settled()
+        return kept
+
+    def _kept(self, numbers: Iterable[int]) -> dict[int, int]:
+        """Of partitions that this worker has had all the time, where it goes on: it need not ask.
+
+        Without those that are being restored, or whose last answers are on their way.
+        """
+        restored = self.restored()
+        return {
+            number: restored[number].position
+            for number in numbers
+            if number in restored and restored[number].position == self._answered.get(number)
+        }
+
+    def bring_nothing(self) -> None:
+        """Others may be given the partitions now, and bring symbols along. Returns at once."""
+        self._settling.stop()
 
     def _note_warm(self) -> None:
         """Another partition can be taken over: look at its models, and take it if it is to come."""
         self._on_restored()
-        if self._coming and self._coming <= self.standbys.warm:
-            self._coming = frozenset()
+        self._note_arrival()
+        coming = self._share.coming
+        if coming and coming <= self.standbys.warm and self._asking is None:
             self._asking = asyncio.create_task(self._join_again())
 
+    def _note_widened(self) -> None:
+        """Ticks come in new partitions already: have them given to somebody."""
+        self._asking = asyncio.create_task(self._join_again())
+
+    def _note_arrival(self) -> None:
+        standbys = self.standbys
+        self._arrival.note(
+            coming=self._share.coming, following=standbys.following, warm=standbys.warm
+        )
+
     def _look_whether_settled(self) -> None:
-        if self.is_ready:
+        if self.is_restored:
             self._on_settled()
 
     def _checked(self, number: int, task: asyncio.Task[None]) -> None:
@@ -256,17 +319,9 @@ class Partitions:
             logger=logger,
         )
 
-    async def settle(self, pipeline: PartitionPipeline, batch: SortedRecords, number: int) -> bool:
-        """Bring symbols of a batch that are new in their partition what they have elsewhere.
-
-        Returns:
-            Whether anything was waited for: the partition may have gone meanwhile.
-        """
-        if not pipeline.unsettled(batch):
-            return False
-        return await self._ask(
-            number, partial(self.places.settle, pipeline, batch, self._log, number)
-        )
+    def may_answer(self, pipeline: PartitionPipeline, batch: Batch, work: SortedRecords) -> bool:
+        """Whether symbols of a batch have what they had elsewhere; if not, it comes again later."""
+        return self._settling.may_answer(pipeline, batch, work)
 
     def _log(self, number: int) -> Log:
         return Log(
@@ -290,6 +345,7 @@ class Partitions:
             pipeline,
             committed,
             of=of,
+            placement=self.places.placement,
             bar_s=settings.bar_seconds,
             window_bars=settings.window_bars,
         )
@@ -312,6 +368,7 @@ class Partitions:
         )
         await self.places.note_restored(pipeline, number, replica.log)
         self._partitions[number] = pipeline
+        self._answered[number] = committed
         metrics.RESTORE_SECONDS.observe(time.perf_counter() - started)
 
     async def pipeline(self, batch: Batch) -> PartitionPipeline | None:
@@ -379,4 +436,6 @@ class Partitions:
             "ready": self.is_ready,
             "partitions": sorted(self._assigned or ()),
             "restoring": sorted(self._restoring),
+            "standing_by": sorted(self.standbys.warm),
+            "warming_up": sorted(self.standbys.following - self.standbys.warm),
         }

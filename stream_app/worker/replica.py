@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -50,6 +50,7 @@ class Replica:
         committed: int,
         *,
         of: Log,
+        placement: Callable[[int], Callable[[str], Sequence[int]]],
         bar_s: int,
         window_bars: int,
     ) -> None:
@@ -59,11 +60,13 @@ class Replica:
             pipeline: an empty one, which this fills.
             committed: the offset of the first tick that is not answered yet.
             of: the log that the ticks are in.
+            placement: from how many partitions there are to where symbols belong then.
             bar_s: length of the windows' bars; others are left out.
             window_bars: how many a window holds.
         """
         self.of = of
         self.pipeline = pipeline
+        self._placement = placement
         self.log = BarLog(of.topic, committed, topic_id=of.topic_id, bar_s=bar_s)
         self.lock = asyncio.Lock()
         """For who reads on."""
@@ -74,8 +77,16 @@ class Replica:
         """The offset after the last bar read."""
 
     def leads_to(self, committed: int, of: Log) -> bool:
-        """Whether it can go on to this offset: it is of the same log, and no further."""
-        return self.of == of and self.log.committed <= committed
+        """Whether it can go on to this offset: it is of the same log, and no further.
+
+        Where partitions were added meanwhile, its symbols are told where they belong now.
+        """
+        if replace(self.of, partitions=of.partitions) != of or self.log.committed > committed:
+            return False
+        if self.of != of:
+            self.of = of
+            self.pipeline.place(self._placement(of.partitions), self.pipeline.origin)
+        return True
 
     async def read_on(
         self, consumer: AIOKafkaConsumer, bars: str, on_progress: Callable[[], None]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
 
 from stream_app.errors import StreamAppError
 from stream_app.kafka.topic_check import Topics
@@ -32,6 +33,9 @@ from stream_app.worker.spans import Spans
 
 logger = logging.getLogger(__name__)
 
+HAND_OVER_S: Final = 1.0
+"""At most, while the whole group waits."""
+
 
 class TickService:
     """Answers the ticks of one worker. Lives in the event loop; no method is thread-safe."""
@@ -47,6 +51,8 @@ class TickService:
         publisher: Publisher,
         spans: Spans,
         read_again: Callable[[int], None],
+        hold: Callable[[Batch], None],
+        release: Callable[[int], None],
         commit: Callable[[int, int], Awaitable[None]],
         join_again: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
@@ -68,6 +74,8 @@ class TickService:
             on_settled=self._note_settled,
             on_progress=self._note_step,
             read_again=read_again,
+            hold=hold,
+            release=release,
             commit=commit,
             publish_bars=self._publish_bars,
             join_again=join_again,
@@ -156,14 +164,13 @@ class TickService:
             self._idle.set()
 
     async def _answer(self, batch: Batch) -> None:
-        while True:
-            pipeline = await self.partitions.pipeline(batch)
-            if pipeline is None or self.failed.done():
-                return
-            started = time.perf_counter()
-            work = pipeline.sort(batch.records)
-            if not await self.partitions.settle(pipeline, work, batch.tp.partition):
-                break
+        pipeline = await self.partitions.pipeline(batch)
+        if pipeline is None or self.failed.done():
+            return
+        started = time.perf_counter()
+        work = pipeline.sort(batch.records)
+        if not self.partitions.may_answer(pipeline, batch, work):
+            return
         traces = traces_of(batch.records)
         self._published.clear()
         try:
@@ -187,9 +194,25 @@ class TickService:
     async def _publish_bars(self, bars: Sequence[Bar], partition: int) -> None:
         await self._publisher.publish(Answer(bars=list(bars)), partition)
 
+    def on_revoked(self) -> None:
+        """The group changes. Returns at once."""
+        self.rebalance.begin()
+        self.partitions.bring_nothing()
+
     async def until_published(self) -> None:
         """Wait until all that has been computed is acknowledged. Called when the group changes."""
         await self._published.wait()
+
+    async def hand_over_going(self) -> None:
+        """As `hand_over`, for partitions that the change of the group is about to take away.
+
+        Called when the group changes, once all that is answered is committed. All workers wait for
+        it, so it is given up where the broker is slow: what is not covered is gone through again.
+        """
+        if self._is_closing or self.failed.done():
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._hand_over_all(self.partitions.going()), HAND_OVER_S)
 
     async def close(self) -> None:
         """Wait until the batch in hand is answered, and answer no other.
@@ -199,14 +222,17 @@ class TickService:
         """
         self._is_closing = True
         await self._idle.wait()
+        self.partitions.bring_nothing()
 
     async def hand_over(self) -> None:
         """Publish the symbols' states as they are now; `close` and the commit come before.
 
         Whoever is given the partitions has no tick to go through again. Waits on the broker.
         """
-        restored = self.partitions.restored()
-        await asyncio.gather(*(self._hand_over(*item) for item in restored.items()))
+        await self._hand_over_all(self.partitions.restored())
+
+    async def _hand_over_all(self, pipelines: Mapping[int, PartitionPipeline]) -> None:
+        await asyncio.gather(*(self._hand_over(*item) for item in pipelines.items()))
 
     async def _hand_over(self, number: int, pipeline: PartitionPipeline) -> None:
         for bars in pipeline.handover(self._ticks):

@@ -65,6 +65,8 @@ class Share:
     """To follow, so as to be able to take them over."""
     coming: frozenset[int] = NOTHING
     """Those of `standby` that it is given as soon as it says that they are warm."""
+    going: frozenset[int] = NOTHING
+    """Those of `partitions` that another worker is given as soon as it is warm."""
     workers: int = 1
     """How many the group has."""
 
@@ -75,6 +77,7 @@ class Share:
                 "partitions": sorted(self.partitions),
                 "standby": sorted(self.standby),
                 "coming": sorted(self.coming),
+                "going": sorted(self.going),
                 "workers": self.workers,
             }
         )
@@ -91,6 +94,7 @@ class Share:
             partitions=_numbers(said, "partitions"),
             standby=_numbers(said, "standby"),
             coming=_numbers(said, "coming"),
+            going=_numbers(said, "going"),
             workers=int(said.get("workers", 1)),
         )
 
@@ -235,6 +239,7 @@ class _Division:
                     number for number, names in self._followers.items() if name in names
                 ),
                 coming=frozenset(number for number, heir in self._heir.items() if heir == name),
+                going=frozenset(number for number in self._heir if self._owner[number] == name),
                 workers=len(self._names),
             )
             for name in self._names

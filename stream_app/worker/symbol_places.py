@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from stream_app.kafka.group import open_group
 from stream_app.kafka.placement import placement
 from stream_app.kafka.topic_check import Topics
 from stream_app.prediction.pipeline import PartitionPipeline, SortedRecords
+from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings
 from stream_app.worker.bar_log import BarLog
 from stream_app.worker.moves import Moves, PublishBars
@@ -28,6 +29,27 @@ STRAYS_FOR_S: Final = 4.0
 of partitions is looked at twice in that time."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lacking:
+    """What a batch waits for."""
+
+    symbols: frozenset[str]
+    has_news: bool
+    """Whether symbols come that do not belong here: the number of partitions may have changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """What there was of a symbol elsewhere."""
+
+    before: int
+    """Offset of its first tick here."""
+    partitions: int
+    """How many there were when it was looked for."""
+    pipeline: SymbolPipeline | None
+    """None where there was nothing."""
+
+
 class SymbolPlaces:
     """Lives in the event loop; no method is thread-safe."""
 
@@ -40,6 +62,8 @@ class SymbolPlaces:
         pipelines: Callable[[], Iterable[PartitionPipeline]],
         load_models: LoadModels,
         publish_bars: PublishBars,
+        on_brought: Callable[[], None],
+        on_widened: Callable[[], None],
         on_progress: Callable[[], None],
     ) -> None:
         """Know what topics.yaml says.
@@ -51,17 +75,23 @@ class SymbolPlaces:
             pipelines: of the partitions that this worker answers.
             load_models: from the registry.
             publish_bars: into a partition.
+            on_brought: called when another symbol has what it had elsewhere.
+            on_widened: called when there are partitions that nobody may have been given yet.
             on_progress: called now and then.
         """
         self._settings = settings
         self._topics = topics
         self._client_settings = client_settings
         self._pipelines = pipelines
+        self._on_brought = on_brought
+        self._on_widened = on_widened
         self.count = topics.ticks.partitions
         """Of partitions, as the broker says, which may have more than topics.yaml had."""
         self._counts = PartitionCounts(client_settings, topics.bars.name)
         self._strays: dict[tuple[int, str], float] = {}
         """By partition and symbol that did not belong there, when it came last, loop time."""
+        self._brought: dict[int, dict[str, Brought]] = {}
+        """By partition and symbol, for batches that are about to be read again."""
         self._asked_s = 0.0
         """When the number of partitions was asked for because of one, loop time."""
         self._moves = Moves(
@@ -77,8 +107,13 @@ class SymbolPlaces:
         """Where symbols belong in a topic of so many partitions; see `kafka.placement`."""
         return placement(count, key_required=self._settings.tick_mapping.key_required)
 
-    async def note_count(self, count: int) -> None:
-        """The ticks topic has so many partitions. Symbols are told where they belong."""
+    async def note_count(self, count: int, *, is_given: bool = False) -> None:
+        """The ticks topic has so many partitions. Symbols are told where they belong.
+
+        Args:
+            count: as the broker says.
+            is_given: whether it was asked because partitions were given to this worker.
+        """
         if count == self.count or not self._counts.counts:
             self.count = count
             return
@@ -89,6 +124,8 @@ class SymbolPlaces:
         logger.info("partitions were added: there are %d, after %s", count, list(counts[:-1]))
         for pipeline in self._pipelines():
             self._place(pipeline)
+        if not is_given:
+            self._on_widened()
 
     def _place(self, pipeline: PartitionPipeline) -> None:
         origin = replace(pipeline.origin, counts=self._counts.counts)
@@ -103,45 +140,81 @@ class SymbolPlaces:
         if pipeline.origin.partitions != self.count:  # they were added meanwhile
             await self._counts.learn(self.count)
             self._place(pipeline)
+        self._brought.pop(number, None)
         self._moves.note_restored(number, log)
 
     def forget(self, number: int) -> None:
         """A partition has gone."""
+        self._brought.pop(number, None)
         self._moves.forget(number)
 
-    async def settle(
-        self,
-        pipeline: PartitionPipeline,
-        batch: SortedRecords,
-        log_of: Callable[[int], Log],
-        number: int,
-    ) -> bool:
-        """Bring symbols of a batch that are new in their partition what they have elsewhere.
+    def install(
+        self, pipeline: PartitionPipeline, batch: SortedRecords, number: int
+    ) -> Lacking | None:
+        """Give symbols that are new in their partition what was brought for them. At once.
 
         Args:
             pipeline: of the partition, just before the batch.
             batch: its records.
-            log_of: from a partition to its log as it is now.
             number: of the partition.
 
         Returns:
-            Whether anything was waited for.
+            None where the batch may be answered; else what `bring` has to bring before.
         """
         names = pipeline.unsettled(batch)
-        at_home = [name for name in names if pipeline.is_home(name)]
+        if not names:
+            return None
+        brought, count = self._brought.setdefault(number, {}), pipeline.origin.partitions
+        lacking = [
+            name
+            for name in names
+            if (found := brought.get(name)) is None
+            or (found.before, found.partitions) != (batch.ticks[name][0][1], count)
+        ]
+        for name in lacking:
+            brought.pop(name, None)
         # Whoever sends may have heard of more partitions before this worker has.
-        strays = [name for name in names if name not in at_home]
-        if [name for name in strays if self._has_come(pipeline, name, number)]:
+        strays = [name for name in lacking if not pipeline.is_home(name)]
+        news = [name for name in strays if self._has_come(pipeline, name, number)]
+        if news or len(strays) < len(lacking):
+            return Lacking(symbols=frozenset(lacking), has_news=bool(news))
+        for name in names:
+            found = brought.pop(name, None)
+            if found is not None and found.pipeline is not None:
+                pipeline.symbols[name] = found.pipeline
+                self._on_brought()
+            if pipeline.is_home(name):
+                pipeline.pipeline_of(name).home = count
+        return None
+
+    async def bring(
+        self,
+        pipeline: PartitionPipeline,
+        batch: SortedRecords,
+        lacking: Lacking,
+        log_of: Callable[[int], Log],
+        number: int,
+    ) -> None:
+        """Bring symbols of a batch what they have elsewhere, for `install`. Waits on the broker.
+
+        Args:
+            pipeline: of the partition, just before the batch.
+            batch: its records.
+            lacking: what `install` said.
+            log_of: from a partition to its log as it is now.
+            number: of the partition.
+        """
+        if lacking.has_news:
             await self._ask_count()
-        elif not at_home:
-            return False
-        log = log_of(number)
-        await self._moves.settle(pipeline, log, batch)
+        log, count = log_of(number), pipeline.origin.partitions
+        before = {name: batch.ticks[name][0][1] for name in sorted(lacking.symbols)}
+        at_home = {name: at for name, at in before.items() if pipeline.is_home(name)}
+        came = await self._moves.bring(pipeline, log, at_home)
+        brought = self._brought.setdefault(number, {})
+        for name, at in before.items():
+            brought[name] = Brought(before=at, partitions=count, pipeline=came.get(name))
         if log.partitions != self.count:
             self._place(pipeline)  # more were added meanwhile
-        for name in pipeline.unsettled(batch):
-            pipeline.pipeline_of(name)
-        return True
 
     def _has_come(self, pipeline: PartitionPipeline, name: str, number: int) -> bool:
         """Whether a symbol comes where it does not belong, and did not do so just before."""

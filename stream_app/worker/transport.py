@@ -16,142 +16,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import suppress
 from typing import Any, Final, cast
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import (
-    CommitFailedError,
-    IllegalStateError,
     KafkaError,
     RebalanceInProgressError,
 )
-from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from stream_app.errors import WorkerFault
-from stream_app.kafka.connection import FETCH_MAX_WAIT_MS
+from stream_app.worker.consumer_thread import ConsumerThread
 from stream_app.worker.ledger import Batch, Ledger
 
 logger = logging.getLogger(__name__)
 
 _LOOK_AGAIN_S: Final = 1.0
-_FORGOTTEN: Final = 3
-"""So often within a session timeout the broker forgets a member only for another of its name."""
-
-
-class _ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's consumer thread, with a short wait for fetches and one way to seek."""
-
-    def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
-        consumer = super()._create_worker_consumer(transport)
-        # Faust fixes 1,500 ms.
-        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001 - Faust passes no other way
-        return consumer
-
-    async def on_start(self) -> None:
-        """Start the consumer, and watch that a static member stays the only one of its name."""
-        await super().on_start()
-        if self.app.conf.consumer_group_instance_id:
-            self._watch_membership()
-
-    def _watch_membership(self) -> None:
-        """End the worker when the broker refuses it, or forgets it again and again.
-
-        Then another has its name. The client would hang, or join anew each time, and so would the
-        other: both would answer everything.
-        """
-        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - it tells nobody
-        reset, push = coordinator.reset_generation, coordinator._push_error_to_user  # noqa: SLF001
-        forgotten: deque[float] = deque(maxlen=_FORGOTTEN)
-
-        def end(why: str) -> None:
-            conf = self.app.conf
-            error = WorkerFault(
-                f"the group {conf.id} does not keep KAFKA_GROUP_INSTANCE_ID="
-                f"{conf.consumer_group_instance_id} ({why}): another worker has it too; give each "
-                "its own"
-            )
-            self._ending = self.thread_loop.create_task(self.crash(error))
-
-        def noted_reset() -> None:
-            forgotten.append(self.thread_loop.time())
-            within_s = forgotten[-1] - forgotten[0]
-            if len(forgotten) == _FORGOTTEN and within_s < self.app.conf.broker_session_timeout:
-                end(f"forgotten {_FORGOTTEN} times")
-            reset()
-
-        def noted_error(error: Exception) -> Any:
-            if type(error) is KafkaError:  # it knows no name for the code of a fenced member
-                end(f"{error}")
-            return push(error)
-
-        coordinator.reset_generation = noted_reset
-        coordinator._push_error_to_user = noted_error  # noqa: SLF001
-
-    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit, with the topic's id beside each offset: it tells of what topic the offset is."""
-        topic_id = cast(Transport, self.transport).topic_id()
-        here = self.assignment()
-        noted = {
-            TopicPartition(*tp): OffsetAndMetadata(offset, topic_id)
-            for tp, offset in offsets.items()
-            if tp in here
-        }
-        try:
-            await self._ensure_consumer().commit(noted)
-        except CommitFailedError as error:
-            logger.info("cannot commit (%s); what is not committed is answered again", error)
-            return False
-        except Exception as error:  # noqa: BLE001 - as Faust's own
-            await self.crash(error)
-            return False
-        return True
-
-    async def join_again(self) -> None:
-        """Have the group divide its partitions anew. Returns at once."""
-        await self.call_thread(self._join_again)
-
-    async def _join_again(self) -> None:
-        self._ensure_consumer()._coordinator.request_rejoin()  # noqa: SLF001 - Java's enforceRebalance
-
-    async def leave(self) -> None:
-        """Leave the group, so that others take over without waiting for the session to end.
-
-        Waits on the broker.
-        """
-        await self.call_thread(self._leave)
-
-    async def _leave(self) -> None:
-        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - it has no public name
-        # A static member does not leave by itself, and the broker would wait for it to come back.
-        coordinator._group_instance_id = None  # noqa: SLF001
-        await coordinator.close()
-
-    async def seek_each(self, wanted: Mapping[TP, int | None]) -> dict[TP, int]:
-        """Seek each partition to an offset; None is its commit, or the log's beginning.
-
-        Waits on the broker. aiokafka's own `seek_to_committed` leaves a partition that has no
-        commit where its position has got to, past what was fetched and dropped.
-
-        Returns:
-            Where each stands now; without those that went to another worker meanwhile.
-        """
-        placed: dict[TP, int] = await self.call_thread(self._seek_each, wanted)
-        return placed
-
-    async def _seek_each(self, wanted: Mapping[TP, int | None]) -> dict[TP, int]:
-        consumer = self._ensure_consumer()
-        here = {tp: TopicPartition(*tp) for tp in wanted.keys() & self.assignment()}
-        beginnings = await consumer.beginning_offsets(list(here.values()))
-        placed = {}
-        for tp, partition in here.items():
-            with suppress(IllegalStateError):  # it went to another worker meanwhile
-                offset = wanted[tp]
-                if offset is None:
-                    offset = await consumer.committed(partition) or 0
-                offset = max(offset, beginnings[partition])
-                consumer.seek(partition, offset)
-                placed[tp] = offset
-        return placed
+_POLL_S: Final = 0.2
+"""A fetch that began before the group changed is waited for after it, for so long at most."""
 
 
 class BatchConsumer(driver.Consumer):
@@ -163,31 +42,40 @@ class BatchConsumer(driver.Consumer):
     has one. There is one way to seek, and it needs no commit.
     """
 
-    _thread: _ConsumerThread
+    _thread: ConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.ledger = Ledger()
+        self._kept: dict[TP, int] = {}
+        """Since the group has changed, where to go on in partitions that stayed here."""
+        self._held: set[TP] = set()
+        """Partitions of which nothing is read for a while."""
         self._agent_is_done = asyncio.Event()
         super().__init__(*args, **kwargs)
 
-    def _new_consumer_thread(self) -> _ConsumerThread:
-        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - faust's signature
         """Yield the fetched records as batches, the partitions in turn."""
         # All that comes meanwhile is one fetch, and one batch: in batches of their own, ticks would
         # queue up behind each other's fixed costs. And Faust would take 4,096 events ahead, a
         # backlog of a million ticks.
-        while self.ledger.is_busy and self.flow_active and not self.should_stop:
+        # And where there is no partition to read, Faust would sleep for a second, also when there
+        # is one meanwhile.
+        while self._has_to_wait() and self.flow_active and not self.should_stop:
             self._agent_is_done.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._agent_is_done.wait(), _LOOK_AGAIN_S)
-        records, active = await self._wait_next_records(timeout)
+        records, active = await self._wait_next_records(min(timeout, _POLL_S))
         left = {tp: deque(fetched) for tp, fetched in (records or {}).items() if fetched}
         size = cast(Transport, self.transport).max_batch
         try:
             while left and self.flow_active and not self.should_stop:
                 for tp, fetched in [*left.items()]:
+                    if tp in self._held:
+                        del left[tp]  # it has lost its place
+                        continue
                     if not self._may_hand_out(tp, active):
                         return
                     if self._is_another_log(tp, fetched[0].offset):
@@ -203,6 +91,9 @@ class BatchConsumer(driver.Consumer):
         finally:
             for tp in left:
                 self.ledger.lose_place(tp)
+
+    def _has_to_wait(self) -> bool:
+        return self.ledger.is_busy or self._get_active_partitions() <= self._held
 
     def _may_hand_out(self, tp: TP, active: set[TP] | None) -> bool:
         """Whether records of the partition that were just fetched follow in its log."""
@@ -221,8 +112,12 @@ class BatchConsumer(driver.Consumer):
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 - faust's signature
         """Give each partition a place, then fetch."""
+        if active_partitions is not None and self._held:
+            active_partitions = active_partitions - self._held
+            if not active_partitions:
+                return {}  # an empty set would be all
         wanted = {
-            tp: self.ledger.next_offset(tp)
+            tp: self._kept.get(tp) if (at := self.ledger.next_offset(tp)) is None else at
             for tp in active_partitions or ()
             if not self.ledger.is_placed(tp)
         }
@@ -236,7 +131,7 @@ class BatchConsumer(driver.Consumer):
                 await asyncio.sleep(_LOOK_AGAIN_S)
                 return {}
             for tp, offset in placed.items():
-                self.ledger.place(tp, offset)
+                self.ledger.place(tp, offset, is_kept=self._kept.pop(tp, None) is not None)
                 # Faust would drop what lies below the offset that it has read before.
                 self._read_offset[tp] = None
         return await super()._getmany(active_partitions, timeout)
@@ -252,20 +147,35 @@ class BatchConsumer(driver.Consumer):
 
     def read_again(self, tp: TP) -> None:
         """Read a partition from its commit on. Called when a batch cannot be answered."""
+        self._kept.pop(tp, None)
         self._forget([tp])
 
+    def hold(self, batch: Batch) -> None:
+        """Read nothing of a batch's partition until `release`, and then from the batch on."""
+        self.ledger.give_back(batch)
+        self._held.add(batch.tp)
+
+    def release(self, tp: TP) -> None:
+        """Go on with a partition that was held."""
+        self._held.discard(tp)
+        self._agent_is_done.set()
+
     async def wait_empty(self) -> None:
-        """Wait until answers on their way have arrived, and commit. Called when the group changes.
+        """Wait until answers on their way have arrived, commit, and hand over what goes.
+
+        Called when the group changes, before the client joins it again.
 
         Faust's own waits for messages to be acked, which these are not: up to a second each time.
         """
-        await cast(Transport, self.transport).until_published()
+        transport = cast(Transport, self.transport)
+        await transport.until_published()
         await self.commit_answered()
+        await transport.hand_over()
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Tell the application before any record of the new assignment flows."""
         self._forget(self.ledger.partitions())
-        cast(Transport, self.transport).on_assigned(assigned)
+        self._kept = dict(cast(Transport, self.transport).on_assigned(assigned))
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -341,20 +251,24 @@ class Transport(driver.Transport):
     def __init__(
         self,
         *args: Any,
-        on_assigned: Callable[[set[TP]], None],
+        on_assigned: Callable[[set[TP]], Mapping[TP, int]],
         on_revoked: Callable[[], None],
         until_published: Callable[[], Awaitable[None]],
+        hand_over: Callable[[], Awaitable[None]],
         topic_id: Callable[[], str],
         max_batch: int,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.on_assigned = on_assigned
-        """Called in the event loop with each new assignment; must not block."""
+        """Called in the event loop with each new assignment; must not block. Says where to go on
+        in partitions that stayed here; the others are read from their commits on."""
         self.on_revoked = on_revoked
         """Called in the event loop when the group changes; must not block."""
         self.until_published = until_published
         """Waits until all that has been computed is acknowledged."""
+        self.hand_over = hand_over
+        """Publishes the states of what may be given to another worker."""
         self.topic_id = topic_id
         """The ticks topic's id as far as it is known. Called in the consumer's thread."""
         self.max_batch = max_batch

@@ -120,6 +120,8 @@ async def test_one_that_joins_is_given_partitions_once_it_can_answer_them(
         restores = [line for line in second.text().splitlines() if "restored" in line]
         assert restores
         assert all("it stood by" in line for line in restores), second.text()
+        # The one that had them was alive, and published their states before it gave them up.
+        assert all(" 0 ticks gone through again" in line for line in restores), second.text()
     lost, _, differing = compare(messages, count)
     assert (lost, differing) == (0, 0)
 

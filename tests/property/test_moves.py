@@ -9,6 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,10 @@ from stream_app.messages.codec import encode_bar
 from stream_app.messages.schemas import Bar, Prediction, Tick
 from stream_app.messages.ticks import encode_tick
 from stream_app.models.model_set import ModelSet
-from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.prediction.pipeline import PartitionPipeline, SortedRecords
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
+from stream_app.worker import catch_up as catch_up_module
 from stream_app.worker import moves as moves_module
 from stream_app.worker import partition_counts as counts_module
 from stream_app.worker import restore as restore_module
@@ -122,6 +124,8 @@ class Cluster:
         self.moves = 0
         self.said: dict[str, list[Prediction]] = defaultdict(list)
         """By id."""
+        self.untold: list[int] = []
+        """Workers that have not heard of the new partitions yet."""
         self.pending: deque[Tick] = deque()
         """Ticks that are not sent yet."""
         self.left = math.inf
@@ -160,6 +164,7 @@ class Cluster:
             pipeline,
             self.committed[number],
             of=self.of(number),
+            placement=partial(placement, key_required=True),
             bar_s=SETTINGS.bar_seconds,
             window_bars=SETTINGS.window_bars,
         )
@@ -187,7 +192,7 @@ class Cluster:
     async def work(self, number: int, to: int) -> None:
         """Answer ticks up to an offset; may be killed, and then begins again at the commit."""
         while True:
-            pipeline, moves = self.workers[number]
+            pipeline, _ = self.workers[number]
             log = self.logs.records[TopicPartition(TICKS, number)]
             batch = log[pipeline.position : min(to, pipeline.position + 1 + self.draw(60))]
             if not batch:
@@ -196,9 +201,7 @@ class Cluster:
                 work = pipeline.sort(batch)
                 if pipeline.unsettled(work):
                     self.left = self.draw(400) if self.draw(3) else math.inf
-                    await moves.settle(pipeline, self.of(number), work)
-                    for name in pipeline.unsettled(work):
-                        pipeline.pipeline_of(name)
+                    await self.bring(number, work)
                 is_told = number or pipeline.position > SOON  # before, no bar names the models
                 self.left = self.draw(12) if is_told and not self.draw(9) else math.inf
                 for name in work.ticks:
@@ -215,16 +218,48 @@ class Cluster:
                 self.send_some(self.draw(60))
                 await self.start(number)
 
+    async def bring(self, number: int, work: SortedRecords) -> None:
+        """As a worker that is told now and then to stop, for the group changes, and goes on."""
+        pipeline, moves = self.workers[number]
+        names = [name for name in pipeline.unsettled(work) if pipeline.is_home(name)]
+        before = {name: work.ticks[name][0][1] for name in names}
+        while True:
+            bringing = asyncio.create_task(moves.bring(pipeline, self.of(number), before))
+            if not self.draw(2):
+                for _ in range(self.draw(30)):
+                    await asyncio.sleep(0)
+                if bringing.cancel():
+                    event("stopped")
+            await asyncio.wait([bringing])
+            if not bringing.cancelled():
+                break
+        pipeline.symbols |= bringing.result()
+        for name in names:
+            pipeline.pipeline_of(name).home = pipeline.origin.partitions
+        for name in pipeline.unsettled(work):
+            pipeline.pipeline_of(name)
+
     async def widen(self, count: int) -> None:
         self.count = count
-        for number, (pipeline, _) in self.workers.items():
-            learned = await self.known[number].learn(count)
-            pipeline.place(
-                placement(count, key_required=True), replace(pipeline.origin, counts=learned)
-            )
+        self.untold = [number for number in self.workers if not self.draw(1)]
+        for number in self.workers.keys() - set(self.untold):
+            await self.tell(number)
         for number in range(count):
             if number not in self.workers:
                 await self.start(number)
+
+    async def tell(self, number: int) -> None:
+        """A worker learns how many partitions there are."""
+        pipeline, _ = self.workers[number]
+        learned = await self.known[number].learn(self.count)
+        pipeline.place(
+            placement(self.count, key_required=True), replace(pipeline.origin, counts=learned)
+        )
+
+    async def tell_all(self) -> None:
+        while self.untold:
+            event("told later")
+            await self.tell(self.untold.pop())
 
     def send_some(self, most: int) -> None:
         for _ in range(min(most, len(self.pending))):
@@ -279,10 +314,13 @@ async def run(cluster: Cluster, ticks: list[Tick], cuts: tuple[int, int]) -> Non
             await cluster.widen(at)
         cluster.pending.extend(ticks[first:last])
         while cluster.pending:
-            cluster.send_some(cluster.draw(200))
+            # Symbols move with a tick that comes once their worker has been told.
+            most = len(cluster.pending) // 2 if cluster.untold else 200
+            cluster.send_some(min(most, cluster.draw(200)))
             for number in range(cluster.count):
                 # Some of it is left unread, also when partitions are added.
                 await cluster.work(number, max(0, end(cluster, number) - cluster.draw(30)))
+            await cluster.tell_all()
     for number in range(cluster.count):
         await cluster.work(number, end(cluster, number))
 
@@ -296,7 +334,7 @@ def test_a_symbol_that_moved_goes_on_as_if_it_had_always_been_there(
     cluster = Cluster(lambda most: int(rng.integers(0, most + 1)))
     ticks = list(ticks_of(seed, 900))
     with pytest.MonkeyPatch.context() as patch:
-        for module in (moves_module, counts_module, restore_module):
+        for module in (moves_module, catch_up_module, counts_module, restore_module):
             patch.setattr(module, "open_reader", cluster.reader)
         asyncio.run(run(cluster, ticks, (int(900 * one), int(900 * two))))
         again = asyncio.run(restarted(cluster))

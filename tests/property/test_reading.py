@@ -17,8 +17,9 @@ from faust.types import TP
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream_app.worker.consumer_thread import ConsumerThread
 from stream_app.worker.ledger import Batch, Ledger
-from stream_app.worker.transport import BatchConsumer, _ConsumerThread
+from stream_app.worker.transport import BatchConsumer
 
 TPS = [TP("market.ticks.v1", number) for number in range(3)]
 LOG = 40
@@ -59,7 +60,7 @@ class FakeClient:
         return [SimpleNamespace(offset=offset) for offset in found]
 
 
-class FakeThread(_ConsumerThread):
+class FakeThread(ConsumerThread):
     """The real seeking, without a thread, a loop or a broker."""
 
     def __init__(self, client: FakeClient) -> None:  # the parent's would start a loop
@@ -96,16 +97,21 @@ class Reading(BatchConsumer):
         self._thread = FakeThread(self.client)
         self.app: Any = SimpleNamespace(client_only=False, consumer_generation_id=1)
         self.transport: Any = SimpleNamespace(
-            max_batch=3, on_assigned=lambda _: None, on_revoked=lambda: None
+            max_batch=3, on_assigned=self.stayed, on_revoked=lambda: None
         )
+        self.before: set[TP] = set()
+        """The assignment before the last one."""
         self.not_waiting_next_records = self.can_resume_flow = asyncio.Event()
         self.suspend_flow = asyncio.Event()
         self._read_offset = defaultdict(lambda: None)
         self._committed_offset = defaultdict(lambda: None)
         self._buffered_partitions: set[TP] = set()
+        self._kept, self._held = {}, set()
         self.active: set[TP] = set()
         self.flow_active = False
         self.queue: list[Batch] = []
+        self.holds_next = False
+        """Whether the next batch waits for what its symbols have elsewhere."""
         self.answered: dict[TP, set[int]] = {tp: set() for tp in TPS}
         self.seen_to: dict[TP, int] = dict.fromkeys(TPS, 0)
         """By partition, the offset after the last record that the state has seen."""
@@ -116,19 +122,29 @@ class Reading(BatchConsumer):
     def _to_message(self, tp: TP, record: Any) -> Any:
         return SimpleNamespace(offset=record.offset, value=None)
 
+    def stayed(self, assigned: set[TP]) -> dict[TP, int]:
+        """Of partitions that stayed, what the state has seen; of one it is not known for sure."""
+        return {tp: self.seen_to[tp] for tp in assigned & self.before if tp != TPS[2]}
+
     async def rebalance(self, assigned: set[TP]) -> None:
         """As Faust goes through one; every partition gets a position anew."""
         self.stop_flow()
-        await self.on_partitions_revoked({TP(*tp) for tp in self.client.assigned})
+        self.before = {TP(*tp) for tp in self.client.assigned}
+        await self.on_partitions_revoked(self.before)
         self.active -= set(TPS)
         self.client.assigned = {TopicPartition(*tp) for tp in assigned}
         self.client.positions = {}
         self.app.consumer_generation_id += 1
         await self.on_partitions_assigned(assigned)
         self.queue = []
+        self.release_all()  # nothing is brought while the group changes
         self.active |= assigned
         await self.perform_seek()
         self.resume_flow()
+
+    def release_all(self) -> None:
+        for tp in TPS:
+            self.release(tp)
 
     async def suspend(self) -> None:
         """A pause of the flow without a rebalance."""
@@ -142,6 +158,8 @@ class Reading(BatchConsumer):
     async def drain(self, deliver: list[bool]) -> None:
         """As Faust's fetcher: what lies below its own read offset is dropped in silence."""
         assert self.queue or not self.ledger.is_busy, "it waits for batches that are nowhere"
+        if self.active <= self._held:
+            return  # it would wait
         async for tp, message in self.getmany(1.0):
             read = self._read_offset[tp]
             if read is not None and message.offset < read:
@@ -158,6 +176,9 @@ class Reading(BatchConsumer):
         if not self.queue:
             return
         batch = self.queue.pop(0)
+        if not batch.is_void and self.holds_next:
+            self.holds_next = False
+            self.hold(batch)
         if not batch.is_void:
             committed = self.client.commits.get(TopicPartition(*batch.tp), 0)
             if batch.read_from > max(self.seen_to[batch.tp], committed):
@@ -198,6 +219,8 @@ STEPS = st.lists(
         st.tuples(st.just("commit")),
         st.tuples(st.just("rebalance"), st.sets(st.sampled_from(TPS), min_size=1)),
         st.tuples(st.just("suspend")),
+        st.tuples(st.just("hold")),
+        st.tuples(st.just("release")),
     ),
     max_size=25,
 )
@@ -234,6 +257,12 @@ async def run(steps: list[tuple[Any, ...]]) -> None:
             await consumer.rebalance(details[0])
         elif kind == "suspend":
             await consumer.suspend()
+        elif kind == "hold":
+            consumer.holds_next = True
+        elif kind == "release":
+            consumer.release_all()
+    consumer.holds_next = False
+    consumer.release_all()
     await read_to_the_end(consumer)  # as it is, for a rebalance would mend what is wrong
     await consumer.rebalance(set(TPS))
     await read_to_the_end(consumer)

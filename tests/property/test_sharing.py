@@ -110,9 +110,13 @@ def test_a_group_keeps_the_promises(
                 assert number in ready[owner], "passed by one that stood by"
         for each, share in group.told.items():
             assert share.coming <= share.standby
+            assert share.going <= share.partitions
             assert not share.standby & share.partitions
             assert share.workers == len(group.told)
             assert each in group.restored
+        coming = [number for share in group.told.values() for number in share.coming]
+        going = [number for share in group.told.values() for number in share.going]
+        assert sorted(coming) == sorted(going), "one gets what nobody is to give up"
         if settles:
             group.settle()
             loads = [len(share.partitions) for share in group.told.values()]

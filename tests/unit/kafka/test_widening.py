@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stream_app.kafka.placement import partition_of
-from stream_app.kafka.widening import MOVE_PER_S, READ_PER_S, SHOWN, widening_of
+from stream_app.kafka.widening import LEARN_S, MOVE_PER_S, READ_PER_S, SHOWN, widening_of
 
 SYMBOLS = [f"S{number}" for number in range(40)]
 
@@ -30,7 +30,7 @@ def test_each_way_is_read_once_and_a_symbol_takes_no_more_than_a_window(
     assert 0 < len(plan.moving) <= 4
     assert plan.read_bars == 2000
     assert plan.moved_bars == along * len(plan.moving)
-    assert plan.pause_s == pytest.approx(2000 / READ_PER_S + plan.moved_bars / MOVE_PER_S)
+    assert plan.pause_s == pytest.approx(LEARN_S + 2000 / READ_PER_S + plan.moved_bars / MOVE_PER_S)
 
 
 def test_where_nobody_moves_it_says_so() -> None:

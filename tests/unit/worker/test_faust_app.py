@@ -39,9 +39,10 @@ async def app(monkeypatch: pytest.MonkeyPatch) -> faust.App:
     return build_faust_app(
         chosen,
         load_topics(chosen.topics_file),
-        on_assigned=lambda _: None,
+        on_assigned=lambda _: {},
         on_revoked=lambda: None,
         until_published=nothing,
+        hand_over=nothing,
         topic_id=str,
         report=Report,
     )
@@ -82,6 +83,7 @@ def consumer() -> Any:
     made._agent_is_done = asyncio.Event()
     made.transport = SimpleNamespace(max_batch=4)
     made._committed_offset = defaultdict(lambda: None)
+    made._active_partitions, made._kept, made._held = {TICKS}, {}, set()
     return made
 
 
@@ -169,7 +171,59 @@ async def test_no_more_is_fetched_until_the_agent_is_done_with_all_of_the_last_f
         assert not fetches
         consumer.done(each)
     await waiting
-    assert fetches == [1.0]
+    assert fetches == [transport._POLL_S]
+
+
+async def test_the_first_partition_is_read_as_soon_as_the_group_has_changed(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetches = []
+
+    async def fetch(self: Any, timeout: float) -> tuple[None, None]:
+        fetches.append(timeout)
+        return None, None
+
+    monkeypatch.setattr(transport, "_LOOK_AGAIN_S", 1000.0)
+    monkeypatch.setattr(BatchConsumer, "_wait_next_records", fetch)
+    monkeypatch.setattr(BatchConsumer, "should_stop", False)
+    consumer.flow_active, consumer._active_partitions = True, set()
+    consumer.can_resume_flow = consumer.suspend_flow = asyncio.Event()
+
+    async def fetch_once() -> None:
+        async for _ in consumer.getmany(1.0):
+            pass
+
+    waiting = asyncio.create_task(fetch_once())
+    await asyncio.sleep(0)
+    assert not fetches
+    consumer._active_partitions.add(TICKS)
+    consumer.resume_flow()
+    await asyncio.wait_for(waiting, 60)
+    assert len(fetches) == 1
+
+
+async def test_a_held_partition_is_not_read_and_the_others_are(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = TP(TICKS.topic, 1)
+    consumer.ledger.place(other, 0)
+    records = [SimpleNamespace(offset=number) for number in range(3)]
+    batch = consumer.ledger.hand_out(TICKS, tuple(records))
+    consumer.hold(batch)
+    asked = []
+
+    async def fetch(_: Any, active: set[TP], timeout: float) -> dict[TP, list[Any]]:
+        asked.append(active)
+        return {}
+
+    monkeypatch.setattr("faust.transport.consumer.ThreadDelegateConsumer._getmany", fetch)
+    await consumer._getmany({TICKS, other}, 1.0)
+    assert asked == [{other}]
+    assert await consumer._getmany({TICKS}, 1.0) == {}
+    assert asked == [{other}], "an empty set would have been all"
+    consumer.release(TICKS)
+    assert consumer.ledger.next_offset(TICKS) == 0
+    assert not consumer.ledger.is_placed(TICKS)
 
 
 async def test_a_fetch_is_cut_into_batches_of_the_set_size_the_partitions_in_turn(

@@ -160,3 +160,30 @@ def test_an_answered_batch_keeps_its_offsets_and_no_records_until_its_commit() -
     assert not one.records
     assert (one.first_offset, one.last_offset) == (5, 9)
     assert ledger.committable(TICKS) == 10
+
+
+def test_what_is_given_back_is_read_again_from_there_and_what_lies_before_is_committed() -> None:
+    ledger, other = placed(TICKS, TP("market.ticks.v1", 1)), TP("market.ticks.v1", 1)
+    first, second, third = (hand_out(ledger, at, at + 9) for at in (0, 10, 20))
+    beside = hand_out(ledger, 0, 4, other)
+    answer(ledger, first)
+    ledger.give_back(second)
+    assert (second.is_void, third.is_void, beside.is_void) == (True, True, False)
+    assert ledger.committable(TICKS) == 10
+    assert ledger.next_offset(TICKS) == 10
+    assert not ledger.is_placed(TICKS)
+    busy = [ledger.is_busy]
+    answer(ledger, beside)
+    assert [*busy, ledger.is_busy] == [True, False]
+    ledger.place(TICKS, 10)
+    answer(ledger, hand_out(ledger, 10, 29))
+    assert ledger.committable(TICKS) == 30
+
+
+def test_a_batch_of_a_partition_that_has_gone_cannot_be_given_back() -> None:
+    ledger = placed()
+    batch = hand_out(ledger, 0, 9)
+    ledger.forget([TICKS])
+    ledger.place(TICKS, 0)
+    ledger.give_back(batch)
+    assert ledger.is_placed(TICKS)

@@ -18,10 +18,10 @@ BEFORE = 30
 """Offset of the first tick where the symbol came to."""
 
 
-def luggage(count: int, before: int = BEFORE) -> list[Bar]:
+def luggage(count: int, before: int = BEFORE, by: str = "a") -> list[Bar]:
     """So many bars, as they are read."""
     *bars, last = BARS[:count]
-    return [decode_bar(encode_bar(bar)) for bar in packed(bars, last, before=before)]
+    return [decode_bar(encode_bar(bar)) for bar in packed(bars, last, before=before, by=by)]
 
 
 def log_of(bars: list[Bar], committed: int) -> BarLog:
@@ -57,6 +57,12 @@ def test_of_two_workers_that_move_a_symbol_to_one_place_the_first_counts() -> No
     log = log_of([*luggage(7), later, *luggage(9)], 1000)
     assert times(log) == [bar.ts_open for bar in (*BARS[:7], BARS[10])]
     assert log.last_of("BTC") == decode_bar(encode_bar(later))
+
+
+def test_two_workers_that_write_by_turns_do_not_mix() -> None:
+    one, other = luggage(7, by="a"), luggage(9, by="b")
+    log = log_of([one[0], other[0], *one[1:4], *other[1:5], *one[4:], *other[5:]], 1000)
+    assert times(log) == [bar.ts_open for bar in BARS[:7]]
 
 
 def test_it_takes_the_place_of_what_the_symbol_left_there_once() -> None:

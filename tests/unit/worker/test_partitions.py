@@ -52,6 +52,8 @@ class Standing(Partitions):
             on_settled=lambda: None,
             on_progress=lambda: None,
             read_again=self.read_again_from.append,
+            hold=lambda batch: pytest.fail(f"{batch} waits"),
+            release=lambda _: None,
             commit=self._note_commit,
             publish_bars=self._note_bars,
             join_again=self._note_join,
@@ -194,7 +196,8 @@ async def test_what_is_to_come_is_asked_for_once_it_is_warm(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     partitions = Standing(position=None)
-    partitions.on_assigned([], Share(standby=frozenset({1, 2}), coming=frozenset({1}), workers=2))
+    share = Share(standby=frozenset({1, 2}), coming=frozenset({1}), workers=2)
+    partitions.on_assigned([], share, generation=1)
     assert partitions.report().following == {1, 2}
     for warm, joins in [({2}, 0), ({1, 2}, 1), ({1, 2}, 1)]:
         monkeypatch.setattr(partitions.standbys, "warm", frozenset(warm))
@@ -202,6 +205,44 @@ async def test_what_is_to_come_is_asked_for_once_it_is_warm(
         await asyncio.sleep(0)
         assert partitions.joins == joins
     assert partitions.report().ready == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("generation", "answered", "kept"),
+    [(8, 40, {0: 40}), (9, 40, {}), (7, 40, {}), (8, 30, {}), (8, None, {})],
+    ids=["next", "one was missed", "the same", "an answer is on its way", "nothing is answered"],
+)
+async def test_what_stayed_goes_on_where_it_is_if_nobody_else_can_have_had_it(
+    generation: int, answered: int | None, kept: dict[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    async def ask(numbers: Sequence[int]) -> dict[int, Place]:
+        asked.extend(numbers)
+        return {number: place(committed=40) for number in numbers}
+
+    partitions = Standing(position=40)
+    monkeypatch.setattr(partitions, "_ask_places", ask)
+    partitions._generation = 7
+    if answered is not None:
+        partitions.note_answered(batch(0, read_from=0, last=answered - 1))
+    assert partitions.on_assigned([0, 1], Share(), generation=generation) == kept
+    await asyncio.gather(*partitions._restoring.values())
+    assert set(asked) == {0, 1} - kept.keys()
+
+
+async def test_what_was_restored_and_has_answered_nothing_since_goes_on_too() -> None:
+    partitions = Standing(position=None)
+    partitions._partitions[0] = partitions.standing_at(40)
+    partitions._answered[0] = 40
+    assert partitions.on_assigned([0], Share(), generation=1) == {0: 40}
+
+
+async def test_what_is_going_is_told_apart_from_what_stays() -> None:
+    partitions = Standing(position=40)
+    partitions._partitions[1] = partitions.standing_at(3)
+    partitions._share = Share(partitions=frozenset({0, 1}), going=frozenset({1, 5}))
+    assert partitions.going() == {1: partitions._partitions[1]}
 
 
 async def test_a_batch_of_a_partition_that_went_elsewhere_is_left_to_the_other_worker() -> None:
@@ -319,18 +360,28 @@ async def test_the_count_is_asked_for_when_a_symbol_comes_where_it_does_not_belo
     )
     pipeline.origin = Origin(counts=(1, 2))
     work = pipeline.sort(records(walk(1)))
-    assert await partitions.settle(pipeline, work, 0)
+
+    async def waits() -> bool:
+        """Whether a batch with the symbol waits; it is answered then."""
+        lacking = partitions.places.install(pipeline, work, 0)
+        if lacking is not None:
+            await partitions.places.bring(pipeline, work, lacking, partitions._log, 0)
+            assert partitions.places.install(pipeline, work, 0) is None
+        pipeline.pipeline_of("BTC")
+        return lacking is not None
+
+    assert await waits()
     assert len(asked) == 1
-    assert not await partitions.settle(pipeline, work, 0), "by another partitioner, for good"
+    assert not await waits(), "by another partitioner, for good"
     pipeline.symbols["BTC"].home = 1
-    assert not await partitions.settle(pipeline, work, 0), "it came just before"
+    assert not await waits(), "it came just before"
     partitions.places._strays[0, "BTC"] -= 2 * places_module.STRAYS_FOR_S
     partitions.places._asked_s = asyncio.get_running_loop().time()
-    assert not await partitions.settle(pipeline, work, 0), "it was asked just before"
+    assert not await waits(), "it was asked just before"
     assert len(asked) == 1
     partitions.places._strays[0, "BTC"] -= 2 * places_module.STRAYS_FOR_S
     partitions.places._asked_s -= 2 * places_module.ASK_EVERY_S
-    assert await partitions.settle(pipeline, work, 0), "it may belong here again"
+    assert await waits(), "it may belong here again"
     assert len(asked) == 2
 
 
@@ -349,6 +400,8 @@ async def test_a_new_count_renames_what_symbols_have_left_and_is_in_their_states
     bars = pipeline.process(records(walk(40, symbol=symbol))).bars
     pipeline.symbols[symbol].home = 1
     await partitions.places.note_count(2)
+    await asyncio.sleep(0)
+    assert partitions.joins == 1, "nobody has the new partition yet"
     (name,) = partitions.symbols()
     assert name == f"{symbol} (partition 0)"
     assert not pipeline.symbols[symbol].has_news, "it is trained where it went"
@@ -359,3 +412,15 @@ async def test_a_new_count_renames_what_symbols_have_left_and_is_in_their_states
     assert answer.bars[-1].state["counts"] == (1, 2)
     assert answer.bars[-1].state["home"] == 1
     assert pipeline.symbols[symbol].has_news, "a bar of it has closed here"
+
+
+async def test_a_count_that_came_with_the_partitions_is_no_news_to_the_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    partitions = Standing(position=0)
+    monkeypatch.setattr(partitions.places._counts, "_read_newest", none_known)
+    await partitions.places._counts.learn(1)
+    partitions.places.count = 1
+    await partitions._commits._note_count(2)
+    await asyncio.sleep(0)
+    assert (partitions.places.count, partitions.joins) == (2, 0)

@@ -1,0 +1,166 @@
+"""How long symbols wait while partitions are added, against what `topics apply` says beforehand.
+
+One worker answers ticks of all symbols at a steady rate. Then the ticks topic and its twins get
+one more partition, and more than half of the symbols move, with their bars. Each tick's wait is
+from its own append to that of its first answer, both by the broker's clock. Of the others, those
+are told apart that share their partition with a symbol that comes to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from harness import Options, console, options, save, show
+from no_pause import BAR_MS, CALM_S, Feed, waits, window_of
+from rich.table import Table
+from world import (
+    WORKER,
+    Process,
+    broker_of_choice,
+    commit,
+    digest,
+    live_ticks,
+    publish_models,
+    send,
+    settings_for,
+    symbol_names,
+    topics_file,
+    topics_of,
+    train,
+)
+
+from stream_app.kafka.connection import client_settings
+from stream_app.kafka.topic_check import Topics, apply_topics, load_topics
+from stream_app.kafka.topics import CO_PARTITIONED
+from stream_app.kafka.widening import plan_widening
+from stream_app.settings import Settings
+
+BEFORE: Final = 2
+AFTER: Final = 3
+SETTLED_S: Final = 3.0
+"""Without another symbol that comes."""
+
+
+def with_more(settings: Settings) -> Topics:
+    """topics.yaml as an operator edits it."""
+    content = yaml.safe_load(settings.topics_file.read_text())
+    for topic in content["topics"].values():
+        if topic["role"] in CO_PARTITIONED:
+            topic["partitions"] = AFTER
+    settings.topics_file.write_text(yaml.safe_dump(content, sort_keys=False))
+    return load_topics(settings.topics_file)
+
+
+async def until_all_came(worker: Process, names: set[str]) -> None:
+    """Wait until the log says that each of the symbols has come."""
+    async with asyncio.timeout(1800):
+        while not all(_came(worker.text(), name) for name in names):
+            worker.check()
+            await asyncio.sleep(0.5)
+    await asyncio.sleep(SETTLED_S)
+
+
+def _came(text: str, name: str) -> bool:
+    return any(" came " in line and name in line for line in text.splitlines())
+
+
+def longest(found: list[dict[str, Any]]) -> float:
+    return max((item["wait"] for item in found), default=0) / 1000
+
+
+async def measure(chosen: Options, given: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    days = given.days or (2 if chosen.quick else 30)
+    names = symbol_names(given.symbols or 12)
+    bars = days * 86_400_000 // BAR_MS
+    with broker_of_choice() as broker:
+        file = topics_file(folder, {}, "", partitions=BEFORE)
+        settings = settings_for(
+            broker, folder, file, training_window_days=float(days), min_training_bars=bars
+        )
+        async with topics_of(settings):
+            now = int(time.time() * 1000) // BAR_MS * BAR_MS
+            history = live_ticks(
+                names, start_ms=now - bars * BAR_MS, interval_ms=BAR_MS, count=bars * len(names)
+            )
+            await send(settings, history, "history")
+            first = await digest(settings)
+            await commit(settings, first)
+            window = window_of([tick for tick in history if tick.symbol == names[0]], settings)
+            publish_models(settings, names, train(window, settings), window)
+            worker = Process(WORKER, settings, folder / "worker.log")
+            try:
+                await worker.until("Worker started")
+                for number in range(BEFORE):
+                    await worker.until(f"partition {number}: restored")
+                topic = load_topics(settings.topics_file).ticks.name
+                # It hears of new partitions as any producer, but sooner than after 5 minutes.
+                feed = Feed(settings, topic, names, 100.0, now, metadata_max_age_ms=2_000)
+                flow = asyncio.create_task(feed.run(1800.0))
+                await asyncio.sleep(CALM_S)
+                topics = with_more(settings)
+                plan = await plan_widening(topics, client_settings(settings), settings.window_bars)
+                assert plan is not None
+                console.print(*plan.lines(), sep="\n")
+                began = time.time_ns() // 1_000_000
+                await apply_topics(topics, client_settings(settings))
+                await until_all_came(worker, set(plan.moving))
+                feed.stop()
+                await flow
+                await asyncio.sleep(CALM_S)
+            finally:
+                worker.end()
+            found, lost = await waits(settings, topics, first)
+    here = [item for item in found if item["at"] >= began]
+    got = {way[1] for way in plan.moving.values()}
+    moved = [item for item in here if item["symbol"] in plan.moving]
+    others = [item for item in here if item["symbol"] not in plan.moving]
+    return {
+        "symbols": len(names),
+        "days": days,
+        "moving": {name: list(way) for name, way in plan.moving.items()},
+        "stated_s": plan.pause_s,
+        "moved_s": longest([item for item in moved if item["partition"] in got]),
+        "beside_them_s": longest([item for item in others if item["partition"] in got]),
+        "others_s": longest([item for item in others if item["partition"] not in got]),
+        "sent": feed.sent,
+        "lost": lost,
+    }
+
+
+def main() -> None:
+    def add(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--symbols", type=int, help="how many; 12")
+        parser.add_argument("--days", type=int, help="of history; 30, or 2 with --quick")
+        parser.add_argument("--keep", action="store_true", help="keep the worker's log")
+
+    chosen, given = options(__doc__, add=add)
+    if not os.environ.get("KAFKA_HOME"):
+        raise SystemExit("KAFKA_HOME is not set: the embedded broker cannot add partitions")
+    folder = Path(tempfile.mkdtemp(prefix="widening-"))
+    try:
+        result = asyncio.run(measure(chosen, given, folder))
+    finally:
+        if given.keep:
+            console.print(f"logs: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    table = Table(title="Longest wait while partitions are added [s]", title_justify="left")
+    for name in ("stated", "of those that moved", "beside them", "of the others"):
+        table.add_column(name, justify="right")
+    table.add_row(
+        *(f"{result[name]:.2f}" for name in ("stated_s", "moved_s", "beside_them_s", "others_s"))
+    )
+    show(table, f"{result['sent']} ticks sent, {result['lost']} not answered")
+    save(chosen, result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Faust's consumer thread: commits with the topic's id, one way to seek, and its membership.
+
+It has an event loop of its own, so heartbeats go on while ticks are computed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final, cast
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from stream_app.errors import WorkerFault
+from stream_app.kafka.connection import FETCH_MAX_WAIT_MS
+
+logger = logging.getLogger(__name__)
+
+_FORGOTTEN: Final = 3
+"""So often within a session timeout the broker forgets a member only for another of its name."""
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread, with a short wait for fetches and one way to seek."""
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust fixes 1,500 ms.
+        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001 - Faust passes no other way
+        return consumer
+
+    async def on_start(self) -> None:
+        """Start the consumer, and watch that a static member stays the only one of its name."""
+        await super().on_start()
+        if self.app.conf.consumer_group_instance_id:
+            self._watch_membership()
+
+    def _watch_membership(self) -> None:
+        """End the worker when the broker refuses it, or forgets it again and again.
+
+        Then another has its name. The client would hang, or join anew each time, and so would the
+        other: both would answer everything.
+        """
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - it tells nobody
+        reset, push = coordinator.reset_generation, coordinator._push_error_to_user  # noqa: SLF001
+        forgotten: deque[float] = deque(maxlen=_FORGOTTEN)
+
+        def end(why: str) -> None:
+            conf = self.app.conf
+            error = WorkerFault(
+                f"the group {conf.id} does not keep KAFKA_GROUP_INSTANCE_ID="
+                f"{conf.consumer_group_instance_id} ({why}): another worker has it too; give each "
+                "its own"
+            )
+            self._ending = self.thread_loop.create_task(self.crash(error))
+
+        def noted_reset() -> None:
+            forgotten.append(self.thread_loop.time())
+            within_s = forgotten[-1] - forgotten[0]
+            if len(forgotten) == _FORGOTTEN and within_s < self.app.conf.broker_session_timeout:
+                end(f"forgotten {_FORGOTTEN} times")
+            reset()
+
+        def noted_error(error: Exception) -> Any:
+            if type(error) is KafkaError:  # it knows no name for the code of a fenced member
+                end(f"{error}")
+            return push(error)
+
+        coordinator.reset_generation = noted_reset
+        coordinator._push_error_to_user = noted_error  # noqa: SLF001
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit, with the topic's id beside each offset: it tells of what topic the offset is."""
+        topic_id = cast(Any, self.transport).topic_id()  # of transport.py, which imports this
+        here = self.assignment()
+        noted = {
+            TopicPartition(*tp): OffsetAndMetadata(offset, topic_id)
+            for tp, offset in offsets.items()
+            if tp in here
+        }
+        try:
+            await self._ensure_consumer().commit(noted)
+        except CommitFailedError as error:
+            logger.info("cannot commit (%s); what is not committed is answered again", error)
+            return False
+        except Exception as error:  # noqa: BLE001 - as Faust's own
+            await self.crash(error)
+            return False
+        return True
+
+    async def join_again(self) -> None:
+        """Have the group divide its partitions anew. Returns at once."""
+        await self.call_thread(self._join_again)
+
+    async def _join_again(self) -> None:
+        consumer = self._ensure_consumer()
+        # Whoever divides them must know all that there are.
+        await consumer._client.force_metadata_update()  # noqa: SLF001 - it looks each 30 s
+        consumer._coordinator.request_rejoin()  # noqa: SLF001 - Java's enforceRebalance
+
+    async def leave(self) -> None:
+        """Leave the group, so that others take over without waiting for the session to end.
+
+        Waits on the broker.
+        """
+        await self.call_thread(self._leave)
+
+    async def _leave(self) -> None:
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - it has no public name
+        # A static member does not leave by itself, and the broker would wait for it to come back.
+        coordinator._group_instance_id = None  # noqa: SLF001
+        await coordinator.close()
+
+    async def seek_each(self, wanted: Mapping[TP, int | None]) -> dict[TP, int]:
+        """Seek each partition to an offset; None is its commit, or the log's beginning.
+
+        Waits on the broker. aiokafka's own `seek_to_committed` leaves a partition that has no
+        commit where its position has got to, past what was fetched and dropped.
+
+        Returns:
+            Where each stands now; without those that went to another worker meanwhile.
+        """
+        placed: dict[TP, int] = await self.call_thread(self._seek_each, wanted)
+        return placed
+
+    async def _seek_each(self, wanted: Mapping[TP, int | None]) -> dict[TP, int]:
+        consumer = self._ensure_consumer()
+        here = {tp: TopicPartition(*tp) for tp in wanted.keys() & self.assignment()}
+        beginnings = await consumer.beginning_offsets(list(here.values()))
+        placed = {}
+        for tp, partition in here.items():
+            with suppress(IllegalStateError):  # it went to another worker meanwhile
+                offset = wanted[tp]
+                if offset is None:
+                    offset = await consumer.committed(partition) or 0
+                offset = max(offset, beginnings[partition])
+                consumer.seek(partition, offset)
+                placed[tp] = offset
+        return placed
