@@ -17,7 +17,8 @@ import numpy as np
 from harness import progress
 from numpy.typing import NDArray
 
-from stream_app.bars.features import FEATURES, LOOKBACK, BarColumns, contexts, vectors
+from stream_app.bars.contexts import contexts
+from stream_app.bars.features import FEATURES, LOOKBACK, BarColumns, vectors
 from stream_app.clock import DAY_MS
 from stream_app.feed.files import read_ticks
 from stream_app.models.base import Member, ModelSettings

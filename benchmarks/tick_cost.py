@@ -26,7 +26,7 @@ from world import (
 )
 
 from stream_app.app import collect_garbage_rarely
-from stream_app.bars.open_bars import OpenBar
+from stream_app.bars.open_bar import OpenBar
 from stream_app.messages.ticks import encode_tick
 from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember

@@ -10,15 +10,24 @@ joins contexts with the ticks, for all ticks of a batch at once.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from stream_app.clock import DAY_MS
-from stream_app.compiled import INTS, compiled, types
+from stream_app.compiled import (
+    DOUBLE_TABLE,
+    INT_TABLE,
+    INTS,
+    address_of,
+    array_at,
+    compiled,
+    part,
+    types,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -47,12 +56,12 @@ FEATURES: Final = len(FEATURE_NAMES)
 
 
 # Where the blocks of a context's columns begin; its closes are the first.
-_SUMS: Final = len(RETURN_SPANS)
-_SQUARES: Final = _SUMS + len(VOLATILITY_SPANS)
-_MEANS: Final = _SQUARES + len(VOLATILITY_SPANS)
-_HIGHS: Final = _MEANS + len(MEAN_SPANS)
-_LOWS: Final = _HIGHS + len(RANGE_SPANS)
-CONTEXT: Final = _LOWS + len(RANGE_SPANS)
+SUMS: Final = len(RETURN_SPANS)
+SQUARES: Final = SUMS + len(VOLATILITY_SPANS)
+MEANS: Final = SQUARES + len(VOLATILITY_SPANS)
+HIGHS: Final = MEANS + len(MEAN_SPANS)
+LOWS: Final = HIGHS + len(RANGE_SPANS)
+CONTEXT: Final = LOWS + len(RANGE_SPANS)
 # And those of a feature vector's.
 _VOLATILITIES: Final = FEATURE_NAMES.index(f"volatility_{VOLATILITY_SPANS[0]}")
 _GAPS: Final = FEATURE_NAMES.index(f"mean_gap_{MEAN_SPANS[0]}")
@@ -118,46 +127,11 @@ lowest of the forming bar so far; the Kalman filter's velocity and innovation; a
 return since the last close that is believed."""
 
 
-def contexts(
-    log_close: FloatArray, log_high: FloatArray, log_low: FloatArray
-) -> NDArray[np.float64]:
-    """What the bars before each bar say about it.
-
-    Args:
-        log_close: shape (N,), N >= LOOKBACK, of consecutive bars without jumps, oldest first.
-        log_high: shape (N,).
-        log_low: shape (N,).
-
-    Returns:
-        Shape (N - LOOKBACK + 1, CONTEXT). Row r is the context of the bar that follows bar
-        r + LOOKBACK - 1; the last row is that of the bar now forming.
-    """
-    closes = sliding_window_view(log_close, LOOKBACK)
-    highs = sliding_window_view(log_high, LOOKBACK)
-    lows = sliding_window_view(log_low, LOOKBACK)
-    out = np.empty((len(closes), CONTEXT))
-    for at, span in enumerate(RETURN_SPANS):
-        out[:, at] = closes[:, -span]
-    for at, span in enumerate(VOLATILITY_SPANS):
-        # A span of n returns ends in the forming bar's own, so n - 1 of them are known here.
-        steps = closes[:, -span + 1 :] - closes[:, -span:-1]
-        out[:, _SUMS + at] = steps.sum(axis=1)
-        out[:, _SQUARES + at] = np.square(steps).sum(axis=1)
-    for at, span in enumerate(MEAN_SPANS, _MEANS):
-        # Relative to the last close: the sum of small numbers keeps its digits.
-        out[:, at] = (closes[:, -span + 1 :] - closes[:, -1:]).sum(axis=1)
-    for at, span in enumerate(RANGE_SPANS):
-        out[:, _HIGHS + at] = highs[:, -span + 1 :].max(axis=1)
-        out[:, _LOWS + at] = lows[:, -span + 1 :].min(axis=1)
-    return out
-
-
 def vectors(context: FloatArray, ts: NDArray[np.int64], moments: FloatArray) -> NDArray[np.float32]:
-    """The feature vectors at B ticks.
+    """The feature vectors at B ticks, each of a bar of its own.
 
     Args:
-        context: shape (B, CONTEXT), each tick's row from `contexts`; or (1, CONTEXT), one row
-            that all ticks share.
+        context: shape (B, CONTEXT), each tick's row from `contexts`.
         ts: event times, shape (B,), epoch milliseconds.
         moments: what the ticks add, shape (6, B): rows LOG_PRICE to LIMIT.
 
@@ -165,71 +139,81 @@ def vectors(context: FloatArray, ts: NDArray[np.int64], moments: FloatArray) -> 
         Shape (B, FEATURES), float32, columns as in FEATURE_NAMES. Logarithmic returns and
         volatilities are per bar, jumps left out; range positions lie in 0 to 1; times are UTC.
     """
+    first, step = address_of(context), context.strides[0]
+    return vectors_of([(b, b + 1, first + b * step) for b in range(len(ts))], ts, moments)
+
+
+def vectors_of(
+    spans: Sequence[tuple[int, int, int]], ts: NDArray[np.int64], moments: FloatArray
+) -> NDArray[np.float32]:
+    """As `vectors`, where neighbouring ticks share a context.
+
+    Args:
+        spans: where their ticks begin and end, and the address of their row from `contexts`, which
+            must be held; at least one. The vectors of ticks in none have no meaning.
+        ts: as of `vectors`.
+        moments: the same; more rows may follow.
+    """
     out = np.empty((len(ts), FEATURES), dtype=np.float32)
-    _fill(context, ts, moments, out)
+    _fill(np.array(spans), ts, moments, out)
     return out
 
 
-@compiled(types.void(types.float64[:, ::1], INTS, types.float64[:, ::1], types.float32[:, ::1]))
-def _fill(
-    context: FloatArray, ts: NDArray[np.int64], moments: FloatArray, out: NDArray[np.float32]
+@part
+def _vector(
+    before: FloatArray, ts: int, moments: FloatArray, b: int, out: NDArray[np.float32]
 ) -> None:
-    """The arithmetic of `vectors`, into `out`."""
-    for b in range(len(ts)):
-        before = context[b if len(context) > 1 else 0]
-        price = moments[LOG_PRICE, b]
-        high, low = moments[LOG_HIGH, b], moments[LOG_LOW, b]
-        limit = moments[LIMIT, b]
-        step = price - before[0]  # since the last close
-        if abs(step) > limit:  # a jump: no return, the whole bar is moved back by it
-            price, high, low, step = before[0], high - step, low - step, 0.0
-        # A range that goes beyond the limit is one of mistaken ticks.
-        if high - max(price, before[0]) > limit:
-            high = max(price, before[0])
-        if min(price, before[0]) - low > limit:
-            low = min(price, before[0])
-        for i in range(len(RETURN_SPANS)):
-            out[b, i] = price - before[i]
-        for i, span in enumerate(VOLATILITY_SPANS):
-            mean = (before[_SUMS + i] + step) / span
-            square = (before[_SQUARES + i] + step * step) / span
-            out[b, _VOLATILITIES + i] = math.sqrt(max(square - mean * mean, 0.0))
-        for i, span in enumerate(MEAN_SPANS):
-            out[b, _GAPS + i] = step - (before[_MEANS + i] + step) / span
-        for i in range(len(RANGE_SPANS)):
-            top = max(before[_HIGHS + i], high)
-            bottom = min(before[_LOWS + i], low)
-            out[b, _POSITIONS + i] = (price - bottom) / (top - bottom) if top > bottom else 0.5
-        out[b, _BAR_RANGE] = high - low
-        out[b, _VELOCITY] = moments[VELOCITY, b]
-        innovation = moments[INNOVATION, b]
-        out[b, _INNOVATION] = min(max(innovation, -INNOVATION_LIMIT), INNOVATION_LIMIT)
-        for i, period_ms in enumerate((DAY_MS, 7 * DAY_MS)):
-            angle = (ts[b] % period_ms) * (2.0 * math.pi / period_ms)
-            out[b, _TIMES + 2 * i] = math.sin(angle)
-            out[b, _TIMES + 2 * i + 1] = math.cos(angle)
+    """The arithmetic of one vector.
 
-
-def bar_vectors(bars: BarColumns) -> NDArray[np.float32]:
-    """The feature vector at the last tick of each bar that has LOOKBACK bars before it.
-
-    Jumps are taken out as the bars' `log_jump` says: as they were found when the bars closed.
-
-    Returns:
-        Shape (max(0, N - LOOKBACK), FEATURES): row r belongs to bar r + LOOKBACK.
+    Args:
+        before: its row of `contexts`.
+        ts: its event time.
+        moments: as of `vectors`.
+        b: its place there and in `out`.
+        out: filled in.
     """
-    if len(bars) <= LOOKBACK:
-        return np.empty((0, FEATURES), dtype=np.float32)
-    bars = bars.without_jumps()
-    context = contexts(bars.log_close[:-1], bars.log_high[:-1], bars.log_low[:-1])
-    moments = np.array(
-        [
-            bars.log_close[LOOKBACK:],
-            bars.log_high[LOOKBACK:],
-            bars.log_low[LOOKBACK:],
-            bars.kalman_velocity[LOOKBACK:],
-            bars.kalman_innovation[LOOKBACK:],
-            np.full(len(bars) - LOOKBACK, np.inf),
-        ]
-    )
-    return vectors(context, np.ascontiguousarray(bars.ts_last[LOOKBACK:]), moments)
+    price = moments[LOG_PRICE, b]
+    high, low = moments[LOG_HIGH, b], moments[LOG_LOW, b]
+    limit = moments[LIMIT, b]
+    step = price - before[0]  # since the last close
+    if abs(step) > limit:  # a jump: no return, the whole bar is moved back by it
+        price, high, low, step = before[0], high - step, low - step, 0.0
+    # A range that goes beyond the limit is one of mistaken ticks.
+    if high - max(price, before[0]) > limit:
+        high = max(price, before[0])
+    if min(price, before[0]) - low > limit:
+        low = min(price, before[0])
+    for i in range(len(RETURN_SPANS)):
+        out[b, i] = price - before[i]
+    for i, span in enumerate(VOLATILITY_SPANS):
+        mean = (before[SUMS + i] + step) / span
+        square = (before[SQUARES + i] + step * step) / span
+        out[b, _VOLATILITIES + i] = math.sqrt(max(square - mean * mean, 0.0))
+    for i, span in enumerate(MEAN_SPANS):
+        out[b, _GAPS + i] = step - (before[MEANS + i] + step) / span
+    for i in range(len(RANGE_SPANS)):
+        top = max(before[HIGHS + i], high)
+        bottom = min(before[LOWS + i], low)
+        out[b, _POSITIONS + i] = (price - bottom) / (top - bottom) if top > bottom else 0.5
+    out[b, _BAR_RANGE] = high - low
+    out[b, _VELOCITY] = moments[VELOCITY, b]
+    innovation = moments[INNOVATION, b]
+    out[b, _INNOVATION] = min(max(innovation, -INNOVATION_LIMIT), INNOVATION_LIMIT)
+    for i, period_ms in enumerate((DAY_MS, 7 * DAY_MS)):
+        angle = (ts % period_ms) * (2.0 * math.pi / period_ms)
+        out[b, _TIMES + 2 * i] = math.sin(angle)
+        out[b, _TIMES + 2 * i + 1] = math.cos(angle)
+
+
+@compiled(types.void(INT_TABLE, INTS, DOUBLE_TABLE, types.float32[:, ::1]))
+def _fill(
+    spans: NDArray[np.int64],
+    ts: NDArray[np.int64],
+    moments: FloatArray,
+    out: NDArray[np.float32],
+) -> None:
+    """The loop of `vectors_of`, into `out`."""
+    for s in range(len(spans)):
+        before = array_at(spans[s, 2], CONTEXT, np.float64)
+        for b in range(spans[s, 0], spans[s, 1]):
+            _vector(before, ts[b], moments, b, out)

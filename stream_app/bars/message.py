@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.bars.open_bars import OpenBar
+from stream_app.bars.open_bar import OpenBar
 from stream_app.messages.read_bars import Forecasts, ReadBar
 from stream_app.messages.schemas import Bar, BarForecasts, Source
 

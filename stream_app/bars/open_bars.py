@@ -5,10 +5,9 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from stream_app.compiled import compiled, types
+from stream_app.bars.open_bar import OpenBar
 from stream_app.messages.arrivals import TickKey, tick_key
 from stream_app.messages.schemas import Tick
 
@@ -21,79 +20,6 @@ RHYTHM_MULTIPLE: Final = 2
 LIVE_MS: Final = 60_000
 """A tick that is appended within a minute of its time is live: the log's time is the measure of
 how far its own may be. An older one is replayed or delayed."""
-
-
-@dataclass(slots=True)
-class OpenBar:
-    """A bar that still takes ticks."""
-
-    ts_open: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-    ticks: int
-    ts_first: int
-    ts_last: int
-    kalman_velocity: float = 0.0
-    kalman_innovation: float = 0.0
-
-    def add(self, tick: Tick) -> bool:
-        """Enter a tick; true when it is the bar's latest so far, which sets the close."""
-        (
-            self.open,
-            self.high,
-            self.low,
-            self.close,
-            self.volume,
-            self.ts_first,
-            self.ts_last,
-            is_latest,
-        ) = bar_with(
-            self.open,
-            self.high,
-            self.low,
-            self.close,
-            self.volume,
-            self.ts_first,
-            self.ts_last,
-            tick.ts,
-            tick.price,
-            tick.size or 0.0,
-        )
-        self.ticks += 1
-        return is_latest
-
-
-_Number: Final = types.float64
-_Prices: Final = (*5 * (_Number,), types.int64, types.int64)
-
-
-@compiled(types.Tuple((*_Prices, types.boolean))(*_Prices, types.int64, _Number, _Number))
-def bar_with(  # noqa: PLR0917 - a compiled function takes no keywords
-    first: float,
-    high: float,
-    low: float,
-    close: float,
-    volume: float,
-    ts_first: int,
-    ts_last: int,
-    ts: int,
-    price: float,
-    size: float,
-) -> tuple[float, float, float, float, float, int, int, bool]:
-    """The first seven with one more tick, and whether it is the bar's latest so far."""
-    if price > high:
-        high = price
-    elif price < low:
-        low = price
-    if ts < ts_first or (ts == ts_first and price < first):
-        ts_first, first = ts, price
-    is_latest = ts > ts_last or (ts == ts_last and price >= close)
-    if is_latest:
-        ts_last, close = ts, price
-    return first, high, low, close, volume + size, ts_first, ts_last, is_latest
 
 
 class OpenBars:
@@ -161,11 +87,8 @@ class OpenBars:
             Its bar, and whether the tick is the latest of that bar.
         """
         ts = tick.ts
-        if ts > self.newest_ts:
-            step = ts - self.newest_ts if self.newest_ts >= 0 else 0
-            self._steps.append((step, None if appended_ms is None else ts - appended_ms))
-            self.newest_ts = ts
-        self._remember(tick)
+        self._note_step(ts, appended_ms)
+        self._remember(tick_key(tick))
         ts_open = ts - ts % self._bar_ms
         bars = self.bars
         if bars and bars[-1].ts_open == ts_open:  # as nearly all are
@@ -193,7 +116,10 @@ class OpenBars:
 
     def seen_before(self, keys: Sequence[TickKey]) -> list[int]:
         """Places of the keys that may be those of duplicates, in order."""
-        if self._seen.keys().isdisjoint(keys) and len(set(keys)) == len(keys):
+        seen = self._seen
+        if len(keys) == 1:
+            return [0] if keys[0] in seen else []
+        if seen.keys().isdisjoint(keys) and len(set(keys)) == len(keys):
             return []  # as nearly always
         found, known = [], set(self._seen)
         for at, key in enumerate(keys):
@@ -209,6 +135,10 @@ class OpenBars:
             keys: at least one.
             appended_ms: as of `add`, of each.
         """
+        if len(keys) == 1:  # as of most symbols of a batch, where there are many
+            self._note_step(keys[0][0], appended_ms[0])
+            self._remember(keys[0])
+            return
         steps = []
         for at in range(len(keys) - 1, -1, -1):
             ts, before = keys[at][0], keys[at - 1][0] if at else self.newest_ts
@@ -223,6 +153,13 @@ class OpenBars:
         self._seen_order.extend(keys)
         self._forget()
 
+    def _note_step(self, ts: int, appended_ms: int | None) -> None:
+        newest = self.newest_ts
+        if ts > newest:
+            step = ts - newest if newest >= 0 else 0
+            self._steps.append((step, None if appended_ms is None else ts - appended_ms))
+            self.newest_ts = ts
+
     def take_closed(self) -> list[OpenBar]:
         """Remove and return the bars that the watermark has passed, oldest first."""
         bars, watermark, closed = self.bars, self.watermark, 0
@@ -233,8 +170,7 @@ class OpenBars:
         taken, self.bars = bars[:closed], bars[closed:]
         return taken
 
-    def _remember(self, tick: Tick) -> None:
-        key = tick_key(tick)
+    def _remember(self, key: TickKey) -> None:
         self._seen[key] = None
         self._seen_order.append(key)
         self._forget()
@@ -242,7 +178,7 @@ class OpenBars:
     def _forget(self) -> None:
         """Ticks behind the watermark, and those beyond the number that is remembered."""
         order = self._seen_order
-        watermark = self.watermark
+        watermark = self.newest_ts - self._grace_ms
         while order and (order[0][0] < watermark or len(order) > REMEMBERED_TICKS):
             self._seen.pop(order.popleft(), None)
 
@@ -250,7 +186,7 @@ class OpenBars:
         """A copy that takes ticks from beyond the grace: no tick of before can be seen again."""
         twin = OpenBars(bar_ms=self._bar_ms, grace_ms=self._grace_ms, revisions=self._revisions)
         twin.newest_ts = self.newest_ts
-        twin.bars = [replace(bar) for bar in self.bars]
+        twin.bars = [OpenBar.of(bar.state()) for bar in self.bars]
         twin.revision = self.revision
         twin._steps.extend(self._steps)
         return twin
@@ -259,7 +195,7 @@ class OpenBars:
         """What a restart needs, as JSON values; see `restore`."""
         return {
             "newest_ts": self.newest_ts,
-            "open_bars": [[getattr(bar, name) for name in OpenBar.__slots__] for bar in self.bars],
+            "open_bars": [bar.state() for bar in self.bars],
             "seen": [list(key) for key in self._seen_order],
             "steps": [list(step) for step in self._steps],
         }
@@ -267,10 +203,7 @@ class OpenBars:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over a `state`."""
         self.newest_ts = state["newest_ts"]
-        self.bars = [
-            OpenBar(**dict(zip(OpenBar.__slots__, values, strict=True)))
-            for values in state["open_bars"]
-        ]
+        self.bars = [OpenBar.of(values) for values in state["open_bars"]]
         # A state that was written before ticks had an id has four values a key.
         self._seen_order = deque((*key, None)[:5] for key in state["seen"])
         self._seen = dict.fromkeys(self._seen_order)

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from stream_app.bars.ahead import AheadTicks, Place
 from stream_app.bars.features import BarColumns, FloatArray
 from stream_app.bars.jumps import JUMP, SCALE_BARS, believed, limit_of, usual_move, usual_moves
-from stream_app.bars.open_bars import OpenBar, OpenBars
+from stream_app.bars.open_bar import OpenBar
+from stream_app.bars.open_bars import OpenBars
 from stream_app.compiled import DOUBLES, INTS, compiled, types
 from stream_app.messages.schemas import Tick
 

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from stream_app.bars.features import BarColumns
 from stream_app.errors import ArtifactError, TrainingError
+from stream_app.models.asking import ask_alone
 from stream_app.models.base import Member, ModelSettings, Rows, TrainingData
 from stream_app.models.kalman_filter import NOISE_MAX, NOISE_MIN, KalmanFilter, KalmanNoise
 from stream_app.models.kalman_reference import largest_difference
+from stream_app.models.kernel import Kernel
 from stream_app.models.training_rows import check_rows
 
 LIKELIHOOD_BARS: Final = 3000
@@ -40,11 +42,11 @@ class KalmanMember:
     def __init__(self, noise: KalmanNoise, horizon_bars: int) -> None:
         self.noise = noise
         """The noise with which the pipeline runs the symbol's filter."""
-        self._horizon_bars = horizon_bars
+        self.kernel = Kernel.of_trend(horizon_bars)
 
     def predict(self, rows: Rows) -> NDArray[np.float64]:
         """Level + velocity x horizon - log price, shape (B,)."""
-        return rows.kalman_level + rows.kalman_velocity * self._horizon_bars - rows.log_price
+        return ask_alone(self.kernel, rows)
 
 
 class KalmanForecaster:

@@ -21,9 +21,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, cast
 
-from stream_app.compiled import compiled, types
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.compiled import Number, address_of, compiled, part, records_of, types
 
 MAX_GAP_BARS: Final = 12.0
 """A longer gap counts as this many bars. The price in a gap is unknown (a halted market, a feed
@@ -32,8 +35,28 @@ the velocity and make the next innovation small, whatever the price did."""
 NOISE_MIN: Final = 1e-18
 NOISE_MAX: Final = 1.0
 _NEVER: Final = -1
-_STATE: Final = ("level", "velocity", "p00", "p01", "p11", "det", "last_ts")
+STATE: Final = np.dtype(
+    [
+        ("level", np.float64),
+        ("velocity", np.float64),
+        ("p00", np.float64),
+        ("p01", np.float64),
+        ("p11", np.float64),
+        ("det", np.float64),
+        ("last_ts", np.int64),
+    ]
+)
 """What a measurement starts from."""
+FILTER: Final = np.dtype(
+    [
+        ("now", STATE),
+        ("innovation", np.float64),
+        ("innovation_variance", np.float64),
+        ("before", STATE),
+    ]
+)
+"""A filter: the state after the last tick, and the one after the bar before that tick's bar."""
+_STATE: Final = STATE.names or ()
 _KEPT: Final = (*_STATE, "innovation", "innovation_variance")
 """What a restart needs of the last tick."""
 _UNSEEN: Final = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, _NEVER)
@@ -62,22 +85,9 @@ class KalmanNoise:
                 raise ValueError(f"{name}={value}: allowed is {NOISE_MIN:g} to {NOISE_MAX:g}")
 
 
-_Number: Final = types.float64
-
-
-@compiled(
-    types.Tuple((*8 * (_Number,), types.boolean))(
-        *6 * (_Number,), types.int64, _Number, types.int64, *3 * (_Number,), types.int64, _Number
-    )
-)
+@part
 def measured(  # noqa: PLR0917 - a compiled function takes no keywords
-    level: float,
-    velocity: float,
-    p00: float,
-    p01: float,
-    p11: float,
-    det: float,
-    last_ts: int,
+    state: Any,
     log_price: float,
     ts: int,
     q_level: float,
@@ -88,12 +98,23 @@ def measured(  # noqa: PLR0917 - a compiled function takes no keywords
 ) -> tuple[float, float, float, float, float, float, float, float, bool]:
     """The recursion: predict to `ts`, then correct by the price.
 
-    The arguments are a `KalmanFilter`'s state, and then as of its `update`.
+    Args:
+        state: of STATE; where it starts from.
+        log_price: as of `KalmanFilter.update`, as what follows.
+        ts: the same.
+        q_level: of the noise.
+        q_velocity: the same.
+        r: the same.
+        bar_ms: as of `update`.
+        limit: the same.
 
     Returns:
         Level, velocity, p00, p01, p11, det, innovation and innovation variance after it, and
         whether the price jumped.
     """
+    level, velocity = state.level, state.velocity
+    p00, p01, p11, det = state.p00, state.p01, state.p11, state.det
+    last_ts = state.last_ts
     if last_ts < 0:
         p11 = q_level + q_velocity
         return log_price, 0.0, r, 0.0, p11, r * p11, 0.0, r, False
@@ -132,6 +153,58 @@ def measured(  # noqa: PLR0917 - a compiled function takes no keywords
     )
 
 
+@part
+def take(kalman: Any, found: tuple[Any, ...], ts: int) -> None:
+    """Change a filter, of FILTER, into what `measured` found at a tick of that time."""
+    now = kalman.now
+    now.level, now.velocity = found[0], found[1]
+    now.p00, now.p01, now.p11, now.det = found[2], found[3], found[4], found[5]
+    kalman.innovation, kalman.innovation_variance = found[6], found[7]
+    now.last_ts = max(now.last_ts, ts)
+    if found[8]:
+        kalman.before = now
+
+
+@compiled(
+    types.boolean(
+        records_of(FILTER),
+        types.float64,
+        types.int64,
+        *3 * (types.float64,),
+        types.int64,
+        types.float64,
+    )
+)
+def _update(  # noqa: PLR0917 - a compiled function takes no keywords
+    filters: Any,
+    log_price: float,
+    ts: int,
+    q_level: float,
+    q_velocity: float,
+    r: float,
+    bar_ms: int,
+    limit: float,
+) -> bool:
+    """`KalmanFilter.update`."""
+    found = measured(filters[0].now, log_price, ts, q_level, q_velocity, r, bar_ms, limit)
+    take(filters[0], found, ts)
+    return found[8]
+
+
+@part
+def rewind(kalman: Any, ts_open: int) -> None:
+    """`KalmanFilter.rewind`, of a filter of FILTER."""
+    if kalman.now.last_ts < ts_open:
+        kalman.before = kalman.now
+    else:
+        kalman.now = kalman.before
+
+
+@compiled(types.void(records_of(FILTER), types.int64))
+def _rewind(filters: Any, ts_open: int) -> None:
+    rewind(filters[0], ts_open)
+
+
 class KalmanFilter:
     """The filter of one symbol. Mutable, because a tick may cost at most 2 us here.
 
@@ -151,31 +224,30 @@ class KalmanFilter:
     (102.0, 0.0066)
     """
 
-    __slots__ = (
-        "before",
-        "det",
-        "innovation",
-        "innovation_variance",
-        "last_ts",
-        "level",
-        "p00",
-        "p01",
-        "p11",
-        "velocity",
-    )
+    __slots__ = ("address", "now", "numbers")
 
     def __init__(self) -> None:
-        self.level = 0.0
-        self.velocity = 0.0
-        self.p00 = 0.0
-        self.p01 = 0.0
-        self.p11 = 0.0
-        self.det = 0.0
-        self.innovation = 0.0
-        self.innovation_variance = 0.0
-        self.last_ts = _NEVER
-        self.before: tuple[float, ...] = _UNSEEN
-        """The _STATE after the bar before the one that `last_ts` is in."""
+        self.numbers = np.array([(_UNSEEN, 0.0, 0.0, _UNSEEN)], dtype=FILTER)
+        """Shape (1,), of FILTER: the filter itself."""
+        self.now: NDArray[Any] = self.numbers["now"]
+        """Its state after the last tick: a view."""
+        self.address = address_of(self.numbers)
+
+    level = Number("now")
+    velocity = Number("now")
+    p00 = Number("now")
+    p01 = Number("now")
+    p11 = Number("now")
+    det = Number("now")
+    last_ts = Number("now")
+    innovation = Number()
+    innovation_variance = Number()
+
+    @property
+    def before(self) -> tuple[float, ...]:
+        """The state after the bar before the one that `last_ts` is in, in the order of STATE."""
+        state: tuple[float, ...] = self.numbers["before"].item()
+        return state
 
     def rewind(self, ts_open: int) -> None:
         """Go back to before the bar that begins at `ts_open`: it is measured anew.
@@ -184,29 +256,7 @@ class KalmanFilter:
             ts_open: of the bar of the next tick, which is not older than the last one; epoch
                 milliseconds.
         """
-        if self.last_ts < ts_open:
-            self.before = self._now()
-            return
-        (
-            self.level,
-            self.velocity,
-            self.p00,
-            self.p01,
-            self.p11,
-            self.det,
-            self.last_ts,
-        ) = self.before  # type: ignore[assignment]  # the last is an int
-
-    def _now(self) -> tuple[float, ...]:
-        return (
-            self.level,
-            self.velocity,
-            self.p00,
-            self.p01,
-            self.p11,
-            self.det,
-            self.last_ts,
-        )
+        _rewind(self.numbers, ts_open)
 
     def update(
         self,
@@ -235,47 +285,21 @@ class KalmanFilter:
         Returns:
             Whether the price jumped.
         """
-        (
-            self.level,
-            self.velocity,
-            self.p00,
-            self.p01,
-            self.p11,
-            self.det,
-            self.innovation,
-            self.innovation_variance,
-            jumped,
-        ) = measured(
-            self.level,
-            self.velocity,
-            self.p00,
-            self.p01,
-            self.p11,
-            self.det,
-            self.last_ts,
-            log_price,
-            ts,
-            noise.q_level,
-            noise.q_velocity,
-            noise.r,
-            bar_ms,
-            limit,
+        jumped: bool = _update(
+            self.numbers, log_price, ts, noise.q_level, noise.q_velocity, noise.r, bar_ms, limit
         )
-        self.last_ts = max(self.last_ts, ts)
-        if jumped:
-            self.before = self._now()
         return jumped
 
     def copy(self) -> KalmanFilter:
         """An independent filter in the same state."""
         twin = KalmanFilter()
-        for name in self.__slots__:
-            setattr(twin, name, getattr(self, name))
+        twin.numbers[:] = self.numbers
         return twin
 
     def to_state(self) -> dict[str, float]:
         """The state after the last tick by name, as JSON numbers."""
-        return {name: getattr(self, name) for name in _KEPT}
+        now, *last, _ = cast(tuple[Any, ...], self.numbers.item())
+        return dict(zip(_KEPT, (*now, *last), strict=True))
 
     @classmethod
     def from_state(cls, state: Mapping[str, float], before: Sequence[float] = ()) -> KalmanFilter:
@@ -292,16 +316,17 @@ class KalmanFilter:
         """
         if set(state) != set(_KEPT):
             raise ValueError(f"Kalman state: the keys must be {', '.join(_KEPT)}")
-        restored = cls()
         for name, value in state.items():
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ValueError(f"Kalman state: {name} is not a number")
             if not math.isfinite(value):
                 raise ValueError(f"Kalman state: {name} is not finite")
-            setattr(restored, name, int(value) if name == "last_ts" else float(value))
-        if restored.last_ts >= 0 and min(restored.p00, restored.p11, restored.det) <= 0.0:
+        if state["last_ts"] >= 0 and min(state["p00"], state["p11"], state["det"]) <= 0.0:
             raise ValueError("Kalman state: the covariance is not positive definite")
-        restored.before = _before(before) if before else restored._now()
+        restored = cls()
+        now = tuple(state[name] for name in _STATE)
+        last = state["innovation"], state["innovation_variance"]
+        restored.numbers[0] = (now, *last, _before(before) if before else now)
         return restored
 
 

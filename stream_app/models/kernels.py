@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.compiled import DOUBLES, INTS, compiled, types
+from stream_app.compiled import part
 
 NODE: Final = np.dtype([("value", np.float32), ("feature", np.uint16), ("left", np.uint16)])
 """A branch sends a row left if its feature is at most `value`, else to the node after `left`. A
@@ -20,10 +20,6 @@ there."""
 CACHE_LINE: Final = 64 // NODE.itemsize
 LANES: Final = 16
 """Trees walked at the same time: each step waits for memory, and the waits overlap."""
-
-_Nodes = types.Array(numba.from_dtype(NODE), 1, "C")
-_Floats = types.float32[::1]
-_Table = types.float32[:, ::1]
 
 
 class TreeNodes(NamedTuple):
@@ -41,30 +37,43 @@ class TreeNodes(NamedTuple):
     """Shape (T,), ascending: steps from the root to the deepest leaf."""
 
 
-@compiled(
-    types.void(types.Tuple((_Nodes, INTS, INTS)), _Table, types.float64, DOUBLES),
-)
-def tree_sums(
-    trees: tuple[Any, ...], features: Any, unit: float, answers: NDArray[np.float64]
+@part
+def load_nodes(nodes: NDArray[Any], touched: NDArray[np.float32]) -> None:
+    """Read through all nodes in order.
+
+    If they are in no cache, that loads them faster than the walks, which jump.
+
+    Args:
+        nodes: as in `TreeNodes`.
+        touched: one number, changed, so that the compiler does not leave the loop out.
+    """
+    for line in range(0, len(nodes), CACHE_LINE):
+        touched[0] += nodes[line].value
+
+
+@part
+def tree_sums(  # noqa: PLR0917 - a compiled loop takes no keywords
+    nodes: NDArray[Any],
+    roots: NDArray[np.int64],
+    depths: NDArray[np.int64],
+    unit: float,
+    features: Any,
+    answers: NDArray[np.float64],
 ) -> None:
     """The sum over all trees for each row, times `unit`.
 
     Args:
-        trees: of `TreeNodes`, as a plain tuple: Numba takes 1 us for the name of another.
-        features: shape (B, F), float32.
+        nodes: as in `TreeNodes`.
+        roots: the same.
+        depths: the same.
         unit: what a sum of 1.0 stands for.
-        answers: filled in, shape (B,). To give an array back takes Numba 1 us.
+        features: shape (B, F), float32.
+        answers: filled in, shape (B,).
     """
-    nodes, roots, depths = trees
     batch, width = features.shape
     row = np.empty(width + 1, np.float32)
     row[width] = -np.inf  # what a leaf compares: never greater, so the walk stays
     at = np.empty(LANES, np.int64)
-    # If the nodes are in no cache, one pass over them in order loads them faster than the walks,
-    # which jump.
-    touched = np.zeros(1, np.float32)
-    for line in range(0, len(nodes), CACHE_LINE):
-        touched[0] += nodes[line].value
     for b in range(batch):
         for f in range(width):
             row[f] = features[b, f]
@@ -163,56 +172,54 @@ class Network(NamedTuple):
     """The log return that the head's 1.0 stands for."""
 
 
-@compiled(
-    types.void(
-        types.Tuple((INTS, _Floats, _Floats, _Floats, types.float64, types.float64)),
-        types.float32[:, :, ::1],
-        _Table,
-        INTS,
-        DOUBLES,
-        _Table,
-    )
-)
-def lstm_run(  # noqa: PLR0917 - a compiled loop takes no keywords
-    network: tuple[Any, ...],
-    x: Any,
-    before: Any,
-    which: Any,
-    answers: NDArray[np.float64],
-    after: NDArray[np.float32],
-) -> None:
-    """Run T steps for each of B sequences.
+@part
+def network_step(  # noqa: PLR0917 - a compiled loop takes no keywords
+    layers: NDArray[np.int64],
+    weights: NDArray[np.float32],
+    mean: NDArray[np.float32],
+    deviation: NDArray[np.float32],
+    limit: Any,
+    row: NDArray[np.float32],
+    state: NDArray[np.float32],
+    space: NDArray[np.float32],
+) -> float:
+    """Run one step.
 
     Args:
-        network: of `Network`, as a plain tuple.
-        x: shape (T, B, F), float32.
-        before: states to start from, shape (K, S), float32: h and c of each layer in turn.
-        which: the row of `before` that each sequence starts from, shape (B,).
-        answers: filled in with the log returns after the last step, shape (B,).
-        after: filled in with the states then, shape (B, S).
+        layers: as in `Network`, as what follows.
+        weights: the same.
+        mean: the same.
+        deviation: the same.
+        limit: the same, float32.
+        row: the step's features, shape (F,).
+        state: h and c of each layer in turn; changed in place.
+        space: for `space_of` numbers.
+
+    Returns:
+        What the head says.
     """
-    steps, batch, width = x.shape
-    layers, weights, mean, deviation, largest, unit = network
     most = layers.max()
-    limit = np.float32(largest)
-    gates = np.empty(4 * most, np.float32)
-    inputs = np.empty(max(width, most) + most, np.float32)
-    for b in range(batch):
-        after[b] = before[which[b]]
-        for t in range(steps):
-            for f in range(width):
-                v = (x[t, b, f] - mean[f]) / deviation[f]
-                v = limit if v > limit else v
-                inputs[f] = -limit if v < -limit else v
-            below, start, first = width, 0, 0
-            for units in layers:
-                end = start + (below + units + 1) * 4 * units
-                state = after[b, first : first + 2 * units]
-                _layer_step(inputs, below, weights[start:end], gates, state)
-                inputs[:units] = state[:units]
-                below, start, first = units, end, first + 2 * units
-        head = weights[-below - 1 :]
-        answer = np.float64(head[below])
-        for j in range(below):
-            answer += head[j] * inputs[j]
-        answers[b] = answer * unit
+    gates, inputs = space[: 4 * most], space[4 * most :]
+    for f in range(len(row)):
+        v = (row[f] - mean[f]) / deviation[f]
+        v = limit if v > limit else v
+        inputs[f] = -limit if v < -limit else v
+    below, start, first = len(row), 0, 0
+    for units in layers:
+        end = start + (below + units + 1) * 4 * units
+        own = state[first : first + 2 * units]
+        _layer_step(inputs, below, weights[start:end], gates, own)
+        inputs[:units] = own[:units]
+        below, start, first = units, end, first + 2 * units
+    head = weights[-below - 1 :]
+    answer = np.float64(head[below])
+    for j in range(below):
+        answer += head[j] * inputs[j]
+    return answer
+
+
+@part
+def space_of(layers: NDArray[np.int64], width: int) -> int:
+    """How many numbers `network_step` needs as space, for so many features."""
+    most: int = layers.max()
+    return 4 * most + max(width, most) + most

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bars.features import RETURN_SPANS
-from stream_app.compiled import DOUBLES, compiled, types
+from stream_app.compiled import DOUBLES, compiled, part, types
 from stream_app.models.base import TrainingData
 from stream_app.models.training_rows import KNOWN_R2
 
@@ -50,7 +50,7 @@ class Line:
             features: shape (B, FEATURES).
         """
         answers = np.zeros(len(features))
-        add_line(self.size, self.slopes, np.ascontiguousarray(features), answers)
+        _add(self.size, self.slopes, np.ascontiguousarray(features), answers)
         return answers
 
     def beyond(self, data: TrainingData) -> TrainingData:
@@ -90,7 +90,7 @@ def _root_mean_square(values: FloatArray) -> FloatArray:
     return np.where(found > 0, found, 1.0)
 
 
-@compiled(types.void(DOUBLES, DOUBLES, types.float32[:, ::1], DOUBLES))
+@part
 def add_line(
     size: FloatArray, slopes: FloatArray, features: NDArray[np.float32], answers: FloatArray
 ) -> None:
@@ -109,3 +109,11 @@ def add_line(
             step = min(max((until - before) / size[i], -LIMIT), LIMIT)
             answers[b] += slopes[i] * step
             before = until
+
+
+@compiled(types.void(DOUBLES, DOUBLES, types.float32[:, ::1], DOUBLES))
+def _add(
+    size: FloatArray, slopes: FloatArray, features: NDArray[np.float32], answers: FloatArray
+) -> None:
+    """`add_line`, for Python."""
+    add_line(size, slopes, features, answers)

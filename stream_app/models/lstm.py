@@ -1,8 +1,8 @@
 """The LSTM: trained by torch, served step by step by a compiled loop.
 
 The ticks of a forming bar share every step of their sequence but the last. So a Member runs the
-closed bars once when a bar opens, keeps the states, and then runs one step per tick, for all ticks
-of a batch in one call. That is about 30 times less work than whole sequences.
+closed bars once when a bar opens, keeps the states, and then one step is run per tick. That is
+about 30 times less work than whole sequences.
 """
 
 # The worker imports this module, so functions that train import their libraries themselves.
@@ -16,10 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bars.features import LOOKBACK
+from stream_app.compiled import address_of
 from stream_app.errors import TrainingError
+from stream_app.models.asking import ask_alone, run_through
 from stream_app.models.base import History, Member, ModelSettings, Rows, TrainingData
-from stream_app.models.kernels import Network, lstm_run
-from stream_app.models.line import Line, add_line, fit_line
+from stream_app.models.kernel import Kernel
+from stream_app.models.kernels import Network
+from stream_app.models.line import Line, fit_line
 from stream_app.models.line_graph import append_line
 from stream_app.models.lstm_graph import lstm_spec
 from stream_app.models.lstm_weights import Scale, Weights, read_lstm
@@ -44,42 +47,25 @@ class LSTMMember:
             limit=scale.limit,
             unit=scale.unit,
         )
-        self._network = tuple(network)
-        self._line = line
-        self._zeros = np.zeros((1, 2 * sum(layers)), dtype=np.float32)
-        self._after: WeakKeyDictionary[History, NDArray[np.float32]] = WeakKeyDictionary()
-        """The states after each history: h and c of each layer, shape (2 x sum of units,)."""
+        self.kernel = Kernel.of_network(network, line)
+        self._after: WeakKeyDictionary[History, tuple[NDArray[np.float32], int]] = (
+            WeakKeyDictionary()
+        )
+        """The states after each history, and their addresses: h and c of each layer, shape (2 x sum
+        of units,)."""
 
     def predict(self, rows: Rows) -> NDArray[np.float64]:
         """Log returns over the horizon, shape (B,)."""
-        if rows.features is None:
-            raise ValueError("the features of these ticks are not known yet")
-        try:
-            known = [self._after[history] for history in rows.histories]
-        except KeyError:
-            self._remember([h for h in rows.histories if h not in self._after])
-            known = [self._after[history] for history in rows.histories]
-        answers, _ = self._run(rows.features[None], np.array(known), rows.history_index)
-        add_line(self._line.size, self._line.slopes, rows.features, answers)
-        return answers
+        return ask_alone(self.kernel, rows, [self.state_after(each) for each in rows.histories])
 
-    def _run(
-        self, x: NDArray[np.float32], before: NDArray[np.float32], which: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """The log returns, and the states after; arguments as of `lstm_run`."""
-        batch = x.shape[1]
-        answers, after = np.empty(batch), np.empty((batch, before.shape[1]), dtype=np.float32)
-        lstm_run(self._network, x, before, which, answers, after)
-        return answers, after
-
-    def _remember(self, histories: list[History]) -> None:
-        """Run the closed bars of all new histories together, from states of zero."""
-        if not histories:
-            return
-        x = np.stack([history.rows for history in histories], axis=1)
-        _, states = self._run(x, self._zeros, np.zeros(len(histories), dtype=np.int64))
-        for history, after in zip(histories, states, strict=True):
-            self._after[history] = after.copy()  # a view would keep the others in memory
+    def state_after(self, history: History) -> int:
+        """The address of the states after the closed bars; they run when it is first asked for."""
+        known = self._after.get(history)
+        if known is None:
+            state = np.zeros(self.kernel.state_count, dtype=np.float32)
+            run_through(self.kernel.address, np.ascontiguousarray(history.rows), state)
+            known = self._after[history] = state, address_of(state)
+        return known[1]
 
 
 def packed(weights: Weights, layers: int) -> NDArray[np.float32]:

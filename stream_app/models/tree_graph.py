@@ -11,9 +11,11 @@ from onnx import helper
 
 from stream_app.bars.features import FEATURES
 from stream_app.errors import ArtifactError
+from stream_app.models.asking import ask_alone
 from stream_app.models.base import ModelSettings, Rows
-from stream_app.models.kernels import TreeNodes, tree_sums
-from stream_app.models.line import Line, add_line
+from stream_app.models.kernel import Kernel
+from stream_app.models.kernels import TreeNodes
+from stream_app.models.line import Line
 from stream_app.models.line_graph import append_line, take_apart
 from stream_app.models.onnx_artifact import GraphSpec, checked_graph, constants, facts_of, stamp
 from stream_app.models.tree_nodes import OPERATOR, read_nodes
@@ -54,18 +56,11 @@ class TreeMember:
     needs_features: ClassVar[bool] = True
 
     def __init__(self, trees: TreeNodes, unit: float, line: Line) -> None:
-        self._trees = tuple(trees)
-        self._unit = unit
-        self._line = line
+        self.kernel = Kernel.of_trees(trees, unit, line)
 
     def predict(self, rows: Rows) -> NDArray[np.float64]:
         """Log returns over the horizon, shape (B,)."""
-        if rows.features is None:
-            raise ValueError("the features of these ticks are not known yet")
-        answers = np.empty(len(rows))
-        tree_sums(self._trees, rows.features, self._unit, answers)
-        add_line(self._line.size, self._line.slopes, rows.features, answers)
-        return answers
+        return ask_alone(self.kernel, rows)
 
 
 def load_trees(artifact: bytes, spec: GraphSpec) -> TreeMember:

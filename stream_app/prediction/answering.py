@@ -8,19 +8,19 @@ change the corrections. The result is that of one tick at a time.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain
 from typing import NamedTuple
 
 from stream_app.messages.arrivals import Arrival
 from stream_app.messages.schemas import Source
 from stream_app.prediction.ensemble import Ensemble
-from stream_app.prediction.observation import FAR, PRICE, Seen, asked_of
+from stream_app.prediction.entering import Entering, SymbolAnswer
+from stream_app.prediction.observation import FAR, PRICE, Cut, Seen, asked_of
 from stream_app.prediction.plain_ticks import PlainTicks
 from stream_app.prediction.published import Said
 from stream_app.prediction.settings import PredictionSettings
-from stream_app.prediction.symbol import Entered, SymbolAnswer, SymbolPipeline
+from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.prediction.writing import Lines, Predictions
 
 
@@ -29,7 +29,7 @@ class Answered(NamedTuple):
 
     predictions: Predictions
     symbols: list[SymbolAnswer]
-    """What they gave beside, in the order of the symbols that were asked."""
+    """What they gave beside, of those that gave any, in the order of the symbols."""
 
 
 def answer_ticks(
@@ -61,13 +61,10 @@ def answer_ticks(
     keys, offsets, _ = zip(*arrivals, strict=True)
     ts, prices, sizes, *_ = zip(*keys, strict=True)
     seen = Seen(ts)
-    plain = PlainTicks(seen, prices, sizes)
     topic, partition = place
     entered = [
         pipeline.enter(
             ticks,
-            plain,
-            seen,
             start,
             source=Source(topic=topic, partition=partition, offset=offsets[start]),
             floor=floor,
@@ -75,7 +72,8 @@ def answer_ticks(
         )
         for (pipeline, ticks), start in zip(batches, starts, strict=False)
     ]
-    serving = {start: batch.models for start, batch in zip(starts, entered, strict=False)}
+    _enter(entered, PlainTicks(seen, prices, sizes), seen)
+    serving = {start: each.models for start, each in zip(starts, entered, strict=False)}
     blend = ensemble.blend(asked_of(seen, serving), seen.ts, seen.moments[PRICE], seen.moments[FAR])
     said = Said.of(blend, seen, levels=len(settings.interval_levels))
     lines = Lines(
@@ -88,35 +86,51 @@ def answer_ticks(
             key for pipeline, ticks in batches for key in [pipeline.symbol.encode()] * len(ticks)
         ],
     )
-    cuts = seen.stretches(starts, settings.bar_ms)
-    _finish(batches, entered, [bisect_left(cuts, start) for start in starts], cuts, lines)
-    return Answered(Predictions(lines), [batch.answer for batch in entered])
+    cuts = seen.cuts(starts, settings.bar_ms)
+    answers = _finish([pipeline for pipeline, _ in batches], entered, cuts, lines)
+    return Answered(Predictions(lines), answers)
+
+
+def _enter(entered: Sequence[Entering], plain: PlainTicks, seen: Seen) -> None:
+    """Enter the ticks of all symbols: what is plain from the first tick on by one call."""
+    asked = [each.plain() for each in entered]
+    stretches = [each for each in asked if each is not None]
+    stopped = iter(plain.enter(stretches) if stretches else ())
+    for each, stretch in zip(entered, asked, strict=True):
+        if stretch is not None:
+            each.took(next(stopped), seen)
+        each.go_on(plain, seen)
 
 
 def _finish(
-    batches: Sequence[tuple[SymbolPipeline, Sequence[Arrival]]],
-    entered: Sequence[Entered],
-    first: Sequence[int],
-    cuts: Sequence[int],
+    pipelines: Sequence[SymbolPipeline],
+    entered: Sequence[Entering],
+    cuts: Sequence[Sequence[Cut]],
     lines: Lines,
-) -> None:
-    """Publish stretch by stretch, those of different symbols together.
+) -> list[SymbolAnswer]:
+    """Publish all ticks, where bars have closed stretch by stretch, those of all symbols together.
 
     Args:
-        batches: as of `answer_ticks`.
-        entered: what entering them gave.
-        first: which of the cuts is each symbol's first, and the number of cuts.
-        cuts: where the stretches begin, and where the last one ends.
+        pipelines: of the symbols.
+        entered: their ticks.
+        cuts: the stretches of each.
         lines: filled in.
+
+    Returns:
+        What symbols gave beside the predictions, of those that gave any.
     """
-    running = [
-        pipeline.finish(batch, pairwise(cuts[begin : end + 1]), lines)
-        for (pipeline, _), batch, (begin, end) in zip(
-            batches, entered, pairwise(first), strict=True
-        )
-    ]
+    ready, running, answers = [], [], []
+    for pipeline, ticks, own in zip(pipelines, entered, cuts, strict=True):
+        answer = ticks.answer()
+        if answer is not None:
+            answers.append(answer)
+        if answer is not None and ticks.has_closed:
+            running.append(pipeline.finish(ticks, own, lines, answer))
+        else:
+            ready += pipeline.stretches(ticks, own, lines)
+    lines.said.publish(ready)
     while running:
         asked = [(each, stretch) for each in running if (stretch := next(each, None))]
         running = [each for each, _ in asked]
-        if asked:
-            lines.said.publish([stretch for _, stretch in asked])
+        lines.said.publish([stretch for _, stretch in asked])
+    return answers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.compiled import DOUBLES, compiled, types
-from stream_app.models.base import Rows
+from stream_app.models.asking import ask
 from stream_app.models.catalog import KALMAN
-from stream_app.models.last_price import LastPriceMember
-from stream_app.models.model_set import ModelSet
+from stream_app.models.model_set import Roster
+from stream_app.prediction.observation import Asked, Part
 from stream_app.prediction.settings import PredictionSettings
-from stream_app.prediction.spans import spans
 
 FloatArray = NDArray[np.float64]
 
@@ -100,6 +99,7 @@ class Ensemble:
 
     def __init__(self, *, weights: Mapping[str, float], max_age_ms: float) -> None:
         self._weights = dict(weights)
+        self._names = tuple(self._weights)
         self._shares = np.array([*self._weights.values()])
         self._spare = [*self._weights].index(KALMAN)
         self._max_age_ms = max_age_ms
@@ -111,7 +111,7 @@ class Ensemble:
 
     def blend(
         self,
-        parts: Sequence[tuple[ModelSet, Rows]],
+        asked: Asked,
         ts: NDArray[np.int64],
         last_price: FloatArray,
         far: FloatArray,
@@ -129,45 +129,43 @@ class Ensemble:
         weight; `degraded` says why.
 
         Args:
-            parts: which models answer which ticks; together B ticks.
+            asked: which models answer which ticks; together B ticks.
             ts: the event times, shape (B,).
             last_price: shape (B,).
             far: the largest log return of a member that is believed, shape (B,).
         """
-        names = tuple(self._weights)
+        names, parts = self._names, asked.parts
         returns = np.empty((len(names), len(ts)))
-        returns.fill(np.nan)
+        rosters = [
+            part.models.roster(names, has_features=part.context is not None) for part in parts
+        ]
+        ask(
+            np.array([_asked(part, roster) for part, roster in zip(parts, rosters, strict=True)]),
+            asked.moments,
+            asked.features,
+            returns,
+        )
+        for part, roster in zip(parts, rosters, strict=True):
+            for row, member in roster.others:
+                returns[row, part.start : part.stop] = member.predict(asked.rows(part))
         too_old = self._too_old(parts, ts)
-        reasons: list[dict[str, str]] = []
-        for (models, rows), part in zip(parts, spans(rows for _, rows in parts), strict=True):
-            reasons.append({})
+        if too_old is not None:
             for row, name in enumerate(names):
-                member = models.members.get(name)
-                if member is None:
-                    reasons[-1][name] = "not trained yet"
-                elif member.needs_features and rows.features is None:
-                    reasons[-1][name] = "the window has too few bars"
-                else:
-                    returns[row, part] = member.predict(rows)
-                    if isinstance(member, LastPriceMember):
-                        reasons[-1][name] = f"answers the last price: {member.reason}"
-                    if too_old is not None and member.needs_features:
-                        returns[row, part][too_old[part]] = np.nan
+                returns[row, too_old & _needing(name, parts, len(ts))] = np.nan
         prices, weights = np.empty_like(returns), np.empty_like(returns)
         price = np.empty(len(ts))
         complete = _mixed(
             returns, last_price, far, self._shares, self._spare, prices, weights, price
         )
         degraded: tuple[tuple[str, ...], ...] = ((),) * len(ts)
-        is_full = complete and not any(reasons)
+        is_full = complete and not any(roster.reasons for roster in rosters)
         if not is_full:
             answered = np.isfinite(prices) & (np.abs(returns) <= far)
             with np.errstate(over="ignore"):
                 finite = np.isfinite(np.exp(returns))
-            asked = [rows for _, rows in parts]
             if too_old is None:
                 too_old = np.zeros(len(ts), dtype=np.bool_)
-            degraded = tuple(self._degraded(asked, reasons, answered, finite, too_old))
+            degraded = tuple(self._degraded(parts, rosters, answered, finite, too_old))
         return Blend(
             names=names,
             prices=prices,
@@ -177,20 +175,21 @@ class Ensemble:
             is_full=is_full,
         )
 
-    def _too_old(
-        self, parts: Sequence[tuple[ModelSet, Rows]], ts: NDArray[np.int64]
-    ) -> NDArray[np.bool_] | None:
+    def _too_old(self, parts: Sequence[Part], ts: NDArray[np.int64]) -> NDArray[np.bool_] | None:
         """At which ticks the models are older than the maximal age, shape (B,); None for none."""
-        if max(ts.tolist()) - min(models.trained_to_ts for models, _ in parts) <= self._max_age_ms:
+        oldest = min(part.models.trained_to_ts for part in parts)
+        if max(ts.tolist()) - oldest <= self._max_age_ms:
             return None
-        trained_to = [models.trained_to_ts for models, rows in parts for _ in range(len(rows))]
+        trained_to = [
+            part.models.trained_to_ts for part in parts for _ in range(part.start, part.stop)
+        ]
         ages: NDArray[np.int64] = ts - np.array(trained_to)
         return ages > self._max_age_ms
 
     def _degraded(
         self,
-        parts: Sequence[Rows],
-        known: Sequence[Mapping[str, str]],
+        parts: Sequence[Part],
+        rosters: Sequence[Roster],
         answered: NDArray[np.bool_],
         finite: NDArray[np.bool_],
         too_old: NDArray[np.bool_],
@@ -199,12 +198,13 @@ class Ensemble:
 
         Args:
             parts: the ticks, in the order of the columns.
-            known: for each part, by member, what is to be said of all its ticks.
+            rosters: of each part; what is to be said of all its ticks is there.
             answered: shape (members, B).
             finite: whether the answer is a price at all, shape (members, B).
             too_old: shape (B,).
         """
-        for part, reasons in zip(spans(parts), known, strict=True):
+        for part, roster in zip(parts, rosters, strict=True):
+            reasons = roster.reasons
             common = tuple(f"{name}: {reason}" for name, reason in reasons.items())
             asked = [(row, name) for row, name in enumerate(self._weights) if name not in reasons]
             for column in range(part.start, part.stop):
@@ -216,6 +216,23 @@ class Ensemble:
                         for row, name in failed
                     ),
                 )
+
+
+def _asked(part: Part, roster: Roster) -> tuple[int, ...]:
+    """A part as `ask` takes it."""
+    state = 0
+    if roster.remembering is not None and part.context is not None:
+        state = roster.remembering.state_after(part.context.history)
+    return part.start, part.stop, state, *roster.kernels
+
+
+def _needing(name: str, parts: Iterable[Part], count: int) -> NDArray[np.bool_]:
+    """At which ticks a member answers from features, shape (count,)."""
+    found = np.zeros(count, dtype=np.bool_)
+    for part in parts:
+        member = part.models.members.get(name)
+        found[part.start : part.stop] = member is not None and member.needs_features
+    return found
 
 
 def _reason(finite: np.bool_, too_old: np.bool_) -> str:

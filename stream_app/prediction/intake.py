@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
 from stream_app.bars.ahead import Place
 from stream_app.bars.jumps import FAR, limit_of
-from stream_app.bars.open_bars import OpenBar, OpenBars
+from stream_app.bars.open_bar import OpenBar
+from stream_app.bars.open_bars import OpenBars
 from stream_app.bars.window import ClosedBar, Window
 from stream_app.messages.schemas import Tick
 from stream_app.models.kalman_filter import KalmanFilter, KalmanNoise
 from stream_app.models.model_set import ModelSet
+from stream_app.prediction.measuring import measure
 from stream_app.prediction.observation import (
     AHEAD,
     DUPLICATE,
@@ -19,7 +22,7 @@ from stream_app.prediction.observation import (
     ContextCache,
     Observation,
 )
-from stream_app.prediction.plain_ticks import Limits, PlainTicks
+from stream_app.prediction.plain_ticks import Limits, Rules
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.state import SymbolState
 
@@ -34,6 +37,7 @@ class Intake:
         self.window = Window(
             capacity=settings.window_bars, bar_ms=settings.bar_ms, grace_ms=settings.grace_ms
         )
+        self._rules: Rules | None = None
         self.kalman = KalmanFilter()
         self.kalman_ahead: KalmanFilter | None = None
         """A copy of the filter that took the ticks ahead, while the window holds any."""
@@ -44,10 +48,11 @@ class Intake:
 
     def lose_history(self) -> None:
         """Say in the answers that a part of the history is gone, as long as features need it."""
-        self.lost_bars = self._contexts.needed_bars
+        self.lost_bars, self._rules = self._contexts.needed_bars, None
 
     def restore(self, state: SymbolState) -> None:
         """Take over a state, once the window has its closed bars."""
+        self._rules = None
         self.window.restore(state.window)
         self.kalman = KalmanFilter.from_state(state.kalman, state.kalman_before)
         if state.kalman_ahead is not None:
@@ -57,40 +62,36 @@ class Intake:
         self.lost_bars = state.lost_bars
         self._note_usual_move()
 
-    def take_plain(
-        self, ticks: PlainTicks, start: int, stop: int, ts: int, noise: KalmanNoise
-    ) -> int:
-        """Enter ticks up to the first that is not plain. Does not block.
+    def rules(self, ts: int, noise: KalmanNoise) -> Rules | None:
+        """How the next ticks enter by the loop; None where the next one is not plain.
+
+        They stay the same until a tick is not plain: `take` forgets them.
 
         Args:
-            ticks: those of the batch.
-            start: the place of the first.
-            stop: where to stop at the latest.
-            ts: the first one's event time.
+            ts: its event time.
             noise: the filter runs with it.
-
-        Returns:
-            The place of the first that is not entered.
         """
-        window, kalman = self.window, self.kalman
-        open_bars = window.main
-        if window.ahead is not None or self.lost_bars or not open_bars.bars:
-            return start
+        open_bars = self.window.main
+        if not 0 <= ts - open_bars.newest_ts <= self._grace_ms:
+            return None
+        rules = self._rules
+        if rules is None or rules.noise is not noise or rules.kalman is not self.kalman:
+            rules = self._rules = self._rules_now(open_bars, noise)
+        return rules
+
+    def _rules_now(self, open_bars: OpenBars, noise: KalmanNoise) -> Rules | None:
+        kalman = self.kalman
+        if self.window.ahead is not None or self.lost_bars or not open_bars.bars:
+            return None
         bar = open_bars.bars[-1]
-        follows = 0 <= ts - open_bars.newest_ts <= self._grace_ms
-        if not follows or ts - bar.ts_open >= self._bar_ms:
-            return start
         if kalman.last_ts < bar.ts_open or kalman.before[-1] < 0:
-            return start
-        return ticks.enter(
-            start,
-            stop,
-            bar=bar,
+            return None
+        return Rules(
+            bar,
+            kalman,
+            noise,
+            self._limits(open_bars),
             oldest_ts=open_bars.bars[0].ts_open,
-            newest_ts=open_bars.newest_ts,
-            kalman=kalman,
-            noise=noise,
-            limits=self._limits(open_bars),
             bar_ms=self._bar_ms,
             grace_ms=self._grace_ms,
         )
@@ -121,7 +122,7 @@ class Intake:
         Returns:
             What is known just after it.
         """
-        window = self.window
+        window, self._rules = self.window, None
         latest: OpenBar | None = None
         left_out = None
         place = window.place(tick.ts, appended_ms)
@@ -141,20 +142,21 @@ class Intake:
             else:
                 latest, jump = self._add(tick, appended_ms, open_bars, kalman, models)
                 closed = self._close()
-        newest = open_bars.bars[-1]
-        log_price = math.log(newest.close)
+        _, _, high, low, price, *_ = cast(tuple[Any, ...], open_bars.bars[-1].numbers.item())
+        (level, velocity, *_), innovation, *_ = cast(tuple[Any, ...], kalman.numbers.item())
+        log_price = math.log(price)
         limits = self._limits(open_bars)
         return Observation(
             tick=tick,
             left_out=left_out,
             bar=latest,
-            price=newest.close,
+            price=price,
             log_price=log_price,
-            log_high=math.log(newest.high),
-            log_low=math.log(newest.low),
-            level=kalman.level,
-            velocity=kalman.velocity,
-            innovation=kalman.innovation,
+            log_high=math.log(high),
+            log_low=math.log(low),
+            level=level,
+            velocity=velocity,
+            innovation=innovation,
             limit=limits.step,
             far=limits.far,
             jump=jump,
@@ -181,16 +183,8 @@ class Intake:
         bar, is_latest = open_bars.add(tick, appended_ms)
         if not is_latest:
             return None, 0.0
-        jump = 0.0
-        if tick.ts >= kalman.last_ts:
-            log_price, level = math.log(tick.price), kalman.level
-            kalman.rewind(bar.ts_open)
-            bars = (tick.ts - kalman.last_ts) / self._bar_ms
-            limit = self._limit if bars <= 1.0 else limit_of(self.window.usual_move, bars)
-            if kalman.update(log_price, tick.ts, models.noise, self._bar_ms, limit):
-                jump = log_price - level
-        bar.kalman_velocity, bar.kalman_innovation = kalman.velocity, kalman.innovation
-        return bar, jump
+        usual_move = self.window.usual_move
+        return bar, measure(bar, kalman, tick, models.noise, self._bar_ms, usual_move)
 
     def _close(self) -> list[ClosedBar]:
         """Move the bars that the watermark has passed into the window."""

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from itertools import pairwise
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.bars.contexts import bar_vectors, contexts
 from stream_app.bars.features import (
-    CONTEXT,
-    LIMIT,
+    FEATURES,
     LOG_PRICE,
     LOOKBACK,
     VELOCITY,
     FloatArray,
-    bar_vectors,
-    contexts,
-    vectors,
+    vectors_of,
 )
-from stream_app.bars.open_bars import OpenBar, OpenBars
+from stream_app.bars.open_bar import OpenBar
+from stream_app.bars.open_bars import OpenBars
 from stream_app.bars.window import ClosedBar, Window
-from stream_app.compiled import INTS, compiled, types
+from stream_app.compiled import INTS, address_of, compiled, types
 from stream_app.messages.schemas import Tick
+from stream_app.models.asking import LEVEL
 from stream_app.models.base import History, Rows
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.state import SymbolState
@@ -34,7 +35,6 @@ JUMP: Final = "price jump: the step from the last bar is not believed, and count
 AHEAD: Final = "tick ahead: its time is after its record's, the window waits for later ticks"
 MISPLACED: Final = "partition: not the one of the key; set partitioner=murmur2_random"
 HISTORY_LOST: Final = "history: a part of it is missing"
-_NOTHING: Final = np.zeros(CONTEXT)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +43,14 @@ class Context:
 
     vector: FloatArray
     """Shape (CONTEXT,)."""
+    address: int
+    """Of the vector."""
     history: History
+
+    @classmethod
+    def of(cls, vector: FloatArray, history: History) -> Self:
+        """Note the address."""
+        return cls(vector, address_of(vector), history)
 
 
 class ContextCache:
@@ -73,7 +80,7 @@ class ContextCache:
         vector = contexts(
             bars.log_close[-LOOKBACK:], bars.log_high[-LOOKBACK:], bars.log_low[-LOOKBACK:]
         )[0]
-        return Context(vector, History(bar_vectors(bars)[-self._history_bars :]))
+        return Context.of(vector, History(bar_vectors(bars)[-self._history_bars :]))
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -124,9 +131,8 @@ class Observation:
         return tuple(found)
 
 
-LEVEL, PRICE, FAR = range(LIMIT + 1, LIMIT + 4)
+PRICE, FAR = range(LEVEL + 1, LEVEL + 3)
 """Rows of `Seen.moments` beyond those of features.py, named as the fields of an observation."""
-_FEATURED: Final = LIMIT + 1
 NO_BAR: Final = -1
 
 
@@ -136,6 +142,17 @@ class Closing(NamedTuple):
     bars: Sequence[ClosedBar]
     state: SymbolState
     """Without the forecasts."""
+
+
+class Cut(NamedTuple):
+    """A stretch of ticks of one symbol."""
+
+    start: int
+    stop: int
+    ts_open: int
+    """When their bar opens."""
+    has_latest: bool
+    """Whether one of them is the latest of its bar."""
 
 
 class Seen:
@@ -174,8 +191,8 @@ class Seen:
         if reasons := item.reasons:
             self.reasons[at] = reasons
 
-    def stretches(self, starts: Iterable[int], bar_ms: int) -> list[int]:
-        """Where the stretches begin: neighbouring ticks of one symbol and one bar of event time.
+    def cuts(self, starts: Sequence[int], bar_ms: int) -> list[list[Cut]]:
+        """The stretches of each symbol: neighbouring ticks of one bar of event time.
 
         A tick that closes bars is one of its own.
 
@@ -183,14 +200,22 @@ class Seen:
             starts: of the symbols, and their end.
             bar_ms: length of a bar.
         """
-        if len(self.ts) == 1:
-            return [0, 1]
-        alone = [place for at in self.closings for place in (at, at + 1)]
-        begins = np.zeros(len(self.ts) + 1, dtype=np.bool_)
-        begins[[*starts, *alone]] = True
-        _mark_bars(self.ts, bar_ms, begins)
-        found: list[int] = begins.nonzero()[0].tolist()
-        return found
+        ts, bars = self.ts.tolist(), self.bars.tolist()
+        found = starts
+        if len(starts) <= len(ts):  # some symbol has more than one tick
+            begins = np.zeros(len(ts) + 1, dtype=np.bool_)
+            alone = [place for at in self.closings for place in (at, at + 1)]
+            begins[[*starts, *alone]] = True
+            _mark_bars(self.ts, bar_ms, begins)
+            found = begins.nonzero()[0].tolist()
+        places = set(starts)
+        cuts: list[list[Cut]] = []
+        for start, stop in pairwise(found):
+            if start in places:
+                cuts.append([])
+            has_latest = bars[start] != NO_BAR or max(bars[start:stop]) != NO_BAR
+            cuts[-1].append(Cut(start, stop, ts[start] - ts[start] % bar_ms, has_latest))
+        return cuts
 
 
 @compiled(types.void(INTS, types.int64, types.boolean[::1]))
@@ -201,71 +226,56 @@ def _mark_bars(ts: NDArray[np.int64], bar_ms: int, begins: NDArray[np.bool_]) ->
             begins[at] = True
 
 
-def asked_of(seen: Seen, models: Mapping[int, ModelSet]) -> list[tuple[ModelSet, Rows]]:
-    """Which models are asked what, the features of all ticks computed at once.
+class Part(NamedTuple):
+    """Neighbouring ticks of one symbol that share models and context."""
 
-    In each part all ticks have a context, or none has.
+    models: ModelSet
+    start: int
+    stop: int
+    context: Context | None
+
+
+@dataclass(slots=True, eq=False)
+class Asked:
+    """What the models are asked about B ticks."""
+
+    moments: FloatArray
+    """`Seen.moments`."""
+    features: NDArray[np.float32]
+    """Shape (B, FEATURES), without meaning where a tick has no context; without rows where none
+    has."""
+    parts: list[Part]
+    """In the order of the ticks; together all of them."""
+
+    def rows(self, part: Part) -> Rows:
+        """A part as a member's own input."""
+        context, ticks = part.context, slice(part.start, part.stop)
+        return Rows(
+            log_price=self.moments[LOG_PRICE, ticks],
+            kalman_level=self.moments[LEVEL, ticks],
+            kalman_velocity=self.moments[VELOCITY, ticks],
+            features=None if context is None else self.features[ticks],
+            histories=[] if context is None else [context.history],
+            history_index=np.zeros(part.stop - part.start, dtype=np.int64),
+        )
+
+
+def asked_of(seen: Seen, models: Mapping[int, ModelSet]) -> Asked:
+    """Which models are asked what, the features of all ticks computed at once.
 
     Args:
         seen: what the ticks saw.
         models: by place of each symbol's first tick, those that answer it.
     """
-    moments, found = seen.moments, seen.contexts
-    begins = [*[at for at, _ in found], len(seen.ts)]
-    features = _features(seen, begins)
+    begins = [*[at for at, _ in seen.contexts], len(seen.ts)]
     parts = []
-    first = 0
-    while first < len(found):
-        start, context = found[first]
+    for (start, context), stop in zip(seen.contexts, begins[1:], strict=True):
         if start in models:
             serving = models[start]
-        last = first + 1
-        while (
-            last < len(found)
-            and begins[last] not in models
-            and (found[last][1] is None) is (context is None)
-        ):
-            last += 1
-        stop = begins[last]
-        histories, index = [] if context is None else [context.history], None
-        if last > first + 1 and context is not None:
-            histories, index = _histories(found[first:last], begins[first : last + 1])
-        rows = Rows(
-            log_price=moments[LOG_PRICE, start:stop],
-            kalman_level=moments[LEVEL, start:stop],
-            kalman_velocity=moments[VELOCITY, start:stop],
-            features=None if features is None or context is None else features[start:stop],
-            histories=histories,
-            history_index=np.zeros(stop - start, dtype=np.int64) if index is None else index,
-        )
-        parts.append((serving, rows))
-        first = last
-    return parts
-
-
-def _features(seen: Seen, begins: Sequence[int]) -> NDArray[np.float32] | None:
-    """Of all ticks; None where none has a context.
-
-    Args:
-        seen: what the ticks saw.
-        begins: where its contexts begin, and where the last one ends.
-    """
-    places: dict[Context | None, int] = {}
-    at = [places.setdefault(context, len(places)) for _, context in seen.contexts]
-    if [*places] == [None]:
-        return None
-    # What has no context is not answered from features; its row keeps the others' places.
-    context = np.array([_NOTHING if item is None else item.vector for item in places])
-    if len(context) > 1:
-        context = context[np.repeat(at, np.diff(begins))]
-    return vectors(context, seen.ts, seen.moments[:_FEATURED])
-
-
-def _histories(
-    contexts: Sequence[tuple[int, Context | None]], begins: Sequence[int]
-) -> tuple[list[History], NDArray[np.int64]]:
-    """The distinct histories of one symbol's ticks, and for each tick which of them is its own."""
-    own: dict[Context | None, int] = {}
-    index = [own.setdefault(context, len(own)) for _, context in contexts]
-    histories = [context.history for context in own if context is not None]
-    return histories, np.repeat(np.array(index, dtype=np.int64), np.diff(begins))
+        parts.append(Part(serving, start, stop, context))
+    known = [
+        (start, stop, context.address) for _, start, stop, context in parts if context is not None
+    ]
+    if not known:
+        return Asked(seen.moments, np.empty((0, FEATURES), dtype=np.float32), parts)
+    return Asked(seen.moments, vectors_of(known, seen.ts, seen.moments), parts)

@@ -1,40 +1,60 @@
-"""Plain ticks, entered by one compiled loop: nearly all are.
+"""Plain ticks of all symbols of a batch, entered by one compiled loop: nearly all are.
 
 A plain tick follows the one before it by no more than the grace, belongs to the newest bar, closes
 no bar and is no jump. It changes the newest bar and the filter, and nothing else. The loop stops
-before the first tick that is not plain; `Intake.take` enters that one. Both give the same.
+before a symbol's first tick that is not plain; `Intake.take` enters that one. Both give the same.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bars.features import INNOVATION, LIMIT, LOG_HIGH, LOG_LOW, LOG_PRICE, VELOCITY
 from stream_app.bars.jumps import JUMP, believed
-from stream_app.bars.open_bars import OpenBar, bar_with
-from stream_app.compiled import DOUBLES, INTS, compiled, types
-from stream_app.models.kalman_filter import KalmanFilter, KalmanNoise, measured
-from stream_app.prediction.observation import FAR, LEVEL, NO_BAR, PRICE, Seen
+from stream_app.bars.open_bar import BAR, OpenBar, bar_with, enter_tick
+from stream_app.compiled import (
+    DOUBLE_TABLE,
+    DOUBLES,
+    INT_TABLE,
+    INTS,
+    address_of,
+    array_at,
+    compiled,
+    part,
+    types,
+)
+from stream_app.models.asking import LEVEL
+from stream_app.models.kalman_filter import FILTER, KalmanFilter, KalmanNoise, measured, take
+from stream_app.prediction.observation import FAR, NO_BAR, PRICE, Seen
 
 FloatArray = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_OPEN, _HIGH, _LOW, _CLOSE, _VOLUME = range(5)
-_FILTER = 5
-"""Level, velocity, p00, p01, p11, det, innovation and its variance."""
-_BEFORE = 13
-"""The first six of these, before the bar."""
-_Q_LEVEL, _Q_VELOCITY, _R = range(19, 22)
-_USUAL_MOVE, _LIMIT, _FAR, _LOG_BEFORE = range(22, 26)
-_TS_OPEN, _TS_FIRST, _TS_LAST, _TICKS, _NEWEST, _FILTERED, _BEFORE_TS, _OLDEST = range(8)
-_BAR_MS, _GRACE_MS, _LATEST = range(8, 11)
-"""The last counts the ticks that are the latest of their bar."""
-_Table: Final = types.float64[:, ::1]
+RULES: Final = np.dtype(
+    [
+        ("bar", np.int64),
+        ("kalman", np.int64),
+        ("oldest_ts", np.int64),
+        ("bar_ms", np.int64),
+        ("grace_ms", np.int64),
+        ("q_level", np.float64),
+        ("q_velocity", np.float64),
+        ("r", np.float64),
+        ("usual_move", np.float64),
+        ("step", np.float64),
+        ("far", np.float64),
+        ("log_before", np.float64),
+    ]
+)
+"""Of one symbol, what plain ticks do not change: addresses of the newest bar and the filter, the
+opening time of the oldest open bar, lengths, and as in `KalmanNoise` and `Limits`."""
+_RULES, _START, _STOP, _NEWEST = range(4)
+"""Columns of the stretches."""
 
 
 class Limits(NamedTuple):
@@ -50,6 +70,53 @@ class Limits(NamedTuple):
     """The last close; NaN where there is none."""
 
 
+class Rules:
+    """How the loop enters ticks of one symbol, until a tick that is not plain."""
+
+    __slots__ = ("_numbers", "address", "bar", "kalman", "noise")
+
+    def __init__(
+        self,
+        bar: OpenBar,
+        kalman: KalmanFilter,
+        noise: KalmanNoise,
+        limits: Limits,
+        *,
+        oldest_ts: int,
+        bar_ms: int,
+        grace_ms: int,
+    ) -> None:
+        """Say them.
+
+        Args:
+            bar: the newest; the loop changes it.
+            kalman: has taken a tick of this bar; the loop changes it.
+            noise: with which it runs.
+            limits: what is believed.
+            oldest_ts: opening time of the oldest open bar.
+            bar_ms: length of a bar.
+            grace_ms: how far a plain tick may be after the one before.
+        """
+        self.bar, self.kalman, self.noise = bar, kalman, noise
+        variances = noise.q_level, noise.q_velocity, noise.r
+        lengths = bar_ms, grace_ms
+        self._numbers = np.array(
+            [(bar.address, kalman.address, oldest_ts, *lengths, *variances, *limits)], RULES
+        )
+        self.address = address_of(self._numbers)
+
+
+class Plain(NamedTuple):
+    """Neighbouring ticks of one symbol for the loop."""
+
+    rules: int
+    """Their address."""
+    start: int
+    stop: int
+    newest_ts: int
+    """The newest event time before them."""
+
+
 class PlainTicks:
     """Ticks of a batch as the loop takes them: parallel arrays of length B."""
 
@@ -58,185 +125,119 @@ class PlainTicks:
         self._price = np.array(price)
         self._size = np.array([each or 0.0 for each in size])
 
-    def enter(
-        self,
-        start: int,
-        stop: int,
-        *,
-        bar: OpenBar,
-        oldest_ts: int,
-        newest_ts: int,
-        kalman: KalmanFilter,
-        noise: KalmanNoise,
-        limits: Limits,
-        bar_ms: int,
-        grace_ms: int,
-    ) -> int:
-        """Enter ticks of one symbol up to the first that is not plain.
+    def enter(self, stretches: Sequence[Plain]) -> list[int]:
+        """Enter ticks of any number of symbols, of each up to the first that is not plain.
 
         Args:
-            start: the place of the first.
-            stop: where to stop at the latest.
-            bar: the newest; changed in place.
-            oldest_ts: opening time of the oldest open bar.
-            newest_ts: the newest event time.
-            kalman: has taken a tick of this bar; changed in place.
-            noise: with which it runs.
-            limits: what is believed.
-            bar_ms: length of a bar.
-            grace_ms: how far a plain tick may be after the one before.
+            stretches: at least one; those whose rules they name must be held.
 
         Returns:
-            The place of the first that is not entered.
+            Of each the place of the first tick that is not entered.
         """
-        before = kalman.before
-        floats = np.array(
-            [
-                bar.open,
-                bar.high,
-                bar.low,
-                bar.close,
-                bar.volume,
-                kalman.level,
-                kalman.velocity,
-                kalman.p00,
-                kalman.p01,
-                kalman.p11,
-                kalman.det,
-                kalman.innovation,
-                kalman.innovation_variance,
-                *before[:-1],
-                noise.q_level,
-                noise.q_velocity,
-                noise.r,
-                *limits,
-            ]
-        )
-        ints = np.array(
-            [
-                bar.ts_open,
-                bar.ts_first,
-                bar.ts_last,
-                bar.ticks,
-                newest_ts,
-                kalman.last_ts,
-                int(before[-1]),
-                oldest_ts,
-                bar_ms,
-                grace_ms,
-                0,
-            ]
-        )
-        seen = self._seen
-        done = int(
-            _enter(
-                floats, ints, start, stop, seen.ts, self._price, self._size, seen.moments, seen.bars
-            )
-        )
-        if done > start:
-            bar.open, bar.high, bar.low, bar.close, bar.volume = floats[:_FILTER].tolist()
-            (
-                kalman.level,
-                kalman.velocity,
-                kalman.p00,
-                kalman.p01,
-                kalman.p11,
-                kalman.det,
-                kalman.innovation,
-                kalman.innovation_variance,
-            ) = floats[_FILTER:_BEFORE].tolist()
-            _, bar.ts_first, bar.ts_last, bar.ticks, _, kalman.last_ts, *_, latest = ints.tolist()
-            if latest:
-                bar.kalman_velocity, bar.kalman_innovation = kalman.velocity, kalman.innovation
+        seen, asked = self._seen, np.array(stretches)
+        _enter(asked, seen.ts, self._price, self._size, seen.moments, seen.bars)
+        done: list[int] = asked[:, _START].tolist()
         return done
 
 
-@compiled(
-    types.int64(DOUBLES, INTS, types.int64, types.int64, INTS, DOUBLES, DOUBLES, _Table, INTS)
-)
+@part
+def _take_plain(  # noqa: PLR0917 - a compiled function takes no keywords
+    rules: Any,
+    bar: Any,
+    kalman: Any,
+    newest_ts: int,
+    at: int,
+    ts: int,
+    price: float,
+    size: float,
+    moments: FloatArray,
+    bars: Ints,
+) -> bool:
+    """Enter one tick, if it is plain.
+
+    Args:
+        rules: of RULES.
+        bar: of BAR; changed.
+        kalman: of FILTER; changed.
+        newest_ts: the newest event time before.
+        at: the tick's place.
+        ts: its event time.
+        price: its price.
+        size: its size.
+        moments: as of `_enter`.
+        bars: the same.
+
+    Returns:
+        Whether it was.
+    """
+    bar_ms, grace_ms = rules.bar_ms, rules.grace_ms
+    follows = 0 <= ts - newest_ts <= grace_ms and ts - bar.ts_open < bar_ms
+    if not follows or rules.oldest_ts + bar_ms <= ts - grace_ms:
+        return False
+    entered = bar_with(bar, ts, price, size)
+    close, is_latest = entered[3], entered[7]
+    log_close = math.log(close)
+    if abs(log_close - rules.log_before) > rules.step:
+        return False
+    if is_latest:
+        # The bar is measured anew from the state before it; see `KalmanFilter.rewind`.
+        passed = (ts - kalman.before.last_ts) / bar_ms
+        found = measured(
+            kalman.before,
+            log_close,
+            ts,
+            rules.q_level,
+            rules.q_velocity,
+            rules.r,
+            bar_ms,
+            believed(rules.usual_move, max(passed, 1.0), JUMP),
+        )
+        if found[8]:
+            return False
+        take(kalman, found, ts)
+        bar.kalman_velocity, bar.kalman_innovation = kalman.now.velocity, kalman.innovation
+    enter_tick(bar, entered)
+    bars[at] = bar.ts_open if is_latest else NO_BAR
+    moments[LOG_PRICE, at] = log_close
+    moments[LOG_HIGH, at] = math.log(bar.high)
+    moments[LOG_LOW, at] = math.log(bar.low)
+    moments[VELOCITY, at] = kalman.now.velocity
+    moments[INNOVATION, at] = kalman.innovation
+    moments[LIMIT, at] = rules.step
+    moments[LEVEL, at] = kalman.now.level
+    moments[PRICE, at] = close
+    moments[FAR, at] = rules.far
+    return True
+
+
+@compiled(types.void(INT_TABLE, INTS, DOUBLES, DOUBLES, DOUBLE_TABLE, INTS))
 def _enter(  # noqa: PLR0917 - a compiled loop takes no keywords
-    floats: FloatArray,
-    ints: Ints,
-    start: int,
-    stop: int,
+    stretches: Ints,
     ts: Ints,
     price: FloatArray,
     size: FloatArray,
     moments: FloatArray,
     bars: Ints,
-) -> int:
+) -> None:
     """The loop of `PlainTicks.enter`.
 
     Args:
-        floats: the symbol's numbers as named above; changed in place.
-        ints: the same of whole ones.
-        start: the first place.
-        stop: the place after the last.
+        stretches: shape (S, 4), of `Plain`; where each begins is moved to where it stopped.
         ts: event times, shape (B,).
         price: shape (B,).
         size: 0 where there is none, shape (B,).
         moments: `Seen.moments`, filled in.
         bars: `Seen.bars`, filled in.
     """
-    ts_open, bar_ms, grace_ms = ints[_TS_OPEN], ints[_BAR_MS], ints[_GRACE_MS]
-    before = floats[_BEFORE:_Q_LEVEL]
-    for at in range(start, stop):
-        now, newest = ts[at], ints[_NEWEST]
-        follows = 0 <= now - newest <= grace_ms and now - ts_open < bar_ms
-        if not follows or ints[_OLDEST] + bar_ms <= now - grace_ms:
-            return at
-        first, high, low, close, volume, ts_first, ts_last, is_latest = bar_with(
-            floats[_OPEN],
-            floats[_HIGH],
-            floats[_LOW],
-            floats[_CLOSE],
-            floats[_VOLUME],
-            ints[_TS_FIRST],
-            ints[_TS_LAST],
-            now,
-            price[at],
-            size[at],
-        )
-        log_close = math.log(close)
-        if abs(log_close - floats[_LOG_BEFORE]) > floats[_LIMIT]:
-            return at
-        if is_latest:
-            # The bar is measured anew from the state before it; see `KalmanFilter.rewind`.
-            passed = (now - ints[_BEFORE_TS]) / bar_ms
-            found = measured(
-                before[0],
-                before[1],
-                before[2],
-                before[3],
-                before[4],
-                before[5],
-                ints[_BEFORE_TS],
-                log_close,
-                now,
-                floats[_Q_LEVEL],
-                floats[_Q_VELOCITY],
-                floats[_R],
-                bar_ms,
-                believed(floats[_USUAL_MOVE], max(passed, 1.0), JUMP),
-            )
-            if found[8]:
-                return at
-            for i, value in enumerate(found[:8]):
-                floats[_FILTER + i] = value
-            ints[_FILTERED] = now
-            ints[_LATEST] += 1
-        floats[_OPEN], floats[_HIGH], floats[_LOW] = first, high, low
-        floats[_CLOSE], floats[_VOLUME] = close, volume
-        ints[_TS_FIRST], ints[_TS_LAST], ints[_NEWEST] = ts_first, ts_last, now
-        ints[_TICKS] += 1
-        bars[at] = ts_open if is_latest else NO_BAR
-        moments[LOG_PRICE, at] = log_close
-        moments[LOG_HIGH, at] = math.log(high)
-        moments[LOG_LOW, at] = math.log(low)
-        moments[VELOCITY, at] = floats[_FILTER + 1]
-        moments[INNOVATION, at] = floats[_FILTER + 6]
-        moments[LIMIT, at] = floats[_LIMIT]
-        moments[LEVEL, at] = floats[_FILTER]
-        moments[PRICE, at] = close
-        moments[FAR, at] = floats[_FAR]
-    return stop
+    for s in range(len(stretches)):
+        rules = array_at(stretches[s, _RULES], 1, RULES)[0]
+        bar = array_at(rules.bar, 1, BAR)[0]
+        kalman = array_at(rules.kalman, 1, FILTER)[0]
+        newest = stretches[s, _NEWEST]
+        for at in range(stretches[s, _START], stretches[s, _STOP]):
+            if not _take_plain(
+                rules, bar, kalman, newest, at, ts[at], price[at], size[at], moments, bars
+            ):
+                break
+            newest = ts[at]
+            stretches[s, _START] = at + 1

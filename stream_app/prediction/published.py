@@ -1,7 +1,7 @@
 """What is published at each tick: the ensemble's answers shrunk, corrected and bounded.
 
-One compiled loop for all symbols of a batch. What a symbol's record says of a stretch of ticks is
-one row of numbers, a `Corrections`; between two closed bars it stays the same.
+One compiled loop for all symbols of a batch. It finds what a symbol's record says of a stretch of
+ticks (`Corrections`), and where it notes what it published (`Forming`), by their addresses.
 """
 
 from __future__ import annotations
@@ -15,11 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bars.features import LIMIT, LOG_HIGH, LOG_LOW
-from stream_app.compiled import DOUBLES, INTS, compiled, types
+from stream_app.compiled import (
+    DOUBLE_TABLE,
+    DOUBLES,
+    INT_TABLE,
+    INTS,
+    address_of,
+    array_at,
+    compiled,
+    types,
+)
 from stream_app.prediction.ensemble import Blend
 from stream_app.prediction.intervals import Bound
-from stream_app.prediction.observation import PRICE, Seen
-from stream_app.prediction.volatility import volatility_at
+from stream_app.prediction.observation import NO_BAR, PRICE, Seen
+from stream_app.prediction.volatility import BarVolatility, volatility_at
 
 FloatArray = NDArray[np.float64]
 
@@ -30,8 +39,7 @@ NEVER: Final = 2**62
 """Until when models learned that have learned from nothing: an event time that no tick has."""
 _TS_OPEN, _BAR_MS, _LEVEL, _FADE, _GAIN, _BEFORE = range(6)
 _TRAINED_TO, _BIAS, _IS_SHRUNK, _FACTOR, _FACTORS = range(6, 11)
-"""Columns of the corrections; the members' factors follow, and then the intervals' bounds."""
-_Table: Final = types.float64[:, ::1]
+"""Numbers of the corrections; the members' factors follow, and then the intervals' bounds."""
 
 
 class Published(NamedTuple):
@@ -54,30 +62,86 @@ class Published(NamedTuple):
     """Of the intervals around `prediction`."""
 
 
+class Forming:
+    """Where the loop notes what it publishes at the last tick of a bar so far."""
+
+    __slots__ = ("_levels", "_members", "_numbers", "address")
+
+    def __init__(self, *, members: int, levels: Sequence[float]) -> None:
+        """Nothing is noted yet.
+
+        Args:
+            members: how many the ensemble has.
+            levels: of the intervals.
+        """
+        self._members, self._levels = members, levels
+        self._numbers = np.empty(MEMBERS + 1 + members + 2 * len(levels))
+        """The first rows of `Said.numbers`, the unshrunk mean, the members' own prices, and low and
+        high of each level."""
+        self.address = address_of(self._numbers)
+
+    def published(self) -> Published:
+        """What was published."""
+        found = self._numbers.tolist()
+        own, reach = MEMBERS + 1, MEMBERS + 1 + self._members
+        return Published(
+            price=found[LAST_PRICE],
+            own=found[own:reach],
+            unshrunk=found[MEMBERS],
+            mean=found[MEAN],
+            ensemble=found[ENSEMBLE],
+            prediction=found[PREDICTION],
+            volatility=found[VOLATILITY],
+            bounds=tuple(
+                Bound(level, low, high)
+                for level, low, high in zip(
+                    self._levels, found[reach::2], found[reach + 1 :: 2], strict=True
+                )
+            ),
+        )
+
+
+class Corrections:
+    """What a symbol's record says of the ticks of one bar, until a bar closes: a row of numbers."""
+
+    __slots__ = ("_numbers", "address", "trained_to", "volatility")
+
+    def __init__(
+        self,
+        volatility: BarVolatility,
+        trained_to: int,
+        *,
+        bias: float,
+        factor: float | None,
+        factors: Sequence[float],
+        bounds: Sequence[Bound],
+    ) -> None:
+        """Say it.
+
+        Args:
+            volatility: of the bar.
+            trained_to: event time of the last tick that the models learned from, epoch ms; or
+                NEVER.
+            bias: relative to the last price.
+            factor: of the ensemble; None where nothing is shrunk.
+            factors: of the members, in the ensemble's order.
+            bounds: of the intervals, by rising level.
+        """
+        self.volatility, self.trained_to = volatility, trained_to
+        reach = [side for bound in bounds for side in (bound.low, bound.high)]
+        shrinkage = factor is not None, 1.0 if factor is None else factor, *factors
+        self._numbers = np.array([*volatility, trained_to, bias, *shrinkage, *reach], np.float64)
+        self.address = address_of(self._numbers)
+
+
 class Stretch(NamedTuple):
     """Neighbouring ticks of one symbol, of one bar, with no closed bar in between."""
 
     start: int
     stop: int
-    corrections: tuple[float, ...]
-    """Of a `BarVolatility`; the event time up to which the models learned, or NEVER; and as
-    `corrections` gives them."""
-
-
-def corrections(
-    *, bias: float, factor: float | None, factors: Sequence[float], bounds: Sequence[Bound]
-) -> tuple[float, ...]:
-    """What a symbol's record says between two closed bars, as numbers: the last part of a row.
-
-    Args:
-        bias: relative to the last price.
-        factor: of the ensemble; None where nothing is shrunk.
-        factors: of the members, in the ensemble's order.
-        bounds: of the intervals, by rising level.
-    """
-    is_shrunk = factor is not None
-    reach = [side for bound in bounds for side in (bound.low, bound.high)]
-    return bias, is_shrunk, 1.0 if factor is None else factor, *factors, *reach
+    corrections: Corrections
+    forming: Forming | None
+    """Of their bar; None where none is the bar's latest tick."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -96,12 +160,18 @@ class Said:
         return cls(blend=blend, seen=seen, numbers=np.empty((rows, len(seen.ts))))
 
     def publish(self, stretches: Sequence[Stretch]) -> None:
-        """Fill in the numbers of these ticks."""
+        """Fill in the numbers of these ticks, and note what was published at their bars' last."""
+        if not stretches:
+            return
         blend, seen = self.blend, self.seen
+        spans = [
+            (start, stop, corrections.address, 0 if forming is None else forming.address)
+            for start, stop, corrections, forming in stretches
+        ]
         _publish(
-            np.array([each.corrections for each in stretches]),
-            np.array([each[:2] for each in stretches]),
+            np.array(spans),
             seen.ts,
+            seen.bars,
             seen.moments,
             blend.prices,
             blend.weights,
@@ -109,26 +179,12 @@ class Said:
             self.numbers,
         )
 
-    def at(self, tick: int, bounds: tuple[Bound, ...]) -> Published:
-        """What was published at one tick, once it is filled in."""
-        found = self.numbers[:MEMBERS, tick].tolist()
-        return Published(
-            price=found[LAST_PRICE],
-            own=self.blend.prices[:, tick].tolist(),
-            unshrunk=float(self.blend.price[tick]),
-            mean=found[MEAN],
-            ensemble=found[ENSEMBLE],
-            prediction=found[PREDICTION],
-            volatility=found[VOLATILITY],
-            bounds=bounds,
-        )
 
-
-@compiled(types.void(_Table, types.int64[:, ::1], INTS, _Table, _Table, _Table, DOUBLES, _Table))
+@compiled(types.void(INT_TABLE, INTS, INTS, *3 * (DOUBLE_TABLE,), DOUBLES, DOUBLE_TABLE))
 def _publish(  # noqa: PLR0917 - a compiled loop takes no keywords
-    rules: FloatArray,
     spans: NDArray[np.int64],
     ts: NDArray[np.int64],
+    bars: NDArray[np.int64],
     moments: FloatArray,
     own: FloatArray,
     weights: FloatArray,
@@ -138,9 +194,10 @@ def _publish(  # noqa: PLR0917 - a compiled loop takes no keywords
     """The arithmetic of `Said.publish`.
 
     Args:
-        rules: the stretches' corrections, shape (S, R).
-        spans: where each begins and ends, shape (S, 2).
+        spans: of each stretch where it begins and ends, the address of its corrections and that of
+            the `Forming`, or 0; shape (S, 4).
         ts: shape (B,).
+        bars: `Seen.bars`.
         moments: `Seen.moments`.
         own: each member's price, shape (members, B).
         weights: shape (members, B).
@@ -150,7 +207,8 @@ def _publish(  # noqa: PLR0917 - a compiled loop takes no keywords
     members = len(own)
     levels = (len(numbers) - MEMBERS - members) // 2
     for s in range(len(spans)):
-        rule = rules[s]
+        rule = array_at(spans[s, 2], _FACTORS + members + 2 * levels, np.float64)
+        latest = -1
         for b in range(spans[s, 0], spans[s, 1]):
             price = moments[PRICE, b]
             mean = ensemble = unshrunk[b]
@@ -189,3 +247,12 @@ def _publish(  # noqa: PLR0917 - a compiled loop takes no keywords
                 at = MEMBERS + members + 2 * i
                 numbers[at, b] = prediction * math.exp(-low * volatility)
                 numbers[at + 1, b] = prediction * math.exp(high * volatility)
+            if bars[b] != NO_BAR:
+                latest = b
+        if latest >= 0 and spans[s, 3] != 0:
+            size = MEMBERS + 1 + members + 2 * levels
+            forming = array_at(spans[s, 3], size, np.float64)
+            forming[:MEMBERS] = numbers[:MEMBERS, latest]
+            forming[MEMBERS] = unshrunk[latest]
+            forming[MEMBERS + 1 : MEMBERS + 1 + members] = own[:, latest]
+            forming[MEMBERS + 1 + members :] = rule[_FACTORS + members :]

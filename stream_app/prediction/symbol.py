@@ -7,7 +7,7 @@ with the answers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from stream_app.bars.message import (
@@ -17,65 +17,23 @@ from stream_app.bars.message import (
     empty_bar_message,
     forecasts_of_message,
 )
-from stream_app.bars.open_bars import OpenBars
-from stream_app.messages.arrivals import Arrival, tick_of
+from stream_app.messages.arrivals import Arrival
 from stream_app.messages.read_bars import ReadBar, whole
-from stream_app.messages.schemas import (
-    Bar,
-    BarForecasts,
-    Score,
-    Source,
-)
+from stream_app.messages.schemas import Bar, BarForecasts, Source
 from stream_app.messages.symbols import state_name
 from stream_app.models.kalman_filter import KalmanFilter
 from stream_app.models.model_set import ModelSet, untrained
+from stream_app.prediction.entering import Entering, SymbolAnswer
 from stream_app.prediction.intake import Intake
-from stream_app.prediction.notice import Notice, notices_of
-from stream_app.prediction.observation import (
-    DUPLICATE,
-    LATE,
-    MISPLACED,
-    NO_BAR,
-    Closing,
-    Observation,
-    Seen,
-)
+from stream_app.prediction.observation import MISPLACED, Closing, Cut
 from stream_app.prediction.origin import Origin
 from stream_app.prediction.outcomes import ClosedForecasts
-from stream_app.prediction.plain_ticks import PlainTicks
 from stream_app.prediction.published import NEVER, Stretch
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.state import SymbolState
 from stream_app.prediction.track_record import TrackRecord
 from stream_app.prediction.wording import Wording
 from stream_app.prediction.writing import Lines
-
-
-@dataclass(slots=True, eq=False, kw_only=True)
-class SymbolAnswer:
-    """What a batch of one symbol gave beside the predictions."""
-
-    bars: list[Bar]
-    scores: list[Score]
-    """Of the bars whose outcome the ticks have shown."""
-    late: int = 0
-    duplicates: int = 0
-    ahead: int = 0
-    """Ticks ahead that ticks of this batch have contradicted."""
-    jumps: int = 0
-    """Ticks whose price jumped."""
-    notices: Sequence[Notice] = ()
-
-
-@dataclass(slots=True, eq=False, kw_only=True)
-class Entered:
-    """A batch of one symbol between the passes."""
-
-    models: ModelSet
-    """The champions that answer all of it."""
-    answer: SymbolAnswer
-    """With the state before the first tick, where new champions take over; what the ticks give is
-    added to it."""
 
 
 class SymbolPipeline:
@@ -152,63 +110,28 @@ class SymbolPipeline:
         return self._intake.kalman
 
     def enter(
-        self,
-        ticks: Sequence[Arrival],
-        plain: PlainTicks,
-        seen: Seen,
-        first: int,
-        *,
-        source: Source,
-        floor: int,
-        adopt: bool,
-    ) -> Entered:
-        """Take in ticks, in the order of their offsets; `finish` must follow.
+        self, ticks: Sequence[Arrival], first: int, *, source: Source, floor: int, adopt: bool
+    ) -> Entering:
+        """Begin to take in ticks, in the order of their offsets; `finish` must follow.
 
         Args:
             ticks: at least one.
-            plain: those of the batch.
-            seen: what they see is entered here.
-            first: the place of the first one there.
+            first: the place of the first one in the batch.
             source: its record.
             floor: the partition's, just before the ticks; the state of closed bars says it.
             adopt: whether new champions take over.
         """
         checkpoint = self._adopt(source, floor) if adopt else []
-        models, intake = self._serving, self._intake
-        keys, offsets, appended = zip(*ticks, strict=True)
-        odd: list[Observation] = []
-        at, end = 0, len(ticks)
-        main: OpenBars | None = None
-        while at < end:
-            if main is not self.window.main:  # at first, and when ticks ahead are confirmed
-                main = self.window.main
-                doubtful = [at + place for place in reversed(main.seen_before(keys[at:]))]
-            while doubtful and doubtful[-1] < at:
-                doubtful.pop()
-            stop = doubtful[-1] if doubtful else end
-            done = first + at
-            if stop > at:
-                done = intake.take_plain(plain, done, first + stop, keys[at][0], models.noise)
-            done -= first
-            if done > at:
-                main.went_on(keys[at:done], appended[at:done])
-                context = intake.context(models)
-            else:
-                done = at + 1
-                item = intake.take(tick_of(self.symbol, keys[at]), appended[at], models)
-                context = item.context
-                seen.put(first + at, item)
-                if item.left_out or item.dropped_ahead or item.jump:
-                    odd.append(item)
-                if item.closed:
-                    self.first_uncovered = None
-                    seen.closings[first + at] = Closing(item.closed, self._state(floor))
-            if self.first_uncovered is None and first + at not in seen.closings:
-                self.first_uncovered = offsets[at]
-            if not at or context is not seen.contexts[-1][1]:
-                seen.contexts.append((first + at, context))
-            at = done
-        return Entered(models=models, answer=self._counted(odd, checkpoint))
+        return Entering(
+            self.symbol,
+            ticks,
+            first,
+            intake=self._intake,
+            models=self._serving,
+            checkpoint=checkpoint,
+            first_uncovered=self.first_uncovered,
+            state=lambda: self._state(floor),
+        )
 
     def _adopt(self, source: Source, floor: int) -> list[Bar]:
         """Let the champions serve from this tick on.
@@ -274,62 +197,58 @@ class SymbolPipeline:
             intervals=self.record.interval_state(),
         ).to_json()
 
-    def finish(
-        self, entered: Entered, stretches: Iterable[tuple[int, int]], lines: Lines
-    ) -> Iterator[Stretch]:
-        """Go through the ticks again, now with the models' answers.
-
-        Yields each stretch of ticks, and goes on once it is published.
+    def stretches(self, entered: Entering, cuts: Iterable[Cut], lines: Lines) -> list[Stretch]:
+        """How to publish ticks between which no bar has closed, and how to write them.
 
         Args:
-            entered: what `enter` gave.
-            stretches: where each begins and ends.
+            entered: what `enter` gave, all of it entered.
+            cuts: the ticks' stretches.
             lines: those of the batch.
         """
-        answer, record, said = entered.answer, self.record, lines.said
-        trained_to = entered.models.trained_to_ts if entered.models.is_trained else NEVER
-        seen = said.seen
-        for start, stop in stretches:
-            closing = seen.closings.get(start)
-            forecasts = []
-            for closed in closing.bars if closing else ():
-                made, outcome = record.close(closed)
-                forecasts.append(made)
-                if outcome is not None:
-                    source = lines.source_of(start)
-                    answer.scores.append(record.score(self.symbol, outcome, closed, source))
-            ts = int(seen.ts[start])
-            yield Stretch(start, stop, record.corrections(ts - ts % self._bar_ms, trained_to))
-            newest = dict(zip(seen.bars[start:stop].tolist(), range(start, stop), strict=True))
-            for ts_open, at in newest.items():
-                if ts_open != NO_BAR:
-                    record.note(ts_open, said.at(at, record.bounds))
-            if closing:
-                source = lines.source_of(start)
-                answer.bars.extend(self._bars(closing, forecasts, source))
+        self.first_uncovered = entered.first_uncovered
+        record, models = self.record, entered.models
+        trained_to = models.trained_to_ts if models.is_trained else NEVER
+        found = []
+        for start, stop, ts_open, has_latest in cuts:
+            corrections = record.corrections(ts_open, trained_to)
+            forming = record.forming(ts_open) if has_latest else None
+            found.append(Stretch(start, stop, corrections, forming))
             self._wording.write(
                 start,
                 stop,
                 lines,
-                models=entered.models,
+                models=models,
                 since=self._since,
                 id_suffix=self._origin.suffix,
                 record=record,
             )
+        return found
 
-    def _counted(self, odd: Sequence[Observation], bars: list[Bar]) -> SymbolAnswer:
-        """What is odd about the ticks, counted; the bars and scores that they give come later."""
-        if not odd:
-            return SymbolAnswer(bars=bars, scores=[])
-        return SymbolAnswer(
-            bars=bars,
-            scores=[],
-            late=sum(item.left_out is LATE for item in odd),
-            duplicates=sum(item.left_out is DUPLICATE for item in odd),
-            ahead=sum(item.dropped_ahead for item in odd),
-            jumps=sum(item.jump != 0.0 for item in odd),
-            notices=notices_of(self.symbol, odd),
-        )
+    def finish(
+        self, entered: Entering, cuts: Iterable[Cut], lines: Lines, answer: SymbolAnswer
+    ) -> Iterator[Stretch]:
+        """As `stretches`, where bars have closed: they change the corrections.
+
+        Yields each stretch of ticks, and goes on once it is published.
+
+        Args:
+            entered: as of `stretches`.
+            cuts: the same.
+            lines: the same.
+            answer: bars and scores are added to it.
+        """
+        for cut in cuts:
+            closing = lines.said.seen.closings.get(cut.start)
+            source = lines.source_of(cut.start)
+            forecasts = []
+            for closed in closing.bars if closing else ():
+                made, outcome = self.record.close(closed)
+                forecasts.append(made)
+                if outcome is not None:
+                    answer.scores.append(self.record.score(self.symbol, outcome, closed, source))
+            yield from self.stretches(entered, [cut], lines)
+            if closing:
+                answer.bars.extend(self._bars(closing, forecasts, source))
 
     def _bars(
         self, closing: Closing, forecasts: Sequence[BarForecasts | None], source: Source

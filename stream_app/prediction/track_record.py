@@ -15,7 +15,7 @@ from stream_app.prediction.bias import BiasCorrection
 from stream_app.prediction.harm import HarmTest
 from stream_app.prediction.intervals import Bound, IntervalTrackers, returns_of
 from stream_app.prediction.outcomes import ClosedForecasts, Outcome, Outcomes
-from stream_app.prediction.published import Published, corrections
+from stream_app.prediction.published import Corrections, Forming, Published
 from stream_app.prediction.running import LAST_PRICE, PUBLISHED, UNSHRUNK, RunningScores
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.shrinkage import EnsembleShrinkage, MemberShrinkage
@@ -43,7 +43,8 @@ class TrackRecord:
             horizon_bars=settings.horizon_bars,
             horizon_by=settings.horizon_by,
         )
-        self._forming: dict[int, Published] = {}
+        self._levels = tuple(settings.interval_levels)
+        self._forming: dict[int, Forming] = {}
         """By opening time of the open bars, what was published at their last tick so far."""
         self._restored: dict[int, BarForecasts] = {}
         """The same of before a restart."""
@@ -72,8 +73,8 @@ class TrackRecord:
         """Of the members, in the ensemble's order."""
         self.factor = 1.0
         """Of the ensemble."""
-        self._in_force: tuple[float, ...] | None = None
-        """Of the corrections what does not depend on the tick's bar; None where it has changed."""
+        self._in_force: Corrections | None = None
+        """Those that were asked for last; None where they have changed."""
         self._note_factors()
         noise = KalmanNoise()
         self.volatility = VolatilityForecast(
@@ -95,29 +96,33 @@ class TrackRecord:
         """Of the intervals, in force."""
         return self._intervals.bounds
 
-    def corrections(self, ts_open: int, trained_to: int) -> tuple[float, ...]:
+    def corrections(self, ts_open: int, trained_to: int) -> Corrections:
         """What is in force for the ticks of one bar.
 
         Args:
             ts_open: when the bar opens, epoch ms.
             trained_to: event time of the last tick that the models learned from, epoch ms; or
                 NEVER.
-
-        Returns:
-            A row of numbers, as `Stretch.corrections`.
         """
-        if self._in_force is None:
-            self._in_force = corrections(
+        bar, known = self.volatility.bar_at(ts_open), self._in_force
+        if known is None or known.volatility is not bar or known.trained_to != trained_to:
+            known = self._in_force = Corrections(
+                bar,
+                trained_to,
                 bias=self.bias.value,
                 factor=self.factor if self._is_shrunk else None,
                 factors=self.factors,
                 bounds=self._intervals.bounds,
             )
-        return *self.volatility.bar_at(ts_open), trained_to, *self._in_force
+        return known
 
-    def note(self, ts_open: int, published: Published) -> None:
-        """What was published at what is so far the last tick of a bar."""
-        self._forming[ts_open] = published
+    def forming(self, ts_open: int) -> Forming:
+        """Where to note what is published at what is so far the last tick of a bar."""
+        found = self._forming.get(ts_open)
+        if found is None:
+            found = Forming(members=len(self.names), levels=self._levels)
+            self._forming[ts_open] = found
+        return found
 
     def close(self, closed: ClosedBar) -> tuple[BarForecasts | None, Outcome | None]:
         """A bar has closed: learn from it, and from the outcome that it reveals.
@@ -205,7 +210,7 @@ class TrackRecord:
     def _taken(self, ts_open: int) -> BarForecasts | None:
         restored = self._restored.pop(ts_open, None)
         forming = self._forming.pop(ts_open, None)
-        return restored if forming is None else self._forecasts(forming)
+        return restored if forming is None else self._forecasts(forming.published())
 
     def _forecasts(self, published: Published) -> BarForecasts:
         price = published.price
@@ -234,7 +239,7 @@ class TrackRecord:
 
     def open_forecasts(self) -> list[tuple[int, BarForecasts]]:
         """What a restart needs beside the closed bars: the forecasts of the open ones."""
-        forming = {ts: self._forecasts(each) for ts, each in self._forming.items()}
+        forming = {ts: self._forecasts(each.published()) for ts, each in self._forming.items()}
         return list((self._restored | forming).items())
 
     def sums(self) -> dict[str, list[float]]:

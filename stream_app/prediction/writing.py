@@ -8,8 +8,9 @@ written by orjson, all at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, overload
 
@@ -32,8 +33,8 @@ class Form(NamedTuple):
 
     template: bytes
     """For the operator %, with a `%b` for each number."""
-    picks: tuple[int, ...]
-    """Which column each of them is from."""
+    pick: Callable[[Sequence[bytes]], tuple[bytes, ...]]
+    """Picks them from the columns of a tick."""
     degraded: tuple[str, ...]
     """As in the predictions."""
 
@@ -111,8 +112,8 @@ def form_of(
             ),
         )
     )
-    picks = tuple(int(column) for column in _MARK.findall(marked))
-    return Form(_MARK.sub(b"%b", marked.replace(b"%", b"%%")), picks, degraded)
+    pick = itemgetter(*map(int, _MARK.findall(marked)))
+    return Form(_MARK.sub(b"%b", marked.replace(b"%", b"%%")), pick, degraded)
 
 
 def _mark(column: int, before: bytes = b"", after: bytes = b"") -> orjson.Fragment:
@@ -151,31 +152,30 @@ class Lines:
         Args:
             parts: as `parts` gives them.
         """
-        ts = self.said.seen.ts.tolist()
-        whole = [*self.offsets, *ts, *[each + self.horizon_ms for each in ts]]
-        columns = _texts(whole, len(ts)) + _texts(self.said.numbers[AGE_S:].ravel(), len(ts))
-        rows: dict[tuple[int, ...], list[tuple[bytes, ...]]] = {}
+        whole = []
+        for offset, ts in zip(self.offsets, self.said.seen.ts.tolist(), strict=True):
+            whole += [offset, ts, ts + self.horizon_ms]
+        numbers = self.said.numbers[AGE_S:]
+        rows = zip(_rows(whole, _NUMBERS), _rows(numbers.T.ravel(), len(numbers)), strict=True)
         values: list[bytes] = []
         for form, start, stop in parts:
-            if form.picks not in rows:
-                rows[form.picks] = list(zip(*itemgetter(*form.picks)(columns), strict=True))
-            template = form.template
-            values += [template % row for row in rows[form.picks][start:stop]]
+            template, pick = form.template, form.pick
+            values += [template % pick(head + row) for head, row in islice(rows, stop - start)]
         return values
 
     def parts(self) -> list[Part]:
         """Each form with the ticks that it writes, once all are there."""
-        self.forms.sort()
+        self.forms.sort(key=itemgetter(0))
         ends = [*[start for start, _ in self.forms[1:]], len(self.offsets)]
         return [
             Part(form, start, stop) for (start, form), stop in zip(self.forms, ends, strict=True)
         ]
 
 
-def _texts(numbers: list[int] | NDArray[np.float64], width: int) -> list[list[bytes]]:
+def _rows(numbers: list[int] | NDArray[np.float64], width: int) -> Iterator[tuple[bytes, ...]]:
     """Each number as JSON, in rows so wide."""
-    texts = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
-    return [texts[at : at + width] for at in range(0, len(texts), width)]
+    texts = iter(orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b","))
+    return zip(*width * [texts], strict=True)
 
 
 class Predictions(Sequence[Prediction]):

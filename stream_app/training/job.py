@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.bars.features import FEATURES, LOOKBACK, BarColumns, bar_vectors
+from stream_app.bars.contexts import bar_vectors
+from stream_app.bars.features import FEATURES, LOOKBACK, BarColumns
 from stream_app.errors import TrainingError
 from stream_app.models.base import History, Member, ModelSettings, Rows, TrainingData
 from stream_app.models.catalog import CATALOG

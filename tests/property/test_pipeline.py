@@ -11,7 +11,8 @@ from hypothesis import assume, event, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from stream_app.bars.features import LOOKBACK, bar_vectors
+from stream_app.bars.contexts import bar_vectors
+from stream_app.bars.features import LOOKBACK
 from stream_app.messages.codec import decode_bar, encode_bar
 from stream_app.messages.schemas import Bar, Prediction, Tick
 from stream_app.models.base import Rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from stream_app.messages.codec import encode_bar, encode_score
 from stream_app.messages.schemas import Tick
 from stream_app.prediction.intake import Intake
 from stream_app.prediction.pipeline import PartitionPipeline
-from stream_app.prediction.plain_ticks import PlainTicks
+from stream_app.prediction.plain_ticks import Plain, PlainTicks
 from stream_app.prediction.settings import PredictionSettings
 from tests.builders import START_MS, FakeRecord, records, settings
 from tests.property.test_pipeline import versions
@@ -75,19 +76,19 @@ def answered(stream: list[FakeRecord], sizes: list[int]) -> tuple[list[Any], lis
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 400), min_size=1, max_size=4))
 def test_plain_ticks_enter_as_they_would_one_by_one(seed: int, sizes: list[int]) -> None:
     stream = dense(seed)
-    entered = []
+    entered: list[int] = []
     enter = PlainTicks.enter
 
-    def counted(self: PlainTicks, start: int, stop: int, **given_: Any) -> int:
-        done = enter(self, start, stop, **given_)
-        entered.append(done - start)
+    def counted(self: PlainTicks, stretches: Sequence[Plain]) -> list[int]:
+        done = enter(self, stretches)
+        entered.extend(stop - each.start for stop, each in zip(done, stretches, strict=True))
         return done
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PlainTicks, "enter", counted)
         looped = answered(stream, sizes)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Intake, "take_plain", lambda _self, _ticks, start, *_: start)
+        patch.setattr(Intake, "rules", lambda *_: None)
         one_by_one = answered(stream, sizes)
     assert looped == one_by_one
     assert TICKS * 0.2 < sum(entered) < TICKS

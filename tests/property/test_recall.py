@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from stream_app.bars.jumps import usual_move, usual_moves
 from stream_app.bars.message import bar_message, bar_of_message, columns_of_messages
-from stream_app.bars.open_bars import OpenBar
+from stream_app.bars.open_bar import OpenBar
 from stream_app.bars.window import Window
 from stream_app.messages.codec import decode_bar, encode_bar
 from stream_app.messages.read_bars import ReadBar, lean, read_bar, whole

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.bars.open_bars import OpenBar
+from stream_app.bars.open_bar import OpenBar
 from stream_app.bars.window import Window
 from stream_app.messages.schemas import Tick
 from tests.builders import START_MS

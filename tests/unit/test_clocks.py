@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream_app.bars.features import LOOKBACK, bar_vectors
+from stream_app.bars.contexts import bar_vectors
+from stream_app.bars.features import LOOKBACK
 from stream_app.clock import DAY_MS, HOUR_MS
 from stream_app.messages.schemas import Tick
 from stream_app.messages.times import EARLIEST_TS, LATEST_TS
@@ -99,7 +100,8 @@ def tick(ts: int, price: float = 40_000.0) -> Tick:
 def entered(feed: Feed, answer: Answer) -> int:
     """How many ticks are in closed and open bars, when the answer is to all of them."""
     closed = sum(bar.ticks for bar in answer.bars)
-    return closed + sum(bar.ticks for bar in feed.window.open_bars)
+    still_open: int = sum(bar.ticks for bar in feed.window.open_bars)
+    return closed + still_open
 
 
 def last_of(feed: Feed) -> int:

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from stream_app.bars.features import LOOKBACK, BarColumns, bar_vectors
+from stream_app.bars.contexts import bar_vectors
+from stream_app.bars.features import LOOKBACK, BarColumns
 from stream_app.bars.jumps import (
     JUMP,
     LEAST_LIMIT,
@@ -17,7 +18,7 @@ from stream_app.bars.jumps import (
     limit_of,
     usual_move,
 )
-from stream_app.bars.open_bars import OpenBar
+from stream_app.bars.open_bar import OpenBar
 from stream_app.bars.window import ClosedBar, Window
 from tests.builders import START_MS
 

@@ -12,7 +12,6 @@ import pytest
 from stream_app.bars import features
 from stream_app.clock import HOUR_MS
 from stream_app.messages.schemas import Tick
-from stream_app.models.base import Rows
 from stream_app.models.model_set import ModelSet
 from stream_app.offline import trainings
 from stream_app.offline.backtest import run_backtest
@@ -24,10 +23,9 @@ from stream_app.offline.training_cache import TrainingCache
 from stream_app.offline.watch import Unwatched
 from stream_app.offline.windows import Windows, retrain_windows
 from stream_app.prediction import answering
-from stream_app.prediction.observation import Seen, asked_of
+from stream_app.prediction.observation import Asked, Seen, asked_of
 from stream_app.prediction.pipeline import Answer
 from stream_app.prediction.settings import PredictionSettings
-from stream_app.prediction.spans import spans
 from stream_app.training.settings import model_settings
 from tests.builders import recording, settings, walk
 from tests.unit.offline.test_backtest import Trainer, judged
@@ -98,12 +96,10 @@ def test_a_planted_feature_that_looks_ahead_is_found(
             ahead = ticks[min(at + 40, len(ticks) - 1)]
             later[tick.ts] = np.log(ahead.price / tick.price)
 
-    def leaking(seen: Seen, models: Mapping[int, ModelSet]) -> list[tuple[ModelSet, Rows]]:
+    def leaking(seen: Seen, models: Mapping[int, ModelSet]) -> Asked:
         asked = honest(seen, models)
-        parts = spans(rows for _, rows in asked)
-        for (_, rows), part in zip(asked, parts, strict=True):
-            if rows.features is not None:
-                rows.features[:, 0] = [later[ts] for ts in seen.ts[part].tolist()]
+        if len(asked.features):
+            asked.features[:, 0] = [later[ts] for ts in seen.ts.tolist()]
         return asked
 
     monkeypatch.setattr(answering, "asked_of", leaking)

@@ -6,25 +6,28 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stream_app.bars.features import CONTEXT, FEATURES, LOG_PRICE
 from stream_app.clock import HOUR_MS
-from stream_app.models.base import History, Rows
+from stream_app.models.asking import LEVEL
+from stream_app.models.base import History
 from stream_app.models.model_set import ModelSet, untrained
 from stream_app.prediction.ensemble import Blend, Ensemble
+from stream_app.prediction.observation import FAR, Asked, Context, Part
 from tests.fakes import ConstantMember, model_set
 
 WEIGHTS = {"kalman": 0.10, "random_forest": 0.30, "lightgbm": 0.35, "lstm": 0.25}
 PRICE = 100.0
 
 
-def rows(count: int = 2, *, with_features: bool = True) -> Rows:
-    level = np.full(count, math.log(PRICE))
-    return Rows(
-        log_price=level,
-        kalman_level=level + 0.01,
-        kalman_velocity=np.zeros(count),
-        features=np.zeros((count, 24), dtype=np.float32) if with_features else None,
-        histories=[History(np.zeros((7, 24), dtype=np.float32))] if with_features else [],
-        history_index=np.zeros(count, dtype=np.int64),
+def asked(models: ModelSet, count: int = 2, *, with_features: bool = True) -> Asked:
+    moments = np.zeros((FAR + 1, count))
+    moments[LOG_PRICE] = math.log(PRICE)
+    moments[LEVEL] = math.log(PRICE) + 0.01
+    context = Context.of(np.zeros(CONTEXT), History(np.zeros((7, FEATURES), dtype=np.float32)))
+    return Asked(
+        moments,
+        np.zeros((count, FEATURES), dtype=np.float32),
+        [Part(models, 0, count, context if with_features else None)],
     )
 
 
@@ -32,11 +35,9 @@ def blend(
     models: ModelSet, *, ts: int = HOUR_MS, weights: Any = None, far: float = 1.0, **kwargs: Any
 ) -> Blend:
     ensemble = Ensemble(weights=weights or WEIGHTS, max_age_ms=24 * HOUR_MS)
-    given = rows(**kwargs)
-    count = len(given.log_price)
-    return ensemble.blend(
-        [(models, given)], np.full(count, ts), np.full(count, PRICE), np.full(count, far)
-    )
+    given = asked(models, **kwargs)
+    count = given.parts[0].stop
+    return ensemble.blend(given, np.full(count, ts), np.full(count, PRICE), np.full(count, far))
 
 
 def members(**returns: float) -> dict[str, ConstantMember]:

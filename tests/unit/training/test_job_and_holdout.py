@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stream_app.bars.features import FEATURES, LOOKBACK, BarColumns, bar_vectors
+from stream_app.bars.contexts import bar_vectors
+from stream_app.bars.features import FEATURES, LOOKBACK, BarColumns
 from stream_app.errors import TrainingError
 from stream_app.models import gradient_boosting
 from stream_app.models.base import Member, ModelSettings, Rows, TrainingData
