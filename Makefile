@@ -14,8 +14,8 @@ setup: ## Create .venv and install the locked packages; quick when nothing chang
 run: setup ## Run everything on an embedded broker, with a live view; Ctrl-C ends it.
 	@$(BIN)/stream-app demo $(ARGS)
 
-test: setup ## Run the tests, two files at a time.
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+test: setup ## Run the tests, four files at a time: many of them wait.
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile $(ARGS)
 
 check: setup ## Run the static checks: formatting, lint, types, directions of import.
 	@$(BIN)/ruff format --check .

@@ -122,7 +122,7 @@ class Outcomes:
             earlier = np.searchsorted(ts, ts[later] - self._horizon_ms)
             is_met = ts[earlier] == ts[later] - self._horizon_ms
             waits = ts > ts[-1:] - self._horizon_ms
-        is_met &= jumps[earlier] == jumps[later]
+        is_met &= jumps[np.maximum(earlier, 0)] == jumps[later]
         self._waiting = deque(
             bars[at] if jumps[at] == jumps[-1] else bars[at]._replace(forecasts=None)
             for at in np.flatnonzero(waits).tolist()
