@@ -8,7 +8,12 @@ from typing import Final
 
 import numpy as np
 
-from stream_app.scoring.chance import least_outcomes, mean_t, recent_outcomes, share_beyond_chance
+from stream_app.scoring.chance import (
+    least_outcomes,
+    overlapping_t,
+    recent_outcomes,
+    share_beyond_chance,
+)
 
 BIAS_LIMIT: Final = 0.001
 """Bound of the correction, relative to the last price: ten basis points."""
@@ -18,8 +23,8 @@ class BiasCorrection:
     """The additive correction of the ensemble by its own recent forecast errors.
 
     The correction is the mean m of the last n = max(288, 24 h) errors (`Outcome.error`), less what
-    of it may be chance: m max(0, 1 - (3 / t)^2), where t is the mean's t with Bartlett's weights
-    up to lag 2 h (errors of overlapping horizons are alike). It is 0 while n < max(48, 8 h), and
+    of it may be chance: m max(0, 1 - (3 / t)^2), where t knows that errors of overlapping horizons
+    are alike and that few of them say little (`overlapping_t`). It is 0 while n < max(48, 8 h), and
     bounded to +-0.001. This is the positive-part James-Stein rule (Efron & Morris 1973) with a
     threshold of three standard errors: what is left of a mean of pure noise costs about 0.01 % of
     R2, and of a constant error that is six standard errors large three quarters are taken out.
@@ -31,7 +36,7 @@ class BiasCorrection:
     """
 
     def __init__(self, *, horizon_bars: int) -> None:
-        self._lag = 2 * horizon_bars
+        self._horizon_bars = horizon_bars
         self._least = least_outcomes(horizon_bars)
         self._errors: deque[float] = deque(maxlen=recent_outcomes(horizon_bars))
         self.value = 0.0
@@ -43,6 +48,6 @@ class BiasCorrection:
         if len(self._errors) < self._least:
             return
         known = np.array(self._errors)
-        share = share_beyond_chance(mean_t(known, self._lag))
+        share = share_beyond_chance(overlapping_t(known, self._horizon_bars))
         kept = min(max(float(known.mean()) * share, -BIAS_LIMIT), BIAS_LIMIT)
         self.value = kept + 0.0  # no -0.0

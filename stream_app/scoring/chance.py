@@ -51,6 +51,35 @@ def mean_t(values: NDArray[np.float64], lag: int) -> float:
     return values.mean() / math.sqrt(variance / count) if variance > 0.0 else math.nan
 
 
+def overlapping_t(values: NDArray[np.float64], horizon_bars: int) -> float:
+    """The t of a mean of outcomes of neighbouring bars, shape (N,), as far out as a normal's.
+
+    N outcomes over h bars are N / h independent ones. With few of those the variance that is
+    estimated is often far too small, and a plain t far too large. So the variance is the larger one
+    of Newey and West's and of that of N / h independent outcomes, and the t is brought to where a
+    normal variable is as rare, by the first term of the expansion of Student's t (Peiser, Annals of Mathematical Statistics, 1943).
+    NaN where it is not defined.
+
+    Args:
+        values: one for each bar, oldest first.
+        horizon_bars: neighbouring outcomes share all but one of so many bars.
+    """
+    count = len(values)
+    if count < 2:
+        return math.nan
+    variance = overlapping_variance(values, horizon_bars)
+    if variance <= 0:
+        return math.nan
+    t = float(values.mean()) / math.sqrt(variance / count)
+    freedom = max(count / horizon_bars - 1, 1.0)
+    return t / (1 + (BEYOND_CHANCE**2 + 1) / (4 * freedom))
+
+
+def overlapping_variance(values: NDArray[np.float64], horizon_bars: int) -> float:
+    """N times the variance of a mean of outcomes of neighbouring bars; see `overlapping_t`."""
+    return max(long_run_variance(values, 2 * horizon_bars), float(values.var()) * horizon_bars)
+
+
 def share_beyond_chance(t: float) -> float:
     """Which share of a mean with this t is more than chance: max(0, 1 - (3 / t)^2).
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.scoring.chance import long_run_variance, mean_t
+from stream_app.scoring.chance import mean_t, overlapping_variance
 
 SKILL: Final = 0.02
 """R2 that models may really have beyond what the last returns tell in a line: ten times of what
@@ -122,7 +122,7 @@ def compare(challenger: _Floats, champion: _Floats, outcomes: _Floats, horizon: 
     if count < FEWEST_OUTCOMES * horizon:
         return Comparison(rows=count, t=math.nan)
     worse = np.square(outcomes - challenger) - np.square(outcomes - champion)
-    variance = max(long_run_variance(worse, 2 * horizon), float(worse.var()) * horizon)
+    variance = overlapping_variance(worse, horizon)
     t = float(worse.mean()) / math.sqrt(variance / count) if variance > 0 else math.nan
     return Comparison(rows=count, t=t)
 
