@@ -57,8 +57,8 @@ def overlapping_t(values: NDArray[np.float64], horizon_bars: int) -> float:
     N outcomes over h bars are N / h independent ones. With few of those the variance that is
     estimated is often far too small, and a plain t far too large. So the variance is the larger one
     of Newey and West's and of that of N / h independent outcomes, and the t is brought to where a
-    normal variable is as rare, by the first term of the expansion of Student's t (Peiser, Annals of Mathematical Statistics, 1943).
-    NaN where it is not defined.
+    normal variable is as rare, by the first term of the expansion of Student's t (Peiser, Annals of
+    Mathematical Statistics, 1943). NaN where it is not defined.
 
     Args:
         values: one for each bar, oldest first.
