@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import re
 from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.browser.conftest import Stage
 from tests.builders import START_MS
@@ -317,3 +318,26 @@ async def test_axe_finds_nothing_serious(stage: Stage, page: Page, scheme: Any, 
         if item["impact"] in ("serious", "critical")
     ]
     assert serious == []
+
+
+async def test_a_chart_that_is_no_longer_there_is_not_drawn(stage: Stage, page: Page) -> None:
+    """The library comes late, and the view has changed to one without a single bar."""
+    asked, come = asyncio.Event(), asyncio.Event()
+
+    async def late(route: Route) -> None:
+        asked.set()
+        await come.wait()
+        await route.continue_()
+
+    await page.route("**/plotly.min.js", late)
+    stage.all_is_well()
+    await page.goto(stage.url)
+    await page.locator("#price-chart").scroll_into_view_if_needed()
+    await asyncio.wait_for(asked.wait(), LONG_MS / 1000)
+    await page.get_by_role("button", name="Bars").click()
+    await expect(page.locator("#price-note")).to_have_text("No bar of this symbol has closed yet.")
+    come.set()
+    await page.evaluate(
+        "new Promise((done) => { const look = () => window.Plotly ? setTimeout(done, 300)"
+        " : setTimeout(look, 50); look(); })"
+    )

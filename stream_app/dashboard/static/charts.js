@@ -51,6 +51,11 @@ export class Chart {
     this.request();
   }
 
+  // Nothing is there to draw: what was asked for and is not drawn yet is left out.
+  withdraw() {
+    this.make = null;
+  }
+
   request() {
     if (!this.make || !this.seen || document.hidden || this.waiting) return;
     this.waiting = true;
@@ -61,6 +66,7 @@ export class Chart {
   async now() {
     try {
       const library = await plotly();
+      if (!this.make) return;
       const { traces, layout, label } = this.make();
       this.node.setAttribute("role", "img");
       this.node.setAttribute("aria-label", label);

@@ -72,6 +72,7 @@ export class Price {
     say(byId("price-note"), this.note(length));
     show(this.chart.node, length > 0);
     if (length > 0) this.chart.draw(() => this.picture());
+    else this.chart.withdraw();
     this.writeTable();
   }
 
