@@ -7,7 +7,7 @@ its numbers are. So a new model is served as soon as it is loaded, and nothing i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,18 @@ def _ask_trees(address: int, features: NDArray[np.float32], answers: NDArray[np.
 
 
 @part
+def _numbers(network: Any, width: int) -> tuple[Any, ...]:
+    """Layers, weights, mean, deviation and limit of a network, as `network_step` takes them."""
+    return (
+        array_at(network.layers, network.layer_count, np.int64),
+        array_at(network.weights, network.weight_count, np.float32),
+        array_at(network.mean, width, np.float32),
+        array_at(network.deviation, width, np.float32),
+        np.float32(network.limit),
+    )
+
+
+@part
 def _ask_network(
     address: int,
     state_address: int,
@@ -76,14 +88,9 @@ def _ask_network(
     answers: NDArray[np.float64],
 ) -> None:
     network = array_at(address, 1, NETWORK_RECORD)[0]
-    width = features.shape[1]
-    layers = array_at(network.layers, network.layer_count, np.int64)
-    weights = array_at(network.weights, network.weight_count, np.float32)
-    mean = array_at(network.mean, width, np.float32)
-    deviation = array_at(network.deviation, width, np.float32)
+    layers, weights, mean, deviation, limit = _numbers(network, features.shape[1])
     before = array_at(state_address, network.state_count, np.float32)
-    limit = np.float32(network.limit)
-    space = np.empty(space_of(layers, width), np.float32)
+    space = np.empty(space_of(layers, len(mean)), np.float32)
     state = np.empty(network.state_count, np.float32)
     for b in range(len(features)):
         state[:] = before
@@ -143,13 +150,8 @@ def run_through(address: int, rows: NDArray[np.float32], state: NDArray[np.float
         state: the one before; changed into the one after.
     """
     network = array_at(address, 1, NETWORK_RECORD)[0]
-    width = rows.shape[1]
-    layers = array_at(network.layers, network.layer_count, np.int64)
-    weights = array_at(network.weights, network.weight_count, np.float32)
-    mean = array_at(network.mean, width, np.float32)
-    deviation = array_at(network.deviation, width, np.float32)
-    limit = np.float32(network.limit)
-    space = np.empty(space_of(layers, width), np.float32)
+    layers, weights, mean, deviation, limit = _numbers(network, rows.shape[1])
+    space = np.empty(space_of(layers, len(mean)), np.float32)
     for t in range(len(rows)):
         network_step(layers, weights, mean, deviation, limit, rows[t], state, space)
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from stream_app.bars.features import FEATURES
 from stream_app.models.base import Member, ModelSettings, TrainingData
 from stream_app.models.catalog import LIGHTGBM
-from stream_app.models.line import Line, fit_line
+from stream_app.models.line import Line, learned_beyond
 from stream_app.models.onnx_artifact import OPSET
-from stream_app.models.training_rows import check_rows, leaf_rows, scaled_target
+from stream_app.models.training_rows import check_rows, leaf_rows
 from stream_app.models.tree_graph import export_trees, load_trees, tree_spec
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ class GradientBoostingForecaster:
         import lightgbm
 
         check_rows(data)
-        line = fit_line(data, settings.horizon_bars)
-        data = line.beyond(data)
-        y, unit = scaled_target(data, settings.horizon_bars)
+        line, y, unit = learned_beyond(data, settings.horizon_bars)
         parameters = {
             **PARAMETERS,
             "seed": settings.seed,

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from stream_app.bars.features import RETURN_SPANS
 from stream_app.compiled import DOUBLES, compiled, part, types
 from stream_app.models.base import TrainingData
-from stream_app.models.training_rows import KNOWN_R2
+from stream_app.models.training_rows import KNOWN_R2, scaled_target
 
 FloatArray = NDArray[np.float64]
 
@@ -83,6 +83,14 @@ def fit_line(data: TrainingData, horizon_bars: int) -> Line:
     prior = np.diag(horizon_bars / (KNOWN_R2 * SHARES))
     slopes = np.linalg.solve(x.T @ x + prior, x.T @ y).astype(np.float64)
     return Line(size=size, slopes=slopes * unit)
+
+
+def learned_beyond(
+    data: TrainingData, horizon_bars: int
+) -> tuple[Line, NDArray[np.float32], float]:
+    """The line of these rows, and what is left to learn as `scaled_target` gives it."""
+    line = fit_line(data, horizon_bars)
+    return line, *scaled_target(line.beyond(data), horizon_bars)
 
 
 def _root_mean_square(values: FloatArray) -> FloatArray:

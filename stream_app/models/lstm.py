@@ -22,12 +22,12 @@ from stream_app.models.asking import ask_alone, run_through
 from stream_app.models.base import History, Member, ModelSettings, Rows, TrainingData
 from stream_app.models.kernel import Kernel
 from stream_app.models.kernels import Network
-from stream_app.models.line import Line, fit_line
+from stream_app.models.line import Line, learned_beyond
 from stream_app.models.line_graph import append_line
 from stream_app.models.lstm_graph import lstm_spec
 from stream_app.models.lstm_weights import Scale, Weights, read_lstm
 from stream_app.models.onnx_artifact import stamp
-from stream_app.models.training_rows import check_rows, scaled_target
+from stream_app.models.training_rows import check_rows
 
 if TYPE_CHECKING:
     from stream_app.models.lstm_network import LSTMNetwork
@@ -108,9 +108,7 @@ class LSTMForecaster:
         check_rows(data)
         if not np.isfinite(data.features[LOOKBACK:]).all():
             raise TrainingError("the window holds a feature that is not finite")
-        line = fit_line(data, settings.horizon_bars)
-        data = line.beyond(data)
-        y, unit = scaled_target(data, settings.horizon_bars)
+        line, y, unit = learned_beyond(data, settings.horizon_bars)
         seen = data.features[data.rows].astype(np.float64)
         deviation = seen.std(axis=0)
         deviation[deviation <= np.finfo(np.float32).eps] = 1.0  # a constant says nothing

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from stream_app.bars.features import FEATURES
 from stream_app.models.base import Member, ModelSettings, TrainingData
 from stream_app.models.catalog import RANDOM_FOREST
-from stream_app.models.line import Line, fit_line
+from stream_app.models.line import Line, learned_beyond
 from stream_app.models.onnx_artifact import OPSET
-from stream_app.models.training_rows import check_rows, leaf_rows, scaled_target
+from stream_app.models.training_rows import check_rows, leaf_rows
 from stream_app.models.tree_graph import export_trees, load_trees, tree_spec
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ class RandomForestForecaster:
                 move.
         """
         check_rows(data)
-        line = fit_line(data, settings.horizon_bars)
-        data = line.beyond(data)
-        y, unit = scaled_target(data, settings.horizon_bars)
+        line, y, unit = learned_beyond(data, settings.horizon_bars)
         forest = forest_class()(
             n_estimators=TREES,
             max_depth=DEPTH,
