@@ -309,8 +309,10 @@ async def test_a_database_that_is_locked_for_longer_than_sqlite_waits_is_waited_
             await asyncio.sleep(SQLITES_OWN_WAIT_S + 3)
             assert consumer.process.poll() is None, consumer.lines("")
             db.rollback()
-        table = "predictions" if name == "consumer_newest" else "acted"
-        await consumer.until(lambda: rows(database, f"SELECT count(*) FROM {table}") == [(1,)])
+        query = "SELECT prediction FROM predictions"
+        if name == "consumer_act_once":
+            query = "SELECT highest FROM acted"
+        await consumer.until(lambda: len(rows(database, query)) == 1)
 
 
 async def test_predictions_that_retention_removed_are_named(
