@@ -122,8 +122,8 @@ class Reading:
 class Cluster:
     """Workers of the real code on logs in memory, one for each partition."""
 
-    def __init__(self, draw: Callable[..., Any]) -> None:
-        self.logs = Logs()
+    def __init__(self, draw: Callable[..., Any], logs: Logs | None = None) -> None:
+        self.logs = logs or Logs()
         readers: Any = Reading(self.logs)
         self.access = LogAccess(
             settings=SETTINGS, topics=TOPICS, readers=readers, on_progress=lambda: None
@@ -296,8 +296,8 @@ def end(cluster: Cluster, number: int) -> int:
 
 async def restarted(cluster: Cluster) -> Cluster:
     """The same logs and commits, with workers that know nothing else."""
-    other = Cluster(cluster.draw)
-    other.logs, other.count = cluster.logs, cluster.count
+    other = Cluster(cluster.draw, cluster.logs)
+    other.count = cluster.count
     for number, (pipeline, _) in cluster.workers.items():
         other.committed[number] = pipeline.position
         await other.start(number)
