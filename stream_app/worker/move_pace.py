@@ -23,6 +23,7 @@ from stream_app.prediction.settings import PredictionSettings
 from stream_app.settings import Settings
 from stream_app.worker.lag import LOOK_EVERY_S
 from stream_app.worker.move_source import MoveSource
+from stream_app.worker.moves import PART
 from stream_app.worker.replica import SLICE, Log
 
 SAMPLE: Final = 2_000
@@ -31,8 +32,12 @@ BEFORE: Final = 200
 """Bars that are gone through before, untimed: what a process does once only takes longer."""
 GROUP_S: Final = 2.0
 """For the group to divide its partitions anew, by processes that need not wait for a processor."""
+TRIPS: Final = 20
+"""Answers of the broker that a worker waits for because of a symbol, beside those to its bars."""
+ASKED: Final = 5
+"""How often the broker is asked to see how long that takes."""
 SHARE: Final = 0.5
-"""Of a processor that a worker has for it: it also answers, compresses and waits for the broker."""
+"""Of a processor that a worker has for it: it also answers and compresses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +50,8 @@ class MovePace:
     """To read a bar, enter it into a window and write it again."""
     tick_s: float
     """To pass over a tick."""
+    trip_s: float
+    """For a short question to the broker and its answer."""
     slowness: float
     """How many times as long all takes as with a processor of its own; 1 at least."""
 
@@ -56,6 +63,7 @@ class MovePace:
             plan.read_bars * self.read_s
             + plan.moved_bars * self.move_s
             + plan.passed_ticks * self.tick_s
+            + (plan.moved_bars / PART + TRIPS * len(plan.moving)) * self.trip_s
         )
         return LOOK_EVERY_S + GROUP_S * self.slowness + work_s / SHARE
 
@@ -83,6 +91,7 @@ async def measured_pace(
         read_s = await tried.read(SAMPLE, is_moving=False)
         move_s = await tried.read(SAMPLE, is_moving=True)
         tick_s = await tried.read_ticks(SAMPLE)
+        trip_s = await tried.ask()
         wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
     except KafkaError as error:
         raise TopicError(
@@ -90,7 +99,13 @@ async def measured_pace(
             "symbols takes cannot be said; nothing was changed; give this user Read and Describe "
             "on both"
         ) from None
-    return MovePace(read_s=read_s, move_s=move_s, tick_s=tick_s, slowness=max(1.0, wall_s / cpu_s))
+    return MovePace(
+        read_s=read_s,
+        move_s=move_s,
+        tick_s=tick_s,
+        trip_s=trip_s,
+        slowness=max(1.0, wall_s / cpu_s),
+    )
 
 
 class _Trial:
@@ -139,6 +154,15 @@ class _Trial:
             began_s = time.perf_counter()
             records = [record async for record in read_range(consumer, tp, end - count, end)]
             return (time.perf_counter() - began_s) / max(1, len(records))
+
+    async def ask(self) -> float:
+        """Seconds until the broker has answered a question."""
+        async with open_reader(self._client) as consumer:
+            await consumer.beginning_offsets([self._tp])
+            began_s = time.perf_counter()
+            for _ in range(ASKED):
+                await consumer.beginning_offsets([self._tp])
+            return (time.perf_counter() - began_s) / ASKED
 
     async def _move(self, source: MoveSource, names: set[str]) -> None:
         partition = PartitionPipeline(PredictionSettings.of(self._settings))
