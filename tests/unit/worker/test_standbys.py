@@ -12,7 +12,7 @@ import pytest
 from stream_app.kafka.topic_check import load_topics
 from stream_app.worker.log_access import LogAccess, Readers
 from stream_app.worker.replica import Log
-from stream_app.worker.standbys import Standbys
+from stream_app.worker.standbys import REST, Standbys
 from tests.builders import settings
 
 
@@ -53,16 +53,18 @@ class Around:
         return await self.standbys._give_way(3, self.replica)
 
 
-async def test_it_rests_as_long_as_it_has_worked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_rests_for_a_share_of_the_time_that_it_has_worked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     around = Around(monkeypatch)
     now_s = 5.0
     monkeypatch.setattr(time, "thread_time", lambda: now_s)
     around.standbys._worked_s = 4.75
     assert await around.gives_way()
-    assert around.slept == [0.25]
+    assert around.slept == [REST * 0.25]
     now_s = 5.125
     assert await around.gives_way()
-    assert around.slept == [0.25, 0.125]
+    assert around.slept == [REST * 0.25, REST * 0.125]
 
 
 async def test_it_stands_still_while_ticks_wait_for_the_group(
