@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -228,8 +229,17 @@ def figures(phase: Phase, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         )
 
     reasons = {reason for item in here for reason in item["degraded"]}
+    longest = max(here, key=lambda item: item["wait"], default=None)
     return {
         "ticks": len(here),
+        "longest": None
+        if longest is None
+        else {
+            "symbol": longest["symbol"],
+            "partition": longest["partition"],
+            "began": datetime.fromtimestamp(longest["at"] / 1000, UTC).isoformat(),
+            "wait_s": longest["wait"] / 1000,
+        },
         "longest_pause_moved_s": pause(moved=True),
         "longest_pause_others_s": pause(moved=False),
         "moved_partitions": len(phase.moved),
