@@ -112,7 +112,7 @@ class Standbys:
                 for number, place in sorted(places.items()):
                     replica = self._replica_of(place, topic.partitions)
                     if replica is not None:
-                        pause = partial(self._give_way, number, replica)
+                        pause = partial(self._rest, number, replica)
                         async with replica.lock:
                             self._worked_s = time.thread_time()
                             await pause()
@@ -126,7 +126,7 @@ class Standbys:
     def _follows(self, number: int, replica: Replica) -> bool:
         return self._replicas.get(number) is replica
 
-    async def _give_way(self, number: int, replica: Replica) -> bool:
+    async def _rest(self, number: int, replica: Replica) -> bool:
         """Rest after a piece of work, and stand still while the worker has to hurry.
 
         Nobody waits for a month of bars. Ticks wait for this thread, and while several workers

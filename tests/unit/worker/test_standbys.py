@@ -1,4 +1,4 @@
-"""What nobody waits for gives way to what somebody waits for."""
+"""What nobody waits for yields to what somebody waits for."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Around:
     def _none(_committed: int, _of: Log) -> Any:
         raise AssertionError("nothing is followed anew")
 
-    async def gives_way(self) -> bool:
-        return await self.standbys._give_way(3, self.replica)
+    async def rests(self) -> bool:
+        return await self.standbys._rest(3, self.replica)
 
 
 async def test_it_rests_for_a_share_of_the_time_that_it_has_worked(
@@ -60,10 +60,10 @@ async def test_it_rests_for_a_share_of_the_time_that_it_has_worked(
     now_s = 5.0
     monkeypatch.setattr(time, "thread_time", lambda: now_s)
     around.standbys._worked_s = 4.75
-    assert await around.gives_way()
+    assert await around.rests()
     assert around.slept == [REST * 0.25]
     now_s = 5.125
-    assert await around.gives_way()
+    assert await around.rests()
     assert around.slept == [REST * 0.25, REST * 0.125]
 
 
@@ -72,7 +72,7 @@ async def test_it_stands_still_while_ticks_wait_for_the_group(
 ) -> None:
     around = Around(monkeypatch)
     around.is_busy = True
-    waiting = asyncio.create_task(around.gives_way())
+    waiting = asyncio.create_task(around.rests())
     while len(around.slept) < 5:
         await asyncio.wait([waiting], timeout=0)
     assert not waiting.done()
@@ -86,7 +86,7 @@ async def test_what_has_to_be_answered_now_waits_for_nobody(
     """The one that takes it over waits until it is given free, while the worker is busy."""
     around = Around(monkeypatch)
     around.is_busy = True
-    waiting = asyncio.create_task(around.gives_way())
+    waiting = asyncio.create_task(around.rests())
     while not around.slept:
         await asyncio.wait([waiting], timeout=0)
     monkeypatch.setattr(around.standbys, "_note_warm", lambda: None)
