@@ -13,7 +13,7 @@ CLI = [sys.executable, "-m", "stream_app"]
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*CLI, *arguments], capture_output=True, text=True, cwd=cwd, check=False, timeout=120
+        [*CLI, *arguments], capture_output=True, text=True, cwd=cwd, check=False, timeout=280
     )
 
 
