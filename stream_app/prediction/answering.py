@@ -73,8 +73,7 @@ def answer_ticks(
         for (pipeline, ticks), start in zip(batches, starts, strict=False)
     ]
     _enter(entered, PlainTicks(seen, prices, sizes), seen)
-    serving = {start: each.models for start, each in zip(starts, entered, strict=False)}
-    blend = ensemble.blend(asked_of(seen, serving), seen.ts, seen.moments[PRICE], seen.moments[FAR])
+    blend = ensemble.blend(asked_of(seen), seen.ts, seen.moments[PRICE], seen.moments[FAR])
     said = Said.of(blend, seen, levels=len(settings.interval_levels))
     lines = Lines(
         said=said,

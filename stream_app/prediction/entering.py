@@ -15,11 +15,11 @@ from stream_app.prediction.observation import (
     DUPLICATE,
     LATE,
     Closing,
-    Context,
     Observation,
     Seen,
 )
 from stream_app.prediction.plain_ticks import Plain, PlainTicks
+from stream_app.prediction.question import Question
 from stream_app.prediction.state import SymbolState
 
 
@@ -138,7 +138,7 @@ class Entering:
             main.went_on(self._keys, self._appended)
         else:
             main.went_on(self._keys[at:done], self._appended[at:done])
-        self._note(done, self._intake.context(self.models), seen)
+        self._note(done, self._intake.question(self.models), seen)
         return True
 
     def go_on(self, plain: PlainTicks, seen: Seen) -> None:
@@ -161,17 +161,17 @@ class Entering:
             self.has_closed = True
             self.first_uncovered = None
             seen.closings[place] = Closing(item.closed, self._state())
-        self._note(at + 1, item.context, seen, is_covered=bool(item.closed))
+        self._note(at + 1, item.question, seen, is_covered=bool(item.closed))
 
     def _note(
-        self, done: int, context: Context | None, seen: Seen, *, is_covered: bool = False
+        self, done: int, question: Question, seen: Seen, *, is_covered: bool = False
     ) -> None:
-        """Go on behind ticks that are entered, all from one context."""
+        """Go on behind ticks that are entered, all answered from the same."""
         at, self._at = self._at, done
         if self.first_uncovered is None and not is_covered:
             self.first_uncovered = self._offsets[at]
-        if not at or context is not seen.contexts[-1][1]:
-            seen.contexts.append((self._first + at, context))
+        if not at or question is not seen.questions[-1][1]:
+            seen.questions.append((self._first + at, question))
 
     def answer(self) -> SymbolAnswer | None:
         """What is odd about the ticks, counted, and the checkpoint; None for nothing.
