@@ -10,7 +10,6 @@ joins contexts with the ticks, for all ticks of a batch at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
