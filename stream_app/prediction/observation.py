@@ -106,8 +106,10 @@ class Seen:
 
     def __init__(self, ts: Sequence[int]) -> None:
         count = len(ts)
+        self.stamps = ts
+        """Event times, epoch ms."""
         self.ts: NDArray[np.int64] = np.array(ts, dtype=np.int64)
-        """Event times, shape (B,)."""
+        """The same as an array, shape (B,)."""
         self.moments = np.empty((9, count))
         """Shape (9, B)."""
         self.bars: NDArray[np.int64] = np.empty(count, dtype=np.int64)
@@ -146,7 +148,7 @@ class Seen:
             starts: of the symbols, and their end.
             bar_ms: length of a bar.
         """
-        ts, bars = self.ts.tolist(), self.bars.tolist()
+        ts, bars = self.stamps, self.bars.tolist()
         found = starts
         if len(starts) <= len(ts):  # some symbol has more than one tick
             begins = np.zeros(len(ts) + 1, dtype=np.bool_)

@@ -146,7 +146,7 @@ class Lines:
         texts = iter(text[1:-1].split(b","))
         rows = zip(
             self.offsets,
-            self.said.seen.ts.tolist(),
+            self.said.seen.stamps,
             zip(*len(numbers) * [texts], strict=True),
             strict=True,
         )
