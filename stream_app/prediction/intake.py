@@ -6,10 +6,11 @@ import math
 from typing import Any, cast
 
 from stream_app.bars.ahead import Place
+from stream_app.bars.closed_bars import ClosedBar
 from stream_app.bars.jumps import FAR, limit_of
 from stream_app.bars.open_bar import OpenBar
 from stream_app.bars.open_bars import OpenBars
-from stream_app.bars.window import ClosedBar, Window
+from stream_app.bars.window import Window
 from stream_app.messages.schemas import Tick
 from stream_app.models.kalman_filter import KalmanFilter, KalmanNoise
 from stream_app.models.model_set import ModelSet

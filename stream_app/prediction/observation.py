@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.bars.closed_bars import ClosedBar
 from stream_app.bars.features import FEATURES, LOG_PRICE, VELOCITY, FloatArray, fill_vectors
 from stream_app.bars.open_bar import OpenBar
-from stream_app.bars.window import ClosedBar
 from stream_app.compiled import INTS, compiled, types
 from stream_app.messages.schemas import Tick
 from stream_app.models.asking import LEVEL
