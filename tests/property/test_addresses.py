@@ -30,7 +30,7 @@ from stream_app.bars.open_bar import BAR
 from stream_app.messages.codec import decode_bar, encode_bar
 from stream_app.messages.schemas import Bar, Tick
 from stream_app.models import lstm
-from stream_app.models.kalman_filter import FILTER
+from stream_app.models.kalman_recursion import FILTER
 from stream_app.models.kernel import (
     NETWORK,
     NETWORK_RECORD,
