@@ -15,11 +15,11 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from stream_app.app import collect_garbage_rarely
 from stream_app.messages.codec import decode_bar, encode_bar, encode_score
 from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import noise_of
 from stream_app.models.model_set import ModelSet
+from stream_app.ops.garbage import collect_garbage_rarely
 from stream_app.prediction.origin import Origin
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings

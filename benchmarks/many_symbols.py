@@ -30,11 +30,11 @@ from world import (
     warm_pool,
 )
 
-from stream_app.app import collect_garbage_rarely
 from stream_app.bars.features import BarColumns
 from stream_app.clock import SystemClock
 from stream_app.messages.schemas import RetrainEvent
 from stream_app.models.model_set import untrained
+from stream_app.ops.garbage import collect_garbage_rarely
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline

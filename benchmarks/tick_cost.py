@@ -26,13 +26,13 @@ from world import (
     train,
 )
 
-from stream_app.app import collect_garbage_rarely
 from stream_app.bars.open_bar import OpenBar
 from stream_app.clock import HOUR_MS
 from stream_app.messages.ticks import encode_tick
 from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember
 from stream_app.models.model_set import ModelSet
+from stream_app.ops.garbage import collect_garbage_rarely
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline

@@ -39,6 +39,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import CommitFailedError, KafkaError
 
+WAIT_S = 60.0  # SQLite lets nobody queue for its lock: a process may try in vain for seconds
 TABLES = """
 CREATE TABLE IF NOT EXISTS acted (
     topic TEXT, part INTEGER, highest INTEGER, PRIMARY KEY (topic, part));
@@ -114,7 +115,7 @@ if __name__ == "__main__":
     parser.add_argument("--database", default="acted.db")
     given = parser.parse_args()
     try:
-        opened = contextlib.closing(sqlite3.connect(given.database))
+        opened = contextlib.closing(sqlite3.connect(given.database, timeout=WAIT_S))
         with opened as database, contextlib.suppress(KeyboardInterrupt):
             asyncio.run(main(given.topic, given.group, database))
     except (KafkaError, sqlite3.Error) as error:

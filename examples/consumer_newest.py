@@ -29,6 +29,7 @@ import sys
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+WAIT_S = 60.0  # SQLite lets nobody queue for its lock: who reads the table long holds it
 TABLES = """
 CREATE TABLE IF NOT EXISTS predictions (
     id TEXT PRIMARY KEY, symbol TEXT, target_ts INTEGER, prediction REAL, message TEXT);
@@ -98,7 +99,7 @@ if __name__ == "__main__":
     parser.add_argument("--database", default="predictions.db")
     given = parser.parse_args()
     try:
-        opened = contextlib.closing(sqlite3.connect(given.database))
+        opened = contextlib.closing(sqlite3.connect(given.database, timeout=WAIT_S))
         with opened as database, contextlib.suppress(KeyboardInterrupt):
             asyncio.run(main(given.topic, database))
     except (KafkaError, sqlite3.Error) as error:

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
-import faust
 from faust.types import TP
-from yarl import URL
 
 from stream_app.agents.retrain import add_retrain_timer
 from stream_app.agents.ticks import add_ticks_agent
 from stream_app.clock import SystemClock
 from stream_app.contracts.schema_registry import schema_headers
 from stream_app.errors import StoreError, WorkerFault
-from stream_app.kafka.connection import client_settings, faust_credentials, wait_until_reachable
-from stream_app.kafka.topic_check import Topics, load_topics, require_topics
+from stream_app.kafka.connection import client_settings, wait_until_reachable
+from stream_app.kafka.topic_check import load_topics, require_topics
 from stream_app.models.catalog import import_loaders
 from stream_app.ops import event_loop
 from stream_app.ops.ending import ForcedEnd, Part, stop_in_order
+from stream_app.ops.garbage import collect_garbage_rarely
 from stream_app.ops.watchdog import Watchdog
 from stream_app.registry.disk import require_writable
 from stream_app.registry.store import Registry
@@ -39,11 +36,11 @@ from stream_app.worker.assignor import GroupAssignor
 from stream_app.worker.champions import Champions
 from stream_app.worker.description import describe
 from stream_app.worker.drift_alarms import DriftAlarms
+from stream_app.worker.faust_app import build_faust_app
 from stream_app.worker.publisher import Publisher
 from stream_app.worker.service import TickService
-from stream_app.worker.sharing import Report
 from stream_app.worker.spans import made_spans
-from stream_app.worker.transport import BatchConsumer, Transport
+from stream_app.worker.transport import BatchConsumer
 
 if TYPE_CHECKING:
     from stream_app.registry.object_store import ObjectStore
@@ -56,79 +53,6 @@ STOP_TIMEOUT_S = 8.0
 FORCED_AFTER_S = 10.0
 """After the end has begun; what holds the process by then is left behind."""
 LOOK_EVERY_S = 0.5
-COMMIT_INTERVAL_S = 1.0
-HEARTBEAT_S = 0.2
-"""The answer tells a worker that the group changes: until all know, none goes on."""
-METADATA_MAX_AGE_MS = 30_000
-"""New partitions are given to a worker after so long at most."""
-COLLECT_AFTER = 50_000
-"""Objects more than there were, when garbage is looked for: above what a full batch and those that
-wait behind it hold, none of it garbage. Python's own 700 took a tenth of the time."""
-
-
-def collect_garbage_rarely() -> None:
-    """For a process that answers ticks, once it has started.
-
-    What is there now stays: each full collection would go through it for 40 ms.
-    """
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER)
-
-
-def build_faust_app(
-    settings: Settings,
-    topics: Topics,
-    *,
-    on_assigned: Callable[[set[TP]], Mapping[TP, int]],
-    on_revoked: Callable[[], None],
-    until_published: Callable[[], Awaitable[None]],
-    hand_over: Callable[[], Awaitable[None]],
-    topic_id: Callable[[], str],
-    report: Callable[[], Report],
-) -> faust.App:
-    """The Faust app: no tables, no topics of its own, no web server of its own."""
-    servers = [
-        URL(f"kafka://{item.strip()}") for item in settings.kafka_bootstrap_servers.split(",")
-    ]
-    app = faust.App(
-        settings.consumer_group,
-        broker=servers,
-        broker_credentials=faust_credentials(settings),
-        broker_session_timeout=settings.kafka_session_timeout_seconds,
-        broker_heartbeat_interval=HEARTBEAT_S,
-        broker_commit_interval=COMMIT_INTERVAL_S,
-        broker_max_poll_records=settings.max_batch_ticks * topics.ticks.partitions,
-        consumer_auto_offset_reset="earliest",
-        consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
-        consumer_group_instance_id=settings.kafka_group_instance_id,
-        PartitionAssignor=GroupAssignor,
-        topic_allow_declare=False,
-        topic_disable_leader=True,
-        web_enabled=False,
-        # Faust lets variables such as WEB_PORT or PROCESSING_GUARANTEE go before these arguments;
-        # settings.py alone reads the environment.
-        env={},
-        autodiscover=False,
-        datadir=settings.data_dir / "faust",
-        loop=asyncio.get_running_loop(),
-    )
-    app.transport = Transport(
-        servers,
-        app,
-        on_assigned=on_assigned,
-        on_revoked=on_revoked,
-        until_published=until_published,
-        hand_over=hand_over,
-        topic_id=topic_id,
-        max_batch=settings.max_batch_ticks,
-    )
-    assignor = cast(GroupAssignor, app.assignor)
-    assignor.report, assignor.standbys, assignor.topic = (
-        report,
-        settings.standbys,
-        topics.ticks.name,
-    )
-    return app
 
 
 class Worker:

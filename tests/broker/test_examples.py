@@ -41,6 +41,7 @@ CONTRACT: dict[str, Any] = json.loads((ROOT / "docs/contracts/prediction.schema.
 SYMBOLS = [f"S{number}-USD" for number in range(40)]
 PRODUCERS = ("producer_aiokafka", "producer_confluent")
 CONSUMERS = ("consumer_newest", "consumer_act_once")
+SQLITES_OWN_WAIT_S = 5.0  # what sqlite3.connect waits for a lock when it is told nothing
 
 
 class Example:
@@ -291,6 +292,27 @@ async def test_rows_and_offsets_are_written_together_or_not_at_all(
     with closing(sqlite3.connect(database)) as db:
         db.execute("DROP TRIGGER refuse")
     await keep(100, 50, refused=False)
+
+
+@pytest.mark.parametrize("name", CONSUMERS)
+async def test_a_database_that_is_locked_for_longer_than_sqlite_waits_is_waited_for(
+    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path, name: str
+) -> None:
+    settings = settings_for()
+    topic = topics_on_broker.predictions
+    await publish(settings, topic, [prediction(0, 0)])
+    database = tmp_path / "kept.db"
+    told = ("--topic", topic.name, "--database", str(database))
+    with example(settings, tmp_path, name, *told) as consumer:
+        with closing(sqlite3.connect(database, timeout=60)) as db:
+            db.execute("BEGIN EXCLUSIVE")
+            await asyncio.sleep(SQLITES_OWN_WAIT_S + 3)
+            assert consumer.process.poll() is None, consumer.lines("")
+            db.rollback()
+        query = "SELECT prediction FROM predictions"
+        if name == "consumer_act_once":
+            query = "SELECT highest FROM acted"
+        await consumer.until(lambda: len(rows(database, query)) == 1)
 
 
 async def test_predictions_that_retention_removed_are_named(
