@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import time
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -131,14 +132,18 @@ def main() -> None:
             for pipeline in partition.symbols.values():
                 pipeline.models = loaded(trained, settings, to_ts)
             models = resident_mib()
+            tracemalloc.start()  # too little for the process's size to show it
             for batch in batches:
                 partition.process(batch)
+            gc.collect()
+            added, _ = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
             memory.append(
                 {
                     "symbols": count,
                     "window_mib": (windows - before) / count,
                     "models_mib": (models - windows) / count,
-                    "ticks_mib": (resident_mib() - models) / count,
+                    "ticks_mib": added / 2**20 / count,
                 }
             )
     collect_garbage_rarely()
