@@ -3,7 +3,8 @@
 On two months of bars, scored at the closes of the second half, 1, 3 and 12 bars ahead. What learns
 once a day learns from all bars before, in the windows of the product; what learns online learns
 from each outcome when it is known. All have their libraries' usual settings: nothing here is chosen
-by what comes out. The product's figures are those of `stream-app backtest`, as in `accuracy.py`.
+by what comes out. The forest is scikit-learn-intelex's if that is installed, as the product's is.
+The product's figures are those of `stream-app backtest`, as in `accuracy.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +21,7 @@ from accuracy import SECOND, backtest
 from harness import console, options, progress, save, show
 from moments import LAST, FloatArray, Month, Retrain, default_settings, month
 from numpy.typing import NDArray
-from plain import PLAIN
+from plain import Fitted, boosting, forest, lstm
 from rich.table import Table
 from river.linear_model import BayesianLinearRegression
 from river.preprocessing import StandardScaler, TargetStandardScaler
@@ -28,6 +30,7 @@ from statsmodels.tsa.ar_model import ar_select_order
 
 from stream_app.bars.features import LOOKBACK
 from stream_app.models.base import TrainingData
+from stream_app.models.random_forest import forest_class
 from stream_app.scoring.skill import Skill, skill
 from stream_app.training.settings import model_settings
 
@@ -104,7 +107,7 @@ def online(given: Month, horizon_bars: int) -> FloatArray:
     return found
 
 
-def plain(name: str) -> Forecaster:
+def plain(fit: Callable[[TrainingData, NDArray[np.int64], int], Fitted]) -> Forecaster:
     """A model of `plain.py`, on the product's features."""
 
     def forecast(given: Month, horizon_bars: int) -> FloatArray:
@@ -115,7 +118,7 @@ def plain(name: str) -> Forecaster:
             newest = given.bars.ts_open[retrain.end - 1] - horizon_bars * given.bar_ms
             rows = data.rows[(data.rows >= retrain.first + earliest) & (data.rows < retrain.end)]
             rows = rows[given.bars.ts_open[rows] <= newest]
-            found[bars] = PLAIN[name](data, rows, SEED)(np.arange(bars.start, bars.stop))
+            found[bars] = fit(data, rows, SEED)(np.arange(bars.start, bars.stop))
         return found
 
     return forecast
@@ -139,9 +142,9 @@ ALTERNATIVES: Final[dict[str, Forecaster]] = {
     "exponential smoothing with a trend (river)": smoothing,
     "AR(p) by AIC, daily (statsmodels)": autoregression,
     "Bayesian linear regression, online (river)": online,
-    "random forest, daily (scikit-learn)": plain("random_forest"),
-    "LightGBM, daily": plain("lightgbm"),
-    "LSTM [32,16], daily (torch)": plain("lstm"),
+    "random forest, daily (scikit-learn)": plain(partial(forest, kind=forest_class())),
+    "LightGBM, daily": plain(boosting),
+    "LSTM [32,16], daily (torch)": plain(lstm),
 }
 
 

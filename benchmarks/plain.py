@@ -42,11 +42,13 @@ class PlainLSTM(nn.Module):
         return out
 
 
-def forest(data: TrainingData, rows: NDArray[np.int64], seed: int) -> Fitted:
-    """100 trees of any depth, all features at each split."""
+def forest(
+    data: TrainingData, rows: NDArray[np.int64], seed: int, *, kind: type[Any] | None = None
+) -> Fitted:
+    """100 trees of any depth, all features at each split; by scikit-learn or a `kind` like its."""
     from sklearn.ensemble import RandomForestRegressor
 
-    model = RandomForestRegressor(n_estimators=100, random_state=seed)
+    model = (kind or RandomForestRegressor)(n_estimators=100, random_state=seed)
     model.fit(data.features[rows], data.target[rows])
     return lambda wanted: np.asarray(model.predict(data.features[wanted]), dtype=np.float64)
 

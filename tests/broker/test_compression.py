@@ -27,7 +27,7 @@ from tests.builders import walk
 from tests.conftest import SettingsFor
 from tests.fuzz_codec import EVENT
 from tests.topic_records import alarm
-from tests.workers import WorkerProcess, ended_command, read_all, read_until
+from tests.workers import WorkerProcess, ended_command, read_all, read_until, read_while
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -116,6 +116,15 @@ def write_csv(path: Path, ticks: Sequence[Tick]) -> Path:
     return path
 
 
+async def until_retrained(worker: WorkerProcess, topics: Topics, cycles: int) -> None:
+    """Wait until so many cycles have succeeded, and the topic says so: the log says it before."""
+
+    def lacking(events: list[Any]) -> bool:
+        return [event["state"] for event in events].count("succeeded") < cycles
+
+    await read_while(worker, topics.retrain_events, lacking)
+
+
 async def whole_way(settings: Settings, topics: Topics, folder: Path, *, trains: bool) -> None:
     """Ticks with each compression and with none go through a worker, its end, and every command."""
     ticks = list(walk(EACH * 5 + 40, symbol="A"))
@@ -126,7 +135,7 @@ async def whole_way(settings: Settings, topics: Topics, folder: Path, *, trains:
     with WorkerProcess(settings, folder / "worker.log") as worker:
         await read_until(worker, topics.predictions, EACH * 5)
         if trains:
-            await worker.until("(all 4 models)")
+            await until_retrained(worker, topics, 1)
         worker.kill()
     rest = write_csv(folder / "rest.csv", ticks[EACH * 5 :])
     run(settings, "feed", str(rest), "--symbol", "A", "--speed", "max")
@@ -134,7 +143,7 @@ async def whole_way(settings: Settings, topics: Topics, folder: Path, *, trains:
         predictions = await read_until(worker, topics.predictions, len(ticks))
         assert "restored 1 symbols" in worker.text()
         if trains:  # else its own first cycle may be cut off by its end
-            await worker.until("(all 4 models)")
+            await until_retrained(worker, topics, 2)
         assert worker.terminate() == 0, worker.text()
     assert len({message["id"] for message in predictions}) == len(ticks)
     assert {len(message["members"]) for message in predictions[-20:]} == {4 if trains else 1}

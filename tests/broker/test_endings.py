@@ -22,7 +22,7 @@ from tests.builders import walk
 from tests.conftest import SettingsFor
 from tests.endings import FAULT_AT
 from tests.figures import note
-from tests.workers import WorkerProcess, environment, feed, read_all, ready
+from tests.workers import DEADLINE_S, WorkerProcess, environment, feed, read_all, ready
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -34,6 +34,16 @@ TRAINS = {
 }
 
 
+async def all_children(worker: WorkerProcess) -> list[psutil.Process]:
+    """The training processes, once both are there."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            children = psutil.Process(worker.process.pid).children(recursive=True)
+            if len(children) >= 2:
+                return children
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize("how", ["terminate", "kill"])
 async def test_no_child_is_left_behind_in_the_middle_of_a_retrain(
     settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path, how: str
@@ -42,8 +52,7 @@ async def test_no_child_is_left_behind_in_the_middle_of_a_retrain(
     with WorkerProcess(settings, tmp_path / "worker.log") as worker:
         await feed(settings, list(walk(1200, symbol="A")))
         await worker.until("Training LSTM model...")
-        children = psutil.Process(worker.process.pid).children(recursive=True)
-        assert len(children) >= 2
+        children = await all_children(worker)
         if how == "terminate":
             began = time.monotonic()
             assert worker.terminate() == 0, worker.text()

@@ -341,3 +341,23 @@ async def test_a_chart_that_is_no_longer_there_is_not_drawn(stage: Stage, page: 
         "new Promise((done) => { const look = () => window.Plotly ? setTimeout(done, 300)"
         " : setTimeout(look, 50); look(); })"
     )
+
+
+async def test_a_chart_whose_library_did_not_come_asks_again(stage: Stage, page: Page) -> None:
+    """As while the dashboard starts again."""
+    refused = asyncio.Event()
+
+    async def refuse_once(route: Route) -> None:
+        if refused.is_set():
+            await route.continue_()
+        else:
+            refused.set()
+            await route.abort()
+
+    await page.route("**/plotly.min.js", refuse_once)
+    stage.all_is_well()
+    await page.goto(stage.url)
+    await page.locator("#price-chart").scroll_into_view_if_needed()
+    await asyncio.wait_for(refused.wait(), LONG_MS / 1000)
+    stage.tick(101.0)
+    await expect(page.locator("#price-chart svg.main-svg").first).to_be_visible()

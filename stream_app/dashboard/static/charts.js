@@ -7,11 +7,16 @@ const slowMs = 1000;
 const charts = new Set();
 let loading = null;
 
+// Null if it did not come, as while the dashboard starts again: the next news asks for it again.
 function plotly() {
-  loading ??= new Promise((done, failed) => {
+  loading ??= new Promise((done) => {
     const script = element("script", { src: "/assets/plotly.min.js" });
     script.addEventListener("load", () => done(window.Plotly));
-    script.addEventListener("error", () => failed(new Error("plotly.min.js cannot be loaded")));
+    script.addEventListener("error", () => {
+      script.remove();
+      loading = null;
+      done(null);
+    });
     document.head.append(script);
   });
   return loading;
@@ -66,7 +71,7 @@ export class Chart {
   async now() {
     try {
       const library = await plotly();
-      if (!this.make) return;
+      if (!library || !this.make) return;
       const { traces, layout, label } = this.make();
       this.node.setAttribute("role", "img");
       this.node.setAttribute("aria-label", label);
