@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import torch
 from accuracy import SECOND, backtest
 from harness import console, options, progress, save, show
 from moments import LAST, FloatArray, Month, Retrain, default_settings, month
@@ -182,6 +183,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def main() -> None:
     chosen, given = options(__doc__, add=add)
+    torch.set_num_threads(1)  # several wait for each other in so small a network
     horizons = HORIZONS[:1] if chosen.quick else HORIZONS
     results = {}
     for file in (chosen.data, given.second):

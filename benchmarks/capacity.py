@@ -50,7 +50,7 @@ from world import (
     plain_settings,
     publish_models,
     send,
-    settings_for,
+    settings_without_training,
     symbol_names,
     topics_file,
     topics_of,
@@ -173,13 +173,10 @@ class Bench:
         self._number = 0
 
     def settings(self, topics: Path, **overrides: Any) -> Settings:
-        return settings_for(
+        return settings_without_training(
             self._broker,
             self._folder,
             topics,
-            # More bars than any symbol has, so that no retrain starts.
-            min_training_bars=8000,
-            model_max_age_hours=1e6,
             kafka_session_timeout_seconds=30.0,
             **overrides,
         )

@@ -18,50 +18,37 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 import orjson
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from harness import Options, console, options, save, show
 from rich.table import Table
 from world import (
     WORKER,
+    Feed,
     Process,
     broker_of_choice,
-    commit,
-    digest,
-    live_ticks,
-    publish_models,
-    send,
-    settings_for,
+    settings_without_training,
     symbol_names,
     topics_file,
     topics_of,
-    train,
-    with_sources,
+    with_history,
 )
 
-from stream_app.bars.features import BarColumns
 from stream_app.brokers.process import free_ports
 from stream_app.kafka.connection import client_settings
 from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import Topics
-from stream_app.messages.schemas import Tick
-from stream_app.messages.ticks import encode_tick
-from stream_app.prediction.answering import answer_ticks
-from stream_app.prediction.ensemble import Ensemble
-from stream_app.prediction.settings import PredictionSettings
-from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.settings import Settings
 
 WORKERS: Final = 3
 PARTITIONS: Final = 6
-BAR_MS: Final = 300_000
 CALM_S: Final = 10.0
 """Of undisturbed work before each phase, so that its first wait is its own."""
-PIECE_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,54 +136,6 @@ class Group:
                 await asyncio.sleep(0.2)
 
 
-class Feed:
-    """Ticks at a steady rate, until told to stop."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        topic: str,
-        symbols: Sequence[str],
-        per_second: float,
-        start: int,
-        **producer: Any,
-    ) -> None:
-        self._producer = {**client_settings(settings), "acks": 1, **producer}
-        self._topic = topic
-        self._symbols = symbols
-        self._per_second = per_second
-        self._start = start
-        self._stop = asyncio.Event()
-        self.sent = 0
-
-    def stop(self) -> None:
-        self._stop.set()
-
-    async def run(self, most_s: float) -> None:
-        ticks = live_ticks(
-            self._symbols,
-            start_ms=self._start,
-            interval_ms=1000.0 * len(self._symbols) / self._per_second,
-            count=int(most_s * self._per_second),
-        )
-        producer = AIOKafkaProducer(**self._producer)
-        await producer.start()
-        try:
-            began = time.perf_counter()
-            while not self._stop.is_set() and self.sent < len(ticks):
-                due = int((time.perf_counter() - began) * self._per_second)
-                futures = [
-                    await producer.send(self._topic, encode_tick(tick), tick.symbol.encode())
-                    for tick in ticks[self.sent : due]
-                ]
-                self.sent = max(self.sent, due)
-                if futures:
-                    await asyncio.gather(*futures)
-                await asyncio.sleep(PIECE_S)
-        finally:
-            await producer.stop()
-
-
 async def phases(group: Group) -> list[Phase]:
     """Let it all happen, one after the other."""
     done = []
@@ -239,14 +178,6 @@ async def phases(group: Group) -> list[Phase]:
     await phase("kill -9", killed)
     await phase("a worker added", added)
     return done
-
-
-def window_of(ticks: Sequence[Tick], settings: Settings) -> BarColumns:
-    """One symbol's window after these ticks."""
-    prediction = PredictionSettings.of(settings)
-    pipeline = SymbolPipeline(ticks[0].symbol, prediction)
-    answer_ticks([(pipeline, with_sources(ticks))], Ensemble.of(prediction), prediction)
-    return pipeline.window.columns()
 
 
 async def waits(
@@ -298,8 +229,17 @@ def figures(phase: Phase, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         )
 
     reasons = {reason for item in here for reason in item["degraded"]}
+    longest = max(here, key=lambda item: item["wait"], default=None)
     return {
         "ticks": len(here),
+        "longest": None
+        if longest is None
+        else {
+            "symbol": longest["symbol"],
+            "partition": longest["partition"],
+            "began": datetime.fromtimestamp(longest["at"] / 1000, UTC).isoformat(),
+            "wait_s": longest["wait"] / 1000,
+        },
         "longest_pause_moved_s": pause(moved=True),
         "longest_pause_others_s": pause(moved=False),
         "moved_partitions": len(phase.moved),
@@ -316,25 +256,9 @@ async def measure(chosen: Options, given: argparse.Namespace, folder: Path) -> d
     per_second = 300.0 if chosen.quick else 1000.0
     with broker_of_choice() as broker:
         file = topics_file(folder, {}, "", partitions=PARTITIONS)
-        settings = settings_for(
-            broker,
-            folder,
-            file,
-            training_window_days=float(days),
-            # A window becomes full some minutes after this has ended: no training comes between.
-            min_training_bars=days * 86_400_000 // BAR_MS,
-        )
+        settings = settings_without_training(broker, folder, file, days=days)
         async with topics_of(settings) as topics:
-            bars = days * 86_400_000 // BAR_MS
-            now = int(time.time() * 1000) // BAR_MS * BAR_MS
-            history = live_ticks(
-                names, start_ms=now - bars * BAR_MS, interval_ms=BAR_MS, count=bars * len(names)
-            )
-            await send(settings, history, "history")
-            first = await digest(settings)
-            await commit(settings, first)
-            window = window_of([tick for tick in history if tick.symbol == names[0]], settings)
-            publish_models(settings, names, train(window, settings), window)
+            first, now = await with_history(settings, names)
             group = Group(settings, folder)
             feed = Feed(settings, topics.ticks.name, names, per_second, now)
             for number in range(WORKERS):

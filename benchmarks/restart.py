@@ -44,6 +44,7 @@ from world import (
     publish_models,
     send,
     settings_for,
+    settings_without_training,
     symbol_names,
     topics_file,
     topics_of,
@@ -198,12 +199,7 @@ class Bench:
         file = topics_file(
             self._folder, {"predictions": f"r{self._number}."}, "", partitions=self.partitions
         )
-        return settings_for(
-            self._broker,
-            self._folder,
-            file,
-            **{"model_max_age_hours": 1e6, "min_training_bars": 9216, **overrides},
-        )
+        return settings_without_training(self._broker, self._folder, file, **overrides)
 
     async def prepare(self, bars: int) -> None:
         """Write the history and make the models."""

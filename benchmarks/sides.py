@@ -26,6 +26,8 @@ from stream_app.registry.store import Registry
 from stream_app.registry.versions import Versions
 from stream_app.settings import Settings, load_settings
 from stream_app.training.settings import model_settings
+from stream_app.worker.consumer_actions import ConsumerActions
+from stream_app.worker.log_access import LogAccess, Readers
 from stream_app.worker.partitions import Partitions
 from stream_app.worker.serving_models import ServingModels
 from stream_app.worker.sharing import Share
@@ -54,19 +56,23 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
         on_progress=lambda: None,
     )
     partitions = Partitions(
-        settings=settings,
-        topics=topics,
-        client_settings=client_settings(settings),
+        LogAccess(
+            settings=settings,
+            topics=topics,
+            readers=Readers(client_settings(settings)),
+            on_progress=lambda: None,
+        ),
+        consumer=ConsumerActions(
+            read_again=lambda _: None,
+            hold=lambda _: None,
+            release=lambda _: None,
+            commit=commit,
+            join_again=join_again,
+        ),
         load_models=models.load,
+        publish_bars=publish_bars,
         on_restored=lambda: None,
         on_settled=lambda: None,
-        on_progress=lambda: None,
-        read_again=lambda _: None,
-        hold=lambda _: None,
-        release=lambda _: None,
-        commit=commit,
-        publish_bars=publish_bars,
-        join_again=join_again,
         fail=failures.append,
     )
     partitions.on_assigned(range(topics.ticks.partitions), Share(), generation=1)
@@ -74,7 +80,7 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
         if failures:
             raise failures[0]
         await asyncio.sleep(0.05)
-    return partitions._partitions
+    return partitions.restored()
 
 
 def faust_agent(settings: Settings, topics: Topics) -> None:

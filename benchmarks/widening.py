@@ -14,27 +14,24 @@ import os
 import shutil
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 from harness import Options, console, options, save, show
-from no_pause import BAR_MS, CALM_S, Feed, waits, window_of
+from no_pause import CALM_S, waits
 from rich.table import Table
 from world import (
     WORKER,
+    Feed,
     Process,
     broker_of_choice,
-    commit,
-    digest,
-    live_ticks,
-    publish_models,
-    send,
-    settings_for,
+    settings_without_training,
     symbol_names,
     topics_file,
     topics_of,
-    train,
+    with_history,
 )
 
 from stream_app.kafka.connection import client_settings
@@ -42,6 +39,7 @@ from stream_app.kafka.topic_check import Topics, apply_topics, load_topics
 from stream_app.kafka.topics import CO_PARTITIONED
 from stream_app.kafka.widening import plan_widening
 from stream_app.settings import Settings
+from stream_app.worker.move_pace import measured_pace
 
 BEFORE: Final = 2
 AFTER: Final = 3
@@ -79,22 +77,11 @@ def longest(found: list[dict[str, Any]]) -> float:
 async def measure(chosen: Options, given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     days = given.days or (2 if chosen.quick else 30)
     names = symbol_names(given.symbols or 12)
-    bars = days * 86_400_000 // BAR_MS
     with broker_of_choice() as broker:
         file = topics_file(folder, {}, "", partitions=BEFORE)
-        settings = settings_for(
-            broker, folder, file, training_window_days=float(days), min_training_bars=bars
-        )
+        settings = settings_without_training(broker, folder, file, days=days)
         async with topics_of(settings):
-            now = int(time.time() * 1000) // BAR_MS * BAR_MS
-            history = live_ticks(
-                names, start_ms=now - bars * BAR_MS, interval_ms=BAR_MS, count=bars * len(names)
-            )
-            await send(settings, history, "history")
-            first = await digest(settings)
-            await commit(settings, first)
-            window = window_of([tick for tick in history if tick.symbol == names[0]], settings)
-            publish_models(settings, names, train(window, settings), window)
+            first, now = await with_history(settings, names)
             worker = Process(WORKER, settings, folder / "worker.log")
             try:
                 await worker.until("Worker started")
@@ -108,7 +95,8 @@ async def measure(chosen: Options, given: argparse.Namespace, folder: Path) -> d
                 topics = with_more(settings)
                 plan = await plan_widening(topics, client_settings(settings), settings.window_bars)
                 assert plan is not None
-                console.print(*plan.lines(), sep="\n")
+                pace = await measured_pace(topics, client_settings(settings), settings, plan)
+                console.print(*plan.lines(pace.pause_s(plan)), sep="\n")
                 began = time.time_ns() // 1_000_000
                 await apply_topics(topics, client_settings(settings))
                 await until_all_came(worker, set(plan.moving))
@@ -126,7 +114,8 @@ async def measure(chosen: Options, given: argparse.Namespace, folder: Path) -> d
         "symbols": len(names),
         "days": days,
         "moving": {name: list(way) for name, way in plan.moving.items()},
-        "stated_s": plan.pause_s,
+        "stated_s": pace.pause_s(plan),
+        "pace": asdict(pace),
         "moved_s": longest([item for item in moved if item["partition"] in got]),
         "beside_them_s": longest([item for item in others if item["partition"] in got]),
         "others_s": longest([item for item in others if item["partition"] not in got]),

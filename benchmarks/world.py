@@ -20,7 +20,7 @@ import aiohttp
 import numpy as np
 import orjson
 import yaml
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from harness import HERE, console, progress
 from pydantic import SecretStr
 
@@ -37,6 +37,7 @@ from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import Topics, TopicSpec, apply_topics, load_topics
 from stream_app.messages.arrivals import Arrival, arrived
 from stream_app.messages.schemas import Tick
+from stream_app.messages.ticks import encode_tick
 from stream_app.models.catalog import CATALOG
 from stream_app.prediction.answering import answer_ticks
 from stream_app.prediction.ensemble import Ensemble
@@ -63,6 +64,10 @@ BROKER_JVM: Final = (
 )
 """The options of the Apache distribution's own scripts. The tests use smaller ones."""
 SETTLE_S: Final = 0.2
+DAY_MS: Final = 86_400_000
+BAR_MS: Final = 300_000
+PIECE_S: Final = 0.05
+"""Of a steady feed."""
 
 
 def plain_settings(**overrides: Any) -> Settings:
@@ -228,6 +233,23 @@ def settings_for(broker: Broker, folder: Path, file: Path, **overrides: Any) -> 
     )
 
 
+def settings_without_training(
+    broker: Broker, folder: Path, file: Path, *, days: float = MONTH_DAYS, **overrides: Any
+) -> Settings:
+    """Settings of a worker that trains only when a window of so many days is full."""
+    return settings_for(
+        broker,
+        folder,
+        file,
+        **{
+            "training_window_days": float(days),
+            "min_training_bars": int(days * DAY_MS) // BAR_MS,
+            "model_max_age_hours": 1e6,
+            **overrides,
+        },
+    )
+
+
 async def send(settings: Settings, ticks: Sequence[Tick], description: str) -> None:
     """Send ticks as `stream-app feed` does, as fast as possible."""
     with progress() as shown:
@@ -298,6 +320,85 @@ async def length(reader: AIOKafkaConsumer, topic: TopicSpec) -> int:
         reader.assign([tp])
         total += await end_offset(reader, tp)
     return total
+
+
+def window_of(ticks: Sequence[Tick], settings: Settings) -> BarColumns:
+    """One symbol's window after these ticks."""
+    prediction = PredictionSettings.of(settings)
+    pipeline = SymbolPipeline(ticks[0].symbol, prediction)
+    answer_ticks([(pipeline, with_sources(ticks))], Ensemble.of(prediction), prediction)
+    return pipeline.window.columns()
+
+
+async def with_history(settings: Settings, names: Sequence[str]) -> tuple[dict[int, int], int]:
+    """Give symbols a window each that is full but for minutes, all of it answered, and models.
+
+    Returns:
+        The end of each partition, and the event time at which ticks go on, ms.
+    """
+    bars = settings.window_bars
+    now = int(time.time() * 1000) // BAR_MS * BAR_MS
+    history = live_ticks(
+        names, start_ms=now - bars * BAR_MS, interval_ms=BAR_MS, count=bars * len(names)
+    )
+    await send(settings, history, "history")
+    ends = await digest(settings)
+    await commit(settings, ends)
+    window = window_of([tick for tick in history if tick.symbol == names[0]], settings)
+    publish_models(settings, names, train(window, settings), window)
+    return ends, now
+
+
+class Feed:
+    """Ticks at a steady rate, until told to stop.
+
+    `feed.producer.produce` knows the partitions that there are at its start, and sends each tick
+    that it has waited for by itself; this one hears of more, and takes less of the processor.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        topic: str,
+        symbols: Sequence[str],
+        per_second: float,
+        start: int,
+        **producer: Any,
+    ) -> None:
+        self._producer = {**client_settings(settings), "acks": 1, **producer}
+        self._topic = topic
+        self._symbols = symbols
+        self._per_second = per_second
+        self._start = start
+        self._stop = asyncio.Event()
+        self.sent = 0
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    async def run(self, most_s: float) -> None:
+        ticks = live_ticks(
+            self._symbols,
+            start_ms=self._start,
+            interval_ms=1000.0 * len(self._symbols) / self._per_second,
+            count=int(most_s * self._per_second),
+        )
+        producer = AIOKafkaProducer(**self._producer)
+        await producer.start()
+        try:
+            began = time.perf_counter()
+            while not self._stop.is_set() and self.sent < len(ticks):
+                due = int((time.perf_counter() - began) * self._per_second)
+                futures = [
+                    await producer.send(self._topic, encode_tick(tick), tick.symbol.encode())
+                    for tick in ticks[self.sent : due]
+                ]
+                self.sent = max(self.sent, due)
+                if futures:
+                    await asyncio.gather(*futures)
+                await asyncio.sleep(PIECE_S)
+        finally:
+            await producer.stop()
 
 
 @contextlib.asynccontextmanager

@@ -34,6 +34,7 @@ from stream_app.training.settings import RetrainSettings, model_settings
 from stream_app.web.server import WebServer
 from stream_app.worker.assignor import GroupAssignor
 from stream_app.worker.champions import Champions
+from stream_app.worker.consumer_actions import ConsumerActions
 from stream_app.worker.description import describe
 from stream_app.worker.drift_alarms import DriftAlarms
 from stream_app.worker.faust_app import build_faust_app
@@ -89,11 +90,13 @@ class Worker:
             champions=self._champions,
             publisher=self._publisher,
             spans=self._spans,
-            read_again=self._read_again,
-            hold=lambda batch: self._consumer().hold(batch),
-            release=lambda number: self._consumer().release(self._tp(number)),
-            commit=self._commit,
-            join_again=self._join_again,
+            consumer=ConsumerActions(
+                read_again=self._read_again,
+                hold=lambda batch: self._consumer().hold(batch),
+                release=lambda number: self._consumer().release(self._tp(number)),
+                commit=self._commit,
+                join_again=self._join_again,
+            ),
         )
         self._pool = TrainingPool(settings.retrain_processes)
         self.retrainer = Retrainer(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -15,11 +15,12 @@ from stream_app.kafka.strimzi import as_yaml, kafka_topics
 from stream_app.kafka.topic_check import (
     ApplyReport,
     CheckReport,
+    Topics,
     apply_topics,
     check_topics,
     load_topics,
 )
-from stream_app.kafka.widening import plan_widening
+from stream_app.kafka.widening import Widening, plan_widening
 from stream_app.settings import Settings, load_settings
 
 _REACH_TIMEOUT_S: Final = 10.0
@@ -91,9 +92,19 @@ async def _apply(settings: Settings) -> tuple[ApplyReport, CheckReport]:
     await wait_until_reachable(settings, _REACH_TIMEOUT_S)
     client = client_settings(settings)
     plan = await plan_widening(wanted, client, settings.window_bars)
-    for line in plan.lines() if plan is not None else ():
+    for line in await _said(plan, wanted, client, settings) if plan is not None else ():
         click.echo(line)
     return await apply_topics(wanted, client), await check_topics(wanted, client)
+
+
+async def _said(
+    plan: Widening, wanted: Topics, client: dict[str, Any], settings: Settings
+) -> list[str]:
+    if not plan.moving:
+        return plan.lines(0.0)
+    from stream_app.worker.move_pace import measured_pace  # it takes a second to import
+
+    return plan.lines((await measured_pace(wanted, client, settings, plan)).pause_s(plan))
 
 
 async def _check(settings: Settings) -> CheckReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -155,11 +156,13 @@ class GroupView:
         tps = {number: TopicPartition(self._topic, number) for number in partitions}
         if not tps:
             return {}
-        commits = await self.admin.list_consumer_group_offsets(
-            self._group, partitions=list(tps.values())
+        wanted = list(tps.values())
+        # At once: ticks of a partition that is taken over wait for each answer.
+        commits, firsts, ends = await asyncio.gather(
+            self.admin.list_consumer_group_offsets(self._group, partitions=wanted),
+            self._reader.beginning_offsets(wanted),
+            self._reader.end_offsets(wanted),
         )
-        firsts = await self._reader.beginning_offsets(list(tps.values()))
-        ends = await self._reader.end_offsets(list(tps.values()))
         places = {}
         for number, tp in tps.items():
             commit = commits.get(tp, OffsetAndMetadata(-1, ""))

@@ -37,15 +37,21 @@ async def require_twins(topics: Topics, view: GroupView, partition: int) -> None
         TopicError: one of them has not; one line that names both sides and the remedy.
         KafkaError: the broker does not answer.
     """
+    ticks, *others = twins(topics)
+    # At once: ticks of a partition that is taken over wait for each answer.
+    await asyncio.gather(*(_require(spec, ticks, topics, view, partition) for spec in others))
+
+
+async def _require(
+    spec: TopicSpec, ticks: TopicSpec, topics: Topics, view: GroupView, partition: int
+) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + WAIT_S
-    ticks, *others = twins(topics)
-    for spec in others:
-        while (there := (await view.known_topic(spec.name)).partitions) <= partition:
-            if loop.time() > deadline:
-                count = (await view.known_topic()).partitions
-                raise TopicError(
-                    f"{spec.name}: the broker has {there} partitions, but {count} of {ticks.name}; "
-                    + widen(topics, count)
-                )
-            await asyncio.sleep(_LOOK_EVERY_S)
+    while (there := (await view.known_topic(spec.name)).partitions) <= partition:
+        if loop.time() > deadline:
+            count = (await view.known_topic()).partitions
+            raise TopicError(
+                f"{spec.name}: the broker has {there} partitions, but {count} of {ticks.name}; "
+                + widen(topics, count)
+            )
+        await asyncio.sleep(_LOOK_EVERY_S)

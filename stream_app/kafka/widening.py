@@ -1,31 +1,26 @@
-"""What adding partitions will do, worked out before: who moves, and how long that takes."""
+"""What adding partitions will do, worked out before: who moves, and what has to be read for it."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
+from aiokafka.structs import ConsumerRecord
 
 from stream_app.errors import TopicError
 from stream_app.kafka.placement import partition_of
 from stream_app.kafka.reader import open_reader, read_last
 from stream_app.kafka.topic_admin import connected
 from stream_app.kafka.topics import Topics
+from stream_app.messages.read_bars import read_bar
 
 NEWEST: Final = 2_000
 """Bars of each partition in which symbols are looked for."""
-LEARN_S: Final = 4.0
-"""Until a worker has heard of a new partition, for which it looks every two seconds, and the group
-has given it to one."""
-READ_PER_S: Final = 20_000
-"""Bars of others that are passed over in a second."""
-MOVE_PER_S: Final = 1_000
-"""Bars that are read, entered into a window and published again in a second, as measured with six
-processes on each core; on an idle one it is about five times as many."""
 SHOWN: Final = 10
 """Symbols that are named."""
 
@@ -46,18 +41,15 @@ class Widening:
     from."""
     moved_bars: int
     """That symbols take along, about."""
+    passed_ticks: int
+    """That are gone through for what symbols had since their states, where each comes alone."""
 
-    @property
-    def pause_s(self) -> float:
-        """How long the partitions wait that symbols come to, where one worker takes all of it
-        over.
+    def lines(self, pause_s: float) -> list[str]:
+        """The plan, a line for each fact.
+
+        Args:
+            pause_s: how long the partitions wait that symbols come to.
         """
-        if not self.moving:
-            return 0.0
-        return LEARN_S + self.read_bars / READ_PER_S + self.moved_bars / MOVE_PER_S
-
-    def lines(self) -> list[str]:
-        """The plan, a line for each fact."""
         symbols = sorted(self.moving)
         ways = [f"{name} ({start} to {end})" for name, (start, end) in sorted(self.moving.items())]
         shown = ", ".join(ways[:SHOWN])
@@ -70,15 +62,16 @@ class Widening:
             f"{head}; {len(symbols)} of {len(symbols) + self.staying} symbols move, with bars, "
             f"state and models: {shown}",
             f"{self.topic}: the first tick of a symbol that moves waits while its bars are read, "
-            f"and so do the other ticks of the partition that it comes to: {self.pause_s:.0f} s in "
-            "all at most where one worker takes over everything; no tick is lost",
+            f"and so do the other ticks of the partition that it comes to: at most about "
+            f"{math.ceil(pause_s)} s, if one worker takes over all of it and is as fast as this "
+            "machine was just now; no tick is lost",
         ]
 
 
 def widening_of(
     topic: str,
     counts: tuple[int, int],
-    symbols: Collection[str],
+    symbols: Mapping[str, int],
     bars: Mapping[int, int],
     window_bars: int,
 ) -> Widening:
@@ -87,7 +80,7 @@ def widening_of(
     Args:
         topic: of the ticks.
         counts: of partitions, before and after.
-        symbols: that are known.
+        symbols: those that are known, and how many ticks lie behind the state of each.
         bars: by partition, how many it has.
         window_bars: the most that a symbol takes along.
     """
@@ -107,7 +100,34 @@ def widening_of(
         staying=len(ways) - len(moving),
         read_bars=sum(bars.get(start, 0) for start, _ in set(moving.values())),
         moved_bars=sum(each[start] for start, _ in moving.values()),
+        passed_ticks=sum(symbols[name] for name in moving),
     )
+
+
+def ticks_behind(newest: Iterable[ConsumerRecord], ends: Mapping[int, int]) -> dict[str, int]:
+    """By symbol, how many ticks of its partition lie behind its newest state at most. Pure.
+
+    Those that do now, or as many as have lain between two of its bars.
+
+    Args:
+        newest: bars, those of a partition in order.
+        ends: by partition, the offset after the last tick.
+    """
+    most: dict[str, int] = {}
+    covered: dict[str, tuple[int, int]] = {}
+    for record in newest:
+        try:
+            bar = read_bar(record.value or b"")
+        except (ValueError, KeyError, TypeError):
+            continue  # a restore says what is wrong with it
+        number, offset = record.partition, bar.source.offset
+        last = covered.get(bar.symbol)
+        if last is not None and last[0] == number:
+            most[bar.symbol] = max(most.get(bar.symbol, 0), offset - last[1])
+        covered[bar.symbol] = number, offset
+    for symbol, (number, offset) in covered.items():
+        most[symbol] = max(most.get(symbol, 0), ends.get(number, 0) - offset - 1)
+    return most
 
 
 async def plan_widening(
@@ -140,11 +160,15 @@ async def plan_widening(
             firsts = await consumer.beginning_offsets(there)
             ends = await consumer.end_offsets(there)
             newest = await read_last(consumer, replace(bars, partitions=before), NEWEST)
+            answered = [TopicPartition(ticks.name, number) for number in range(before)]
+            upto = await consumer.end_offsets(answered)
     except KafkaError as error:
         raise TopicError(
             f"{bars.name}: cannot be read ({error!r}), so who moves cannot be said; nothing was "
-            "changed; give this user Read and Describe on it"
+            f"changed; give this user Read and Describe on it and on {ticks.name}"
         ) from None
-    symbols = {record.key.decode(errors="replace") for record in newest if record.key}
+    keys = (record.key.decode(errors="replace") for record in newest if record.key)
+    symbols = dict.fromkeys(keys, 0)
+    symbols |= ticks_behind(newest, {tp.partition: end for tp, end in upto.items()})
     counts = {tp.partition: ends[tp] - firsts[tp] for tp in there}
     return widening_of(ticks.name, (before, ticks.partitions), symbols, counts, window_bars)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, Final
+from collections.abc import AsyncIterator, Mapping
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from stream_app.dead_letters.mended import mended_offsets
 from stream_app.kafka.connection import end_offset
-from stream_app.kafka.reader import open_reader, read_range
-from stream_app.kafka.topic_check import Topics
+from stream_app.kafka.reader import read_range
 from stream_app.messages.schemas import Bar, Source
 from stream_app.prediction.pipeline import PartitionPipeline
-from stream_app.settings import Settings
+from stream_app.worker.log_access import LogAccess
 
 BACK_WITHIN: Final = 20_000
 """Offsets in which a symbol's ticks are looked for that came back before its worker knew of the new
@@ -26,26 +24,13 @@ partitions: it learns of them within two seconds."""
 class CatchUp:
     """Waits on the broker; other tasks run in between."""
 
-    def __init__(
-        self,
-        *,
-        settings: Settings,
-        topics: Topics,
-        client_settings: dict[str, Any],
-        on_progress: Callable[[], None],
-    ) -> None:
+    def __init__(self, access: LogAccess) -> None:
         """Do nothing yet.
 
         Args:
-            settings: the worker's.
-            topics: the names.
-            client_settings: how to connect.
-            on_progress: called now and then.
+            access: to the topics.
         """
-        self._settings = settings
-        self._topics = topics
-        self._client_settings = client_settings
-        self._on_progress = on_progress
+        self._access = access
 
     async def where_they_were(
         self, there: PartitionPipeline, number: int, covered: Mapping[str, int]
@@ -62,9 +47,9 @@ class CatchUp:
         Returns:
             The newest tick, and the bars that the ticks have closed.
         """
-        tp = TopicPartition(self._topics.ticks.name, number)
+        tp = TopicPartition(self._access.topics.ticks.name, number)
         bars: list[Bar] = []
-        async with open_reader(self._client_settings) as consumer:
+        async with self._access.readers.one() as consumer:
             consumer.assign([tp])
             end = await end_offset(consumer, tp)
             first = (await consumer.beginning_offsets([tp]))[tp]
@@ -93,10 +78,10 @@ class CatchUp:
         Returns:
             The bars that the ticks have closed.
         """
-        tp = TopicPartition(self._topics.ticks.name, number)
+        tp = TopicPartition(self._access.topics.ticks.name, number)
         newest = {name: there.symbols[name].window.newest_ts for name in before}
         bars: list[Bar] = []
-        async with open_reader(self._client_settings) as consumer:
+        async with self._access.readers.one() as consumer:
             end = max(before.values())
             start = max(0, min(before.values()) - BACK_WITHIN)
             async for chunk in self._chunks(consumer, tp, (start, end), before):
@@ -118,9 +103,9 @@ class CatchUp:
         symbols: Mapping[str, int],
     ) -> AsyncIterator[list[ConsumerRecord]]:
         """Records that may be of the symbols, as many at once as a batch has."""
-        settings, keys = self._settings, {name.encode() for name in symbols}
+        settings, keys = self._access.settings, {name.encode() for name in symbols}
         mended = await mended_offsets(
-            consumer, tp.partition, *within, topics=self._topics, settings=settings
+            consumer, tp.partition, *within, topics=self._access.topics, settings=settings
         )
         chunk: list[ConsumerRecord] = []
         async for record in read_range(consumer, tp, *within):
@@ -132,7 +117,6 @@ class CatchUp:
             if len(chunk) == settings.max_batch_ticks:
                 yield chunk
                 chunk = []
-                self._on_progress()
-                await asyncio.sleep(0)
+                await self._access.go_on()
         yield chunk
-        self._on_progress()
+        self._access.on_progress()

@@ -6,13 +6,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
 
 from stream_app.errors import TopicError
-from stream_app.kafka.group import GroupView, Place, made_anew, open_group
-from stream_app.kafka.topic_check import Topics
+from stream_app.kafka.group import GroupView, Place, made_anew
 from stream_app.kafka.twins import require_twins
+from stream_app.worker.consumer_actions import ConsumerActions
 from stream_app.worker.coverage import read_coverage
+from stream_app.worker.log_access import LogAccess
 
 logger = logging.getLogger(__name__)
 
@@ -22,33 +22,21 @@ class Commits:
 
     def __init__(
         self,
+        access: LogAccess,
         *,
-        group: str,
-        topics: Topics,
-        client_settings: dict[str, Any],
-        commit: Callable[[int, int], Awaitable[None]],
-        read_again: Callable[[int], None],
+        consumer: ConsumerActions,
         note_count: Callable[[int], Awaitable[None]],
-        on_progress: Callable[[], None],
     ) -> None:
         """Know of no topic yet.
 
         Args:
-            group: the consumer group.
-            topics: the names.
-            client_settings: how to connect.
-            commit: notes an offset of a partition as answered.
-            read_again: has a partition's ticks given again from the commit on.
+            access: to the topics.
+            consumer: of the ticks.
             note_count: told how many partitions the ticks have.
-            on_progress: called now and then.
         """
-        self._group = group
-        self._topics = topics
-        self._client_settings = client_settings
-        self._commit = commit
-        self._read_again = read_again
+        self._access = access
+        self._consumer = consumer
         self._note_count = note_count
-        self._on_progress = on_progress
         self.topic_id = ""
         """Of the ticks topic; empty until it is first asked, and where no broker tells it."""
         self._view: GroupView | None = None
@@ -67,11 +55,7 @@ class Commits:
         async with self._asking:
             try:
                 if self._view is None:
-                    self._view = await self._connection.enter_async_context(
-                        open_group(
-                            self._client_settings, group=self._group, topic=self._topics.ticks.name
-                        )
-                    )
+                    self._view = await self._connection.enter_async_context(self._access.group())
                 yield self._view
             except BaseException:
                 await self.close()  # the next one connects anew
@@ -84,9 +68,9 @@ class Commits:
             TopicError: the commit belongs to another topic, or answers have no place to go to.
             KafkaError: the broker does not answer.
         """
-        name = self._topics.ticks.name
+        name = self._access.topics.ticks.name
         async with self._asked() as view:
-            await require_twins(self._topics, view, max(numbers))
+            await require_twins(self._access.topics, view, max(numbers))
             topic = await view.known_topic()
             places = await view.places(topic, numbers)
         for place in places.values():
@@ -109,7 +93,7 @@ class Commits:
         """
         if place.committed is not None:
             return place.start
-        covered = await read_coverage(self._client_settings, self._topics, place, self._on_progress)
+        covered = await read_coverage(self._access, place)
         if covered <= place.start:
             return place.start
         logger.warning(
@@ -119,6 +103,6 @@ class Commits:
             place.group,
             covered,
         )
-        await self._commit(place.partition, covered)
-        self._read_again(place.partition)
+        await self._consumer.commit(place.partition, covered)
+        self._consumer.read_again(place.partition)
         return covered

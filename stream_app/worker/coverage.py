@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any
 
 from aiokafka import TopicPartition
 
 from stream_app.errors import TopicError
 from stream_app.kafka.group import RESET, Place, made_anew
-from stream_app.kafka.reader import open_reader, read_range
-from stream_app.kafka.topic_check import Topics
+from stream_app.kafka.reader import read_range
 from stream_app.worker.bar_log import BarLog
+from stream_app.worker.log_access import LogAccess
 
 
-async def read_coverage(
-    client_settings: dict[str, Any], topics: Topics, place: Place, on_progress: Callable[[], None]
-) -> int:
+async def read_coverage(access: LogAccess, place: Place) -> int:
     """Read a partition's bars for the offset before which every tick is certainly answered.
 
     That is the floor of the newest bar. A bar is published together with the predictions of its
@@ -33,11 +29,11 @@ async def read_coverage(
         KafkaError: the broker does not answer.
     """
     log = BarLog(place.topic, sys.maxsize, topic_id=place.topic_id)
-    async with open_reader(client_settings) as reader:
-        tp = TopicPartition(topics.bars.name, place.partition)
+    async with access.readers.one() as reader:
+        tp = TopicPartition(access.topics.bars.name, place.partition)
         async for record in read_range(reader, tp, 0, None):
             log.take(record)
-            on_progress()
+            access.on_progress()
     if log.newest_offset < 0 and log.other_topic_id:
         raise TopicError(made_anew(place.topic, log.other_topic_id, place.topic_id))
     if log.newest_offset >= place.end:

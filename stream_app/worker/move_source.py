@@ -13,7 +13,7 @@ from stream_app.kafka.reader import read_range
 from stream_app.messages.schemas import Bar
 from stream_app.worker.bar_log import BarLog
 from stream_app.worker.kept_bars import KeptBars
-from stream_app.worker.replica import MAY_REPEAT, PART, SLICE, Log
+from stream_app.worker.replica import MAY_REPEAT, PART, SLICE, Log, Pause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,13 @@ class MoveSource:
     """
 
     def __init__(
-        self, of: Log, *, is_wanted: Callable[[str], bool], bar_s: int, window_bars: int
+        self,
+        of: Log,
+        *,
+        is_wanted: Callable[[str], bool],
+        bar_s: int,
+        window_bars: int,
+        first: int = 0,
     ) -> None:
         """Know nothing yet.
 
@@ -46,6 +52,7 @@ class MoveSource:
             is_wanted: whether a symbol went to where this is for.
             bar_s: length of the windows' bars; others are left out.
             window_bars: how many a window holds.
+            first: the offset of the first bar to read.
         """
         self.of = of
         self._is_wanted = is_wanted
@@ -55,11 +62,9 @@ class MoveSource:
         # All that is there counts, committed or not: the ticks behind it are gone through again.
         self._log = BarLog(of.topic, sys.maxsize, topic_id=of.topic_id, bar_s=bar_s)
         self._kept: dict[str, KeptBars] = {}
-        self._position = 0
+        self._position = first
 
-    async def read_on(
-        self, consumer: AIOKafkaConsumer, bars: str, on_progress: Callable[[], None]
-    ) -> None:
+    async def read_on(self, consumer: AIOKafkaConsumer, bars: str, go_on: Pause) -> None:
         """Read the bars that have come. Waits on the broker; other tasks run in between."""
         tp, count = TopicPartition(bars, self.of.partition), 0
         async for record in read_range(consumer, tp, self._position, None):
@@ -68,8 +73,7 @@ class MoveSource:
             self._position = record.offset + 1
             count += 1
             if count % SLICE == 0:
-                on_progress()
-                await asyncio.sleep(0)
+                await go_on()
             if count % PART == 0:
                 await self._keep(but=MAY_REPEAT)
         await self._keep()

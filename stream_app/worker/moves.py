@@ -7,16 +7,13 @@ docs/decisions/0021 says why. Nobody is asked, and nothing is remembered but wha
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from stream_app.kafka.placement import partition_of
-from stream_app.kafka.reader import open_reader
-from stream_app.kafka.topic_check import Topics
 from stream_app.messages.read_bars import ReadBar
 from stream_app.messages.schemas import Bar
 from stream_app.models.model_set import UNTRAINED
@@ -24,9 +21,9 @@ from stream_app.ops.log_fields import log_fields
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.settings import Settings
 from stream_app.worker.bar_log import BarLog
 from stream_app.worker.catch_up import CatchUp
+from stream_app.worker.log_access import LogAccess
 from stream_app.worker.move_source import Luggage, MoveSource
 from stream_app.worker.moved_bars import packed
 from stream_app.worker.replica import SLICE, Log
@@ -43,38 +40,18 @@ PublishBars = Callable[[Sequence[Bar], int], Awaitable[None]]
 class Moves:
     """Lives in the event loop; no method is thread-safe."""
 
-    def __init__(
-        self,
-        *,
-        settings: Settings,
-        topics: Topics,
-        client_settings: dict[str, Any],
-        load_models: LoadModels,
-        publish: PublishBars,
-        on_progress: Callable[[], None],
-    ) -> None:
+    def __init__(self, access: LogAccess, *, load_models: LoadModels, publish: PublishBars) -> None:
         """Know of no move yet.
 
         Args:
-            settings: the worker's.
-            topics: the names.
-            client_settings: how to connect.
+            access: to the topics.
             load_models: from the registry.
             publish: bars.
-            on_progress: called now and then.
         """
-        self._settings = settings
-        self._topics = topics
-        self._client_settings = client_settings
+        self._access = access
         self._load_models = load_models
         self._publish = publish
-        self._on_progress = on_progress
-        self._catch_up = CatchUp(
-            settings=settings,
-            topics=topics,
-            client_settings=client_settings,
-            on_progress=on_progress,
-        )
+        self._catch_up = CatchUp(access)
         self._logs: dict[int, BarLog] = {}
         """Of restored partitions."""
         self._sources: dict[tuple[int, int], MoveSource] = {}
@@ -175,12 +152,12 @@ class Moves:
             source = self._sources[pair] = MoveSource(
                 there,
                 is_wanted=lambda name: partition_of(name.encode(), everywhere) == here,
-                bar_s=self._settings.bar_seconds,
-                window_bars=self._settings.window_bars,
+                bar_s=self._access.settings.bar_seconds,
+                window_bars=self._access.settings.window_bars,
             )
         try:
-            async with open_reader(self._client_settings) as consumer:
-                await source.read_on(consumer, self._topics.bars.name, self._on_progress)
+            async with self._access.readers.one() as consumer:
+                await source.read_on(consumer, self._access.topics.bars.name, self._access.go_on)
         except BaseException:
             self._sources.pop(pair, None)  # a part of what was read may be kept nowhere
             raise
@@ -195,7 +172,7 @@ class Moves:
         before: Mapping[str, int],
     ) -> dict[str, SymbolPipeline]:
         """Bring symbols from another partition, as its log says at this moment."""
-        there = PartitionPipeline(PredictionSettings.of(self._settings), partition=number)
+        there = PartitionPipeline(PredictionSettings.of(self._access.settings), partition=number)
         kept: dict[str, list[ReadBar]] = {}
         for name, each in luggage.items():
             kept[name] = await self._unpacked(each)
@@ -223,15 +200,14 @@ class Moves:
         bars: list[ReadBar] = []
         for block in luggage.bars.blocks():
             bars.extend(block)
-            self._on_progress()
-            await asyncio.sleep(0)
+            await self._access.go_on()
         return bars
 
     async def _send(
         self, number: int, bars: Sequence[Bar | ReadBar], last: Bar, before: int
     ) -> None:
         """Publish what a symbol brings along; the last bar once all others are there."""
-        kept = bars[-self._settings.window_bars :]
+        kept = bars[-self._access.settings.window_bars :]
         part: list[Bar] = []
         for bar in packed(kept, last, before=before, by=uuid4().hex[:8]):
             if len(part) == PART:
@@ -254,8 +230,7 @@ class Moves:
         target = pipeline.new_symbol(name)
         for first in range(0, len(bars), SLICE):
             target.recall(bars[first : first + SLICE])
-            self._on_progress()
-            await asyncio.sleep(0)
+            await self._access.go_on()
         version = str(last.state.get("version", UNTRAINED))
         with log_fields(symbol=name):
             serving, champion = await self._load_models(target, version)

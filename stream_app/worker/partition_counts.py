@@ -7,27 +7,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
 
 from aiokafka import TopicPartition
 
 from stream_app.kafka.connection import end_offset
-from stream_app.kafka.reader import open_reader, read_range
+from stream_app.kafka.reader import read_range
 from stream_app.messages.codec import decode_bar
+from stream_app.worker.log_access import LogAccess
 
 
 class PartitionCounts:
     """What this worker knows. Lives in the event loop."""
 
-    def __init__(self, client_settings: dict[str, Any], bars: str) -> None:
+    def __init__(self, access: LogAccess) -> None:
         """Know nothing yet.
 
         Args:
-            client_settings: how to connect.
-            bars: the topic.
+            access: to the topics.
         """
-        self._client_settings = client_settings
-        self._bars = bars
+        self._access = access
         self._asking = asyncio.Lock()
         self.counts: tuple[int, ...] = ()
         """Rising; the last is the count now."""
@@ -57,9 +55,9 @@ class PartitionCounts:
 
     async def _read_newest(self, partitions: int) -> set[int]:
         found: set[int] = set()
-        async with open_reader(self._client_settings) as consumer:
+        async with self._access.readers.one() as consumer:
             for number in range(partitions):
-                tp = TopicPartition(self._bars, number)
+                tp = TopicPartition(self._access.topics.bars.name, number)
                 consumer.assign([tp])
                 end = await end_offset(consumer, tp)
                 async for record in read_range(consumer, tp, end - 1, end):

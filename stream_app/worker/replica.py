@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -27,6 +27,8 @@ PART: Final = 20_000
 MAY_REPEAT: Final = 300
 """Bars of a symbol that a worker which was killed may have published without a commit: they come
 again, so they are kept back."""
+Pause = Callable[[], Awaitable[bool]]
+"""Between two pieces of work: lets other tasks run, and says whether to go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,15 +90,13 @@ class Replica:
             self.pipeline.place(self._placement(of.partitions), self.pipeline.origin)
         return True
 
-    async def read_on(
-        self, consumer: AIOKafkaConsumer, bars: str, on_progress: Callable[[], None]
-    ) -> None:
-        """Read the bars that have come. Waits on the broker; other tasks run in between.
+    async def read_on(self, consumer: AIOKafkaConsumer, bars: str, pause: Pause) -> None:
+        """Read the bars that have come. Waits on the broker.
 
         Args:
-            consumer: from `open_reader`.
+            consumer: a reader.
             bars: the topic.
-            on_progress: called now and then.
+            pause: called every few milliseconds. Where it says no, the rest is left for later.
         """
         tp = TopicPartition(bars, self.of.partition)
         count = 0
@@ -104,24 +104,22 @@ class Replica:
             self.log.take(record)
             self._position = record.offset + 1
             count += 1
-            if count % SLICE == 0:
-                on_progress()
-                await asyncio.sleep(0)
             if count % PART == 0:
-                await self._fill_windows(on_progress, but=MAY_REPEAT)
+                await self._fill_windows(pause, but=MAY_REPEAT)
+            if count % SLICE == 0 and not await pause():
+                return
 
-    async def settle(self, committed: int, on_progress: Callable[[], None]) -> None:
+    async def settle(self, committed: int, pause: Pause) -> None:
         """Take all bars that were made before a commit into the windows."""
         self.log.advance(committed)
-        await self._fill_windows(on_progress)
+        await self._fill_windows(pause)
         self.is_warm = True
 
-    async def _fill_windows(self, on_progress: Callable[[], None], *, but: int = 0) -> None:
+    async def _fill_windows(self, pause: Pause, *, but: int = 0) -> None:
         while self.log.begun_anew:
             self.pipeline.symbols.pop(self.log.begun_anew.pop(), None)
         for symbol, closed in self.log.take_closed(self._window_bars, but=but).items():
             pipeline = self.pipeline.pipeline_of(symbol)
             for first in range(0, len(closed), SLICE):
                 pipeline.recall(closed[first : first + SLICE])
-                await asyncio.sleep(0)
-            on_progress()
+                await pause()  # whatever it says: these bars are nowhere else any more

@@ -12,22 +12,21 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from stream_app.dead_letters.mended import mended_offsets
-from stream_app.kafka.reader import open_reader, read_range
-from stream_app.kafka.topic_check import Topics
+from stream_app.kafka.reader import read_range
 from stream_app.messages.schemas import Bar
 from stream_app.models.model_set import UNTRAINED, ModelSet
 from stream_app.ops.log_fields import log_fields
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.settings import Settings
 from stream_app.worker.bar_log import BarLog
-from stream_app.worker.replica import Replica
+from stream_app.worker.log_access import LogAccess
+from stream_app.worker.replica import Pause, Replica
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +39,9 @@ LoadModels = Callable[[SymbolPipeline, str], Awaitable[tuple[ModelSet | None, Mo
 async def restore_partition(
     replica: Replica,
     committed: int,
+    access: LogAccess,
     *,
-    settings: Settings,
-    topics: Topics,
-    client_settings: dict[str, Any],
     load_models: LoadModels,
-    on_progress: Callable[[], None],
     learn: Callable[[set[int]], Awaitable[tuple[int, ...]]],
 ) -> PartitionPipeline:
     """Bring a replica to a committed offset, so that its pipeline may go on there.
@@ -56,24 +52,22 @@ async def restore_partition(
     Args:
         replica: of the partition; a new one, or one that has followed its bars.
         committed: the offset of the first tick that is not answered yet.
-        settings: the worker's.
-        topics: the names.
-        client_settings: how to connect.
+        access: to the topics.
         load_models: from the registry.
-        on_progress: called now and then.
         learn: from the counts of partitions that bars name to all that are known.
 
     Returns:
         The replica's pipeline.
     """
+    settings, topics = access.settings, access.topics
     partition, pipeline, log = replica.of.partition, replica.pipeline, replica.log
     ticks = TopicPartition(topics.ticks.name, partition)
     stood_by = ", it stood by" if replica.is_warm else ""
-    async with open_reader(client_settings) as consumer, replica.lock:
-        await replica.read_on(consumer, topics.bars.name, on_progress)
-        await replica.settle(committed, on_progress)
+    async with access.readers.one() as consumer, replica.lock:
+        await replica.read_on(consumer, topics.bars.name, access.go_on)
+        await replica.settle(committed, access.go_on)
         pipeline.origin = replace(log.origin, counts=await learn(log.counts))
-        await _resume_symbols(pipeline, log, load_models, on_progress)
+        await _resume_symbols(pipeline, log, load_models, access.go_on)
         bars = sum(len(each.window) for each in pipeline.symbols.values())
         for symbol in log.with_gap():
             pipeline.pipeline_of(symbol).lose_history()
@@ -107,7 +101,7 @@ async def restore_partition(
             covered=covered,
             mended=mended,
             chunk_size=settings.max_batch_ticks,
-            on_progress=on_progress,
+            go_on=access.go_on,
         )
     pipeline.position = committed
     logger.info(
@@ -126,7 +120,7 @@ async def _resume_symbols(
     pipeline: PartitionPipeline,
     log: BarLog,
     load_models: LoadModels,
-    on_progress: Callable[[], None],
+    go_on: Pause,
 ) -> None:
     """Give each symbol the state of its last bar, and its models."""
 
@@ -156,8 +150,7 @@ async def _resume_symbols(
         restored = pipeline.pipeline_of(symbol)
         restored.models = champion or serving or restored.models
         if not number % RESUMED:
-            on_progress()
-            await asyncio.sleep(0)
+            await go_on()
 
 
 def _say_unusable(symbol: str, error: Exception) -> None:
@@ -173,7 +166,7 @@ async def _replay_ticks(
     covered: Mapping[str, int],
     mended: Collection[int],
     chunk_size: int,
-    on_progress: Callable[[], None],
+    go_on: Pause,
 ) -> int:
     """Go through answered ticks again, for their effect on the state alone.
 
@@ -190,7 +183,6 @@ async def _replay_ticks(
             pipeline.replay(chunk, covered)
             count += len(chunk)
             chunk = []
-            on_progress()
-            await asyncio.sleep(0)
+            await go_on()
     pipeline.replay(chunk, covered)
     return count + len(chunk)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -19,9 +19,11 @@ from stream_app.prediction.pipeline import Answer, PartitionPipeline
 from stream_app.registry.versions import Versions
 from stream_app.settings import Settings
 from stream_app.worker.champions import Champions
+from stream_app.worker.consumer_actions import ConsumerActions
 from stream_app.worker.counts import count_batch, count_delays, shown_counts
 from stream_app.worker.lag import LagWatch
 from stream_app.worker.ledger import Batch
+from stream_app.worker.log_access import LogAccess, Readers
 from stream_app.worker.misplaced import MisplacedLog
 from stream_app.worker.notice_log import NoticeLog
 from stream_app.worker.partitions import Partitions
@@ -50,35 +52,29 @@ class TickService:
         champions: Champions,
         publisher: Publisher,
         spans: Spans,
-        read_again: Callable[[int], None],
-        hold: Callable[[Batch], None],
-        release: Callable[[int], None],
-        commit: Callable[[int, int], Awaitable[None]],
-        join_again: Callable[[], Coroutine[Any, Any, None]],
+        consumer: ConsumerActions,
     ) -> None:
         self._ticks = topics.ticks.name
         self._publisher = publisher
         self._spans = spans
         self._champions = champions
         self.partitions = Partitions(
-            settings=settings,
-            topics=topics,
-            client_settings=client_settings,
+            LogAccess(
+                settings=settings,
+                topics=topics,
+                readers=Readers(client_settings),
+                on_progress=self._note_step,
+            ),
+            consumer=consumer,
             load_models=ServingModels(
                 versions=versions,
                 named=champions.standing,
                 before=champions.before,
                 on_progress=self._note_step,
             ).load,
+            publish_bars=self._publish_bars,
             on_restored=champions.look_again,
             on_settled=self._note_settled,
-            on_progress=self._note_step,
-            read_again=read_again,
-            hold=hold,
-            release=release,
-            commit=commit,
-            publish_bars=self._publish_bars,
-            join_again=join_again,
             fail=self.fail,
         )
         self.lag_watch = LagWatch(
@@ -197,7 +193,7 @@ class TickService:
     def on_revoked(self) -> None:
         """The group changes. Returns at once."""
         self.rebalance.begin()
-        self.partitions.bring_nothing()
+        self.partitions.on_revoked()
 
     async def until_published(self) -> None:
         """Wait until all that has been computed is acknowledged. Called when the group changes."""

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
-from stream_app.kafka.group import Place, open_group
-from stream_app.kafka.reader import open_reader
+from stream_app.kafka.group import Place
 from stream_app.kafka.retries import may_pass
-from stream_app.kafka.topic_check import Topics
 from stream_app.ops import metrics
 from stream_app.prediction.symbol import SymbolPipeline
+from stream_app.worker.log_access import LogAccess
 from stream_app.worker.replica import Log, Replica
 
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S: Final = 1.0
 """Between two looks at the bars and commits of what is followed."""
+REST: Final = 0.5
+"""After a piece of work, as a share of the processor time that it took: 1,000 symbols with a month
+each are warm within `arrival.ARRIVES_WITHIN_S`."""
+LOOK_AGAIN_S: Final = 0.02
+"""Whether what has to go first is done."""
 
 
 class Standbys:
@@ -26,27 +32,26 @@ class Standbys:
 
     def __init__(
         self,
+        access: LogAccess,
         *,
-        topics: Topics,
-        client_settings: dict[str, Any],
-        group: str,
         new_replica: Callable[[int, Log], Replica],
+        is_busy: Callable[[], bool],
         on_warm: Callable[[], None],
     ) -> None:
         """Follow nothing yet.
 
         Args:
-            topics: the names.
-            client_settings: how to connect.
-            group: the consumer group.
+            access: to the topics.
             new_replica: makes an empty one, at a commit, of a log.
+            is_busy: whether ticks wait for a change of the group or a restore in this worker.
             on_warm: called when another one has become warm.
         """
-        self._topics = topics
-        self._client_settings = client_settings
-        self._group = group
+        self._access = access
         self._new_replica = new_replica
+        self._is_busy = is_busy
         self._on_warm = on_warm
+        self._worked_s = 0.0
+        """Of the processor, by this thread, when the last piece of work began."""
         self._replicas: dict[int, Replica] = {}
         self.following: frozenset[int] = frozenset()
         self.warm: frozenset[int] = frozenset()
@@ -98,11 +103,8 @@ class Standbys:
 
     async def _follow_all(self) -> None:
         """Look again and again, over one connection, while there is something to follow."""
-        ticks = self._topics.ticks.name
-        async with (
-            open_group(self._client_settings, group=self._group, topic=ticks) as view,
-            open_reader(self._client_settings) as consumer,
-        ):
+        access, bars = self._access, self._access.topics.bars.name
+        async with access.group() as view, access.readers.one() as consumer:
             while self.following:
                 # The commits first: all bars that were made before them are there then.
                 topic = await view.known_topic()
@@ -110,17 +112,35 @@ class Standbys:
                 for number, place in sorted(places.items()):
                     replica = self._replica_of(place, topic.partitions)
                     if replica is not None:
+                        pause = partial(self._rest, number, replica)
                         async with replica.lock:
-                            await replica.read_on(
-                                consumer, self._topics.bars.name, self._note_nothing
-                            )
-                            await replica.settle(place.start, self._note_nothing)
+                            self._worked_s = time.thread_time()
+                            await pause()
+                            await replica.read_on(consumer, bars, pause)
+                            if self._follows(number, replica):
+                                await replica.settle(place.start, pause)
                         self._note_settled(number, replica)
+                await access.readers.prepare()
                 await asyncio.sleep(LOOK_EVERY_S)
 
-    @staticmethod
-    def _note_nothing() -> None:
-        """The watchdog waits for what is answered, not for what is followed."""
+    def _follows(self, number: int, replica: Replica) -> bool:
+        return self._replicas.get(number) is replica
+
+    async def _rest(self, number: int, replica: Replica) -> bool:
+        """Rest after a piece of work, and stand still while the worker has to hurry.
+
+        Nobody waits for a month of bars. Ticks wait for this thread, and while several workers
+        warm up on one machine, for its processors.
+        """
+        rest_s = REST * (time.thread_time() - self._worked_s)
+        while self._follows(number, replica):
+            await asyncio.sleep(rest_s)
+            if not self._is_busy():
+                self._worked_s = time.thread_time()
+                return True
+            rest_s = LOOK_AGAIN_S
+        await asyncio.sleep(0)
+        return False  # who has to answer it now goes on with it
 
     def _replica_of(self, place: Place, partitions: int) -> Replica | None:
         """The replica to go on with; None where the partition is not to be followed now."""
@@ -137,7 +157,7 @@ class Standbys:
         return replica
 
     def _note_settled(self, number: int, replica: Replica) -> None:
-        if self._replicas.get(number) is replica and number not in self.warm:
+        if self._follows(number, replica) and number not in self.warm:
             self._note_warm()
             logger.info(
                 "partition %d: stands by with %d symbols", number, len(replica.pipeline.symbols)

@@ -6,15 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
-from stream_app.kafka.group import open_group
 from stream_app.kafka.placement import placement
-from stream_app.kafka.topic_check import Topics
 from stream_app.prediction.pipeline import PartitionPipeline, SortedRecords
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.settings import Settings
 from stream_app.worker.bar_log import BarLog
+from stream_app.worker.log_access import LogAccess
 from stream_app.worker.moves import Moves, PublishBars
 from stream_app.worker.partition_counts import PartitionCounts
 from stream_app.worker.replica import Log
@@ -55,57 +53,42 @@ class SymbolPlaces:
 
     def __init__(
         self,
+        access: LogAccess,
         *,
-        settings: Settings,
-        topics: Topics,
-        client_settings: dict[str, Any],
         pipelines: Callable[[], Iterable[PartitionPipeline]],
         load_models: LoadModels,
         publish_bars: PublishBars,
         on_brought: Callable[[], None],
         on_widened: Callable[[], None],
-        on_progress: Callable[[], None],
     ) -> None:
         """Know what topics.yaml says.
 
         Args:
-            settings: the worker's.
-            topics: the names.
-            client_settings: how to connect.
+            access: to the topics.
             pipelines: of the partitions that this worker answers.
             load_models: from the registry.
             publish_bars: into a partition.
             on_brought: called when another symbol has what it had elsewhere.
             on_widened: called when there are partitions that nobody may have been given yet.
-            on_progress: called now and then.
         """
-        self._settings = settings
-        self._topics = topics
-        self._client_settings = client_settings
+        self._access = access
         self._pipelines = pipelines
         self._on_brought = on_brought
         self._on_widened = on_widened
-        self.count = topics.ticks.partitions
+        self.count = access.topics.ticks.partitions
         """Of partitions, as the broker says, which may have more than topics.yaml had."""
-        self._counts = PartitionCounts(client_settings, topics.bars.name)
+        self._counts = PartitionCounts(access)
         self._strays: dict[tuple[int, str], float] = {}
         """By partition and symbol that did not belong there, when it came last, loop time."""
         self._brought: dict[int, dict[str, Brought]] = {}
         """By partition and symbol, for batches that are about to be read again."""
         self._asked_s = 0.0
         """When the number of partitions was asked for because of one, loop time."""
-        self._moves = Moves(
-            settings=settings,
-            topics=topics,
-            client_settings=client_settings,
-            load_models=load_models,
-            publish=publish_bars,
-            on_progress=on_progress,
-        )
+        self._moves = Moves(access, load_models=load_models, publish=publish_bars)
 
     def placement(self, count: int) -> Callable[[str], tuple[int, ...]]:
         """Where symbols belong in a topic of so many partitions; see `kafka.placement`."""
-        return placement(count, key_required=self._settings.tick_mapping.key_required)
+        return placement(count, key_required=self._access.settings.tick_mapping.key_required)
 
     async def note_count(self, count: int, *, is_given: bool = False) -> None:
         """The ticks topic has so many partitions. Symbols are told where they belong.
@@ -227,7 +210,6 @@ class SymbolPlaces:
         return before_s is None or now_s - before_s > STRAYS_FOR_S
 
     async def _ask_count(self) -> None:
-        name, group = self._topics.ticks.name, self._settings.consumer_group
         self._asked_s = asyncio.get_running_loop().time()
-        async with open_group(self._client_settings, group=group, topic=name) as view:
+        async with self._access.group() as view:
             await self.note_count((await view.known_topic()).partitions)

@@ -29,6 +29,7 @@ from stream_app.settings import Settings
 from tests.builders import records, walk
 from tests.conftest import SettingsFor, needs_kafka
 from tests.figures import LONG, note
+from tests.gated_moves import GATE
 from tests.workers import (
     TRAINED_S,
     TRAINS_SOON,
@@ -36,6 +37,7 @@ from tests.workers import (
     command,
     feed,
     read_all,
+    read_until,
     read_while,
 )
 
@@ -50,6 +52,9 @@ HISTORY = 840
 """Ticks of a symbol before partitions are added: 210 bars."""
 KILLS = 10 if LONG else 2
 """In each round."""
+NAMES = [f"S{number}" for number in range(100)]
+EACH = 40
+"""Ticks of each symbol, before partitions are added and after."""
 
 
 def way(symbol: str) -> tuple[int, ...]:
@@ -234,3 +239,41 @@ def came(text: str, name: str, partition: int) -> bool:
     """Whether the log says that a symbol has come to a partition."""
     wanted = rf"partition {partition}: (from partition \d+ came .*\b{name}\b|{name} had come)"
     return bool(re.search(wanted, text))
+
+
+async def test_others_are_answered_while_a_symbol_is_on_its_way(
+    settings_for: SettingsFor, tmp_path: Path
+) -> None:
+    """However long that takes: it goes on only once all others have been answered."""
+    settings = settings_for(bar_seconds=60, training_window_days=1, min_training_bars=1400)
+    topics = with_partitions(settings, 2)
+    await apply_topics(topics, client_settings(settings))
+    goes = next(name for name in NAMES if belongs(name, 2) == 0 and belongs(name, 3) == 2)
+    stay = [next(n for n in NAMES if belongs(n, 2) == belongs(n, 3) == at) for at in (0, 1)]
+    streams = {name: walk(1000, symbol=name) for name in (goes, *stay)}
+    gate = tmp_path / "gate"
+    variables = {"PYTHONPATH": str(Path(__file__).parents[2]), GATE: str(gate)}
+    log = tmp_path / "worker.log"
+    with WorkerProcess(settings, log, module="tests.gated_moves", variables=variables) as worker:
+        await feed(settings, [next(ticks) for _ in range(EACH) for ticks in streams.values()])
+        await read_until(worker, topics.predictions, 3 * EACH)
+        topics = with_partitions(settings, 3)
+        ended = await command(settings, "topics", "apply")
+        assert ended.returncode == 0, ended.stderr
+        assert re.search(r"1 of 3 symbols move.* at most about \d+ s", ended.stdout, re.DOTALL)
+        await worker.until("partition 2: restored")
+        await feed(settings, [next(ticks) for _ in range(EACH) for ticks in streams.values()])
+        meanwhile = await read_until(worker, topics.predictions, 5 * EACH)
+        assert Counter(item["symbol"] for item in meanwhile) == dict.fromkeys(stay, 2 * EACH) | {
+            goes: EACH
+        }
+        gate.touch()
+        everything = await read_until(worker, topics.predictions, 6 * EACH)
+        assert worker.terminate() == 0, worker.text()
+    assert f"partition 2: from partition 0 came {goes} with" in log.read_text()
+    there = {item["source"]["offset"] for item in everything if item["source"]["partition"] == 2}
+    assert there == set(range(EACH))
+
+
+def belongs(symbol: str, count: int) -> int:
+    return partition_of(symbol.encode(), range(count))

@@ -29,10 +29,7 @@ from stream_app.models.model_set import ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline, SortedRecords
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.worker import catch_up as catch_up_module
-from stream_app.worker import moves as moves_module
-from stream_app.worker import partition_counts as counts_module
-from stream_app.worker import restore as restore_module
+from stream_app.worker.log_access import LogAccess
 from stream_app.worker.moves import Moves
 from stream_app.worker.partition_counts import PartitionCounts
 from stream_app.worker.replica import Log, Replica
@@ -111,11 +108,26 @@ MODELS: ModelSet = model_set(
 )
 
 
+class Reading:
+    """Readers of the logs."""
+
+    def __init__(self, logs: Logs) -> None:
+        self._logs = logs
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[Logs]:
+        yield self._logs
+
+
 class Cluster:
     """Workers of the real code on logs in memory, one for each partition."""
 
-    def __init__(self, draw: Callable[..., Any]) -> None:
-        self.logs = Logs()
+    def __init__(self, draw: Callable[..., Any], logs: Logs | None = None) -> None:
+        self.logs = logs or Logs()
+        readers: Any = Reading(self.logs)
+        self.access = LogAccess(
+            settings=SETTINGS, topics=TOPICS, readers=readers, on_progress=lambda: None
+        )
         self.count = 1
         self.committed: dict[int, int] = defaultdict(int)
         self.workers: dict[int, tuple[PartitionPipeline, Moves]] = {}
@@ -130,10 +142,6 @@ class Cluster:
         """Ticks that are not sent yet."""
         self.left = math.inf
         """Bars that are published until the worker is killed."""
-
-    @asynccontextmanager
-    async def reader(self, *_: Any, **__: Any) -> AsyncIterator[Logs]:
-        yield self.logs
 
     async def models(self, _: SymbolPipeline, __: str) -> tuple[ModelSet, ModelSet]:
         return MODELS, MODELS
@@ -154,7 +162,7 @@ class Cluster:
         return Log(topic=TICKS, partition=number, topic_id="T", partitions=self.count)
 
     async def start(self, number: int) -> None:
-        counts = self.known[number] = PartitionCounts({}, BARS)
+        counts = self.known[number] = PartitionCounts(self.access)
         pipeline = PartitionPipeline(
             PredictionSettings.of(SETTINGS),
             partition=number,
@@ -171,21 +179,11 @@ class Cluster:
         pipeline = await restore_partition(
             replica,
             self.committed[number],
-            settings=SETTINGS,
-            topics=TOPICS,
-            client_settings={},
+            self.access,
             load_models=self.models,
-            on_progress=lambda: None,
             learn=lambda said: counts.learn(self.count, said),
         )
-        moves = Moves(
-            settings=SETTINGS,
-            topics=TOPICS,
-            client_settings={},
-            load_models=self.models,
-            publish=self.publish,
-            on_progress=lambda: None,
-        )
+        moves = Moves(self.access, load_models=self.models, publish=self.publish)
         moves.note_restored(number, replica.log)
         self.workers[number] = pipeline, moves
 
@@ -298,8 +296,8 @@ def end(cluster: Cluster, number: int) -> int:
 
 async def restarted(cluster: Cluster) -> Cluster:
     """The same logs and commits, with workers that know nothing else."""
-    other = Cluster(cluster.draw)
-    other.logs, other.count = cluster.logs, cluster.count
+    other = Cluster(cluster.draw, cluster.logs)
+    other.count = cluster.count
     for number, (pipeline, _) in cluster.workers.items():
         other.committed[number] = pipeline.position
         await other.start(number)
@@ -333,11 +331,8 @@ def test_a_symbol_that_moved_goes_on_as_if_it_had_always_been_there(
     rng = np.random.default_rng(seed)
     cluster = Cluster(lambda most: int(rng.integers(0, most + 1)))
     ticks = list(ticks_of(seed, 900))
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (moves_module, catch_up_module, counts_module, restore_module):
-            patch.setattr(module, "open_reader", cluster.reader)
-        asyncio.run(run(cluster, ticks, (int(900 * one), int(900 * two))))
-        again = asyncio.run(restarted(cluster))
+    asyncio.run(run(cluster, ticks, (int(900 * one), int(900 * two))))
+    again = asyncio.run(restarted(cluster))
     assert len(cluster.said) == len(ticks)
     for first, *others in cluster.said.values():
         if first.symbol in (RETURNING, STRAYING) and first.source.partition == 0:

@@ -6,7 +6,18 @@ import asyncio
 
 import pytest
 
+from stream_app.kafka.topic_check import load_topics
+from stream_app.worker.log_access import LogAccess, Readers
 from stream_app.worker.partition_counts import PartitionCounts
+from tests.builders import settings
+
+SETTINGS = settings()
+ACCESS = LogAccess(
+    settings=SETTINGS,
+    topics=load_topics(SETTINGS.topics_file),
+    readers=Readers({}),
+    on_progress=lambda: None,
+)
 
 
 @pytest.fixture
@@ -23,7 +34,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def test_nothing_is_read_where_no_partitions_were_added(looks: list[int]) -> None:
-    counts = PartitionCounts({}, "bars")
+    counts = PartitionCounts(ACCESS)
     assert await counts.learn(4, {4}) == (4,)
     assert await counts.learn(4, set()) == (4,)
     assert await counts.learn(4) == (4,)
@@ -31,14 +42,14 @@ async def test_nothing_is_read_where_no_partitions_were_added(looks: list[int]) 
 
 
 async def test_a_count_that_no_bar_names_has_the_others_looked_for_once(looks: list[int]) -> None:
-    counts = PartitionCounts({}, "bars")
+    counts = PartitionCounts(ACCESS)
     learned = await asyncio.gather(*(counts.learn(8, {1}) for _ in range(4)))
     assert set(learned) == {(1, 2, 5, 8)}
     assert looks == [8]
 
 
 async def test_a_topic_made_anew_with_fewer_partitions_has_had_no_more(looks: list[int]) -> None:
-    counts = PartitionCounts({}, "bars")
+    counts = PartitionCounts(ACCESS)
     await counts.learn(8, {8})
     assert await counts.learn(4) == (2, 4)
     assert looks == [4]

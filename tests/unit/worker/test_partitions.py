@@ -24,14 +24,38 @@ from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.worker import commits as commits_module
-from stream_app.worker import partitions as partitions_module
+from stream_app.worker import log_access as access_module
 from stream_app.worker import symbol_places as places_module
+from stream_app.worker import takeovers as takeovers_module
+from stream_app.worker.consumer_actions import ConsumerActions
 from stream_app.worker.ledger import Batch
+from stream_app.worker.log_access import LogAccess, Readers
 from stream_app.worker.partitions import Partitions
 from stream_app.worker.sharing import Share
+from stream_app.worker.takeovers import Takeovers
 from tests.builders import records, settings, walk
 
 TICKS = TP("market.ticks.v1", 0)
+
+
+class Told(Takeovers):
+    """The broker's answers are given."""
+
+    def __init__(self, standing: Standing, of: Takeovers) -> None:
+        super().__init__(
+            of._access, commits=of._commits, places=of._places, load_models=of._load_models
+        )
+        self._standing = standing
+
+    async def committed(self, number: int) -> int:
+        return self._standing.committed
+
+    async def restore(self, number: int, committed: int, known: Any) -> PartitionPipeline:
+        self._standing.restored_at.append(committed)
+        return self._standing.standing_at(committed)
+
+    async def look_for_loss(self, pipeline: PartitionPipeline, batch: Batch) -> None:
+        self._standing.looked_for_loss.append(batch.first_offset)
 
 
 class Standing(Partitions):
@@ -44,28 +68,33 @@ class Standing(Partitions):
         self.looked_for_loss: list[int] = []
         self.joins = 0
         super().__init__(
-            settings=chosen,
-            topics=load_topics(Path(chosen.topics_file)),
-            client_settings={},
+            LogAccess(
+                settings=chosen,
+                topics=load_topics(Path(chosen.topics_file)),
+                readers=Readers({}),
+                on_progress=lambda: None,
+            ),
+            consumer=ConsumerActions(
+                read_again=self.read_again_from.append,
+                hold=lambda batch: pytest.fail(f"{batch} waits"),
+                release=lambda _: None,
+                commit=self._note_commit,
+                join_again=self._note_join,
+            ),
             load_models=self._no_models,
+            publish_bars=self._note_bars,
             on_restored=lambda: None,
             on_settled=lambda: None,
-            on_progress=lambda: None,
-            read_again=self.read_again_from.append,
-            hold=lambda batch: pytest.fail(f"{batch} waits"),
-            release=lambda _: None,
-            commit=self._note_commit,
-            publish_bars=self._note_bars,
-            join_again=self._note_join,
             fail=lambda error: pytest.fail(str(error)),
         )
+        self._pipelines._takeovers = Told(self, self._takeovers)
         self._assigned = frozenset({0})
         self.committed = committed
         if position is not None:
-            self._partitions[0] = self.standing_at(position)
+            self._pipelines.of[0] = self.standing_at(position)
 
     def standing_at(self, position: int) -> PartitionPipeline:
-        pipeline = PartitionPipeline(PredictionSettings.of(self._settings))
+        pipeline = PartitionPipeline(PredictionSettings.of(self._access.settings))
         pipeline.position = position
         return pipeline
 
@@ -81,16 +110,6 @@ class Standing(Partitions):
     async def _note_join(self) -> None:
         self.joins += 1
 
-    async def _committed(self, number: int) -> int:
-        return self.committed
-
-    async def _restore(self, number: int, committed: int) -> None:
-        self.restored_at.append(committed)
-        self._partitions[number] = self.standing_at(committed)
-
-    async def _look_for_loss(self, pipeline: PartitionPipeline, batch: Batch) -> None:
-        self.looked_for_loss.append(batch.first_offset)
-
 
 async def none_known(_count: int) -> set[int]:
     """No bar says how many partitions there were."""
@@ -105,7 +124,7 @@ def batch(first: int, *, read_from: int, last: int | None = None) -> Batch:
 
 async def test_the_batch_that_follows_is_answered() -> None:
     partitions = Standing(position=40, committed=40)
-    assert await partitions.pipeline(batch(40, read_from=40)) is partitions._partitions[0]
+    assert await partitions.pipeline(batch(40, read_from=40)) is partitions._pipelines.of[0]
     assert partitions.read_again_from == partitions.restored_at == []
 
 
@@ -125,7 +144,7 @@ async def test_a_batch_from_beyond_the_position_is_refused_and_read_again(
 async def test_a_gap_that_was_read_and_holds_no_record_is_answered(committed: int) -> None:
     """Compaction and control records leave offsets that no consumer is given."""
     partitions = Standing(position=40, committed=committed)
-    assert await partitions.pipeline(batch(60, read_from=40)) is partitions._partitions[0]
+    assert await partitions.pipeline(batch(60, read_from=40)) is partitions._pipelines.of[0]
     assert partitions.read_again_from == partitions.restored_at == []
 
 
@@ -137,7 +156,7 @@ async def test_a_gap_of_which_only_the_end_was_read_is_refused() -> None:
 
 async def test_a_long_gap_is_looked_into_for_ticks_that_retention_has_removed() -> None:
     partitions = Standing(position=40, committed=40)
-    assert await partitions.pipeline(batch(900, read_from=40)) is partitions._partitions[0]
+    assert await partitions.pipeline(batch(900, read_from=40)) is partitions._pipelines.of[0]
     assert partitions.looked_for_loss == [900]
 
 
@@ -146,7 +165,7 @@ async def test_where_all_before_the_batch_is_committed_the_state_catches_up() ->
     answering = await partitions.pipeline(batch(60, read_from=60))
     assert partitions.read_again_from == []
     assert partitions.restored_at == [60]
-    assert answering is partitions._partitions[0]
+    assert answering is partitions._pipelines.of[0]
 
 
 async def test_where_a_part_before_the_batch_is_committed_it_is_refused() -> None:
@@ -159,13 +178,13 @@ async def test_a_batch_from_before_the_position_takes_the_state_back() -> None:
     partitions = Standing(position=40, committed=20)
     answering = await partitions.pipeline(batch(20, read_from=20))
     assert partitions.restored_at == [20]
-    assert answering is partitions._partitions[0]
+    assert answering is partitions._pipelines.of[0]
 
 
 async def test_one_that_has_answered_beyond_the_commit_commits_and_goes_on() -> None:
     partitions = Standing(position=40)
     partitions.note_answered(batch(0, read_from=0, last=39))
-    await partitions._bring_back(place(committed=30, end=50))
+    await partitions._pipelines.bring_back(place(committed=30, end=50))
     assert partitions.committed == 40
     assert partitions.read_again_from == [0]
     assert partitions.restored_at == []
@@ -180,7 +199,7 @@ async def test_one_whose_answers_are_not_all_acknowledged_is_restored(
     partitions = Standing(position=40)
     if answered is not None:
         partitions.note_answered(batch(0, read_from=0, last=answered - 1))
-    await partitions._bring_back(place(committed=30, end=end))
+    await partitions._pipelines.bring_back(place(committed=30, end=end))
     assert partitions.restored_at == [30]
     assert partitions.read_again_from == []
 
@@ -188,7 +207,7 @@ async def test_one_whose_answers_are_not_all_acknowledged_is_restored(
 async def test_one_that_another_worker_has_gone_beyond_is_restored() -> None:
     partitions = Standing(position=40)
     partitions.note_answered(batch(0, read_from=0, last=39))
-    await partitions._bring_back(place(committed=45, end=50))
+    await partitions._pipelines.bring_back(place(committed=45, end=50))
     assert partitions.restored_at == [45]
 
 
@@ -222,8 +241,8 @@ async def test_what_stayed_goes_on_where_it_is_if_nobody_else_can_have_had_it(
         return {number: place(committed=40) for number in numbers}
 
     partitions = Standing(position=40)
-    monkeypatch.setattr(partitions, "_ask_places", ask)
-    partitions._generation = 7
+    monkeypatch.setattr(partitions._takeovers, "places", ask)
+    partitions._membership._generation = 7
     if answered is not None:
         partitions.note_answered(batch(0, read_from=0, last=answered - 1))
     assert partitions.on_assigned([0, 1], Share(), generation=generation) == kept
@@ -233,16 +252,16 @@ async def test_what_stayed_goes_on_where_it_is_if_nobody_else_can_have_had_it(
 
 async def test_what_was_restored_and_has_answered_nothing_since_goes_on_too() -> None:
     partitions = Standing(position=None)
-    partitions._partitions[0] = partitions.standing_at(40)
-    partitions._answered[0] = 40
+    partitions._pipelines.of[0] = partitions.standing_at(40)
+    partitions._pipelines._answered[0] = 40
     assert partitions.on_assigned([0], Share(), generation=1) == {0: 40}
 
 
 async def test_what_is_going_is_told_apart_from_what_stays() -> None:
     partitions = Standing(position=40)
-    partitions._partitions[1] = partitions.standing_at(3)
-    partitions._share = Share(partitions=frozenset({0, 1}), going=frozenset({1, 5}))
-    assert partitions.going() == {1: partitions._partitions[1]}
+    partitions._pipelines.of[1] = partitions.standing_at(3)
+    partitions._membership.share = Share(partitions=frozenset({0, 1}), going=frozenset({1, 5}))
+    assert partitions.going() == {1: partitions._pipelines.of[1]}
 
 
 async def test_a_batch_of_a_partition_that_went_elsewhere_is_left_to_the_other_worker() -> None:
@@ -337,12 +356,12 @@ async def test_where_ticks_belong_follows_the_brokers_partitions_not_the_files(
         return partitions.standing_at(0)
 
     monkeypatch.setattr(places_module, "placement", noted)
-    monkeypatch.setattr(commits_module, "open_group", open_view)
-    monkeypatch.setattr(partitions_module, "restore_partition", nothing)
+    monkeypatch.setattr(access_module, "open_group", open_view)
+    monkeypatch.setattr(takeovers_module, "restore_partition", nothing)
     partitions = Standing(position=None)
     monkeypatch.setattr(partitions.places._counts, "_read_newest", none_known)
     await partitions._commits.places([0])
-    await Partitions._restore(partitions, 0, 0)
+    await partitions._takeovers.restore(0, 0, lambda: None)
     assert set(counts) == {6}
 
 
@@ -365,7 +384,7 @@ async def test_the_count_is_asked_for_when_a_symbol_comes_where_it_does_not_belo
         """Whether a batch with the symbol waits; it is answered then."""
         lacking = partitions.places.install(pipeline, work, 0)
         if lacking is not None:
-            await partitions.places.bring(pipeline, work, lacking, partitions._log, 0)
+            await partitions.places.bring(pipeline, work, lacking, partitions._takeovers.log_of, 0)
             assert partitions.places.install(pipeline, work, 0) is None
         pipeline.pipeline_of("BTC")
         return lacking is not None
@@ -393,7 +412,7 @@ async def test_a_new_count_renames_what_symbols_have_left_and_is_in_their_states
     monkeypatch.setattr(partitions.places._counts, "_read_newest", none_known)
     await partitions.places._counts.learn(1)
     partitions.places.count = 1
-    pipeline = partitions._partitions[0]
+    pipeline = partitions._pipelines.of[0]
     symbol = next(
         name for number in range(99) if partition_of((name := f"S{number}").encode(), range(2))
     )

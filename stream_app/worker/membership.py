@@ -1,0 +1,71 @@
+"""This worker as a member of its group: what it was told, and when the group is to divide anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from stream_app.worker.arrival import Arrival
+from stream_app.worker.sharing import Share
+from stream_app.worker.standbys import Standbys
+
+
+class Membership:
+    """Lives in the event loop; no method is thread-safe."""
+
+    def __init__(
+        self, standbys: Standbys, *, join_again: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        """Be told nothing yet.
+
+        Args:
+            standbys: what this worker follows.
+            join_again: has the group divide the partitions anew.
+        """
+        self._standbys = standbys
+        self._join_again = join_again
+        self._generation = 0
+        """Of the group, at the last assignment: each change of the group has the next number."""
+        self.share = Share()
+        """What the group said at the last assignment."""
+        self._asking: asyncio.Task[None] | None = None
+        """Since the last assignment."""
+        self._arrival = Arrival()
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether the next worker may be restarted, as far as the group is concerned."""
+        return self._arrival.is_over
+
+    def take(self, share: Share, *, generation: int) -> bool:
+        """The group was divided.
+
+        Args:
+            share: what it says.
+            generation: the number of this change of the group.
+
+        Returns:
+            Whether this worker has missed no change since the last.
+        """
+        follows, self._generation = generation == self._generation + 1, generation
+        self.share, self._asking = share, None
+        return follows
+
+    def note_arrival(self) -> None:
+        """Look whether this worker has settled in. Called at each assignment."""
+        standbys = self._standbys
+        self._arrival.note(
+            coming=self.share.coming, following=standbys.following, warm=standbys.warm
+        )
+
+    def note_warm(self) -> None:
+        """Another partition can be taken over: ask for those that are to come, once all can be."""
+        self.note_arrival()
+        coming = self.share.coming
+        if coming and coming <= self._standbys.warm and self._asking is None:
+            self.ask()
+
+    def ask(self) -> None:
+        """Have the group divide its partitions anew. Returns at once."""
+        self._asking = asyncio.create_task(self._join_again())

@@ -1,0 +1,39 @@
+"""What is said of the pause follows from what was tried."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from stream_app.kafka.widening import Widening
+from stream_app.worker.lag import LOOK_EVERY_S
+from stream_app.worker.move_pace import GROUP_S, SHARE, TRIPS, MovePace
+from stream_app.worker.moves import PART
+
+PLAN = Widening(
+    topic="ticks",
+    before=2,
+    after=3,
+    moving={"A": (0, 2)},
+    staying=1,
+    read_bars=1000,
+    moved_bars=400,
+    passed_ticks=2000,
+)
+PACE = MovePace(read_s=1e-3, move_s=1e-2, tick_s=1e-4, trip_s=0.02, slowness=1.0)
+
+
+def test_all_work_is_in_it_at_a_share_of_the_processor() -> None:
+    trips_s = (400 / PART + TRIPS) * 0.02
+    work_s = 1.0 + 4.0 + 0.2 + trips_s
+    assert PACE.pause_s(PLAN) == pytest.approx(LOOK_EVERY_S + GROUP_S + work_s / SHARE)
+
+
+def test_on_a_machine_with_much_to_do_the_group_takes_longer_too() -> None:
+    busy = replace(PACE, slowness=5.0)
+    assert busy.pause_s(PLAN) - PACE.pause_s(PLAN) == pytest.approx(4 * GROUP_S)
+
+
+def test_where_nobody_moves_nothing_waits() -> None:
+    assert PACE.pause_s(replace(PLAN, moving={})) == 0.0

@@ -1,0 +1,94 @@
+"""What nobody waits for yields to what somebody waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stream_app.kafka.topic_check import load_topics
+from stream_app.worker.log_access import LogAccess, Readers
+from stream_app.worker.replica import Log
+from stream_app.worker.standbys import REST, Standbys
+from tests.builders import settings
+
+
+class Around:
+    """A worker that follows partition 3, and how long it has slept."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        chosen = settings()
+        self.is_busy = False
+        self.slept: list[float] = []
+        replica: Any = SimpleNamespace(is_warm=True)
+        self.replica = replica
+        self.standbys = Standbys(
+            LogAccess(
+                settings=chosen,
+                topics=load_topics(chosen.topics_file),
+                readers=Readers({}),
+                on_progress=lambda: None,
+            ),
+            new_replica=self._none,
+            is_busy=lambda: self.is_busy,
+            on_warm=lambda: None,
+        )
+        self.standbys._replicas[3] = self.replica
+        sleep = asyncio.sleep
+
+        async def noted(delay_s: float) -> None:
+            self.slept.append(delay_s)
+            await sleep(0)
+
+        monkeypatch.setattr(asyncio, "sleep", noted)
+
+    @staticmethod
+    def _none(_committed: int, _of: Log) -> Any:
+        raise AssertionError("nothing is followed anew")
+
+    async def rests(self) -> bool:
+        return await self.standbys._rest(3, self.replica)
+
+
+async def test_it_rests_for_a_share_of_the_time_that_it_has_worked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    around = Around(monkeypatch)
+    now_s = 5.0
+    monkeypatch.setattr(time, "thread_time", lambda: now_s)
+    around.standbys._worked_s = 4.75
+    assert await around.rests()
+    assert around.slept == [REST * 0.25]
+    now_s = 5.125
+    assert await around.rests()
+    assert around.slept == [REST * 0.25, REST * 0.125]
+
+
+async def test_it_stands_still_while_ticks_wait_for_the_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    around = Around(monkeypatch)
+    around.is_busy = True
+    waiting = asyncio.create_task(around.rests())
+    while len(around.slept) < 5:
+        await asyncio.wait([waiting], timeout=0)
+    assert not waiting.done()
+    around.is_busy = False
+    assert await waiting
+
+
+async def test_what_has_to_be_answered_now_waits_for_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The one that takes it over waits until it is given free, while the worker is busy."""
+    around = Around(monkeypatch)
+    around.is_busy = True
+    waiting = asyncio.create_task(around.rests())
+    while not around.slept:
+        await asyncio.wait([waiting], timeout=0)
+    monkeypatch.setattr(around.standbys, "_note_warm", lambda: None)
+    assert around.standbys.release(3) is around.replica
+    assert not await waiting, "it reads no further"
