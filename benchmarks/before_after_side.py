@@ -5,6 +5,7 @@ It calls only what both checkouts have. Each line of standard input names a kind
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import sys
 import time
@@ -19,7 +20,6 @@ from stream_app.messages.codec import decode_bar, encode_bar, encode_score
 from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import noise_of
 from stream_app.models.model_set import ModelSet
-from stream_app.ops.garbage import collect_garbage_rarely
 from stream_app.prediction.origin import Origin
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
@@ -119,7 +119,8 @@ def measured(stream: Stream, size: int, runs: int) -> tuple[float, float, str]:
 
 def main() -> None:
     world, streams = Path(sys.argv[1]), {}
-    collect_garbage_rarely()
+    gc.freeze()  # as the worker does; older checkouts have it elsewhere
+    gc.set_threshold(50_000)
     for line in sys.stdin:
         symbols, size, runs, interval_ms = SHAPES[line.strip()]
         key = symbols, interval_ms

@@ -1,13 +1,15 @@
 """The time of a tick with 1 to 1,000 symbols, and the memory of each further symbol.
 
 Time: `PartitionPipeline.process`, from records to predictions by all four models, each symbol with
-a month of bars. Memory: the window with its month alone, and with the symbol's own four models.
+a month of bars. Memory: the window with its month alone, the symbol's own four models, and
+what ten ticks of it add.
 """
 
 from __future__ import annotations
 
 import gc
 import time
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -26,6 +28,7 @@ from world import (
 )
 
 from stream_app.bars.open_bar import OpenBar
+from stream_app.clock import HOUR_MS
 from stream_app.messages.ticks import encode_tick
 from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember
@@ -41,6 +44,8 @@ from stream_app.training.settings import model_settings
 COUNTS: Final = (1, 10, 100, 1000)
 FLAT: Final = 1.2
 LIMIT_MIB: Final = 1.0
+TICKS_BEFORE: Final = 10
+"""Of each symbol, before its memory is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,8 @@ def main() -> None:
         task = shown.add_task("symbols", total=sum(counts))
         for count in counts:
             partition = partitions[count] = PartitionPipeline(PredictionSettings.of(settings))
+            given = records(symbol_names(count), last, price, TICKS_BEFORE * count)
+            batches = [[next(given) for _ in range(count)] for _ in range(TICKS_BEFORE)]
             before = resident_mib()
             for name in symbol_names(count):
                 copy_window(source, partition.pipeline_of(name))
@@ -124,15 +131,23 @@ def main() -> None:
             windows = resident_mib()
             for pipeline in partition.symbols.values():
                 pipeline.models = loaded(trained, settings, to_ts)
+            models = resident_mib()
+            tracemalloc.start()  # too little for the process's size to show it
+            for batch in batches:
+                partition.process(batch)
+            gc.collect()
+            added, _ = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
             memory.append(
                 {
                     "symbols": count,
                     "window_mib": (windows - before) / count,
-                    "models_mib": (resident_mib() - windows) / count,
+                    "models_mib": (models - windows) / count,
+                    "ticks_mib": added / 2**20 / count,
                 }
             )
     collect_garbage_rarely()
-    alone = cost(chosen, partitions, last, price, size=1)
+    alone = cost(chosen, partitions, last + HOUR_MS, price, size=1)
     size = settings.max_batch_ticks
     batched = cost(chosen, partitions, last + 86_400_000, price, size=size)
     per_symbol = cost(chosen, partitions, last + 2 * 86_400_000, price, size=None)
@@ -219,11 +234,12 @@ def cost(
 
 def memory_table(memory: list[dict[str, Any]]) -> Table:
     table = Table(title="Memory of each symbol [MiB]", title_justify="left")
-    for name in ("symbols", "window with a month", "its four models"):
+    for name in ("symbols", "window with a month", "its four models", "what ticks add"):
         table.add_column(name, justify="right")
     for item in memory:
         table.add_row(
-            str(item["symbols"]), f"{item['window_mib']:.2f}", f"{item['models_mib']:.2f}"
+            str(item["symbols"]),
+            *(f"{item[each]:.3f}" for each in ("window_mib", "models_mib", "ticks_mib")),
         )
     return table
 

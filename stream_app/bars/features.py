@@ -10,7 +10,6 @@ joins contexts with the ticks, for all ticks of a batch at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
@@ -140,22 +139,10 @@ def vectors(context: FloatArray, ts: NDArray[np.int64], moments: FloatArray) -> 
         volatilities are per bar, jumps left out; range positions lie in 0 to 1; times are UTC.
     """
     first, step = address_of(context), context.strides[0]
-    return vectors_of([(b, b + 1, first + b * step) for b in range(len(ts))], ts, moments)
-
-
-def vectors_of(
-    spans: Sequence[tuple[int, int, int]], ts: NDArray[np.int64], moments: FloatArray
-) -> NDArray[np.float32]:
-    """As `vectors`, where neighbouring ticks share a context.
-
-    Args:
-        spans: where their ticks begin and end, and the address of their row from `contexts`, which
-            must be held; at least one. The vectors of ticks in none have no meaning.
-        ts: as of `vectors`.
-        moments: the same; more rows may follow.
-    """
+    spans = np.array([(b, b + 1, first + b * step) for b in range(len(ts))])
     out = np.empty((len(ts), FEATURES), dtype=np.float32)
-    _fill(np.array(spans), ts, moments, out)
+    if len(ts):
+        fill_vectors(spans, ts, moments, out)
     return out
 
 
@@ -206,14 +193,25 @@ def _vector(
 
 
 @compiled(types.void(INT_TABLE, INTS, DOUBLE_TABLE, types.float32[:, ::1]))
-def _fill(
+def fill_vectors(
     spans: NDArray[np.int64],
     ts: NDArray[np.int64],
     moments: FloatArray,
     out: NDArray[np.float32],
 ) -> None:
-    """The loop of `vectors_of`, into `out`."""
+    """As `vectors`, where neighbouring ticks share a context.
+
+    Args:
+        spans: where their ticks begin and end, and the address of their row from `contexts`, which
+            must be held; shape (S, 3 or more). The vectors of ticks without one, where it is 0,
+            are left as they are.
+        ts: as of `vectors`.
+        moments: the same; more rows may follow.
+        out: filled in with the vectors.
+    """
     for s in range(len(spans)):
+        if spans[s, 2] == 0:
+            continue
         before = array_at(spans[s, 2], CONTEXT, np.float64)
         for b in range(spans[s, 0], spans[s, 1]):
             _vector(before, ts[b], moments, b, out)

@@ -177,10 +177,10 @@ class OpenBars:
 
     def _forget(self) -> None:
         """Ticks behind the watermark, and those beyond the number that is remembered."""
-        order = self._seen_order
+        order, seen = self._seen_order, self._seen
         watermark = self.newest_ts - self._grace_ms
         while order and (order[0][0] < watermark or len(order) > REMEMBERED_TICKS):
-            self._seen.pop(order.popleft(), None)
+            seen.pop(order.popleft(), None)
 
     def fork(self) -> OpenBars:
         """A copy that takes ticks from beyond the grace: no tick of before can be seen again."""

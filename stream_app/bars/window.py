@@ -10,143 +10,26 @@ time is further ahead than the log and the symbol's rhythm explain waits beside 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Mapping
+from typing import Any
 
 from stream_app.bars.ahead import AheadTicks, Place
-from stream_app.bars.features import BarColumns, FloatArray
-from stream_app.bars.jumps import JUMP, SCALE_BARS, believed, limit_of, usual_move, usual_moves
+from stream_app.bars.closed_bars import ClosedBars
 from stream_app.bars.open_bar import OpenBar
 from stream_app.bars.open_bars import OpenBars
-from stream_app.compiled import DOUBLES, INTS, compiled, types
 from stream_app.messages.schemas import Tick
 
-_SLACK: Final = 256
-"""Spare rows, so that the arrays are moved once in 256 bars and not at each."""
-_COLUMNS: Final = (
-    "open",
-    "high",
-    "low",
-    "close",
-    "volume",
-    "kalman_velocity",
-    "kalman_innovation",
-    "log_jump",
-    "move",
-)
 
-
-_GIVEN: Final = _COLUMNS[:-2]
-"""The columns that a bar itself has."""
-_HIGH, _LOW, _CLOSE = map(_COLUMNS.index, ("high", "low", "close"))
-_JUMP, _MOVE = len(_COLUMNS) - 2, len(_COLUMNS) - 1
-
-
-@compiled(
-    types.float64(
-        INTS,
-        types.float64[:, ::1],
-        DOUBLES,
-        types.int64,
-        types.float64,
-        types.int64,
-        types.int64,
-        types.float64,
-    )
-)
-def _enter(  # noqa: PLR0917 - compiled functions take no keywords
-    ts_open: NDArray[np.int64],
-    values: FloatArray,
-    known: FloatArray,
-    capacity: int,
-    usual_before: float,
-    bar_ms: int,
-    ts_before: int,
-    close_before: float,
-) -> float:
-    """The arithmetic of `Window.append_all`, as `Window._row` for one bar.
-
-    Args:
-        ts_open: shape (N,).
-        values: shape (9, N); what the bars before say is filled in.
-        known: moves of the bars before, the last SCALE_BARS.
-        capacity: of the window.
-        usual_before: the usual move before these bars.
-        bar_ms: length of a bar.
-        ts_before: opening time of the bar before these.
-        close_before: its close; NaN without one.
-
-    Returns:
-        The usual move after these bars.
-    """
-    count = len(ts_open)
-    steps, bars = np.zeros(count), np.ones(count)
-    for at in range(count):
-        before = close_before if at == 0 else values[_CLOSE, at - 1]
-        if not math.isnan(before):
-            passed = ts_open[at] - (ts_before if at == 0 else ts_open[at - 1])
-            bars[at] = max(1, passed // bar_ms)
-            steps[at] = math.log(values[_CLOSE, at] / before)
-            values[_MOVE, at] = abs(steps[at]) / math.sqrt(bars[at])
-    usual = usual_moves(np.concatenate((known, values[_MOVE])), len(known), capacity)
-    for at in range(count):
-        before = close_before if at == 0 else values[_CLOSE, at - 1]
-        if math.isnan(before):
-            continue
-        close = values[_CLOSE, at]
-        limit = believed(usual_before if at == 0 else usual[at - 1], bars[at], JUMP)
-        if abs(steps[at]) > limit:
-            values[_JUMP, at] = steps[at]
-            before = close
-        top, bottom = max(close, before), min(close, before)
-        if math.log(values[_HIGH, at] / top) > limit:
-            values[_HIGH, at] = top
-        if math.log(bottom / values[_LOW, at]) > limit:
-            values[_LOW, at] = bottom
-    return float(usual[-1])
-
-
-class ClosedBar(NamedTuple):
-    """A bar that has just closed."""
-
-    bar: OpenBar
-    empty_before: int
-    """How many bars without a tick lie between the one before and this one."""
-    jumped: bool
-    """Whether the step from the bar before into this one is a jump."""
-    high: float
-    """Without what mistaken ticks have made, as the low."""
-    low: float
-
-
-class Window:
+class Window(ClosedBars):
     """The last `capacity` closed bars of a symbol, and the open ones."""
 
     def __init__(self, *, capacity: int, bar_ms: int, grace_ms: int) -> None:
-        self.capacity = capacity
-        self.bar_ms = bar_ms
+        super().__init__(capacity=capacity, bar_ms=bar_ms)
         self.grace_ms = grace_ms
         self.main = OpenBars(bar_ms=bar_ms, grace_ms=grace_ms)
         """The open bars of the time that later ticks have confirmed."""
         self.ahead: AheadTicks | None = None
         """Ticks whose time is too far ahead to be believed yet; see `place`."""
-        rows = capacity + _SLACK
-        self._times = np.zeros((2, rows), dtype=np.int64)
-        self._values = np.zeros((len(_COLUMNS), rows))
-        self._ticks = np.zeros(rows, dtype=np.int32)
-        self._usual_move = math.nan
-        self._last: tuple[int, float] | None = None
-        """Opening time and close of the newest closed bar."""
-        self._start = 0
-        self._end = 0
-
-    def __len__(self) -> int:
-        """How many closed bars the window holds."""
-        return self._end - self._start
 
     @property
     def newest_ts(self) -> int:
@@ -246,152 +129,12 @@ class Window:
         """
         return self.main.take_closed()
 
-    def append(self, bar: OpenBar) -> ClosedBar:
-        """Add a closed bar, dropping the oldest beyond the capacity.
-
-        Returns:
-            The bar, with what the bars before say of it.
-        """
-        empty, jumped = 0, False
-        if self._end == self._times.shape[1]:
-            self._compact()
-        row = self._end
-        self._times[:, row] = (bar.ts_open, bar.ts_last)
-        self._ticks[row] = bar.ticks
-        if self._last is not None:
-            empty = (bar.ts_open - self._last[0]) // self.bar_ms - 1
-            values = self._row(bar, *self._last)
-            jumped = values[_JUMP] != 0.0
-        else:
-            values = [*(getattr(bar, name) for name in _GIVEN), 0.0, 0.0]
-        self._values[:, row] = values
-        self._end += 1
-        self._last = bar.ts_open, bar.close
-        self._start = max(self._start, self._end - self.capacity)
-        self._usual_move = usual_move(self._values[_MOVE, self._start : self._end])
-        return ClosedBar(bar, empty, jumped, values[_HIGH], values[_LOW])
-
-    def append_all(
-        self, times: NDArray[np.int64], given: FloatArray, ticks: NDArray[np.int32]
-    ) -> NDArray[np.bool_]:
-        """Add closed bars, oldest first: what `append` does with one after the other.
-
-        Args:
-            times: opening times and those of the last ticks, shape (2, N), N at least 1.
-            given: the bars' own columns (_GIVEN), shape (7, N).
-            ticks: how many each bar has, shape (N,).
-
-        Returns:
-            Which bars the price jumped into, shape (N,).
-
-        Raises:
-            ValueError: a price is not above 0.
-        """
-        count = times.shape[1]
-        if not (given[_HIGH].min() > 0.0 and given[_LOW].min() > 0.0 and given[_CLOSE].min() > 0.0):
-            raise ValueError("a closed bar has a price that is not above 0")
-        values = np.zeros((len(_COLUMNS), count))
-        values[: len(_GIVEN)] = given
-        known = self._values[_MOVE, max(self._start, self._end - SCALE_BARS) : self._end].copy()
-        self._usual_move = _enter(
-            np.ascontiguousarray(times[0]),
-            values,
-            known,
-            self.capacity,
-            self._usual_move,
-            self.bar_ms,
-            *(self._last or (0, math.nan)),
-        )
-        self._last = int(times[0, -1]), float(given[_CLOSE, -1])
-        kept = min(count, self.capacity)
-        self._start = max(self._start, self._end + kept - self.capacity)
-        if self._end + kept > self._times.shape[1]:
-            self._compact()
-        rows = slice(self._end, self._end + kept)
-        self._times[:, rows], self._values[:, rows] = times[:, -kept:], values[:, -kept:]
-        self._ticks[rows] = ticks[-kept:]
-        self._end += kept
-        jumped: NDArray[np.bool_] = values[_JUMP] != 0.0
-        return jumped
-
-    def _row(self, bar: OpenBar, ts_before: int, close_before: float) -> list[float]:
-        """A bar's values, after a bar that opened and closed so, in the order of _COLUMNS."""
-        bars = max(1, (bar.ts_open - ts_before) // self.bar_ms)
-        step = math.log(bar.close / close_before)
-        limit = limit_of(self._usual_move, bars)
-        values = [getattr(bar, name) for name in _GIVEN]
-        jumped = abs(step) > limit
-        if jumped:
-            close_before = bar.close
-        # As `features.vectors` does with the ticks of the forming bar.
-        top, bottom = max(bar.close, close_before), min(bar.close, close_before)
-        if math.log(bar.high / top) > limit:
-            values[_HIGH] = top
-        if math.log(bottom / bar.low) > limit:
-            values[_LOW] = bottom
-        return [*values, step if jumped else 0.0, abs(step) / math.sqrt(bars)]
-
     def last_close(self, open_bars: OpenBars) -> tuple[int, float] | None:
         """Opening time and close of the bar before the newest open one; None without one."""
         if len(open_bars.bars) > 1:
             bar = open_bars.bars[-2]
             return bar.ts_open, bar.close
         return self._last
-
-    @property
-    def usual_move(self) -> float:
-        """The symbol's usual move of one bar, a log return; NaN while it is unknown."""
-        return self._usual_move
-
-    def _compact(self) -> None:
-        kept = len(self)
-        for array in (self._times, self._values, self._ticks):
-            array[..., :kept] = array[..., self._start : self._end].copy()
-        self._start, self._end = 0, kept
-
-    def column(self, name: str) -> FloatArray:
-        """One column of the closed bars, oldest first: a view, valid until the next `append`.
-
-        A high or low that mistaken ticks have made is not among them.
-        """
-        return self._values[_COLUMNS.index(name), self._start : self._end]
-
-    @property
-    def ts_open(self) -> NDArray[np.int64]:
-        """Opening times of the closed bars: a view, valid until the next `append`."""
-        return self._times[0, self._start : self._end]
-
-    def columns(self, last: int | None = None, *, pending: Sequence[OpenBar] = ()) -> BarColumns:
-        """The last `last` closed bars (all without it) as copies for features and training.
-
-        Args:
-            last: how many closed bars.
-            pending: open bars that are included as they stand, oldest first.
-        """
-        first = self._start if last is None else max(self._start, self._end - last)
-        values = self._values[:, first : self._end]
-        times = self._times[:, first : self._end]
-        if pending:
-            rows = []
-            before = self._last
-            for bar in pending:
-                given = [getattr(bar, name) for name in _GIVEN]
-                rows.append([*given, 0.0, 0.0] if before is None else self._row(bar, *before))
-                before = bar.ts_open, bar.close
-            values = np.concatenate([values, np.array(rows).T], axis=1)
-            stamps = np.array([[bar.ts_open for bar in pending], [bar.ts_last for bar in pending]])
-            times = np.concatenate([times, stamps], axis=1)
-        at = _COLUMNS.index
-        return BarColumns(
-            ts_open=times[0].copy(),
-            ts_last=times[1].copy(),
-            log_close=np.log(values[at("close")]),
-            log_high=np.log(values[at("high")]),
-            log_low=np.log(values[at("low")]),
-            kalman_velocity=values[at("kalman_velocity")].copy(),
-            kalman_innovation=values[at("kalman_innovation")].copy(),
-            log_jump=values[at("log_jump")].copy(),
-        )
 
     def state(self) -> dict[str, Any]:
         """What a restart needs beside the closed bars, as JSON values; see `restore`."""

@@ -16,6 +16,7 @@ from stream_app.bars.features import FEATURES, LOG_PRICE, VELOCITY
 from stream_app.compiled import (
     DOUBLE_TABLE,
     INT_TABLE,
+    address_of,
     array_at,
     compiled,
     part,
@@ -40,8 +41,10 @@ from stream_app.models.kernels import (
 )
 from stream_app.models.line import STEPS, add_line
 
-_START, _STOP, _STATE, _KINDS = range(4)
-"""Columns of what is asked; each member's kind and address follow."""
+_START, _STOP, _CONTEXT, _QUESTION = range(4)
+"""Columns of what is asked."""
+_STATE, _KINDS = range(2)
+"""Numbers of a question; each member's kind and address follow."""
 LEVEL: Final = 6
 """Row of the filter's level among what the ticks saw; the others are those of features.py."""
 
@@ -109,19 +112,23 @@ def ask(
     """Ask the members about all ticks of a batch.
 
     Args:
-        asked: shape (S, 3 + 2 x members). For each stretch of ticks: where it begins and ends,
-            the address of the network's state after the closed bars, and each member's kind and
-            address; one with a kind below 0 is not asked.
+        asked: shape (S, 4). For each stretch of ticks: where it begins and ends, what
+            `features.fill_vectors` needs, and the address of its question: the address of the
+            network's state after the closed bars, and each member's kind and address; one with a
+            kind below 0 is not asked.
         moments: what the ticks saw, shape (7 or more, B).
         features: shape (B, F).
         returns: filled in with the log returns over the horizon, shape (members, B); NaN where
             a member is not asked.
     """
     touched = np.zeros(1, np.float32)
+    numbers = _KINDS + 2 * len(returns)
+    before = array_at(asked[0, _QUESTION], numbers, np.int64)
     for s in range(len(asked)):
         start, stop = asked[s, _START], asked[s, _STOP]
+        question = array_at(asked[s, _QUESTION], numbers, np.int64)
         for m in range(len(returns)):
-            kind, address = asked[s, _KINDS + 2 * m], asked[s, _KINDS + 2 * m + 1]
+            kind, address = question[_KINDS + 2 * m], question[_KINDS + 2 * m + 1]
             if kind < 0:
                 returns[m, start:stop] = np.nan
             elif kind == TREND:
@@ -130,14 +137,15 @@ def ask(
                     trend = moments[LEVEL, b] + moments[VELOCITY, b] * horizon_bars
                     returns[m, b] = trend - moments[LOG_PRICE, b]
             elif kind == TREES:
-                if s == 0 or asked[s - 1, _KINDS + 2 * m + 1] != address:
+                if s == 0 or before[_KINDS + 2 * m + 1] != address:
                     trees = array_at(address, 1, TREES_RECORD)[0]
                     load_nodes(array_at(trees.nodes, trees.node_count, NODE), touched)
                 _ask_trees(address, features[start:stop], returns[m, start:stop])
             elif kind == NETWORK:
                 _ask_network(
-                    address, asked[s, _STATE], features[start:stop], returns[m, start:stop]
+                    address, question[_STATE], features[start:stop], returns[m, start:stop]
                 )
+        before = question
 
 
 @compiled(types.void(types.int64, types.float32[:, ::1], types.float32[::1]))
@@ -179,10 +187,13 @@ def ask_alone(kernel: Kernel, rows: Rows, states: Sequence[int] = ()) -> NDArray
     moments = np.empty((LEVEL + 1, count))
     moments[LOG_PRICE], moments[VELOCITY] = rows.log_price, rows.kalman_velocity
     moments[LEVEL] = rows.kalman_level
-    asked = [(0, count, 0, kernel.kind, kernel.address)]
+    spans = [(0, count, 0)]
     if states:
         which = rows.history_index.tolist()
-        asked = [(b, b + 1, states[each], *asked[0][3:]) for b, each in enumerate(which)]
+        spans, states = [(b, b + 1, 0) for b in range(count)], [states[each] for each in which]
+    questions = np.array([(state, kernel.kind, kernel.address) for state in states or [0]])
+    first, step = address_of(questions), questions.strides[0]
+    asked = [(*span, first + at * step) for at, span in enumerate(spans)]
     returns: NDArray[np.float64] = np.empty((1, count))
     ask(np.array(asked), moments, features, returns)
     answers: NDArray[np.float64] = returns[0]

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.kalman_filter import MAX_GAP_BARS, KalmanFilter, KalmanNoise
+from stream_app.models.kalman_filter import KalmanFilter, KalmanNoise
+from stream_app.models.kalman_recursion import MAX_GAP_BARS
 
 if TYPE_CHECKING:
     import filterpy.kalman

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from stream_app.bars.closed_bars import ClosedBars
 from stream_app.bars.message import bar_of_message, forecasts_of_message
-from stream_app.bars.window import Window
 from stream_app.messages.schemas import Bar, Prediction
 from stream_app.offline.series import Series
 from stream_app.prediction.outcomes import ClosedForecasts, Outcome, Outcomes
@@ -32,9 +32,7 @@ class Closes:
             horizon_bars=settings.horizon_bars,
             horizon_by=settings.horizon_by,
         )
-        self._window = Window(
-            capacity=settings.window_bars, bar_ms=settings.bar_ms, grace_ms=settings.grace_ms
-        )
+        self._bars = ClosedBars(capacity=settings.window_bars, bar_ms=settings.bar_ms)
         self._newest = -1
         self._made: dict[int, Prediction] = {}
         self._known: list[tuple[Prediction, Outcome]] = []
@@ -51,7 +49,7 @@ class Closes:
             return
         self._newest = bar.ts_open
         said = forecasts_of_message(message)
-        jumped = self._window.append(bar).jumped
+        jumped = self._bars.append(bar).jumped
         if last is not None and said is not None and set(self._names) <= said.members.keys():
             self._made[bar.ts_open] = last
         outcome = self._outcomes.close(

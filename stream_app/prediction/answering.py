@@ -9,13 +9,12 @@ change the corrections. The result is that of one tick at a time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise, repeat
 from typing import NamedTuple
 
 from stream_app.messages.arrivals import Arrival
-from stream_app.messages.schemas import Source
 from stream_app.prediction.ensemble import Ensemble
-from stream_app.prediction.entering import Entering, SymbolAnswer
+from stream_app.prediction.entering import Entering, SymbolAnswer, Ticks
 from stream_app.prediction.observation import FAR, PRICE, Cut, Seen, asked_of
 from stream_app.prediction.plain_ticks import PlainTicks
 from stream_app.prediction.published import Said
@@ -58,33 +57,22 @@ def answer_ticks(
         return Answered(Predictions(), [])
     arrivals = list(chain.from_iterable(ticks for _, ticks in batches))
     starts = [0, *accumulate(len(ticks) for _, ticks in batches)]
-    keys, offsets, _ = zip(*arrivals, strict=True)
-    ts, prices, sizes, *_ = zip(*keys, strict=True)
+    ticks = Ticks(*zip(*arrivals, strict=True))
+    ts, prices, sizes, *_ = zip(*ticks.keys, strict=True)
     seen = Seen(ts)
-    topic, partition = place
     entered = [
-        pipeline.enter(
-            ticks,
-            start,
-            source=Source(topic=topic, partition=partition, offset=offsets[start]),
-            floor=floor,
-            adopt=adopt,
-        )
-        for (pipeline, ticks), start in zip(batches, starts, strict=False)
+        pipeline.enter(ticks, start, stop, place=place, floor=floor, adopt=adopt)
+        for (pipeline, _), (start, stop) in zip(batches, pairwise(starts), strict=True)
     ]
     _enter(entered, PlainTicks(seen, prices, sizes), seen)
-    serving = {start: each.models for start, each in zip(starts, entered, strict=False)}
-    blend = ensemble.blend(asked_of(seen, serving), seen.ts, seen.moments[PRICE], seen.moments[FAR])
+    blend = ensemble.blend(asked_of(seen), seen.ts, seen.moments[PRICE], seen.moments[FAR])
     said = Said.of(blend, seen, levels=len(settings.interval_levels))
     lines = Lines(
         said=said,
-        topic=topic,
-        partition=partition,
+        place=place,
         horizon_ms=settings.horizon_ms,
-        offsets=[*offsets],
-        keys=[
-            key for pipeline, ticks in batches for key in [pipeline.symbol.encode()] * len(ticks)
-        ],
+        offsets=[*ticks.offsets],
+        keys=[key for pipeline, own in batches for key in repeat(pipeline.key, len(own))],
     )
     cuts = seen.cuts(starts, settings.bar_ms)
     answers = _finish([pipeline for pipeline, _ in batches], entered, cuts, lines)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from stream_app.compiled import DOUBLES, compiled, types
 from stream_app.models.asking import ask
 from stream_app.models.catalog import KALMAN
-from stream_app.models.model_set import Roster
 from stream_app.prediction.observation import Asked, Part
 from stream_app.prediction.settings import PredictionSettings
 
@@ -136,17 +135,10 @@ class Ensemble:
         """
         names, parts = self._names, asked.parts
         returns = np.empty((len(names), len(ts)))
-        rosters = [
-            part.models.roster(names, has_features=part.context is not None) for part in parts
-        ]
-        ask(
-            np.array([_asked(part, roster) for part, roster in zip(parts, rosters, strict=True)]),
-            asked.moments,
-            asked.features,
-            returns,
-        )
-        for part, roster in zip(parts, rosters, strict=True):
-            for row, member in roster.others:
+        ask(asked.table, asked.moments, asked.features, returns)
+        odd = [part for part in parts if part.question.is_odd]
+        for part in odd:
+            for row, member in part.question.roster.others:
                 returns[row, part.start : part.stop] = member.predict(asked.rows(part))
         too_old = self._too_old(parts, ts)
         if too_old is not None:
@@ -158,14 +150,14 @@ class Ensemble:
             returns, last_price, far, self._shares, self._spare, prices, weights, price
         )
         degraded: tuple[tuple[str, ...], ...] = ((),) * len(ts)
-        is_full = complete and not any(roster.reasons for roster in rosters)
+        is_full = complete and not any(part.question.roster.reasons for part in odd)
         if not is_full:
             answered = np.isfinite(prices) & (np.abs(returns) <= far)
             with np.errstate(over="ignore"):
                 finite = np.isfinite(np.exp(returns))
             if too_old is None:
                 too_old = np.zeros(len(ts), dtype=np.bool_)
-            degraded = tuple(self._degraded(parts, rosters, answered, finite, too_old))
+            degraded = tuple(self._degraded(parts, answered, finite, too_old))
         return Blend(
             names=names,
             prices=prices,
@@ -177,11 +169,11 @@ class Ensemble:
 
     def _too_old(self, parts: Sequence[Part], ts: NDArray[np.int64]) -> NDArray[np.bool_] | None:
         """At which ticks the models are older than the maximal age, shape (B,); None for none."""
-        oldest = min(part.models.trained_to_ts for part in parts)
+        oldest = min([question.trained_to_ts for question, *_ in parts])
         if max(ts.tolist()) - oldest <= self._max_age_ms:
             return None
         trained_to = [
-            part.models.trained_to_ts for part in parts for _ in range(part.start, part.stop)
+            question.trained_to_ts for question, start, stop in parts for _ in range(start, stop)
         ]
         ages: NDArray[np.int64] = ts - np.array(trained_to)
         return ages > self._max_age_ms
@@ -189,7 +181,6 @@ class Ensemble:
     def _degraded(
         self,
         parts: Sequence[Part],
-        rosters: Sequence[Roster],
         answered: NDArray[np.bool_],
         finite: NDArray[np.bool_],
         too_old: NDArray[np.bool_],
@@ -198,13 +189,12 @@ class Ensemble:
 
         Args:
             parts: the ticks, in the order of the columns.
-            rosters: of each part; what is to be said of all its ticks is there.
             answered: shape (members, B).
             finite: whether the answer is a price at all, shape (members, B).
             too_old: shape (B,).
         """
-        for part, roster in zip(parts, rosters, strict=True):
-            reasons = roster.reasons
+        for part in parts:
+            reasons = part.question.roster.reasons
             common = tuple(f"{name}: {reason}" for name, reason in reasons.items())
             asked = [(row, name) for row, name in enumerate(self._weights) if name not in reasons]
             for column in range(part.start, part.stop):
@@ -218,19 +208,11 @@ class Ensemble:
                 )
 
 
-def _asked(part: Part, roster: Roster) -> tuple[int, ...]:
-    """A part as `ask` takes it."""
-    state = 0
-    if roster.remembering is not None and part.context is not None:
-        state = roster.remembering.state_after(part.context.history)
-    return part.start, part.stop, state, *roster.kernels
-
-
 def _needing(name: str, parts: Iterable[Part], count: int) -> NDArray[np.bool_]:
     """At which ticks a member answers from features, shape (count,)."""
     found = np.zeros(count, dtype=np.bool_)
     for part in parts:
-        member = part.models.members.get(name)
+        member = part.question.models.members.get(name)
         found[part.start : part.stop] = member is not None and member.needs_features
     return found
 

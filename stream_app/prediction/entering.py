@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from stream_app.bars.open_bars import OpenBars
-from stream_app.messages.arrivals import Arrival, tick_of
+from stream_app.messages.arrivals import TickKey, tick_of
 from stream_app.messages.schemas import Bar, Score
 from stream_app.models.model_set import ModelSet
 from stream_app.prediction.intake import Intake
@@ -15,11 +16,11 @@ from stream_app.prediction.observation import (
     DUPLICATE,
     LATE,
     Closing,
-    Context,
     Observation,
     Seen,
 )
 from stream_app.prediction.plain_ticks import Plain, PlainTicks
+from stream_app.prediction.question import Question
 from stream_app.prediction.state import SymbolState
 
 
@@ -39,6 +40,15 @@ class SymbolAnswer:
     notices: Sequence[Notice] = ()
 
 
+class Ticks(NamedTuple):
+    """The ticks of a batch in columns of length B; those of one symbol are neighbours."""
+
+    keys: tuple[TickKey, ...]
+    offsets: tuple[int, ...]
+    appended: tuple[int | None, ...]
+    """When their records were appended, epoch ms."""
+
+
 class Entering:
     """A symbol's ticks of one batch, in the order of their offsets.
 
@@ -47,17 +57,16 @@ class Entering:
     """
 
     __slots__ = (
-        "_appended",
         "_at",
         "_doubtful",
         "_first",
         "_intake",
-        "_keys",
         "_main",
         "_odd",
-        "_offsets",
         "_state",
+        "_stop",
         "_symbol",
+        "_ticks",
         "checkpoint",
         "first_uncovered",
         "has_closed",
@@ -67,8 +76,9 @@ class Entering:
     def __init__(
         self,
         symbol: str,
-        ticks: Sequence[Arrival],
-        first: int,
+        ticks: Ticks,
+        start: int,
+        stop: int,
         *,
         intake: Intake,
         models: ModelSet,
@@ -80,8 +90,9 @@ class Entering:
 
         Args:
             symbol: whose.
-            ticks: at least one.
-            first: the place of the first one in the batch.
+            ticks: those of the batch.
+            start: the place of the symbol's first one.
+            stop: the place after its last one.
             intake: they enter it.
             models: the champions that answer all of it.
             checkpoint: the state before the first tick, where new champions take over.
@@ -89,14 +100,14 @@ class Entering:
             state: gives the symbol's just after the tick that was entered last.
         """
         self._symbol = symbol
-        self._keys, self._offsets, self._appended = zip(*ticks, strict=True)
-        self._first = first
+        self._ticks = ticks
+        self._first = self._at = start
+        self._stop = stop
         self._intake = intake
         self.models = models
         self.checkpoint = checkpoint
         self.first_uncovered = first_uncovered
         self._state = state
-        self._at = 0
         self._main: OpenBars | None = None
         self._doubtful: list[int] = []
         """Of the ticks to come those that may be duplicates, the next one last."""
@@ -106,19 +117,19 @@ class Entering:
 
     def plain(self) -> Plain | None:
         """The next ticks that may be plain; None where the next one is not."""
-        at, main = self._at, self._intake.window.main
+        at, main, keys = self._at, self._intake.window.main, self._ticks.keys
         if main is not self._main:  # at first, and when ticks ahead are confirmed
             self._main = main
-            found = main.seen_before(self._keys[at:] if at else self._keys)
+            found = main.seen_before(keys[at : self._stop])
             self._doubtful = [at + place for place in reversed(found)]
         doubtful = self._doubtful
         while doubtful and doubtful[-1] < at:
             doubtful.pop()
-        stop = doubtful[-1] if doubtful else len(self._keys)
-        rules = self._intake.rules(self._keys[at][0], self.models.noise) if stop > at else None
+        stop = doubtful[-1] if doubtful else self._stop
+        rules = self._intake.rules(keys[at][0], self.models.noise) if stop > at else None
         if rules is None:
             return None
-        return Plain(rules.address, self._first + at, self._first + stop, main.newest_ts)
+        return Plain(rules.address, at, stop, main.newest_ts)
 
     def took(self, stopped: int, seen: Seen) -> bool:
         """Note what the loop has entered.
@@ -130,48 +141,42 @@ class Entering:
         Returns:
             Whether it has entered any.
         """
-        at, done = self._at, stopped - self._first
-        if done == at:
+        at = self._at
+        if stopped == at:
             return False
-        main = self._intake.window.main
-        if done - at == len(self._keys):
-            main.went_on(self._keys, self._appended)
-        else:
-            main.went_on(self._keys[at:done], self._appended[at:done])
-        self._note(done, self._intake.context(self.models), seen)
+        ticks, intake = self._ticks, self._intake
+        intake.window.main.went_on(ticks.keys[at:stopped], ticks.appended[at:stopped])
+        self._note(stopped, intake.question(self.models), seen)
         return True
 
     def go_on(self, plain: PlainTicks, seen: Seen) -> None:
         """Enter all that is left."""
-        while self._at < len(self._keys):
+        while self._at < self._stop:
             stretch = self.plain()
             if stretch is None or not self.took(plain.enter([stretch])[0], seen):
                 self._take_one(seen)
 
     def _take_one(self, seen: Seen) -> None:
         """Enter one tick of any kind."""
-        at = self._at
-        place = self._first + at
-        tick = tick_of(self._symbol, self._keys[at])
-        item = self._intake.take(tick, self._appended[at], self.models)
-        seen.put(place, item)
+        at, ticks = self._at, self._ticks
+        tick = tick_of(self._symbol, ticks.keys[at])
+        item = self._intake.take(tick, ticks.appended[at], self.models)
+        seen.put(at, item)
         if item.left_out or item.dropped_ahead or item.jump:
             self._odd.append(item)
         if item.closed:
             self.has_closed = True
             self.first_uncovered = None
-            seen.closings[place] = Closing(item.closed, self._state())
-        self._note(at + 1, item.context, seen, is_covered=bool(item.closed))
+            seen.closings[at] = Closing(item.closed, self._state())
+        self._note(at + 1, item.question, seen, is_covered=bool(item.closed))
 
-    def _note(
-        self, done: int, context: Context | None, seen: Seen, *, is_covered: bool = False
-    ) -> None:
-        """Go on behind ticks that are entered, all from one context."""
+    def _note(self, done: int, question: Question, seen: Seen, *, is_covered: bool = False) -> None:
+        """Go on behind ticks that are entered, all answered from the same."""
         at, self._at = self._at, done
         if self.first_uncovered is None and not is_covered:
-            self.first_uncovered = self._offsets[at]
-        if not at or context is not seen.contexts[-1][1]:
-            seen.contexts.append((self._first + at, context))
+            self.first_uncovered = self._ticks.offsets[at]
+        if at == self._first or question is not seen.questions[-1][1]:
+            seen.questions.append((at, question))
 
     def answer(self) -> SymbolAnswer | None:
         """What is odd about the ticks, counted, and the checkpoint; None for nothing.

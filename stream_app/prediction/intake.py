@@ -6,10 +6,11 @@ import math
 from typing import Any, cast
 
 from stream_app.bars.ahead import Place
+from stream_app.bars.closed_bars import ClosedBar
 from stream_app.bars.jumps import FAR, limit_of
 from stream_app.bars.open_bar import OpenBar
 from stream_app.bars.open_bars import OpenBars
-from stream_app.bars.window import ClosedBar, Window
+from stream_app.bars.window import Window
 from stream_app.messages.schemas import Tick
 from stream_app.models.kalman_filter import KalmanFilter, KalmanNoise
 from stream_app.models.model_set import ModelSet
@@ -18,11 +19,10 @@ from stream_app.prediction.observation import (
     AHEAD,
     DUPLICATE,
     LATE,
-    Context,
-    ContextCache,
     Observation,
 )
 from stream_app.prediction.plain_ticks import Limits, Rules
+from stream_app.prediction.question import Question, Questions
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.state import SymbolState
 
@@ -43,12 +43,12 @@ class Intake:
         """A copy of the filter that took the ticks ahead, while the window holds any."""
         self.lost_bars = 0
         """How many more bars must close until no feature reaches back to lost history."""
-        self._contexts = ContextCache(settings.sequence_length)
+        self._questions = Questions(tuple(settings.weights), settings.sequence_length)
         self._note_usual_move()
 
     def lose_history(self) -> None:
         """Say in the answers that a part of the history is gone, as long as features need it."""
-        self.lost_bars, self._rules = self._contexts.needed_bars, None
+        self.lost_bars, self._rules = self._questions.needed_bars, None
 
     def restore(self, state: SymbolState) -> None:
         """Take over a state, once the window has its closed bars."""
@@ -96,10 +96,9 @@ class Intake:
             grace_ms=self._grace_ms,
         )
 
-    def context(self, models: ModelSet) -> Context | None:
+    def question(self, models: ModelSet) -> Question:
         """What plain ticks are answered from now."""
-        window = self.window
-        return self._contexts.context_of(window, window.main) if models.is_trained else None
+        return self._questions.of(self.window, self.window.main, models)
 
     def _limits(self, open_bars: OpenBars) -> Limits:
         """What is believed of ticks of the newest of these bars."""
@@ -161,7 +160,7 @@ class Intake:
             far=limits.far,
             jump=jump,
             bar_jumped=abs(log_price - limits.log_before) > limits.step,
-            context=self._contexts.context_of(window, open_bars) if models.is_trained else None,
+            question=self._questions.of(window, open_bars, models),
             closed=closed,
             history_lost=self.lost_bars > 0,
             dropped_ahead=dropped,

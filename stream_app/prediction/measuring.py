@@ -9,14 +9,8 @@ from stream_app.bars.jumps import JUMP, believed
 from stream_app.bars.open_bar import BAR, OpenBar
 from stream_app.compiled import compiled, records_of, types
 from stream_app.messages.schemas import Tick
-from stream_app.models.kalman_filter import (
-    FILTER,
-    KalmanFilter,
-    KalmanNoise,
-    measured,
-    rewind,
-    take,
-)
+from stream_app.models.kalman_filter import KalmanFilter, KalmanNoise
+from stream_app.models.kalman_recursion import FILTER, measured, rewind, take
 
 
 def measure(  # noqa: PLR0917 - once a tick, and keywords cost

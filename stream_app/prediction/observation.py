@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.bars.contexts import bar_vectors, contexts
-from stream_app.bars.features import (
-    FEATURES,
-    LOG_PRICE,
-    LOOKBACK,
-    VELOCITY,
-    FloatArray,
-    vectors_of,
-)
+from stream_app.bars.closed_bars import ClosedBar
+from stream_app.bars.features import FEATURES, LOG_PRICE, VELOCITY, FloatArray, fill_vectors
 from stream_app.bars.open_bar import OpenBar
-from stream_app.bars.open_bars import OpenBars
-from stream_app.bars.window import ClosedBar, Window
-from stream_app.compiled import INTS, address_of, compiled, types
+from stream_app.compiled import INTS, compiled, types
 from stream_app.messages.schemas import Tick
 from stream_app.models.asking import LEVEL
-from stream_app.models.base import History, Rows
-from stream_app.models.model_set import ModelSet
+from stream_app.models.base import Rows
+from stream_app.prediction.question import Question
 from stream_app.prediction.state import SymbolState
 
 LATE: Final = "late tick: behind the grace, the window is not changed"
@@ -35,52 +26,6 @@ JUMP: Final = "price jump: the step from the last bar is not believed, and count
 AHEAD: Final = "tick ahead: its time is after its record's, the window waits for later ticks"
 MISPLACED: Final = "partition: not the one of the key; set partitioner=murmur2_random"
 HISTORY_LOST: Final = "history: a part of it is missing"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Context:
-    """What the bars before the forming one give to its ticks."""
-
-    vector: FloatArray
-    """Shape (CONTEXT,)."""
-    address: int
-    """Of the vector."""
-    history: History
-
-    @classmethod
-    def of(cls, vector: FloatArray, history: History) -> Self:
-        """Note the address."""
-        return cls(vector, address_of(vector), history)
-
-
-class ContextCache:
-    """The context of a forming bar, made again only when a bar before it has changed."""
-
-    def __init__(self, sequence_length: int) -> None:
-        self._history_bars = sequence_length - 1
-        self.needed_bars = LOOKBACK + self._history_bars
-        """How many bars before the forming one the feature models need."""
-        self._contexts: dict[int, Context | None] = {}
-        """By revision: of the window's open bars, and of those ahead while there are any."""
-
-    def context_of(self, window: Window, open_bars: OpenBars) -> Context | None:
-        """The context of the newest of the open bars; None while too few bars are before it."""
-        revision = open_bars.revision
-        if revision not in self._contexts:
-            kept = window.main.revision
-            self._contexts = {key: made for key, made in self._contexts.items() if key == kept}
-            self._contexts[revision] = self._made(window, open_bars)
-        return self._contexts[revision]
-
-    def _made(self, window: Window, open_bars: OpenBars) -> Context | None:
-        bars = window.columns(self.needed_bars, pending=open_bars.bars[:-1])
-        if len(bars) < self.needed_bars:
-            return None
-        bars = bars.without_jumps()
-        vector = contexts(
-            bars.log_close[-LOOKBACK:], bars.log_high[-LOOKBACK:], bars.log_low[-LOOKBACK:]
-        )[0]
-        return Context.of(vector, History(bar_vectors(bars)[-self._history_bars :]))
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -111,7 +56,8 @@ class Observation:
     """The log return from the filter's prediction where it is a jump, else 0."""
     bar_jumped: bool
     """Whether the price stands beyond `limit` from the last close."""
-    context: Context | None
+    question: Question
+    """What it is answered from."""
     closed: Sequence[ClosedBar]
     """The bars that this tick closed."""
     history_lost: bool
@@ -160,13 +106,15 @@ class Seen:
 
     def __init__(self, ts: Sequence[int]) -> None:
         count = len(ts)
+        self.stamps = ts
+        """Event times, epoch ms."""
         self.ts: NDArray[np.int64] = np.array(ts, dtype=np.int64)
-        """Event times, shape (B,)."""
+        """The same as an array, shape (B,)."""
         self.moments = np.empty((9, count))
         """Shape (9, B)."""
         self.bars: NDArray[np.int64] = np.empty(count, dtype=np.int64)
         """Opening time of the window's bar whose latest tick this is, or NO_BAR; shape (B,)."""
-        self.contexts: list[tuple[int, Context | None]] = []
+        self.questions: list[tuple[int, Question]] = []
         """What the ticks from a place on, up to the next one, are answered from; each symbol
         begins anew."""
         self.closings: dict[int, Closing] = {}
@@ -200,7 +148,7 @@ class Seen:
             starts: of the symbols, and their end.
             bar_ms: length of a bar.
         """
-        ts, bars = self.ts.tolist(), self.bars.tolist()
+        ts, bars = self.stamps, self.bars.tolist()
         found = starts
         if len(starts) <= len(ts):  # some symbol has more than one tick
             begins = np.zeros(len(ts) + 1, dtype=np.bool_)
@@ -227,29 +175,43 @@ def _mark_bars(ts: NDArray[np.int64], bar_ms: int, begins: NDArray[np.bool_]) ->
 
 
 class Part(NamedTuple):
-    """Neighbouring ticks of one symbol that share models and context."""
+    """Neighbouring ticks of one symbol that are answered from the same."""
 
-    models: ModelSet
+    question: Question
     start: int
     stop: int
-    context: Context | None
 
 
-@dataclass(slots=True, eq=False)
 class Asked:
     """What the models are asked about B ticks."""
 
-    moments: FloatArray
-    """`Seen.moments`."""
-    features: NDArray[np.float32]
-    """Shape (B, FEATURES), without meaning where a tick has no context; without rows where none
-    has."""
-    parts: list[Part]
-    """In the order of the ticks; together all of them."""
+    __slots__ = ("features", "moments", "parts", "table")
+
+    def __init__(
+        self, parts: Sequence[Part], moments: FloatArray, features: NDArray[np.float32]
+    ) -> None:
+        """Take over what is known.
+
+        Args:
+            parts: in the order of the ticks; together all of them.
+            moments: as `Seen.moments`.
+            features: as `features`.
+        """
+        self.parts, self.moments = parts, moments
+        self.features = features
+        """Shape (B, FEATURES), without meaning where a tick has no context."""
+        self.table: NDArray[np.int64] = np.array(
+            [
+                (start, stop, question.context_address, question.address)
+                for question, start, stop in parts
+            ]
+        )
+        """Of each part where it begins and ends, and the addresses of its context, or 0, and of its
+        question: shape (S, 4)."""
 
     def rows(self, part: Part) -> Rows:
         """A part as a member's own input."""
-        context, ticks = part.context, slice(part.start, part.stop)
+        context, ticks = part.question.context, slice(part.start, part.stop)
         return Rows(
             log_price=self.moments[LOG_PRICE, ticks],
             kalman_level=self.moments[LEVEL, ticks],
@@ -260,22 +222,15 @@ class Asked:
         )
 
 
-def asked_of(seen: Seen, models: Mapping[int, ModelSet]) -> Asked:
-    """Which models are asked what, the features of all ticks computed at once.
-
-    Args:
-        seen: what the ticks saw.
-        models: by place of each symbol's first tick, those that answer it.
-    """
-    begins = [*[at for at, _ in seen.contexts], len(seen.ts)]
-    parts = []
-    for (start, context), stop in zip(seen.contexts, begins[1:], strict=True):
-        if start in models:
-            serving = models[start]
-        parts.append(Part(serving, start, stop, context))
-    known = [
-        (start, stop, context.address) for _, start, stop, context in parts if context is not None
+def asked_of(seen: Seen) -> Asked:
+    """What the models are asked about what ticks saw, the features of all computed at once."""
+    count = len(seen.ts)
+    begins = seen.questions
+    stops = [at for at, _ in begins[1:]]
+    parts = [
+        Part(question, start, stop)
+        for (start, question), stop in zip(begins, (*stops, count), strict=True)
     ]
-    if not known:
-        return Asked(seen.moments, np.empty((0, FEATURES), dtype=np.float32), parts)
-    return Asked(seen.moments, vectors_of(known, seen.ts, seen.moments), parts)
+    asked = Asked(parts, seen.moments, np.empty((count, FEATURES), dtype=np.float32))
+    fill_vectors(asked.table, seen.ts, seen.moments, asked.features)
+    return asked

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from stream_app.messages.arrivals import Arrival, BatchDecoder
 from stream_app.messages.records import DeadLetter, Record
@@ -44,8 +44,7 @@ class Answer:
     notices: list[Notice] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SortedRecords:
+class SortedRecords(NamedTuple):
     """Consecutive records of a partition, sorted out."""
 
     records: Sequence[Record]
@@ -158,8 +157,7 @@ class PartitionPipeline:
 
     def answer(self, batch: SortedRecords, *, adopt: bool = True) -> Answer:
         """As `process`, of records that are sorted. Called by the service for the ticks agent."""
-        records, batches = batch.records, batch.ticks
-        answer = Answer(dead_letters=batch.dead_letters)
+        records, batches, dead_letters = batch
         # As it was before the batch: right for a restart at any offset from here on, however
         # the records are cut into batches then.
         floor = self.floor()
@@ -168,7 +166,7 @@ class PartitionPipeline:
         answered = answer_ticks(
             asked, self._ensemble, self._settings, place=place, floor=floor, adopt=adopt
         )
-        answer.predictions = answered.predictions
+        answer = Answer(predictions=answered.predictions, dead_letters=dead_letters)
         for given in answered.symbols:
             answer.bars.extend(given.bars)
             answer.scores.extend(given.scores)

@@ -29,7 +29,8 @@ from stream_app.compiled import (
     types,
 )
 from stream_app.models.asking import LEVEL
-from stream_app.models.kalman_filter import FILTER, KalmanFilter, KalmanNoise, measured, take
+from stream_app.models.kalman_filter import KalmanFilter, KalmanNoise
+from stream_app.models.kalman_recursion import FILTER, measured, take
 from stream_app.prediction.observation import FAR, NO_BAR, PRICE, Seen
 
 FloatArray = NDArray[np.float64]

@@ -17,13 +17,12 @@ from stream_app.bars.message import (
     empty_bar_message,
     forecasts_of_message,
 )
-from stream_app.messages.arrivals import Arrival
 from stream_app.messages.read_bars import ReadBar, whole
 from stream_app.messages.schemas import Bar, BarForecasts, Source
 from stream_app.messages.symbols import state_name
 from stream_app.models.kalman_filter import KalmanFilter
 from stream_app.models.model_set import ModelSet, untrained
-from stream_app.prediction.entering import Entering, SymbolAnswer
+from stream_app.prediction.entering import Entering, SymbolAnswer, Ticks
 from stream_app.prediction.intake import Intake
 from stream_app.prediction.observation import MISPLACED, Closing, Cut
 from stream_app.prediction.origin import Origin
@@ -58,6 +57,8 @@ class SymbolPipeline:
             origin: the topic that the ticks come from.
         """
         self.symbol = symbol
+        self.key = symbol.encode()
+        """Of its messages."""
         self.home = 0
         """How many partitions the topic had when this was last known to be the symbol's own state,
         with all of its history; 0 for never."""
@@ -110,22 +111,33 @@ class SymbolPipeline:
         return self._intake.kalman
 
     def enter(
-        self, ticks: Sequence[Arrival], first: int, *, source: Source, floor: int, adopt: bool
+        self,
+        ticks: Ticks,
+        start: int,
+        stop: int,
+        *,
+        place: tuple[str, int],
+        floor: int,
+        adopt: bool,
     ) -> Entering:
         """Begin to take in ticks, in the order of their offsets; `finish` must follow.
 
         Args:
-            ticks: at least one.
-            first: the place of the first one in the batch.
-            source: its record.
+            ticks: those of the batch.
+            start: the place of the symbol's first one.
+            stop: the place after its last one.
+            place: topic and partition of the ticks.
             floor: the partition's, just before the ticks; the state of closed bars says it.
             adopt: whether new champions take over.
         """
-        checkpoint = self._adopt(source, floor) if adopt else []
+        checkpoint: list[Bar] = []
+        if adopt and self._serving is not self.models:
+            checkpoint = self._adopt(place, ticks.offsets[start], floor)
         return Entering(
             self.symbol,
             ticks,
-            first,
+            start,
+            stop,
             intake=self._intake,
             models=self._serving,
             checkpoint=checkpoint,
@@ -133,18 +145,17 @@ class SymbolPipeline:
             state=lambda: self._state(floor),
         )
 
-    def _adopt(self, source: Source, floor: int) -> list[Bar]:
-        """Let the champions serve from this tick on.
+    def _adopt(self, place: tuple[str, int], offset: int, floor: int) -> list[Bar]:
+        """Let the champions serve from the tick at this offset on.
 
         Returns:
             A checkpoint just before this tick: a restart that goes on from it runs the filter
             with the old noise up to here, and with the new one from here on.
         """
-        if self._serving is self.models:
-            return []
         self._serving = self.models
-        self._since = source.offset
-        return self.checkpoint(replace(source, offset=source.offset - 1), floor)
+        self._since = offset
+        topic, partition = place
+        return self.checkpoint(Source(topic=topic, partition=partition, offset=offset - 1), floor)
 
     def checkpoint(self, source: Source, floor: int) -> list[Bar]:
         """The last closed bar once more, with the state as it is now, just after `source`.

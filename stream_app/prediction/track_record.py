@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from stream_app.bars.closed_bars import ClosedBar
 from stream_app.bars.features import BarColumns
-from stream_app.bars.window import ClosedBar
 from stream_app.messages.schemas import BarForecasts, Score, Source
 from stream_app.models.kalman_filter import KalmanNoise
 from stream_app.prediction.bias import BiasCorrection

@@ -28,7 +28,9 @@ class Wording:
         """By weights, where not all members have answered, and `degraded`."""
         self._models = untrained(1)
         self._factors: Sequence[float] = ()
-        self._place = (-1, "", "", 0)
+        self._usual: Form | None = None
+        """Where all members have answered and nothing is to be said."""
+        self._place = (-1, "", ("", 0))
         """For which models, factors and place the forms are."""
 
     def write(
@@ -53,22 +55,24 @@ class Wording:
             id_suffix: what follows the topic's name in ids.
             record: whose corrections are in force.
         """
-        place = since, id_suffix, lines.topic, lines.partition
+        place = since, id_suffix, lines.place
         if (
             self._models is not models
             or self._factors is not record.factors
             or self._place != place
         ):
             self._models, self._factors, self._place = models, record.factors, place
-            self._forms = {}
+            self._forms, self._usual = {}, None
         blend, reasons = lines.said.blend, lines.said.seen.reasons
         if blend.is_full and not reasons:
-            lines.forms.append((start, self._form((), self._placement, start, lines, record)))
+            if self._usual is None:
+                self._usual = self._made(self._placement, start, lines, record)
+            lines.forms.append((start, stop, self._usual))
             return
         for at in range(start, stop):
             degraded = (*blend.degraded[at], *self._placement, *reasons.get(at, ()))
             weights = () if blend.is_full else tuple(blend.weights[:, at].tolist())
-            lines.forms.append((at, self._form(weights, degraded, at, lines, record)))
+            lines.forms.append((at, at + 1, self._form(weights, degraded, at, lines, record)))
 
     def _form(
         self,

@@ -14,9 +14,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, overload
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from stream_app.messages.codec import decode_prediction
 from stream_app.messages.schemas import Interval, MemberOutput, Prediction, Source
@@ -32,8 +30,8 @@ class Form(NamedTuple):
     """How the predictions of some ticks of one symbol are written."""
 
     template: bytes
-    """For the operator %, with a `%b` for each number."""
-    pick: Callable[[Sequence[bytes]], tuple[bytes, ...]]
+    """For the operator %, with a `%d` for each whole number and a `%b` for each other."""
+    pick: Callable[[Sequence[Any]], tuple[Any, ...]]
     """Picks them from the columns of a tick."""
     degraded: tuple[str, ...]
     """As in the predictions."""
@@ -112,20 +110,14 @@ def form_of(
             ),
         )
     )
-    pick = itemgetter(*map(int, _MARK.findall(marked)))
-    return Form(_MARK.sub(b"%b", marked.replace(b"%", b"%%")), pick, degraded)
+    columns = [int(found) for found in _MARK.findall(marked)]
+    whole, other = marked.replace(b"%", b"%%"), b"%b"
+    template = _MARK.sub(lambda found: b"%d" if int(found[1]) < _NUMBERS else other, whole)
+    return Form(template, itemgetter(*columns), degraded)
 
 
 def _mark(column: int, before: bytes = b"", after: bytes = b"") -> orjson.Fragment:
     return orjson.Fragment(b"%b\0%d\0%b" % (before, column, after))
-
-
-class Part(NamedTuple):
-    """Neighbouring ticks that are written by one form: from one place up to another."""
-
-    form: Form
-    start: int
-    stop: int
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -133,49 +125,38 @@ class Lines:
     """What is to be written of B ticks; the ticks of one symbol are neighbours."""
 
     said: Said
-    topic: str
-    partition: int
+    place: tuple[str, int]
+    """Topic and partition of the ticks."""
     horizon_ms: int
     offsets: list[int]
     keys: list[bytes]
     """Their symbols in UTF-8."""
-    forms: list[tuple[int, Form]] = field(default_factory=list)
-    """How to write the ticks from a place on, up to the next one."""
+    forms: list[tuple[int, int, Form]] = field(default_factory=list)
+    """From which place on and up to which one ticks are written how; in any order."""
 
     def source_of(self, at: int) -> Source:
         """The record of a tick."""
-        return Source(topic=self.topic, partition=self.partition, offset=self.offsets[at])
+        topic, partition = self.place
+        return Source(topic=topic, partition=partition, offset=self.offsets[at])
 
-    def written(self, parts: Sequence[Part]) -> list[bytes]:
-        """The messages, in the order of the ticks.
-
-        Args:
-            parts: as `parts` gives them.
-        """
-        whole = []
-        for offset, ts in zip(self.offsets, self.said.seen.ts.tolist(), strict=True):
-            whole += [offset, ts, ts + self.horizon_ms]
-        numbers = self.said.numbers[AGE_S:]
-        rows = zip(_rows(whole, _NUMBERS), _rows(numbers.T.ravel(), len(numbers)), strict=True)
+    def written(self) -> list[bytes]:
+        """The messages, in the order of the ticks; `forms` must be in order, too."""
+        ahead, numbers = self.horizon_ms, self.said.numbers[AGE_S:]
+        text = orjson.dumps(numbers.T.ravel(), option=orjson.OPT_SERIALIZE_NUMPY)
+        texts = iter(text[1:-1].split(b","))
+        rows = zip(
+            self.offsets,
+            self.said.seen.stamps,
+            zip(*len(numbers) * [texts], strict=True),
+            strict=True,
+        )
         values: list[bytes] = []
-        for form, start, stop in parts:
-            template, pick = form.template, form.pick
-            values += [template % pick(head + row) for head, row in islice(rows, stop - start)]
+        for start, stop, (template, pick, _) in self.forms:
+            values += [
+                template % pick((offset, ts, ts + ahead, *row))
+                for offset, ts, row in islice(rows, stop - start)
+            ]
         return values
-
-    def parts(self) -> list[Part]:
-        """Each form with the ticks that it writes, once all are there."""
-        self.forms.sort(key=itemgetter(0))
-        ends = [*[start for start, _ in self.forms[1:]], len(self.offsets)]
-        return [
-            Part(form, start, stop) for (start, form), stop in zip(self.forms, ends, strict=True)
-        ]
-
-
-def _rows(numbers: list[int] | NDArray[np.float64], width: int) -> Iterator[tuple[bytes, ...]]:
-    """Each number as JSON, in rows so wide."""
-    texts = iter(orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b","))
-    return zip(*width * [texts], strict=True)
 
 
 class Predictions(Sequence[Prediction]):
@@ -196,9 +177,10 @@ class Predictions(Sequence[Prediction]):
         """Each one's symbol in UTF-8."""
         self.degraded: list[tuple[str, ...]] = []
         """Of each, `Prediction.degraded`."""
-        self._parts = lines.parts() if lines else []
-        for form, start, stop in self._parts:
-            self.degraded += [form.degraded] * (stop - start)
+        if lines is not None:
+            lines.forms.sort(key=itemgetter(0))
+            for start, stop, form in lines.forms:
+                self.degraded += [form.degraded] * (stop - start)
         if self.offsets != (in_order := sorted(self.offsets)):
             order = self._order = sorted(range(len(self)), key=self.offsets.__getitem__)
             self.offsets = in_order
@@ -208,7 +190,7 @@ class Predictions(Sequence[Prediction]):
     def values(self) -> list[bytes]:
         """Each as the JSON of its contract."""
         if self._lines is not None:
-            written = self._lines.written(self._parts)
+            written = self._lines.written()
             order = self._order
             self._values = written if order is None else [written[at] for at in order]
             self._lines = None

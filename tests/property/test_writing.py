@@ -47,8 +47,7 @@ def batches(draw: st.DrawFn) -> tuple[Lines, list[Prediction]]:
     numbers = np.array([[draw(doubles) for _ in range(count)] for _ in range(rows)])
     lines = Lines(
         said=Said(blend=_unasked(count), seen=Seen(ts), numbers=numbers),
-        topic=topic,
-        partition=partition,
+        place=(topic, partition),
         horizon_ms=HORIZON_MS,
         offsets=list(offsets),
         keys=[],
@@ -80,7 +79,7 @@ def batches(draw: st.DrawFn) -> tuple[Lines, list[Prediction]]:
             ensemble=len(NAMES),
             levels=LEVELS,
         )
-        lines.forms.append((at, form))
+        lines.forms.append((at, at + part, form))
         for each in range(at, at + part):
             lines.keys.append(symbol.encode())
             column: list[float] = numbers[:, each].tolist()

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from stream_app.bars.closed_bars import ClosedBar
 from stream_app.bars.contexts import bar_vectors
 from stream_app.bars.features import LOOKBACK, BarColumns
 from stream_app.bars.jumps import (
@@ -19,7 +20,7 @@ from stream_app.bars.jumps import (
     usual_move,
 )
 from stream_app.bars.open_bar import OpenBar
-from stream_app.bars.window import ClosedBar, Window
+from stream_app.bars.window import Window
 from tests.builders import START_MS
 
 BAR_MS = 60_000

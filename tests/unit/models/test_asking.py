@@ -19,7 +19,8 @@ from stream_app.models.lstm_weights import Scale, Weights
 from stream_app.models.model_set import ModelSet
 from stream_app.models.tree_graph import TreeMember
 from stream_app.prediction.ensemble import Ensemble
-from stream_app.prediction.observation import Asked, Context, Part
+from stream_app.prediction.observation import Asked, Part
+from stream_app.prediction.question import Context, Question
 from tests.fakes import ConstantMember
 
 WEIGHTS = {"kalman": 0.25, "random_forest": 0.25, "lightgbm": 0.25, "lstm": 0.25}
@@ -88,21 +89,22 @@ def test_one_call_for_many_symbols_answers_as_each_member_alone(seed: int) -> No
     sets = [models(rng), models(rng, lightgbm=ConstantMember(0.5)), models(rng)]
     lengths = rng.integers(1, 5, 8)
     stops = np.cumsum(lengths).tolist()
+    names = tuple(WEIGHTS)
     parts = [
-        Part(sets[at // 3], stop - length, stop, None if at == 4 else context(rng))
+        Part(Question(sets[at // 3], None if at == 4 else context(rng), names), stop - length, stop)
         for at, (stop, length) in enumerate(zip(stops, lengths.tolist(), strict=True))
     ]
     count = stops[-1]
     moments = rng.normal(size=(LEVEL + 3, count)) * 1e-2
-    asked = Asked(moments, rng.normal(size=(count, FEATURES)).astype(np.float32), parts)
+    asked = Asked(parts, moments, rng.normal(size=(count, FEATURES)).astype(np.float32))
     ensemble = Ensemble(weights=WEIGHTS, max_age_ms=1e9)
     ones = np.ones(count)
     blend = ensemble.blend(asked, np.zeros(count, dtype=np.int64), ones, np.full(count, FAR))
     for part in parts:
         for row, name in enumerate(WEIGHTS):
             found = blend.prices[row, part.start : part.stop]
-            member = part.models.members[name]
-            if part.context is None and member.needs_features:
+            member = part.question.models.members[name]
+            if part.question.context is None and member.needs_features:
                 assert np.isnan(found).all()
             else:
                 alone = member.predict(asked.rows(part)).tolist()
@@ -111,7 +113,7 @@ def test_one_call_for_many_symbols_answers_as_each_member_alone(seed: int) -> No
 
 def test_a_member_that_needs_features_says_so() -> None:
     rng = np.random.default_rng(1)
-    asked = Asked(np.zeros((LEVEL + 3, 1)), np.empty((0, FEATURES), dtype=np.float32), [])
-    part = Part(models(rng), 0, 1, None)
+    part = Part(Question(models(rng), None, tuple(WEIGHTS)), 0, 1)
+    asked = Asked([part], np.zeros((LEVEL + 3, 1)), np.empty((1, FEATURES), dtype=np.float32))
     with pytest.raises(ValueError, match="features"):
         trees(rng, 3).predict(asked.rows(part))

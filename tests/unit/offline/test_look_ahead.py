@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import pytest
 from stream_app.bars import features
 from stream_app.clock import HOUR_MS
 from stream_app.messages.schemas import Tick
-from stream_app.models.model_set import ModelSet
 from stream_app.offline import trainings
 from stream_app.offline.backtest import run_backtest
 from stream_app.offline.backtest_settings import BacktestSettings
@@ -96,10 +95,9 @@ def test_a_planted_feature_that_looks_ahead_is_found(
             ahead = ticks[min(at + 40, len(ticks) - 1)]
             later[tick.ts] = np.log(ahead.price / tick.price)
 
-    def leaking(seen: Seen, models: Mapping[int, ModelSet]) -> Asked:
-        asked = honest(seen, models)
-        if len(asked.features):
-            asked.features[:, 0] = [later[ts] for ts in seen.ts.tolist()]
+    def leaking(seen: Seen) -> Asked:
+        asked = honest(seen)
+        asked.features[:, 0] = [later[ts] for ts in seen.ts.tolist()]
         return asked
 
     monkeypatch.setattr(answering, "asked_of", leaking)

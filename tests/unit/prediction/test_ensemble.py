@@ -12,7 +12,8 @@ from stream_app.models.asking import LEVEL
 from stream_app.models.base import History
 from stream_app.models.model_set import ModelSet, untrained
 from stream_app.prediction.ensemble import Blend, Ensemble
-from stream_app.prediction.observation import FAR, Asked, Context, Part
+from stream_app.prediction.observation import FAR, Asked, Part
+from stream_app.prediction.question import Context, Question
 from tests.fakes import ConstantMember, model_set
 
 WEIGHTS = {"kalman": 0.10, "random_forest": 0.30, "lightgbm": 0.35, "lstm": 0.25}
@@ -24,11 +25,9 @@ def asked(models: ModelSet, count: int = 2, *, with_features: bool = True) -> As
     moments[LOG_PRICE] = math.log(PRICE)
     moments[LEVEL] = math.log(PRICE) + 0.01
     context = Context.of(np.zeros(CONTEXT), History(np.zeros((7, FEATURES), dtype=np.float32)))
-    return Asked(
-        moments,
-        np.zeros((count, FEATURES), dtype=np.float32),
-        [Part(models, 0, count, context if with_features else None)],
-    )
+    question = Question(models, context if with_features else None, tuple(WEIGHTS))
+    features = np.zeros((count, FEATURES), dtype=np.float32)
+    return Asked([Part(question, 0, count)], moments, features)
 
 
 def blend(
