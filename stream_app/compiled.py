@@ -1,7 +1,7 @@
 """Compiles Python loops over arrays to machine code, with Numba.
 
 Compiling takes seconds. It happens when the module that defines a loop is first imported. The
-result is cached in `__pycache__`, beside the bytecode, for later imports.
+result is cached in `__pycache__`, beside the bytecode, for later imports (`code_cache.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ import numpy as np
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from stream_app.code_cache import LOCATORS
+
+numba.config.CACHE_LOCATOR_CLASSES = LOCATORS  # type: ignore[attr-defined]
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
