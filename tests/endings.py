@@ -12,7 +12,7 @@ from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import TopicAuthorizationFailedError, UnsupportedCodecError
 
 from stream_app.cli import main
-from stream_app.worker import partitions
+from stream_app.worker import takeovers
 from stream_app.worker.publisher import Publisher
 
 FAULTS = (
@@ -65,7 +65,7 @@ if __name__ == "__main__":
     if fault == "loop is blocked":
         Publisher.stop = blocks  # type: ignore[method-assign]
     if fault == "restore hangs":
-        setattr(partitions, "restore_partition", stays)  # noqa: B010 - partitions does not export it
+        setattr(takeovers, "restore_partition", stays)  # noqa: B010 - the module does not export it
     if fault == "restore is refused":
-        setattr(partitions, "restore_partition", is_refused)  # noqa: B010
+        setattr(takeovers, "restore_partition", is_refused)  # noqa: B010
     main(sys.argv[1:])
