@@ -9,16 +9,14 @@ The product's figures are those of `stream-app backtest`, as in `accuracy.py`.
 
 from __future__ import annotations
 
-import argparse
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
-from accuracy import SECOND, backtest
+from accuracy import backtest, second
 from harness import console, options, progress, save, show
 from moments import LAST, FloatArray, Month, Retrain, default_settings, month
 from numpy.typing import NDArray
@@ -78,14 +76,13 @@ def autoregression(given: Month, horizon_bars: int) -> FloatArray:
         chosen = ar_select_order(step[retrain.first + 1 : retrain.end], MOST_LAGS, ic="aic")
         constant, *slopes = chosen.model.fit().params
         past = [step[bars.start - lag : bars.stop - lag] for lag in range(MOST_LAGS)]
+        lags = chosen.ar_lags or ()
         total = np.zeros(bars.stop - bars.start)
         for _ in range(horizon_bars):
-            lags = chosen.ar_lags or ()
-            ahead = constant + sum(
-                slope * past[lag - 1] for lag, slope in zip(lags, slopes, strict=True)
-            )
+            ahead = np.full_like(total, constant)
+            ahead += sum(slope * past[lag - 1] for lag, slope in zip(lags, slopes, strict=True))
             total += ahead
-            past = [total * 0 + ahead, *past[:-1]]
+            past = [ahead, *past[:-1]]
         found[bars] = total
     return found
 
@@ -176,13 +173,8 @@ def table(name: str, found: dict[str, dict[int, dict[str, Any]]]) -> Table:
     return shown
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """A second month."""
-    parser.add_argument("--second", type=Path, default=SECOND, help="another month (CSV)")
-
-
 def main() -> None:
-    chosen, given = options(__doc__, add=add)
+    chosen, given = options(__doc__, add=second)
     torch.set_num_threads(1)  # several wait for each other in so small a network
     horizons = HORIZONS[:1] if chosen.quick else HORIZONS
     results = {}

@@ -21,7 +21,7 @@ from unittest import mock
 
 import numpy as np
 import torch
-from accuracy import BARS, KNOWN_R2, SECOND, bars_file
+from accuracy import BARS, KNOWN_R2, bars_file, second
 from harness import console, options, progress, save, show
 from moments import LAST, Columns, FloatArray, Month, default_settings, month
 from numpy.typing import NDArray
@@ -413,7 +413,7 @@ def made_pair(folder: Path) -> tuple[Path, FloatArray]:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """A second month, and which seeds."""
-    parser.add_argument("--second", type=Path, default=SECOND, help="another month (CSV)")
+    second(parser)
     parser.add_argument("--seeds", type=int, nargs="*", default=[7], help="MODEL_SEED of each run")
 
 

@@ -12,12 +12,11 @@ of the forecast's variance (1, or a half); so it says as if the outcomes were no
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from accuracy import SECOND
+from accuracy import second
 from harness import options, progress, save, show
 from intervals import Bars, ours
 from moments import FloatArray
@@ -116,10 +115,7 @@ def table(name: str, rows: list[dict[str, Any]]) -> Table:
 
 
 def main() -> None:
-    def add(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--second", type=Path, default=SECOND, help="another month (CSV)")
-
-    chosen, given = options(__doc__, add=add)
+    chosen, given = options(__doc__, add=second)
     draws = 200 if chosen.quick else 1000
     results: dict[str, Any] = {"draws": draws}
     for file in (chosen.data, given.second):

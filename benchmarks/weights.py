@@ -14,13 +14,12 @@ m is a member's mean squared error, recent outcomes more (half-life a day of bar
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from accuracy import HORIZONS, SECOND
+from accuracy import HORIZONS, second
 from harness import console, options, save, show
 from moments import KEPT, LATENCY_MS, SYMBOL, default_settings
 from rich.table import Table
@@ -128,13 +127,8 @@ def published(given: Series, rule: Rule, horizon_bars: int) -> FloatArray:
     return said
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """A second month."""
-    parser.add_argument("--second", type=Path, default=SECOND, help="another month (CSV)")
-
-
 def main() -> None:
-    chosen, given = options(__doc__, add=add)
+    chosen, given = options(__doc__, add=second)
     rows: list[dict[str, Any]] = []
     table = Table(title="Published R2 in percent (t beside the owner's)", title_justify="left")
     for name in ("month", "bars ahead", *RULES):

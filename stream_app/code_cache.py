@@ -100,4 +100,9 @@ class UserWide(_WithContents, caching.UserWideCacheLocator):
     """In the user's cache, where the file's folder cannot be written."""
 
 
-LOCATORS: Final = ",".join(f"{__name__}.{each.__name__}" for each in (Given, InTree, UserWide))
+LOCATORS: Final = ",".join(
+    [
+        *(f"{__name__}.{each.__name__}" for each in (Given, InTree, UserWide)),
+        *("IPythonCacheLocator", "ZipCacheLocator"),  # for loops of others in the same process
+    ]
+)
