@@ -86,6 +86,8 @@ async def test_a_retrain_that_takes_too_long_is_shown_with_its_reason(
             await feed(settings, walk(1000, symbol="A"))
             await seen.until(lambda new: check(new, "retrain")["level"] == "bad")
             assert seen.newest["health"]["level"] == "bad"
+            # an event of its own, which may come after the one with the checks
+            await seen.until(lambda new: new["retrains"]["cycles"] != [])
             cycle = seen.newest["retrains"]["cycles"][0]
             assert cycle["state"] == "timed_out"
             assert cycle["reasons"][0].startswith("A: ")
