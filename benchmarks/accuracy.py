@@ -9,7 +9,6 @@ known from the bar before (AR(1)). Nothing here is chosen by what comes out.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import itertools
 import json
@@ -17,18 +16,17 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow.csv
-from harness import DATA, console, options, save, show
+from harness import console, options, save, second, show
 from rich.table import Table
 
 HORIZONS: Final = (1, 3, 12, 48)
-SECOND: Final = DATA.parent / "gbpusd-m1-bid-2012-02.csv.gz"
 BARS: Final = 8640
 KNOWN_R2: Final = 0.01
 QUICK_DAYS: Final = 10
@@ -107,24 +105,36 @@ def backtest(
 
 
 def table(name: str, found: dict[int, dict[str, Any]]) -> Table:
-    """A row a forecaster, a column a horizon: R2 in percent and the Clark-West t."""
+    """What is published, the ensemble, and each member before and after its shrinkage."""
+    rows = {part: [each[part] for each in found.values()] for part in ("published", "ensemble")}
+    for part in ("members_unshrunk", "members"):
+        for member in next(iter(found.values()))[part]:
+            named = f"{part.replace('_', ' ')} {member}"
+            rows[named] = [each[part][member] for each in found.values()]
+    return skill_table(name, {horizon: each["n"] for horizon, each in found.items()}, rows)
+
+
+def skill_table(
+    name: str, counts: Mapping[int, int], rows: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> Table:
+    """A row a forecaster, a column a horizon: R2 in percent and the Clark-West t.
+
+    Args:
+        name: of the prices.
+        counts: of the forecasts, by horizon in bars.
+        rows: of each forecaster, its `mse_skill` and `cw_t` at each horizon.
+    """
     shown = Table(title=f"{name}: R2 beside the last price (Clark-West t)", title_justify="left")
     shown.add_column("")
-    for horizon, each in found.items():
-        shown.add_column(f"{horizon} bars, n {each['n']:,}", justify="right")
-    first = next(iter(found.values()))
-    rows: list[tuple[str, ...]] = [("published",), ("ensemble",)]
-    rows += [(part, each) for part in ("members_unshrunk", "members") for each in first[part]]
-    for row in rows:
-        cells = []
-        for each in found.values():
-            for key in row:
-                each = each[key]  # noqa: PLW2901 - one step deeper
-            t = each["cw_t"]
-            cells.append(
-                f"{100 * each['mse_skill']:+.3f} %" + ("" if t is None else f" ({t:+.1f})")
-            )
-        shown.add_row(" ".join(row).replace("_", " "), *cells)
+    for horizon, n in counts.items():
+        shown.add_column(f"{horizon} bars, n {n:,}", justify="right")
+    for who, each in rows.items():
+        cells = [
+            f"{100 * one['mse_skill']:+.3f} %"
+            + ("" if one["cw_t"] is None else f" ({one['cw_t']:+.1f})")
+            for one in each
+        ]
+        shown.add_row(who, *cells)
     return shown
 
 
@@ -145,11 +155,6 @@ def main() -> None:
             results[name] = {str(horizon): each for horizon, each in found.items()}
             show(table(name, found))
             save(chosen, results)
-
-
-def second(parser: argparse.ArgumentParser) -> None:
-    """A second month."""
-    parser.add_argument("--second", type=Path, default=SECOND, help="another month (CSV)")
 
 
 if __name__ == "__main__":

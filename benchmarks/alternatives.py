@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from accuracy import backtest, second
-from harness import console, options, progress, save, show
+from accuracy import backtest, skill_table
+from harness import console, options, progress, save, second, show
 from moments import LAST, FloatArray, Month, Retrain, default_settings, month
 from numpy.typing import NDArray
 from plain import Fitted, boosting, forest, lstm
@@ -48,11 +48,9 @@ Forecaster = Callable[[Month, int], FloatArray]
 
 def served(given: Month) -> Iterator[tuple[Retrain, slice]]:
     """Each daily window, and the bars that close while what was learned from it serves."""
-    closed = given.ts[LAST]
-    until = [*(each.since for each in given.retrains[1:]), int(closed[-1]) + 1]
     with progress() as shown:
-        for retrain, end in shown.track([*zip(given.retrains, until, strict=True)]):
-            first, last = np.searchsorted(closed, [max(retrain.since, given.middle), end])
+        for retrain, start, end in shown.track(given.served()):
+            first, last = np.searchsorted(given.ts[LAST], [start, end])
             if first < last:
                 yield retrain, slice(first, last)
 
@@ -159,18 +157,9 @@ def row(n: int, r2: float, mae_skill: float, cw_t: float | None) -> dict[str, An
 
 
 def table(name: str, found: dict[str, dict[int, dict[str, Any]]]) -> Table:
-    """A row a forecaster, a column a horizon: R2 in percent and the Clark-West t."""
-    shown = Table(title=f"{name}: R2 beside the last price (Clark-West t)", title_justify="left")
-    shown.add_column("")
-    for horizon, each in next(iter(found.values())).items():
-        shown.add_column(f"{horizon} bars, n {each['n']:,}", justify="right")
-    for who, by_horizon in found.items():
-        cells = [
-            f"{100 * each['mse_skill']:+.2f} %" + (f" ({t:+.1f})" if (t := each["cw_t"]) else "")
-            for each in by_horizon.values()
-        ]
-        shown.add_row(who, *cells)
-    return shown
+    """A row a forecaster, a column a horizon."""
+    counts = {horizon: each["n"] for horizon, each in found[PUBLISHED].items()}
+    return skill_table(name, counts, {who: [*each.values()] for who, each in found.items()})
 
 
 def main() -> None:

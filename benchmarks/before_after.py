@@ -19,9 +19,9 @@ from typing import Any, Final
 
 import orjson
 from harness import HERE, ROUNDS, Spread, console, options, progress, ratios, save, show, spread
+from prices import month_ticks, plain_settings, train
 from rich.table import Table
 from tick_cost import TickRecord
-from world import month_ticks, plain_settings, train
 
 from stream_app.messages.codec import encode_bar
 from stream_app.messages.ticks import encode_tick

@@ -21,8 +21,8 @@ from unittest import mock
 
 import numpy as np
 import torch
-from accuracy import BARS, KNOWN_R2, bars_file, second
-from harness import console, options, progress, save, show
+from accuracy import BARS, KNOWN_R2, bars_file
+from harness import console, options, progress, save, second, show
 from moments import LAST, Columns, FloatArray, Month, default_settings, month
 from numpy.typing import NDArray
 from rich.table import Table
@@ -208,13 +208,10 @@ def forecasts(given: Month, candidate: Candidate, models: ModelSettings) -> dict
     unit = units(given, candidate, models.horizon_bars)
     there = np.isfinite(features).all(axis=-1) & np.isfinite(unit)
     found = {name: np.full(given.ts.shape, np.nan) for name in (*CATALOG, ENSEMBLE)}
-    until = [*(each.since for each in given.retrains[1:]), int(given.ts.max()) + 1]
     with progress() as shown:
         what = f"{given.name} {models.horizon_bars} {candidate.name} {models.seed}"
-        for retrain, end in shown.track(
-            [*zip(given.retrains, until, strict=True)], description=what
-        ):
-            served = there & (given.ts >= max(retrain.since, given.middle)) & (given.ts < end)
+        for retrain, start, end in shown.track(given.served(), description=what):
+            served = there & (given.ts >= start) & (given.ts < end)
             if not served.any():
                 continue
             span = slice(retrain.first, retrain.end)

@@ -33,29 +33,21 @@ import aiohttp
 import psutil
 from capacity_model import Costs, need, ticks_per_second
 from harness import Options, console, options, ratios, save, show, spread, spread_table
+from prices import jobs_for, live_ticks, month_pipeline, plain_settings, symbol_names, warm_pool
+from processes import DEADLINE_S, WORKER, Process, until_answered
 from rich.table import Table
 from throughput import history_ticks, rate
 from tick_cost import copy_window, loaded, resident_mib
 from world import (
-    DEADLINE_S,
     TOPICS_YAML,
-    WORKER,
-    Process,
     broker_of_choice,
     commit,
     digest,
-    jobs_for,
-    live_ticks,
-    month_pipeline,
-    plain_settings,
     publish_models,
     send,
     settings_without_training,
-    symbol_names,
     topics_file,
     topics_of,
-    until_answered,
-    warm_pool,
 )
 
 from stream_app.bars.features import BarColumns

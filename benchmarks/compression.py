@@ -12,8 +12,8 @@ from typing import Final
 
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from harness import options, progress, save, show
+from prices import CHUNK, SYMBOL, month_ticks, plain_settings, train, with_sources
 from rich.table import Table
-from world import CHUNK, SYMBOL, month_ticks, plain_settings, train, with_sources
 
 from stream_app.messages.arrivals import tick_of
 from stream_app.messages.codec import encode_bar

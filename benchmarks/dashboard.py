@@ -29,17 +29,10 @@ import orjson
 import psutil
 from harness import Options, options, progress, quantiles, save, show
 from playwright.async_api import Page, async_playwright
+from prices import symbol_names
+from processes import WORKER, Process, running
 from rich.table import Table
-from world import (
-    WORKER,
-    Process,
-    broker_of_choice,
-    running,
-    settings_for,
-    symbol_names,
-    topics_file,
-    topics_of,
-)
+from world import broker_of_choice, settings_for, topics_file, topics_of
 
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import produce

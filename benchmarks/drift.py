@@ -12,7 +12,6 @@ divided by the volatility.
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -21,10 +20,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from harness import DATA, console, options, progress, save, show
+from harness import console, options, progress, save, second, show
 from numpy.typing import NDArray
+from prices import CHUNK, month_ticks, plain_settings
 from rich.table import Table
-from world import CHUNK, month_ticks, plain_settings
 
 from stream_app.drift.watch import DriftWatch
 from stream_app.messages.schemas import Drift, Score, Source
@@ -49,7 +48,6 @@ TRIALS: Final = 25
 BEFORE: Final = 3000
 """Bars before a change."""
 SOURCE: Final = Source(topic="", partition=0, offset=0)
-OTHER: Final = DATA.with_name("gbpusd-m1-bid-2012-02.csv.gz")
 
 
 def deviations(kind: str, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -208,10 +206,7 @@ def table(title: str, rows: dict[str, dict[str, float]]) -> Table:
 
 
 def main() -> None:
-    def add(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--second", type=Path, default=OTHER, help="another month")
-
-    chosen, given = options(__doc__, add=add)
+    chosen, given = options(__doc__, add=second)
     months, trials = (6, 10) if chosen.quick else (MONTHS, TRIALS)
     false: dict[str, dict[str, float]] = {}
     true: dict[str, dict[str, float]] = {}

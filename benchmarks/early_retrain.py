@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from harness import DATA, console, options, save, show
+from harness import console, options, save, second, show
+from prices import plain_settings
 from rich.table import Table
-from world import plain_settings
 
 from stream_app.clock import DAY_MS, HOUR_MS
 from stream_app.drift.watch import DriftWatch
@@ -49,7 +49,6 @@ LEAST_APART_MS: Final = 6 * HOUR_MS
 LATENCY_MS: Final = 10_000
 SEEDS: Final = (1,)
 SYMBOL: Final = "S"
-OTHER: Final = DATA.with_name("gbpusd-m1-bid-2012-02.csv.gz")
 STEPS: Final = ("bars", "kalman", "filter", "train", "gate")
 
 
@@ -218,7 +217,7 @@ def table(file: str, found: dict[str, Any]) -> Table:
 def main() -> None:
     def add(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--kept", type=Path, default=Path("data/backtest"))
-        parser.add_argument("--second", type=Path, default=OTHER, help="another month")
+        second(parser)
 
     chosen, given = options(__doc__, add=add)
     results: dict[str, Any] = {}

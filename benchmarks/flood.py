@@ -32,22 +32,17 @@ from harness import (
     spread,
     spread_table,
 )
+from prices import live_ticks, month_bars, month_ticks, plain_settings, symbol_names, train
+from processes import WORKER
 from throughput import history_ticks, one_run
 from world import (
-    WORKER,
     broker_of_choice,
     digest,
-    live_ticks,
-    month_bars,
-    month_ticks,
-    plain_settings,
     publish_models,
     send,
     settings_for,
-    symbol_names,
     topics_file,
     topics_of,
-    train,
 )
 
 from stream_app.bars.features import BarColumns

@@ -30,6 +30,7 @@ DATA: Final = Path(
     os.environ.get("BENCHMARK_DATA")
     or HERE.parents[1] / "shared" / "data" / "btc-perp-1m-2022-01.csv.gz"
 )
+SECOND: Final = DATA.parent / "gbpusd-m1-bid-2012-02.csv.gz"
 LIBRARIES: Final = (
     "numpy",
     "scikit-learn",
@@ -88,6 +89,11 @@ def options(
         data=given.data,
         out=given.out or RESULTS / quick_name,
     ), given
+
+
+def second(parser: argparse.ArgumentParser) -> None:
+    """The option of a second month, for `options`."""
+    parser.add_argument("--second", type=Path, default=SECOND, help="another month (CSV)")
 
 
 @contextmanager

@@ -15,20 +15,18 @@ right are as far off in their worst 288 bars.
 
 from __future__ import annotations
 
-import argparse
 import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
-from harness import DATA, options, progress, save, show
+from harness import options, progress, save, second, show
 from numpy.typing import NDArray
+from prices import month_pipeline, plain_settings
 from rich.table import Table
-from world import month_pipeline, plain_settings
 
 from stream_app.bars.features import BarColumns
 from stream_app.prediction.intervals import IntervalTrackers, returns_of
@@ -67,7 +65,6 @@ TARGETS: Final = {
     "winkler / GARCH": 1.0,
     "bars after a step": 36,
 }
-GBPUSD: Final = DATA.parent / "gbpusd-m1-bid-2012-02.csv.gz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,10 +362,7 @@ def score_table(
 
 
 def main() -> None:
-    def add(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--second", type=Path, default=GBPUSD, help="another month")
-
-    chosen, given = options(__doc__, add=add)
+    chosen, given = options(__doc__, add=second)
     settings = plain_settings()
     steps = 8 if chosen.quick else 80
     shown: list[Any] = []

@@ -26,23 +26,10 @@ import numpy as np
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from harness import HERE, RESULTS, Options, options, progress, quantiles, save, show
+from prices import SYMBOL, live_ticks, month_ticks
+from processes import WORKER, Process, last_retrain, running, until_answered
 from rich.table import Table
-from world import (
-    SYMBOL,
-    WORKER,
-    Process,
-    broker_of_choice,
-    last_retrain,
-    length,
-    live_ticks,
-    month_ticks,
-    running,
-    send,
-    settings_for,
-    topics_file,
-    topics_of,
-    until_answered,
-)
+from world import broker_of_choice, length, send, settings_for, topics_file, topics_of
 
 from stream_app.bars.features import FloatArray
 from stream_app.brokers import Broker

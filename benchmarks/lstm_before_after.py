@@ -13,7 +13,7 @@ from typing import Final
 import torch
 from harness import interleaved, options, ratios, save, show, spread, spread_table, timed
 from plain import lstm
-from world import month_bars, plain_settings
+from prices import month_bars, plain_settings
 
 from stream_app.models.base import ModelSettings, TrainingData
 from stream_app.models.lstm import LSTMForecaster

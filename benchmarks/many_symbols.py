@@ -18,9 +18,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 from harness import Spread, console, options, progress, save, show, spread, spread_table
-from symbols_in_budget import AtOnce, Retrained
-from tick_cost import copy_window, cost, loaded, resident_mib
-from world import (
+from prices import (
     month_pipeline,
     month_ticks,
     plain_settings,
@@ -29,6 +27,8 @@ from world import (
     trained_set,
     warm_pool,
 )
+from symbols_in_budget import AtOnce, Retrained
+from tick_cost import copy_window, cost, loaded, resident_mib
 
 from stream_app.bars.features import BarColumns
 from stream_app.clock import SystemClock

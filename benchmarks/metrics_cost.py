@@ -15,9 +15,9 @@ from functools import partial
 from typing import Any, Final
 
 from harness import interleaved, options, ratios, save, show, spread, spread_table
+from prices import SYMBOL, jobs_for, live_ticks, month_pipeline, month_ticks, plain_settings
 from prometheus_client import generate_latest
 from tick_cost import TickRecord, copy_window, loaded
-from world import SYMBOL, jobs_for, live_ticks, month_pipeline, month_ticks, plain_settings
 
 from stream_app.messages.schemas import Score
 from stream_app.messages.ticks import encode_tick

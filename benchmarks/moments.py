@@ -81,6 +81,18 @@ class Month:
     def __len__(self) -> int:
         return len(self.bars)
 
+    def served(self) -> list[tuple[Retrain, int, int]]:
+        """Each daily window, and the event times between which what it taught is scored, ms.
+
+        From the first on, and before the last; the windows of the first half are left out.
+        """
+        until = [*(each.since for each in self.retrains[1:]), int(self.ts.max()) + 1]
+        return [
+            (retrain, max(retrain.since, self.middle), end)
+            for retrain, end in zip(self.retrains, until, strict=True)
+            if end > self.middle
+        ]
+
     def outcomes(self, horizon_bars: int) -> FloatArray:
         """The log return from each moment to the newest moment at or before the horizon's end.
 

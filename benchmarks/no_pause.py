@@ -26,18 +26,11 @@ import aiohttp
 import orjson
 from aiokafka import TopicPartition
 from harness import Options, console, options, save, show
+from prices import symbol_names
+from processes import WORKER, Process
 from rich.table import Table
-from world import (
-    WORKER,
-    Feed,
-    Process,
-    broker_of_choice,
-    settings_without_training,
-    symbol_names,
-    topics_file,
-    topics_of,
-    with_history,
-)
+from steady_feed import Feed
+from world import broker_of_choice, settings_without_training, topics_file, topics_of, with_history
 
 from stream_app.brokers.process import free_ports
 from stream_app.kafka.connection import client_settings

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from accuracy import second
-from harness import options, progress, save, show
+from harness import options, progress, save, second, show
 from intervals import Bars, ours
 from moments import FloatArray
+from prices import month_pipeline, plain_settings
 from rich.table import Table
 from scipy.stats import norm
-from world import month_pipeline, plain_settings
 
 from stream_app.scoring.skill import skill
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from harness import options, progress, save, show, spread, spread_table
 from numpy.typing import NDArray
-from world import live_ticks, month_pipeline, plain_settings, with_sources
+from prices import live_ticks, month_pipeline, plain_settings, with_sources
 
 from stream_app.messages.arrivals import Arrival
 from stream_app.models.catalog import CATALOG

@@ -18,8 +18,8 @@ from typing import Any, Final
 from unittest import mock
 
 from harness import DATA, HERE, console, options, progress, save, show
+from prices import month_pipeline, plain_settings, warm_pool
 from rich.table import Table
-from world import month_pipeline, plain_settings, warm_pool
 
 from stream_app.bars.features import BarColumns
 from stream_app.clock import DAY_MS

@@ -28,27 +28,19 @@ import psutil
 from aiokafka import TopicPartition
 from capacity import cpu_s, until_shared
 from harness import Options, console, options, progress, save, show, spread, spread_table
+from prices import CHUNK, SYMBOL, jobs_for, live_ticks, month_ticks, symbol_names
+from processes import DEADLINE_S, WORKER, Process, until_answered
 from tick_cost import TickRecord, loaded
 from world import (
-    CHUNK,
-    DEADLINE_S,
-    SYMBOL,
-    WORKER,
-    Process,
     broker_of_choice,
     commit,
-    jobs_for,
     length,
-    live_ticks,
-    month_ticks,
     publish_models,
     send,
     settings_for,
     settings_without_training,
-    symbol_names,
     topics_file,
     topics_of,
-    until_answered,
 )
 
 from stream_app.bars.features import BarColumns

@@ -22,8 +22,9 @@ from typing import Any, Final
 
 from harness import options, save, show, spread
 from latency_through_retrain import TARGET_S, measure
+from processes import WORKER
 from rich.table import Table
-from world import WORKER, broker_of_choice
+from world import broker_of_choice
 
 NEVER_S: Final = 3600.0
 MOST: Final = 2.0

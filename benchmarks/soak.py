@@ -22,21 +22,11 @@ from typing import Any, Final
 import psutil
 from aiokafka.partitioner import DefaultPartitioner
 from harness import Options, options, progress, save, show
+from prices import live_ticks, month_ticks, symbol_names
+from processes import DEADLINE_S, WORKER, Process
 from rich.table import Table
 from soak_samples import LIMIT, Answers, Level, Life, levels, plain, retrains_of, sample
-from world import (
-    DEADLINE_S,
-    WORKER,
-    Process,
-    broker_of_choice,
-    live_ticks,
-    month_ticks,
-    send,
-    settings_for,
-    symbol_names,
-    topics_file,
-    topics_of,
-)
+from world import broker_of_choice, send, settings_for, topics_file, topics_of
 
 from stream_app.brokers.process import free_ports
 from stream_app.feed.pace import Pace, Speed

@@ -11,8 +11,9 @@ from typing import Any, Final
 import orjson
 import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from processes import Process
 from scipy.stats import theilslopes
-from world import Process, length
+from world import length
 
 from stream_app.kafka.topic_check import Topics
 from stream_app.kafka.topics import TopicSpec

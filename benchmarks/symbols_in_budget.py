@@ -19,7 +19,7 @@ from typing import Final, cast
 import numpy as np
 from harness import console, options, progress, save, show, spread, spread_table
 from numpy.typing import NDArray
-from world import month_bars, plain_settings, symbol_names, warm_pool
+from prices import month_bars, plain_settings, symbol_names, warm_pool
 
 from stream_app.bars.features import BarColumns
 from stream_app.clock import SystemClock

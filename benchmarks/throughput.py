@@ -23,25 +23,18 @@ import orjson
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from harness import HERE, Options, options, progress, ratios, save, show, spread, spread_table
+from prices import live_ticks, month_bars, month_ticks, plain_settings, symbol_names, train
+from processes import WORKER, Process, running
 from world import (
-    WORKER,
-    Process,
     broker_of_choice,
     commit,
     digest,
     length,
-    live_ticks,
-    month_bars,
-    month_ticks,
-    plain_settings,
     publish_models,
-    running,
     send,
     settings_for,
-    symbol_names,
     topics_file,
     topics_of,
-    train,
 )
 
 from stream_app.brokers import Broker

@@ -17,15 +17,8 @@ from typing import Any, Final
 import numpy as np
 import psutil
 from harness import Options, options, progress, save, show, spread, spread_table
+from prices import live_ticks, month_pipeline, month_ticks, plain_settings, symbol_names, train
 from rich.table import Table
-from world import (
-    live_ticks,
-    month_pipeline,
-    month_ticks,
-    plain_settings,
-    symbol_names,
-    train,
-)
 
 from stream_app.bars.open_bar import OpenBar
 from stream_app.clock import HOUR_MS

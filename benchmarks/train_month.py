@@ -15,8 +15,8 @@ import numpy as np
 from harness import options, progress, ratios, save, show, spread, spread_table, timed
 from numpy.typing import NDArray
 from plain import PLAIN
+from prices import jobs_for, month_bars, plain_settings, warm_pool
 from rich.table import Table
-from world import jobs_for, month_bars, plain_settings, warm_pool
 
 from stream_app.models.base import TrainingData
 from stream_app.training.holdout import evaluate, score

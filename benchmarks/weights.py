@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from accuracy import HORIZONS, second
-from harness import console, options, save, show
+from accuracy import HORIZONS
+from harness import console, options, save, second, show
 from moments import KEPT, LATENCY_MS, SYMBOL, default_settings
 from rich.table import Table
 

@@ -21,18 +21,11 @@ from typing import Any, Final
 import yaml
 from harness import Options, console, options, save, show
 from no_pause import CALM_S, waits
+from prices import symbol_names
+from processes import WORKER, Process
 from rich.table import Table
-from world import (
-    WORKER,
-    Feed,
-    Process,
-    broker_of_choice,
-    settings_without_training,
-    symbol_names,
-    topics_file,
-    topics_of,
-    with_history,
-)
+from steady_feed import Feed
+from world import broker_of_choice, settings_without_training, topics_file, topics_of, with_history
 
 from stream_app.kafka.connection import client_settings
 from stream_app.kafka.topic_check import Topics, apply_topics, load_topics
