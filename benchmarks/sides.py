@@ -22,15 +22,15 @@ from stream_app.kafka.connection import client_settings
 from stream_app.kafka.topic_check import Topics, load_topics
 from stream_app.messages.schemas import Bar
 from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.recovery.log_access import LogAccess, Readers
 from stream_app.registry.store import Registry
 from stream_app.registry.versions import Versions
 from stream_app.settings import Settings, load_settings
+from stream_app.sharing.shares import Share
 from stream_app.training.settings import model_settings
 from stream_app.worker.consumer_actions import ConsumerActions
-from stream_app.worker.log_access import LogAccess, Readers
 from stream_app.worker.partitions import Partitions
 from stream_app.worker.serving_models import ServingModels
-from stream_app.worker.sharing import Share
 
 
 async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPipeline]:

@@ -31,8 +31,9 @@ from stream_app.kafka.connection import client_settings
 from stream_app.kafka.topic_check import Topics, apply_topics, load_topics
 from stream_app.kafka.topics import CO_PARTITIONED
 from stream_app.kafka.widening import plan_widening
+from stream_app.moving.pace import measured_pace
 from stream_app.settings import Settings
-from stream_app.worker.move_pace import measured_pace
+from stream_app.worker.lag import LOOK_EVERY_S
 
 BEFORE: Final = 2
 AFTER: Final = 3
@@ -89,7 +90,7 @@ async def measure(chosen: Options, given: argparse.Namespace, folder: Path) -> d
                 plan = await plan_widening(topics, client_settings(settings), settings.window_bars)
                 assert plan is not None
                 pace = await measured_pace(topics, client_settings(settings), settings, plan)
-                console.print(*plan.lines(pace.pause_s(plan)), sep="\n")
+                console.print(*plan.lines(pace.pause_s(plan, noticed_s=LOOK_EVERY_S)), sep="\n")
                 began = time.time_ns() // 1_000_000
                 await apply_topics(topics, client_settings(settings))
                 await until_all_came(worker, set(plan.moving))
@@ -107,7 +108,7 @@ async def measure(chosen: Options, given: argparse.Namespace, folder: Path) -> d
         "symbols": len(names),
         "days": days,
         "moving": {name: list(way) for name, way in plan.moving.items()},
-        "stated_s": pace.pause_s(plan),
+        "stated_s": pace.pause_s(plan, noticed_s=LOOK_EVERY_S),
         "pace": asdict(pace),
         "moved_s": longest([item for item in moved if item["partition"] in got]),
         "beside_them_s": longest([item for item in others if item["partition"] in got]),

@@ -28,11 +28,11 @@ from stream_app.registry.disk import require_writable
 from stream_app.registry.store import Registry
 from stream_app.registry.versions import Versions
 from stream_app.settings import Settings
+from stream_app.sharing.assignor import GroupAssignor
 from stream_app.training.cycle import Retrainer
 from stream_app.training.pool import TrainingPool
 from stream_app.training.settings import RetrainSettings, model_settings
 from stream_app.web.server import WebServer
-from stream_app.worker.assignor import GroupAssignor
 from stream_app.worker.champions import Champions
 from stream_app.worker.consumer_actions import ConsumerActions
 from stream_app.worker.description import describe

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stream_app.cli import main
-from stream_app.worker.moves import Moves
+from stream_app.moving.moves import Moves
 
 GATE: Final = "TEST_MOVES_GATE"
 """Names the variable that names the file."""

@@ -102,9 +102,12 @@ async def _said(
 ) -> list[str]:
     if not plan.moving:
         return plan.lines(0.0)
-    from stream_app.worker.move_pace import measured_pace  # it takes a second to import
+    # they take a second to import
+    from stream_app.moving.pace import measured_pace
+    from stream_app.worker.lag import LOOK_EVERY_S
 
-    return plan.lines((await measured_pace(wanted, client, settings, plan)).pause_s(plan))
+    pace = await measured_pace(wanted, client, settings, plan)
+    return plan.lines(pace.pause_s(plan, noticed_s=LOOK_EVERY_S))
 
 
 async def _check(settings: Settings) -> CheckReport:

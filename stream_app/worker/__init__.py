@@ -1,4 +1,5 @@
-"""One worker process: batches in from Kafka, answers out to Kafka, state back from the log.
+"""One worker process: batches in from Kafka, answers out to Kafka.
 
-With `agents` the only room that knows Faust. Prices are worked on in `prediction`, not here.
+With `agents` and `sharing` the only room that knows Faust. Prices are worked on in
+`prediction`, not here.
 """

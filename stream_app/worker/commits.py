@@ -10,9 +10,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from stream_app.errors import TopicError
 from stream_app.kafka.group import GroupView, Place, made_anew
 from stream_app.kafka.twins import require_twins
+from stream_app.recovery.coverage import read_coverage
+from stream_app.recovery.log_access import LogAccess
 from stream_app.worker.consumer_actions import ConsumerActions
-from stream_app.worker.coverage import read_coverage
-from stream_app.worker.log_access import LogAccess
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from yarl import URL
 from stream_app.kafka.connection import faust_credentials
 from stream_app.kafka.topic_check import Topics
 from stream_app.settings import Settings
-from stream_app.worker.assignor import GroupAssignor
-from stream_app.worker.sharing import Report
+from stream_app.sharing.assignor import GroupAssignor
+from stream_app.sharing.shares import Report
 from stream_app.worker.transport import Transport
 
 COMMIT_INTERVAL_S: Final = 1.0

@@ -8,23 +8,23 @@ from functools import partial
 from typing import Any
 
 from stream_app.kafka.group import Place
+from stream_app.moving.moves import PublishBars
+from stream_app.moving.symbol_places import SymbolPlaces
 from stream_app.ops import metrics
 from stream_app.ops.log_fields import log_fields
 from stream_app.prediction.pipeline import PartitionPipeline, SortedRecords
 from stream_app.prediction.symbol import SymbolPipeline
+from stream_app.recovery.log_access import LogAccess
+from stream_app.recovery.replica import Log, Replica
+from stream_app.recovery.restore import LoadModels
+from stream_app.recovery.standbys import Standbys
+from stream_app.sharing.membership import Membership
+from stream_app.sharing.shares import Report, Share
 from stream_app.worker.commits import Commits
 from stream_app.worker.consumer_actions import ConsumerActions
 from stream_app.worker.ledger import Batch
-from stream_app.worker.log_access import LogAccess
-from stream_app.worker.membership import Membership
-from stream_app.worker.moves import PublishBars
 from stream_app.worker.pipelines import Pipelines
-from stream_app.worker.replica import Log, Replica
-from stream_app.worker.restore import LoadModels
 from stream_app.worker.settling import Settling
-from stream_app.worker.sharing import Report, Share
-from stream_app.worker.standbys import Standbys
-from stream_app.worker.symbol_places import SymbolPlaces
 from stream_app.worker.takeovers import Takeovers
 
 

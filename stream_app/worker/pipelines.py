@@ -12,9 +12,9 @@ from typing import Final
 
 from stream_app.kafka.group import Place
 from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.recovery.replica import Replica
 from stream_app.worker.consumer_actions import ConsumerActions
 from stream_app.worker.ledger import Batch
-from stream_app.worker.replica import Replica
 from stream_app.worker.takeovers import Takeovers
 
 logger = logging.getLogger(__name__)

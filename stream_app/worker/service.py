@@ -16,6 +16,7 @@ from stream_app.messages.trace import traces_of
 from stream_app.ops import metrics
 from stream_app.ops.log_fields import log_fields
 from stream_app.prediction.pipeline import Answer, PartitionPipeline
+from stream_app.recovery.log_access import LogAccess, Readers
 from stream_app.registry.versions import Versions
 from stream_app.settings import Settings
 from stream_app.worker.champions import Champions
@@ -23,7 +24,6 @@ from stream_app.worker.consumer_actions import ConsumerActions
 from stream_app.worker.counts import count_batch, count_delays, shown_counts
 from stream_app.worker.lag import LagWatch
 from stream_app.worker.ledger import Batch
-from stream_app.worker.log_access import LogAccess, Readers
 from stream_app.worker.misplaced import MisplacedLog
 from stream_app.worker.notice_log import NoticeLog
 from stream_app.worker.partitions import Partitions

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from functools import partial
 
 from stream_app.kafka.retries import until_answered
+from stream_app.moving.symbol_places import SymbolPlaces
 from stream_app.ops.log_fields import log_fields
 from stream_app.prediction.pipeline import PartitionPipeline, SortedRecords
+from stream_app.recovery.replica import Log
 from stream_app.worker.ledger import Batch
-from stream_app.worker.replica import Log
-from stream_app.worker.symbol_places import SymbolPlaces
 
 logger = logging.getLogger(__name__)
 

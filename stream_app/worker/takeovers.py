@@ -12,15 +12,15 @@ from aiokafka import TopicPartition
 
 from stream_app.kafka.group import Place
 from stream_app.kafka.retries import until_answered
+from stream_app.moving.symbol_places import SymbolPlaces
 from stream_app.ops import metrics
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
+from stream_app.recovery.log_access import LogAccess
+from stream_app.recovery.replica import Log, Replica
+from stream_app.recovery.restore import LoadModels, restore_partition
 from stream_app.worker.commits import Commits
 from stream_app.worker.ledger import Batch
-from stream_app.worker.log_access import LogAccess
-from stream_app.worker.replica import Log, Replica
-from stream_app.worker.restore import LoadModels, restore_partition
-from stream_app.worker.symbol_places import SymbolPlaces
 
 logger = logging.getLogger(__name__)
 

@@ -26,14 +26,14 @@ from stream_app.messages.codec import encode_bar
 from stream_app.messages.schemas import Bar, Prediction, Tick
 from stream_app.messages.ticks import encode_tick
 from stream_app.models.model_set import ModelSet
+from stream_app.moving.moves import Moves
+from stream_app.moving.partition_counts import PartitionCounts
 from stream_app.prediction.pipeline import PartitionPipeline, SortedRecords
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.worker.log_access import LogAccess
-from stream_app.worker.moves import Moves
-from stream_app.worker.partition_counts import PartitionCounts
-from stream_app.worker.replica import Log, Replica
-from stream_app.worker.restore import restore_partition
+from stream_app.recovery.log_access import LogAccess
+from stream_app.recovery.replica import Log, Replica
+from stream_app.recovery.restore import restore_partition
 from tests.builders import START_MS, FakeRecord, record, settings
 from tests.fakes import FeatureMember, model_set
 

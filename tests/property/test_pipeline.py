@@ -20,7 +20,7 @@ from stream_app.models.model_set import ModelSet
 from stream_app.prediction.origin import Origin
 from stream_app.prediction.pipeline import Answer, PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
-from stream_app.worker.bar_log import BarLog
+from stream_app.recovery.bar_log import BarLog
 from tests.builders import START_MS, FakeRecord, bar_record, records, settings
 from tests.fakes import ConstantMember, FeatureMember, model_set
 

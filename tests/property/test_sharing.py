@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.worker.sharing import Report, Share, shares
+from stream_app.sharing.shares import Report, Share, shares
 
 ROUNDS = 50
 """More than any group here needs until nothing moves."""

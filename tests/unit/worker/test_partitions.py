@@ -18,20 +18,20 @@ from stream_app.kafka.placement import partition_of
 from stream_app.kafka.topic_check import load_topics
 from stream_app.kafka.topic_ids import KnownTopic
 from stream_app.messages.schemas import Bar
+from stream_app.moving import symbol_places as places_module
 from stream_app.prediction.observation import MISPLACED
 from stream_app.prediction.origin import Origin
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
+from stream_app.recovery import log_access as access_module
+from stream_app.recovery.log_access import LogAccess, Readers
+from stream_app.sharing.shares import Share
 from stream_app.worker import commits as commits_module
-from stream_app.worker import log_access as access_module
-from stream_app.worker import symbol_places as places_module
 from stream_app.worker import takeovers as takeovers_module
 from stream_app.worker.consumer_actions import ConsumerActions
 from stream_app.worker.ledger import Batch
-from stream_app.worker.log_access import LogAccess, Readers
 from stream_app.worker.partitions import Partitions
-from stream_app.worker.sharing import Share
 from stream_app.worker.takeovers import Takeovers
 from tests.builders import records, settings, walk
 

@@ -13,7 +13,7 @@ from aiokafka import TopicPartition
 from stream_app.kafka.connection import end_offset
 from stream_app.kafka.reader import read_range
 from stream_app.messages.codec import decode_bar
-from stream_app.worker.log_access import LogAccess
+from stream_app.recovery.log_access import LogAccess
 
 
 class PartitionCounts:

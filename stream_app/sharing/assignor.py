@@ -13,7 +13,7 @@ from aiokafka.coordinator.protocol import (
 )
 from faust.assignor.partition_assignor import PartitionAssignor
 
-from stream_app.worker.sharing import Report, Share, shares
+from stream_app.sharing.shares import Report, Share, shares
 
 logger = logging.getLogger(__name__)
 

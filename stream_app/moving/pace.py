@@ -18,13 +18,12 @@ from stream_app.kafka.topics import Topics
 from stream_app.kafka.widening import Widening
 from stream_app.messages.codec import encode_bar
 from stream_app.messages.read_bars import whole
+from stream_app.moving.moves import PART
+from stream_app.moving.source import MoveSource
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
+from stream_app.recovery.replica import SLICE, Log
 from stream_app.settings import Settings
-from stream_app.worker.lag import LOOK_EVERY_S
-from stream_app.worker.move_source import MoveSource
-from stream_app.worker.moves import PART
-from stream_app.worker.replica import SLICE, Log
 
 SAMPLE: Final = 2_000
 """Bars of a partition that are tried: some tenths of a second."""
@@ -55,8 +54,13 @@ class MovePace:
     slowness: float
     """How many times as long all takes as with a processor of its own; 1 at least."""
 
-    def pause_s(self, plan: Widening) -> float:
-        """How long partitions wait at most that symbols come to, if one worker takes over all."""
+    def pause_s(self, plan: Widening, *, noticed_s: float) -> float:
+        """How long partitions wait at most that symbols come to, if one worker takes over all.
+
+        Args:
+            plan: what moves.
+            noticed_s: until a worker sees that there are more partitions, at most.
+        """
         if not plan.moving:
             return 0.0
         work_s = (
@@ -65,7 +69,7 @@ class MovePace:
             + plan.passed_ticks * self.tick_s
             + (plan.moved_bars / PART + TRIPS * len(plan.moving)) * self.trip_s
         )
-        return LOOK_EVERY_S + GROUP_S * self.slowness + work_s / SHARE
+        return noticed_s + GROUP_S * self.slowness + work_s / SHARE
 
 
 async def measured_pace(

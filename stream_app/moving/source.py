@@ -11,9 +11,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream_app.kafka.reader import read_range
 from stream_app.messages.schemas import Bar
-from stream_app.worker.bar_log import BarLog
-from stream_app.worker.kept_bars import KeptBars
-from stream_app.worker.replica import MAY_REPEAT, PART, SLICE, Log, Pause
+from stream_app.moving.kept_bars import KeptBars
+from stream_app.recovery.bar_log import BarLog
+from stream_app.recovery.replica import MAY_REPEAT, PART, SLICE, Log, Pause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from stream_app.kafka.placement import placement
+from stream_app.moving.moves import Moves, PublishBars
+from stream_app.moving.partition_counts import PartitionCounts
 from stream_app.prediction.pipeline import PartitionPipeline, SortedRecords
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.worker.bar_log import BarLog
-from stream_app.worker.log_access import LogAccess
-from stream_app.worker.moves import Moves, PublishBars
-from stream_app.worker.partition_counts import PartitionCounts
-from stream_app.worker.replica import Log
-from stream_app.worker.restore import LoadModels
+from stream_app.recovery.bar_log import BarLog
+from stream_app.recovery.log_access import LogAccess
+from stream_app.recovery.replica import Log
+from stream_app.recovery.restore import LoadModels
 
 logger = logging.getLogger(__name__)
 

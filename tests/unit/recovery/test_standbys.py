@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from stream_app.kafka.topic_check import load_topics
-from stream_app.worker.log_access import LogAccess, Readers
-from stream_app.worker.replica import Log
-from stream_app.worker.standbys import REST, Standbys
+from stream_app.recovery.log_access import LogAccess, Readers
+from stream_app.recovery.replica import Log
+from stream_app.recovery.standbys import REST, Standbys
 from tests.builders import settings
 
 

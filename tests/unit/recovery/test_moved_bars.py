@@ -8,8 +8,8 @@ from stream_app.messages.codec import decode_bar, encode_bar
 from stream_app.messages.schemas import Bar, Source
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
-from stream_app.worker.bar_log import BarLog
-from stream_app.worker.moved_bars import packed
+from stream_app.recovery.bar_log import BarLog
+from stream_app.recovery.moved_bars import packed
 from tests.builders import bar_record, records, settings, walk
 
 BARS = PartitionPipeline(PredictionSettings.of(settings())).process(records(walk(80))).bars

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from stream_app.worker.arrival import Arrival
-from stream_app.worker.sharing import Share
-from stream_app.worker.standbys import Standbys
+from stream_app.recovery.standbys import Standbys
+from stream_app.sharing.arrival import Arrival
+from stream_app.sharing.shares import Share
 
 
 class Membership:

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream_app.kafka.reader import read_range
 from stream_app.prediction.pipeline import PartitionPipeline
-from stream_app.worker.bar_log import BarLog
+from stream_app.recovery.bar_log import BarLog
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from stream_app.kafka.group import Place
 from stream_app.kafka.retries import may_pass
 from stream_app.ops import metrics
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.worker.log_access import LogAccess
-from stream_app.worker.replica import Log, Replica
+from stream_app.recovery.log_access import LogAccess
+from stream_app.recovery.replica import Log, Replica
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from stream_app.messages.codec import decode_bar, encode_bar
 from stream_app.messages.read_bars import ReadBar, lean, read_bar
 from stream_app.messages.schemas import Bar
 from stream_app.prediction.origin import Origin
-from stream_app.worker.moved_bars import MovedBars, move_of
+from stream_app.recovery.moved_bars import MovedBars, move_of
 
 logger = logging.getLogger(__name__)
 

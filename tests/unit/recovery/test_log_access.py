@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from stream_app.worker import log_access as access_module
-from stream_app.worker.log_access import IDLE, Readers
+from stream_app.recovery import log_access as access_module
+from stream_app.recovery.log_access import IDLE, Readers
 
 
 class Consumer:

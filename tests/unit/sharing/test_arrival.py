@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from stream_app.worker.arrival import ARRIVES_WITHIN_S, Arrival
+from stream_app.sharing.arrival import ARRIVES_WITHIN_S, Arrival
 
 NONE: frozenset[int] = frozenset()
 

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from stream_app.kafka.topic_check import load_topics
-from stream_app.worker.log_access import LogAccess, Readers
-from stream_app.worker.partition_counts import PartitionCounts
+from stream_app.moving.partition_counts import PartitionCounts
+from stream_app.recovery.log_access import LogAccess, Readers
 from tests.builders import settings
 
 SETTINGS = settings()

@@ -13,7 +13,7 @@ from stream_app.prediction.origin import Origin
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.worker.bar_log import BarLog
+from stream_app.recovery.bar_log import BarLog
 from tests.builders import START_MS, bar_record, records, settings, walk
 from tests.fakes import ConstantMember, model_set
 

@@ -17,17 +17,17 @@ from stream_app.kafka.placement import partition_of
 from stream_app.messages.read_bars import ReadBar
 from stream_app.messages.schemas import Bar
 from stream_app.models.model_set import UNTRAINED
+from stream_app.moving.catch_up import CatchUp
+from stream_app.moving.source import Luggage, MoveSource
 from stream_app.ops.log_fields import log_fields
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.worker.bar_log import BarLog
-from stream_app.worker.catch_up import CatchUp
-from stream_app.worker.log_access import LogAccess
-from stream_app.worker.move_source import Luggage, MoveSource
-from stream_app.worker.moved_bars import packed
-from stream_app.worker.replica import SLICE, Log
-from stream_app.worker.restore import LoadModels
+from stream_app.recovery.bar_log import BarLog
+from stream_app.recovery.log_access import LogAccess
+from stream_app.recovery.moved_bars import packed
+from stream_app.recovery.replica import SLICE, Log
+from stream_app.recovery.restore import LoadModels
 
 logger = logging.getLogger(__name__)
 

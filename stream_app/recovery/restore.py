@@ -24,9 +24,9 @@ from stream_app.models.model_set import UNTRAINED, ModelSet
 from stream_app.ops.log_fields import log_fields
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.symbol import SymbolPipeline
-from stream_app.worker.bar_log import BarLog
-from stream_app.worker.log_access import LogAccess
-from stream_app.worker.replica import Pause, Replica
+from stream_app.recovery.bar_log import BarLog
+from stream_app.recovery.log_access import LogAccess
+from stream_app.recovery.replica import Pause, Replica
 
 logger = logging.getLogger(__name__)
 

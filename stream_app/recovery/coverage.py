@@ -9,8 +9,8 @@ from aiokafka import TopicPartition
 from stream_app.errors import TopicError
 from stream_app.kafka.group import RESET, Place, made_anew
 from stream_app.kafka.reader import read_range
-from stream_app.worker.bar_log import BarLog
-from stream_app.worker.log_access import LogAccess
+from stream_app.recovery.bar_log import BarLog
+from stream_app.recovery.log_access import LogAccess
 
 
 async def read_coverage(access: LogAccess, place: Place) -> int:

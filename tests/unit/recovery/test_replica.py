@@ -8,7 +8,7 @@ from functools import partial
 from stream_app.kafka.placement import partition_of, placement
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
-from stream_app.worker.replica import Log, Replica
+from stream_app.recovery.replica import Log, Replica
 from tests.builders import settings
 
 SETTINGS = settings()

@@ -14,7 +14,7 @@ from stream_app.kafka.connection import end_offset
 from stream_app.kafka.reader import read_range
 from stream_app.messages.schemas import Bar, Source
 from stream_app.prediction.pipeline import PartitionPipeline
-from stream_app.worker.log_access import LogAccess
+from stream_app.recovery.log_access import LogAccess
 
 BACK_WITHIN: Final = 20_000
 """Offsets in which a symbol's ticks are looked for that came back before its worker knew of the new
