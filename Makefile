@@ -14,8 +14,9 @@ setup: ## Create .venv and install the locked packages; quick when nothing chang
 run: setup ## Run everything on an embedded broker, with a live view; Ctrl-C ends it.
 	@$(BIN)/stream-app demo $(ARGS)
 
+# By name, so that the longest files (tests/broker) come first: by default those with few tests are last.
 test: setup ## Run the tests, four files at a time: many of them wait.
-	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup ## Run the static checks: formatting, lint, types, directions of import.
 	@$(BIN)/ruff format --check .
