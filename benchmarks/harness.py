@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -72,6 +73,8 @@ def options(
     description: str | None, *, add: Callable[[argparse.ArgumentParser], None] = lambda _: None
 ) -> tuple[Options, argparse.Namespace]:
     """Read the command line of a script."""
+    # By default the brokers, workers and busy loops of a script would go on.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs")
     parser.add_argument("--rounds", type=int, help="interleaved runs of each side")
