@@ -3,9 +3,9 @@
 A worker answers a month of history. Then ticks come at a steady rate while all four models are
 retrained on the whole month again and again; the first forty seconds do not count. Latency is from
 the call that sends a tick to the receipt of its prediction, in this process, by one clock. In the
-same run, an echo returns each tick unchanged: what Kafka, the clients and the machine take without
-a worker. `--threads` measures the same with the retrain in the worker's threads instead of the
-pool.
+same run, an echo returns each tick unchanged, at rest and while the same models are trained beside
+it: what Kafka, the clients and the machine take without a worker. `--threads` measures the same with
+the retrain in the worker's threads instead of the pool.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ import numpy as np
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from harness import HERE, RESULTS, Options, options, progress, quantiles, save, show
-from prices import SYMBOL, live_ticks, month_ticks
+from prices import SYMBOL, live_ticks, month_ticks, plain_settings
 from processes import WORKER, Process, last_retrain, running, until_answered
 from rich.table import Table
 from world import broker_of_choice, length, send, settings_for, topics_file, topics_of
@@ -51,6 +52,8 @@ its hot code."""
 BURST_S: Final = 0.001
 THREADED: Final = (str(HERE / "threaded_worker.py"),)
 ECHO: Final = (str(HERE / "sides.py"), "echo")
+TRAIN_ON: Final = str(HERE / "train_on.py")
+BESIDE: Final = "beside an echo"
 
 
 def half_of_throughput() -> float:
@@ -216,7 +219,7 @@ async def measure(
     rates: Sequence[float],
     seconds: float,
     every_s: float,
-    beside: Callable[[], AbstractContextManager[None]] = nullcontext,
+    beside: Callable[[], AbstractContextManager[object]] = nullcontext,
     **overrides: Any,
 ) -> dict[str, Any]:
     """One worker: history, then each rate in turn while retrains run.
@@ -320,7 +323,7 @@ def tables(results: dict[str, dict[str, Any]]) -> list[Table]:
                     where,
                     rate,
                     f"{found['answered']}/{found['sent']}",
-                    "retraining" if part.startswith("during") else "idle",
+                    "retraining" if part.startswith("during") or where == BESIDE else "idle",
                     str(item["count"]),
                     *(f"{item[name]:.1f}" for name in ("p50", "p99", "max")),
                     f"{found['longest_gap_ms']:.0f}",
@@ -351,12 +354,16 @@ async def run(chosen: Options, given: argparse.Namespace) -> None:
     high = half_of_throughput()
     rates = given.rates or ([500.0] if chosen.quick else [500.0, 100.0, high])
     seconds = given.seconds or (30.0 if chosen.quick else 60.0)
-    workers = {"pool": WORKER, "echo": ECHO} | ({"threads": THREADED} if given.threads else {})
+    workers = {"pool": WORKER, "echo": ECHO, BESIDE: ECHO}
+    if given.threads:
+        workers["threads"] = THREADED
     results: dict[str, dict[str, Any]] = {}
     with broker_of_choice() as broker, tempfile.TemporaryDirectory(prefix="bench-") as root:
         for name, command in workers.items():
-            folder = Path(root) / name
+            folder = Path(root) / name.replace(" ", "-")
             folder.mkdir()
+            log = folder / "training.log"
+            training = partial(running, (TRAIN_ON, str(chosen.data)), plain_settings(), log)
             results[name] = await measure(
                 chosen,
                 broker,
@@ -366,6 +373,7 @@ async def run(chosen: Options, given: argparse.Namespace) -> None:
                 rates=[rate for rate in rates if command is not THREADED or rate < high],
                 seconds=seconds,
                 every_s=given.every,
+                beside=training if name == BESIDE else nullcontext,
             )
         show(f"{broker.name}, {os.cpu_count()} cores", *tables(results))
         save(chosen, {"broker": broker.name, "target_s": TARGET_S, "latency": results})

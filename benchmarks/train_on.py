@@ -1,0 +1,26 @@
+"""Trains all four models on a month again and again, in the worker's pool, until it is ended.
+
+What a retrain costs others on the machine, without a worker. Nothing raises the priority of a
+training that takes long, as a worker's cycle does.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+from prices import jobs_for, month_bars, plain_settings, warm_pool
+
+
+def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    settings = plain_settings()
+    bars = month_bars(Path(sys.argv[1]), settings)
+    with warm_pool() as pool:
+        while True:
+            pool.run_all(jobs_for(bars, settings))
+
+
+if __name__ == "__main__":
+    main()
