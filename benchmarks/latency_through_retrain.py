@@ -4,8 +4,8 @@ A worker answers a month of history. Then ticks come at a steady rate while all 
 retrained on the whole month again and again; the first forty seconds do not count. Latency is from
 the call that sends a tick to the receipt of its prediction, in this process, by one clock. In the
 same run, an echo returns each tick unchanged, at rest and while the same models are trained beside
-it: what Kafka, the clients and the machine take without a worker. `--threads` measures the same with
-the retrain in the worker's threads instead of the pool.
+it: what Kafka, the clients and the machine take without a worker. `--threads` measures the same
+with the retrain in the worker's threads instead of the pool.
 """
 
 from __future__ import annotations
