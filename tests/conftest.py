@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -26,6 +27,10 @@ hypothesis.settings.register_profile(
     "any-speed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("any-speed")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As in a background job of a script: programs that the tests end by it would ignore it too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TOPICS_YAML = Path(__file__).parents[1] / "topics.yaml"
 KAFKA_HOME = os.environ.get("KAFKA_HOME")
