@@ -73,8 +73,7 @@ def options(
     description: str | None, *, add: Callable[[argparse.ArgumentParser], None] = lambda _: None
 ) -> tuple[Options, argparse.Namespace]:
     """Read the command line of a script."""
-    # By default the brokers, workers and busy loops of a script would go on.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    exit_at_sigterm()
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs")
     parser.add_argument("--rounds", type=int, help="interleaved runs of each side")
@@ -92,6 +91,11 @@ def options(
         data=given.data,
         out=given.out or RESULTS / quick_name,
     ), given
+
+
+def exit_at_sigterm() -> None:
+    """Leave all contexts at SIGTERM; by default what a script has started would go on."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def second(parser: argparse.ArgumentParser) -> None:

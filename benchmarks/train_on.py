@@ -6,15 +6,15 @@ training that takes long, as a worker's cycle does.
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
 
+from harness import exit_at_sigterm
 from prices import jobs_for, month_bars, plain_settings, warm_pool
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    exit_at_sigterm()
     settings = plain_settings()
     bars = month_bars(Path(sys.argv[1]), settings)
     with warm_pool() as pool:

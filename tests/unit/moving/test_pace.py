@@ -31,16 +31,12 @@ def _pause_s(pace: MovePace, plan: Widening = PLAN) -> float:
 def test_all_work_is_in_it_at_a_share_of_the_processor() -> None:
     trips_s = (400 / PART + TRIPS) * 0.02
     work_s = 1.0 + 4.0 + 0.2 + trips_s
-    assert PACE.pause_s(PLAN, noticed_s=NOTICED_S) == pytest.approx(
-        NOTICED_S + GROUP_S + work_s / SHARE
-    )
+    assert _pause_s(PACE) == pytest.approx(NOTICED_S + GROUP_S + work_s / SHARE)
 
 
 def test_on_a_machine_with_much_to_do_the_group_takes_longer_too() -> None:
     busy = replace(PACE, slowness=5.0)
-    assert busy.pause_s(PLAN, noticed_s=NOTICED_S) - PACE.pause_s(
-        PLAN, noticed_s=NOTICED_S
-    ) == pytest.approx(4 * GROUP_S)
+    assert _pause_s(busy) - _pause_s(PACE) == pytest.approx(4 * GROUP_S)
 
 
 def test_where_nobody_moves_nothing_waits() -> None:
