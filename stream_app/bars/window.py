@@ -76,7 +76,7 @@ class Window(ClosedBars):
             return Place.LATE
         if self.ahead is not None and ts >= self.ahead.first_ts:
             return Place.AHEAD
-        return Place.MAIN if self.main.expects(ts, appended_ms) else Place.AHEAD
+        return Place.MAIN if self.main.recent.expects(ts, appended_ms) else Place.AHEAD
 
     def drop_ahead(self, ts: int, place: Place) -> int:
         """Forget the ticks ahead when a tick that is not late contradicts them.
@@ -112,7 +112,7 @@ class Window(ClosedBars):
         if ts is None:
             confirmed = ahead.is_confirmed(self.bar_ms)
         else:
-            confirmed = not ahead.open_bars.expects(ts, appended_ms)
+            confirmed = not ahead.open_bars.recent.expects(ts, appended_ms)
         if confirmed:
             self.main, self.ahead = ahead.open_bars, None
         return confirmed

@@ -17,7 +17,8 @@ from stream_app.drift.watch import DriftWatch
 from stream_app.kafka.connection import FOLLOW_MAX_WAIT_MS, client_settings, wait_until_reachable
 from stream_app.kafka.group import open_group
 from stream_app.kafka.producer import connected_producer
-from stream_app.kafka.reader import AGAIN_S, open_reader, read_new, read_range
+from stream_app.kafka.reader import open_reader, read_new, read_range
+from stream_app.kafka.retries import RETRY_S, for_good, may_pass
 from stream_app.kafka.topic_check import Topics, load_topics, require_topics
 from stream_app.messages.codec import decode_drift, decode_score, encode_drift
 from stream_app.messages.records import Headers
@@ -61,7 +62,12 @@ class DriftFollower:
         self._headers = headers
 
     async def run(self) -> None:
-        """Follow until cancelled; after an error begin anew, as after a start."""
+        """Follow until cancelled; after an error that passes begin anew, as after a start.
+
+        Raises:
+            BrokerError: one does not pass, such as a right that is missing.
+        """
+        said = ""
         while True:
             try:
                 async with open_reader(
@@ -70,8 +76,13 @@ class DriftFollower:
                 ) as consumer:
                     await self._follow(consumer)
             except (KafkaError, OSError) as error:
-                logger.warning("drift cannot be followed yet: %s", error)
-                await asyncio.sleep(AGAIN_S)
+                if isinstance(error, KafkaError) and not may_pass(error):
+                    raise for_good("drift cannot be followed", error) from error
+                text = f"{type(error).__name__}: {error}"
+                if text != said:
+                    logger.warning("drift cannot be followed yet (%s); trying again", text)
+                said = text
+                await asyncio.sleep(RETRY_S)
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         topic_id, begins = await self._begins()
@@ -155,7 +166,7 @@ async def run_drift(settings: Settings) -> None:
     """Follow until SIGTERM or SIGINT. Called by `stream-app drift`.
 
     Raises:
-        BrokerError: no broker answers at the start.
+        BrokerError: no broker answers at the start, or refuses what it is asked.
         TopicError: the topics are missing or differ from topics.yaml.
         SchemaRegistryError: one is set, and does not answer or lacks the schema.
     """

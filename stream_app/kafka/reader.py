@@ -6,17 +6,15 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from stream_app.kafka.connection import FETCH_MAX_WAIT_MS, FOLLOW_MAX_WAIT_MS, end_offset
+from stream_app.kafka.retries import RETRY_S, for_good, may_pass
 from stream_app.kafka.topics import TopicSpec
-
-AGAIN_S: Final = 1.0
-"""After an outage."""
 
 
 @asynccontextmanager
@@ -40,8 +38,8 @@ async def open_reader(
         max_poll_records=2000,
         fetch_max_wait_ms=max_wait_ms,
     )
-    await consumer.start()
     try:
+        await consumer.start()
         yield consumer
     finally:
         try:
@@ -101,7 +99,8 @@ async def read_through(
 ) -> AsyncGenerator[ConsumerRecord, None]:
     """The records of a partition from `first` on, or new ones alone, through outages of the broker.
 
-    Never ends by itself: close it with `contextlib.aclosing`.
+    Never ends by itself: close it with `contextlib.aclosing`. Logs the first error, and each later
+    one that differs.
 
     Args:
         client_settings: how to connect; a consumer of its own is opened.
@@ -109,7 +108,11 @@ async def read_through(
         first: offset; None for the end of the log.
         what: names it in the log, such as "the champions topic".
         logger: of the caller.
+
+    Raises:
+        BrokerError: one that does not pass, such as a right that is missing.
     """
+    said = ""
     while True:
         try:
             async with open_reader(client_settings, max_wait_ms=FOLLOW_MAX_WAIT_MS) as consumer:
@@ -118,11 +121,16 @@ async def read_through(
                     first = await end_offset(consumer, tp)
                 consumer.seek(tp, first)
                 async for record in consumer:
-                    first = record.offset + 1
+                    first, said = record.offset + 1, ""
                     yield record
         except (KafkaError, OSError) as error:
-            logger.warning("%s cannot be followed yet: %s", what, error)
-            await asyncio.sleep(AGAIN_S)
+            if isinstance(error, KafkaError) and not may_pass(error):
+                raise for_good(f"{what} cannot be followed", error) from error
+            text = f"{type(error).__name__}: {error}"
+            if text != said:
+                logger.warning("%s cannot be followed yet (%s); trying again", what, text)
+            said = text
+            await asyncio.sleep(RETRY_S)
 
 
 async def read_new(consumer: AIOKafkaConsumer, *topics: TopicSpec) -> AsyncIterator[ConsumerRecord]:

@@ -16,6 +16,8 @@ from aiokafka.errors import (
 )
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_fixed
 
+from stream_app.errors import BrokerError
+
 _T = TypeVar("_T")
 
 RETRY_S: Final = 1.0
@@ -33,6 +35,19 @@ _PASSING: Final = (
 def may_pass(error: BaseException) -> bool:
     """Whether the same request may succeed later; after any other error it never will."""
     return isinstance(error, _PASSING) or (isinstance(error, KafkaError) and bool(error.retriable))
+
+
+def for_good(what: str, error: BaseException) -> BrokerError:
+    """What a user is told of an error that does not pass.
+
+    Args:
+        what: failed, such as "the champions topic cannot be followed".
+        error: the client's.
+    """
+    return BrokerError(
+        f"{what} ({type(error).__name__}: {error}): check that the topic is there, and that this "
+        "user may use it"
+    )
 
 
 async def until_answered(

@@ -105,7 +105,8 @@ class Moves:
         # Not before all are there: what is cut short begins again.
         for number, luggage in came.items():
             for name in luggage:
-                self._sources[of.partition, number].forget(name)
+                if source := self._sources.get((of.partition, number)):  # unless it has gone
+                    source.forget(name)
         return brought
 
     async def _unpack(

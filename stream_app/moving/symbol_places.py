@@ -68,7 +68,7 @@ class SymbolPlaces:
             pipelines: of the partitions that this worker answers.
             load_models: from the registry.
             publish_bars: into a partition.
-            on_brought: called when another symbol has what it had elsewhere.
+            on_brought: called when more symbols have what they had elsewhere.
             on_widened: called when there are partitions that nobody may have been given yet.
         """
         self._access = access
@@ -97,11 +97,14 @@ class SymbolPlaces:
             count: as the broker says.
             is_given: whether it was asked because partitions were given to this worker.
         """
-        if count == self.count or not self._counts.counts:
+        if not self._counts.counts:
             self.count = count
             return
+        # Kafka never takes partitions away: a broker that says fewer has not heard of them yet.
+        if count <= self.count:
+            return
         counts = await self._counts.learn(count)
-        if count == self.count:
+        if count <= self.count:
             return  # told twice
         self.count = count
         logger.info("partitions were added: there are %d, after %s", count, list(counts[:-1]))
@@ -161,13 +164,16 @@ class SymbolPlaces:
         news = [name for name in strays if self._has_come(pipeline, name, number)]
         if news or len(strays) < len(lacking):
             return Lacking(symbols=frozenset(lacking), has_news=bool(news))
+        has_come = False
         for name in names:
             found = brought.pop(name, None)
             if found is not None and found.pipeline is not None:
                 pipeline.symbols[name] = found.pipeline
-                self._on_brought()
+                has_come = True
             if pipeline.is_home(name):
                 pipeline.pipeline_of(name).home = count
+        if has_come:
+            self._on_brought()
         return None
 
     async def bring(

@@ -8,17 +8,18 @@ change the corrections. The result is that of one tick at a time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, chain, pairwise, repeat
 from typing import NamedTuple
 
 from stream_app.messages.arrivals import Arrival
 from stream_app.prediction.ensemble import Ensemble
 from stream_app.prediction.entering import Entering, SymbolAnswer, Ticks
-from stream_app.prediction.observation import FAR, PRICE, Cut, Seen, asked_of
+from stream_app.prediction.observation import FAR, PRICE, Seen, asked_of
 from stream_app.prediction.plain_ticks import PlainTicks
 from stream_app.prediction.published import Said
 from stream_app.prediction.settings import PredictionSettings
+from stream_app.prediction.steady import Steady
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.prediction.writing import Lines, Predictions
 
@@ -60,11 +61,15 @@ def answer_ticks(
     ticks = Ticks(*zip(*arrivals, strict=True))
     ts, prices, sizes, *_ = zip(*ticks.keys, strict=True)
     seen = Seen(ts)
-    entered = [
-        pipeline.enter(ticks, start, stop, place=place, floor=floor, adopt=adopt)
+
+    def enter(pipeline: SymbolPipeline, start: int, stop: int) -> Entering:
+        return pipeline.enter(ticks, start, stop, place=place, floor=floor, adopt=adopt)
+
+    turns = [
+        Turn(pipeline, start, stop, pipeline.steady(adopt=adopt))
         for (pipeline, _), (start, stop) in zip(batches, pairwise(starts), strict=True)
     ]
-    _enter(entered, PlainTicks(seen, prices, sizes), seen)
+    entered = _enter(turns, enter, ticks, PlainTicks(seen, prices, sizes), seen)
     blend = ensemble.blend(asked_of(seen), seen.ts, seen.moments[PRICE], seen.moments[FAR])
     said = Said.of(blend, seen, levels=len(settings.interval_levels))
     lines = Lines(
@@ -74,41 +79,96 @@ def answer_ticks(
         offsets=[*ticks.offsets],
         keys=[key for pipeline, own in batches for key in repeat(pipeline.key, len(own))],
     )
-    cuts = seen.cuts(starts, settings.bar_ms)
-    answers = _finish([pipeline for pipeline, _ in batches], entered, cuts, lines)
+    answers = _finish(turns, entered, lines, settings.bar_ms)
     return Answered(Predictions(lines), answers)
 
 
-def _enter(entered: Sequence[Entering], plain: PlainTicks, seen: Seen) -> None:
-    """Enter the ticks of all symbols: what is plain from the first tick on by one call."""
-    asked = [each.plain() for each in entered]
-    stretches = [each for each in asked if each is not None]
-    stopped = iter(plain.enter(stretches) if stretches else ())
-    for each, stretch in zip(entered, asked, strict=True):
-        if stretch is not None:
-            each.took(next(stopped), seen)
-        each.go_on(plain, seen)
+class Turn(NamedTuple):
+    """The ticks of one symbol in a batch: where they begin and end, and what holds for them."""
+
+    pipeline: SymbolPipeline
+    start: int
+    stop: int
+    steady: Steady | None
+
+
+def _enter(
+    turns: Sequence[Turn],
+    enter: Callable[[SymbolPipeline, int, int], Entering],
+    ticks: Ticks,
+    plain: PlainTicks,
+    seen: Seen,
+) -> list[Entering | None]:
+    """Enter the ticks of all symbols: what is plain from the first tick on by one call.
+
+    Args:
+        turns: of the symbols.
+        enter: begins to look at the ticks of one.
+        ticks: of the batch.
+        plain: the same.
+        seen: filled in.
+
+    Returns:
+        Of each symbol how its ticks have entered; None where all did as its `steady` says.
+    """
+    stretches = []
+    entered: list[Entering | None] = []
+    for pipeline, start, stop, steady in turns:
+        stretch = None if steady is None else steady.plain(ticks.keys, start, stop)
+        looked_at = None
+        if stretch is None:
+            looked_at = enter(pipeline, start, stop)
+            stretch = looked_at.plain()
+        entered.append(looked_at)
+        stretches.append(stretch)
+    asked = [each for each in stretches if each is not None]
+    stopped = iter(plain.enter(asked) if asked else ())
+    for at, (pipeline, start, stop, steady) in enumerate(turns):
+        done = start if stretches[at] is None else next(stopped)
+        looked_at = entered[at]
+        if looked_at is None and steady is not None and done == stop:
+            pipeline.went_on(steady, ticks, start, stop)
+            seen.questions.append((start, steady.question))
+            continue
+        if looked_at is None:
+            looked_at = entered[at] = enter(pipeline, start, stop)
+        looked_at.took(done, seen)
+        looked_at.go_on(plain, seen)
+    return entered
 
 
 def _finish(
-    pipelines: Sequence[SymbolPipeline],
-    entered: Sequence[Entering],
-    cuts: Sequence[Sequence[Cut]],
+    turns: Sequence[Turn],
+    entered: Sequence[Entering | None],
     lines: Lines,
+    bar_ms: int,
 ) -> list[SymbolAnswer]:
     """Publish all ticks, where bars have closed stretch by stretch, those of all symbols together.
 
     Args:
-        pipelines: of the symbols.
-        entered: their ticks.
-        cuts: the stretches of each.
+        turns: of the symbols.
+        entered: their ticks, as of `_enter`.
         lines: filled in.
+        bar_ms: length of a bar.
 
     Returns:
         What symbols gave beside the predictions, of those that gave any.
     """
-    ready, running, answers = [], [], []
-    for pipeline, ticks, own in zip(pipelines, entered, cuts, strict=True):
+    said = lines.said
+    is_usual = said.blend.is_full and not said.seen.reasons
+    ready, looked_at = [], []
+    for (pipeline, start, stop, steady), ticks in zip(turns, entered, strict=True):
+        if ticks is not None:
+            looked_at.append((pipeline, ticks, (start, stop)))
+        elif steady is not None:
+            ready.append(steady.stretch(start, stop))
+            if is_usual:
+                lines.forms.append((start, stop, steady.form))
+            else:
+                pipeline.write(start, stop, lines)
+    running, answers = [], []
+    cuts = said.seen.cuts([span for *_, span in looked_at], bar_ms)
+    for (pipeline, ticks, _), own in zip(looked_at, cuts, strict=True):
         answer = ticks.answer()
         if answer is not None:
             answers.append(answer)
@@ -116,9 +176,9 @@ def _finish(
             running.append(pipeline.finish(ticks, own, lines, answer))
         else:
             ready += pipeline.stretches(ticks, own, lines)
-    lines.said.publish(ready)
+    said.publish(ready)
     while running:
         asked = [(each, stretch) for each in running if (stretch := next(each, None))]
         running = [each for each, _ in asked]
-        lines.said.publish([stretch for _, stretch in asked])
+        said.publish([stretch for _, stretch in asked])
     return answers

@@ -120,7 +120,7 @@ class Entering:
         at, main, keys = self._at, self._intake.window.main, self._ticks.keys
         if main is not self._main:  # at first, and when ticks ahead are confirmed
             self._main = main
-            found = main.seen_before(keys[at : self._stop])
+            found = main.recent.found_in(keys[at : self._stop])
             self._doubtful = [at + place for place in reversed(found)]
         doubtful = self._doubtful
         while doubtful and doubtful[-1] < at:
@@ -145,7 +145,7 @@ class Entering:
         if stopped == at:
             return False
         ticks, intake = self._ticks, self._intake
-        intake.window.main.went_on(ticks.keys[at:stopped], ticks.appended[at:stopped])
+        intake.window.main.recent.go_on(ticks.keys[at:stopped], ticks.appended[at:stopped])
         self._note(stopped, intake.question(self.models), seen)
         return True
 

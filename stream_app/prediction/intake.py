@@ -96,6 +96,11 @@ class Intake:
             grace_ms=self._grace_ms,
         )
 
+    @property
+    def standing_rules(self) -> Rules | None:
+        """Those of the last tick, if that was plain."""
+        return self._rules
+
     def question(self, models: ModelSet) -> Question:
         """What plain ticks are answered from now."""
         return self._questions.of(self.window, self.window.main, models)

@@ -139,30 +139,35 @@ class Seen:
         if reasons := item.reasons:
             self.reasons[at] = reasons
 
-    def cuts(self, starts: Sequence[int], bar_ms: int) -> list[list[Cut]]:
-        """The stretches of each symbol: neighbouring ticks of one bar of event time.
+    def cuts(self, spans: Sequence[tuple[int, int]], bar_ms: int) -> list[list[Cut]]:
+        """The stretches of symbols: neighbouring ticks of one bar of event time.
 
         A tick that closes bars is one of its own.
 
         Args:
-            starts: of the symbols, and their end.
+            spans: where the ticks of each symbol begin and end.
             bar_ms: length of a bar.
         """
-        ts, bars = self.stamps, self.bars.tolist()
-        found = starts
-        if len(starts) <= len(ts):  # some symbol has more than one tick
-            begins = np.zeros(len(ts) + 1, dtype=np.bool_)
-            alone = [place for at in self.closings for place in (at, at + 1)]
-            begins[[*starts, *alone]] = True
-            _mark_bars(self.ts, bar_ms, begins)
-            found = begins.nonzero()[0].tolist()
-        places = set(starts)
-        cuts: list[list[Cut]] = []
-        for start, stop in pairwise(found):
-            if start in places:
-                cuts.append([])
-            has_latest = bars[start] != NO_BAR or max(bars[start:stop]) != NO_BAR
-            cuts[-1].append(Cut(start, stop, ts[start] - ts[start] % bar_ms, has_latest))
+        if not spans:
+            return []
+        ts, bars = self.stamps, self.bars
+        begins = np.zeros(len(ts) + 1, dtype=np.bool_)
+        begins[[place for at in self.closings for place in (at, at + 1)]] = True
+        _mark_bars(self.ts, bar_ms, begins)
+        cuts = []
+        for first, end in spans:
+            inner = () if end - first == 1 else (begins[first + 1 : end].nonzero()[0] + first + 1)
+            cuts.append(
+                [
+                    Cut(
+                        start,
+                        stop,
+                        ts[start] - ts[start] % bar_ms,
+                        bars[start:stop].max() != NO_BAR,
+                    )
+                    for start, stop in pairwise((first, *map(int, inner), end))
+                ]
+            )
         return cuts
 
 

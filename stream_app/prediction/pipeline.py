@@ -175,10 +175,10 @@ class PartitionPipeline:
             answer.ahead += given.ahead
             answer.jumps += given.jumps
             answer.notices.extend(given.notices)
-        for name in batches:
-            uncovered = self.symbols[name].first_uncovered
+        for pipeline, _ in asked:
+            uncovered = pipeline.first_uncovered
             if uncovered is not None and uncovered >= records[0].offset:
-                heapq.heappush(self._uncovered, (uncovered, name))
+                heapq.heappush(self._uncovered, (uncovered, pipeline.symbol))
         if len(batches) > 1:
             answer.bars.sort(key=lambda bar: bar.source.offset)
             answer.scores.sort(key=lambda score: score.source.offset)
@@ -199,7 +199,8 @@ class PartitionPipeline:
     def handover(self, topic: str) -> tuple[list[Bar], list[Bar]]:
         """New states of the symbols as they are now: whoever goes on has no tick to go through.
 
-        Called by the service when the worker ends in order and all ticks are answered.
+        Changes nothing: `note_handed_over` follows once the broker has acknowledged them. Called
+        by the service when all ticks are answered and the partition may go to another worker.
 
         Args:
             topic: that the ticks come from.
@@ -213,9 +214,15 @@ class PartitionPipeline:
         source = Source(topic=topic, partition=self._partition, offset=self.position - 1)
         floor, symbols = self.floor(), self.symbols.values()
         uncovered = [item for item in symbols if item.first_uncovered is not None]
-        states = [bar for item in uncovered for bar in item.checkpoint(source, floor)]
-        moves = (bars for item in symbols if (bars := item.checkpoint(source, self.position)))
+        states = [bar for item in uncovered for bar in item.state_bar(source, floor)]
+        moves = (bars for item in symbols if (bars := item.state_bar(source, self.position)))
         return states, next(moves, [])
+
+    def note_handed_over(self, position: int) -> None:
+        """All states up to a position are on the topic, as `handover` gave them there."""
+        for item in self.symbols.values():
+            if item.first_uncovered is not None and item.first_uncovered < position:
+                item.first_uncovered = None
 
     def floor(self) -> int:
         """The offset below which every tick is covered by some symbol's published state."""

@@ -30,6 +30,7 @@ from stream_app.prediction.outcomes import ClosedForecasts
 from stream_app.prediction.published import NEVER, Stretch
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.state import SymbolState
+from stream_app.prediction.steady import Steady
 from stream_app.prediction.track_record import TrackRecord
 from stream_app.prediction.wording import Wording
 from stream_app.prediction.writing import Lines
@@ -80,6 +81,8 @@ class SymbolPipeline:
         self._last_bar: Bar | None = None
         self.first_uncovered: int | None = None
         """Offset of the first tick after the last published state; None when there is none."""
+        self._steady: Steady | None = None
+        """What holds for the next ticks, if it is known."""
 
     def _set_place(self, elsewhere: int | None, *, is_misplaced: bool) -> None:
         self.name = state_name(self.symbol, elsewhere)
@@ -93,7 +96,7 @@ class SymbolPipeline:
     def place(self, elsewhere: int | None, *, is_misplaced: bool, origin: Origin) -> None:
         """Partitions were added: the symbol may belong to another one now. See `__init__`."""
         self._set_place(elsewhere, is_misplaced=is_misplaced)
-        self._origin = origin
+        self._origin, self._steady = origin, None
         self._note_left()
 
     @property
@@ -109,6 +112,27 @@ class SymbolPipeline:
     def kalman(self) -> KalmanFilter:
         """The filter, as the newest confirmed tick left it."""
         return self._intake.kalman
+
+    def steady(self, *, adopt: bool) -> Steady | None:
+        """What holds for the next ticks; None where they are to be looked at (`enter`).
+
+        Args:
+            adopt: whether new champions take over.
+        """
+        return None if adopt and self._serving is not self.models else self._steady
+
+    def went_on(self, steady: Steady, ticks: Ticks, start: int, stop: int) -> None:
+        """Ticks have entered as `steady` says.
+
+        Args:
+            steady: what held for them.
+            ticks: those of the batch.
+            start: the place of the symbol's first one.
+            stop: the place after its last one.
+        """
+        steady.recent.go_on(ticks.keys[start:stop], ticks.appended[start:stop])
+        if self.first_uncovered is None:
+            self.first_uncovered = ticks.offsets[start]
 
     def enter(
         self,
@@ -130,6 +154,7 @@ class SymbolPipeline:
             floor: the partition's, just before the ticks; the state of closed bars says it.
             adopt: whether new champions take over.
         """
+        self._steady = None
         checkpoint: list[Bar] = []
         if adopt and self._serving is not self.models:
             checkpoint = self._adopt(place, ticks.offsets[start], floor)
@@ -158,6 +183,13 @@ class SymbolPipeline:
         return self.checkpoint(Source(topic=topic, partition=partition, offset=offset - 1), floor)
 
     def checkpoint(self, source: Source, floor: int) -> list[Bar]:
+        """As `state_bar`, to be published at once: ticks from here on are not covered."""
+        found = self.state_bar(source, floor)
+        if found:
+            self.first_uncovered = None
+        return found
+
+    def state_bar(self, source: Source, floor: int) -> list[Bar]:
         """The last closed bar once more, with the state as it is now, just after `source`.
 
         Before the first bar has closed it is an empty bar, of the time before the first tick;
@@ -165,7 +197,6 @@ class SymbolPipeline:
         """
         if not self.window.open_bars:
             return []
-        self.first_uncovered = None
         state = self._recorded(self._state(floor))
         if self._last_bar is None:
             before = self.window.open_bars[0].ts_open - self._bar_ms
@@ -217,23 +248,39 @@ class SymbolPipeline:
             lines: those of the batch.
         """
         self.first_uncovered = entered.first_uncovered
-        record, models = self.record, entered.models
+        record, models = self.record, self._serving
         trained_to = models.trained_to_ts if models.is_trained else NEVER
-        found = []
+        found: list[Stretch] = []
         for start, stop, ts_open, has_latest in cuts:
             corrections = record.corrections(ts_open, trained_to)
             forming = record.forming(ts_open) if has_latest else None
             found.append(Stretch(start, stop, corrections, forming))
-            self._wording.write(
-                start,
-                stop,
-                lines,
-                models=models,
-                since=self._since,
-                id_suffix=self._origin.suffix,
-                record=record,
-            )
+            self.write(start, stop, lines)
+        self._steady = self._steady_after(found[-1])
         return found
+
+    def write(self, start: int, stop: int, lines: Lines) -> None:
+        """Say how to write the predictions of ticks that are entered."""
+        self._wording.write(
+            start,
+            stop,
+            lines,
+            models=self._serving,
+            since=self._since,
+            id_suffix=self._origin.suffix,
+            record=self.record,
+        )
+
+    def _steady_after(self, last: Stretch) -> Steady | None:
+        """What holds for the ticks after those that were entered last."""
+        rules, form = self._intake.standing_rules, self._wording.usual
+        if rules is None or form is None or last.forming is None:
+            return None
+        question = self._intake.question(self._serving)
+        if question.is_odd:
+            return None
+        recent = self.window.main.recent
+        return Steady(recent, rules, question, last.corrections, last.forming, form)
 
     def finish(
         self, entered: Entering, cuts: Iterable[Cut], lines: Lines, answer: SymbolAnswer
@@ -308,7 +355,7 @@ class SymbolPipeline:
             KeyError, TypeError, ValueError: the state is of no use.
         """
         state = SymbolState.from_json(last.state)
-        self._origin = origin
+        self._origin, self._steady = origin, None
         if bar_of_message(last) is not None:
             self._last_bar = last
         self._intake.restore(state)
@@ -345,4 +392,5 @@ class SymbolPipeline:
 
     def lose_history(self) -> None:
         """Say in the answers that a part of the history is gone, as long as features need it."""
+        self._steady = None
         self._intake.lose_history()

@@ -28,8 +28,8 @@ class Wording:
         """By weights, where not all members have answered, and `degraded`."""
         self._models = untrained(1)
         self._factors: Sequence[float] = ()
-        self._usual: Form | None = None
-        """Where all members have answered and nothing is to be said."""
+        self.usual: Form | None = None
+        """Of now, where all members have answered and nothing is to be said."""
         self._place = (-1, "", ("", 0))
         """For which models, factors and place the forms are."""
 
@@ -62,12 +62,12 @@ class Wording:
             or self._place != place
         ):
             self._models, self._factors, self._place = models, record.factors, place
-            self._forms, self._usual = {}, None
+            self._forms, self.usual = {}, None
         blend, reasons = lines.said.blend, lines.said.seen.reasons
         if blend.is_full and not reasons:
-            if self._usual is None:
-                self._usual = self._made(self._placement, start, lines, record)
-            lines.forms.append((start, stop, self._usual))
+            if self.usual is None:
+                self.usual = self._made(self._placement, start, lines, record)
+            lines.forms.append((start, stop, self.usual))
             return
         for at in range(start, stop):
             degraded = (*blend.degraded[at], *self._placement, *reasons.get(at, ()))

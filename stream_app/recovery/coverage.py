@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 from aiokafka import TopicPartition
 
@@ -11,6 +12,9 @@ from stream_app.kafka.group import RESET, Place, made_anew
 from stream_app.kafka.reader import read_range
 from stream_app.recovery.bar_log import BarLog
 from stream_app.recovery.log_access import LogAccess
+
+FORGOTTEN_EACH: Final = 2000
+"""Bars after which those that were read are forgotten: only what the newest say is asked."""
 
 
 async def read_coverage(access: LogAccess, place: Place) -> int:
@@ -31,9 +35,13 @@ async def read_coverage(access: LogAccess, place: Place) -> int:
     log = BarLog(place.topic, sys.maxsize, topic_id=place.topic_id)
     async with access.readers.one() as reader:
         tp = TopicPartition(access.topics.bars.name, place.partition)
+        read = 0
         async for record in read_range(reader, tp, 0, None):
             log.take(record)
             access.on_progress()
+            read += 1
+            if not read % FORGOTTEN_EACH:
+                log.take_closed(1)  # a month of many symbols would take gigabytes
     if log.newest_offset < 0 and log.other_topic_id:
         raise TopicError(made_anew(place.topic, log.other_topic_id, place.topic_id))
     if log.newest_offset >= place.end:

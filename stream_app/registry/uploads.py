@@ -89,14 +89,16 @@ class Uploads:
         if not await self._store.has(name, version):
             await self._store.put(name, version, files)
             logger.info("%s: version %s is in the store", name, version)
-            await self._prune(name)
+            await self._prune(name, version)
         if self._trouble:
             logger.info("%s answers again", self._store.url)
             self._trouble = ""
 
-    async def _prune(self, name: str) -> None:
+    async def _prune(self, name: str, written: str) -> None:
+        # What was just written serves soon, though a clock that went back makes it look old.
+        keep = {written, *self._needed(name)}
         try:
-            await self._store.prune(name, newest=KEPT_VERSIONS, keep=self._needed(name))
+            await self._store.prune(name, newest=KEPT_VERSIONS, keep=keep)
         except StoreError as error:
             logger.warning("%s: old versions stay in the store for now: %s", name, error)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from stream_app.recovery.standbys import Standbys
 from stream_app.sharing.arrival import Arrival
 from stream_app.sharing.shares import Share
+
+logger = logging.getLogger(__name__)
 
 
 class Membership:
@@ -69,3 +72,10 @@ class Membership:
     def ask(self) -> None:
         """Have the group divide its partitions anew. Returns at once."""
         self._asking = asyncio.create_task(self._join_again())
+        self._asking.add_done_callback(self._asked)
+
+    def _asked(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.warning("the group was not asked to divide its partitions anew: %r", error)
+            if self._asking is task:
+                self._asking = None  # the next partition that is warm asks again

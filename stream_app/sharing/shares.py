@@ -26,7 +26,7 @@ class Report:
     assigned: frozenset[int] = NOTHING
     """The partitions that it had until now."""
     ready: frozenset[int] = NOTHING
-    """Those that it can answer at once: its own that are restored, and warm ones of others."""
+    """Those that it can answer at once: its own whose state it has, and warm ones of others."""
     following: frozenset[int] = NOTHING
     """Those of others that it follows, warm or not yet."""
 

@@ -145,6 +145,7 @@ class Retrainer:
         self._plan_log.note(self.plan(), self._clock.monotonic())
         if due is not None and not self._stopped and not self.is_running:
             self._cycles = asyncio.create_task(self._run_all(due))
+            self._cycles.add_done_callback(_note_fault)
 
     async def stop(self) -> None:
         """Begin no other cycle; end those that run and tell so. Their symbols keep their models."""
@@ -284,3 +285,9 @@ class Retrainer:
         self.training_history.append(ended)
         count_cycle(ended, at=self._clock.now())
         log_cycle(ended)
+
+
+def _note_fault(cycles: asyncio.Task[None]) -> None:
+    """A fault of this program must not end cycles in silence; the next tick begins others."""
+    if not cycles.cancelled() and (error := cycles.exception()) is not None:
+        logger.error("a retrain cycle broke off: %r", error, exc_info=error)

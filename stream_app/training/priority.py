@@ -49,7 +49,7 @@ class Urgency:
 
     def ends(self, symbol: str) -> None:
         """Note that it is over."""
-        del self._turns[symbol]
+        self._turns.pop(symbol, None)
 
     def niceness(self, now_s: float) -> int:
         """What all training processes get: they share the turns."""

@@ -60,6 +60,8 @@ class RetrainSchedule:
         self._early_every_s = settings.early_every_s
         self._early: dict[str, float] = {}
         """When each symbol was last asked for early, monotonic."""
+        self._ready: frozenset[str] = frozenset()
+        """Symbols that could be trained at the last look."""
 
     def due(self, here: Mapping[str, SymbolPipeline]) -> Due | None:
         """Whether a cycle should start now, why, and for which symbols, in their order.
@@ -100,8 +102,10 @@ class RetrainSchedule:
         self, here: Mapping[str, SymbolPipeline], ready: Mapping[str, SymbolPipeline], now_s: float
     ) -> None:
         """Forget who has gone, and take note of who has come with models."""
-        if not self._bars.keys() <= here.keys():
+        if not self._bars.keys() | self._early.keys() <= here.keys():
             self._bars = {name: bars for name, bars in self._bars.items() if name in here}
+            self._early = {name: at_s for name, at_s in self._early.items() if name in here}
+        self._ready = frozenset(ready)
         self._waiting = {name: item for name, item in self._waiting.items() if name in ready}
         if found := list(self._came(ready, now_s)):
             self._plan.know(found)
@@ -178,7 +182,9 @@ class RetrainSchedule:
         """Let a symbol be due early, at most once in the set time; whether it is for this."""
         now_s = self._clock.monotonic()
         last_s = self._early.get(name)
-        if name in self._waiting or (last_s is not None and now_s < last_s + self._early_every_s):
+        if name not in self._ready or name in self._waiting:
+            return False
+        if last_s is not None and now_s < last_s + self._early_every_s:
             return False
         self._early[name] = now_s
         self._waiting[name] = Waiting(trigger="drift", since_s=now_s)

@@ -125,6 +125,8 @@ class SymbolTrainer:
             new, serves = await self._promote(symbol, bars, trained, verdict)
         except ArtifactError as error:
             return trained_outcome(trained, bars, verdict, failure=f"{symbol}: {error}")
+        except Exception as error:  # noqa: BLE001 - such as a topic that may not be written
+            return trained_outcome(trained, bars, verdict, failure=f"{symbol}: {_cause(error)}")
         version, held = (new, None) if serves else (None, new)
         return trained_outcome(trained, bars, verdict, version=version, held=held)
 

@@ -204,32 +204,51 @@ class Champions:
         Another worker may still be writing it, and the store may be away: it is tried again until
         the version is there, the topic names another, or the symbol has left this worker.
         """
-        if name not in self._fetches:
+        running = self._fetches.get(name)
+        if running is None or running.done():
             task = self._fetches[name] = asyncio.create_task(self._fetch_and_serve(name))
-            task.add_done_callback(lambda _: self._fetches.pop(name))
+            task.add_done_callback(partial(self._fetched, name))
+
+    def _fetched(self, name: str, task: asyncio.Task[None]) -> None:
+        if self._fetches.get(name) is task:
+            del self._fetches[name]
+        self._note_failure(task)
+
+    @staticmethod
+    def _note_failure(task: asyncio.Task[None]) -> None:
+        """What serves goes on serving, whatever a task dies of; the log says it."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a version cannot be let serve: %r", error, exc_info=error)
 
     async def _fetch_and_serve(self, name: str) -> None:
-        brought: str | None
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(StoreError),
             wait=wait_random_exponential(max=LONGEST_WAIT_S),
             before_sleep=partial(self._tell, name),
         )
-        try:
-            while (brought := await retrying(self._bring, name)) is not None:
-                await self._let_serve(name)
-                if (champion := self._log.standing(name)) and champion.version == brought:
-                    return
-        except ArtifactError as error:
-            logger.warning("%s: the version to serve is unavailable: %s", name, error)
+        tried = ""
+        # Another version may be named while one is brought.
+        while (champion := self._log.standing(name)) and champion.version != tried:
+            tried = champion.version
+            try:
+                is_here: bool = await retrying(self._bring, name)
+                if is_here:
+                    await self._let_serve(name)
+            except ArtifactError as error:
+                logger.warning("%s: the version to serve is unavailable: %s", name, error)
 
-    async def _bring(self, name: str) -> str | None:
-        """Which version is on this disk now; None where no symbol of this worker waits for one."""
+    async def _bring(self, name: str) -> bool:
+        """Whether the version to serve is on this disk now; not where no symbol here waits for it.
+
+        Raises:
+            ArtifactError: it is damaged, or gone.
+            StoreError: the store does not answer, or does not have it yet.
+        """
         champion = self._log.standing(name)
         if champion is None or name not in self._symbols():
-            return None
+            return False
         await self._versions.load(name, champion.version)
-        return champion.version
+        return True
 
     @staticmethod
     def _tell(name: str, state: RetryCallState) -> None:
@@ -245,6 +264,7 @@ class Champions:
         task = asyncio.create_task(self._let_all_serve())
         self._looks.add(task)
         task.add_done_callback(self._looks.discard)
+        task.add_done_callback(self._note_failure)
 
     async def _let_all_serve(self) -> None:
         # Most are served so already: to look at all for each of them would be quadratic.

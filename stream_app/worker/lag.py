@@ -49,7 +49,7 @@ class LagWatch:
         self._positions = positions
         self._note_partitions = note_partitions
         self.own = 0
-        """Ticks that wait for this worker, as of the last look that the broker answered."""
+        """Ticks that wait for this worker, as of the last look; 0 where the broker did not say."""
         self.unread = 0
         """Ticks that wait in partitions that no worker of the group has."""
         self.unread_partitions: list[int] = []
@@ -158,6 +158,7 @@ class LagWatch:
     def _note_error(self, error: BaseException) -> None:
         answered = isinstance(error, BrokerResponseError)
         self._note_broker(away=not answered)
+        self.own = 0  # it is unknown: the watchdog must not take it for work that waits
         text = f"{type(error).__name__}: {error}"
         if answered and text != self._said:
             logger.warning("cannot look at the lag of %s (%s)", self._topic, text)

@@ -166,6 +166,8 @@ class Partitions:
         Returns:
             By partition that nobody else can have had meanwhile, the offset to go on from.
         """
+        # A batch that was in hand may have begun to bring symbols along since `on_revoked`.
+        self.bring_nothing()
         before, self._assigned = self._assigned or frozenset(), frozenset(partitions)
         follows = self._membership.take(share, generation=generation)
         stayed = (before & self._assigned) - self._restoring.keys()

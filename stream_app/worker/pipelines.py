@@ -74,7 +74,7 @@ class Pipelines:
         start = await self._takeovers.start(place)
         kept = self.of.get(number)
         if kept is None or kept.position < start or not self._is_answered(kept, place):
-            await self._restore(number, start)
+            self._keep(number, await self._restored(number, start), start)
         elif kept.position > start:
             # The group changed before this worker could commit what it had answered.
             commit = partial(self._consumer.commit, number, kept.position)
@@ -86,17 +86,20 @@ class Pipelines:
         answered = max(place.start, self._answered.get(place.partition, 0))
         return kept.position <= min(answered, place.end)
 
-    async def _restore(self, number: int, committed: int) -> None:
-        self.of[number] = await self._takeovers.restore(
+    async def _restored(self, number: int, committed: int) -> PartitionPipeline:
+        return await self._takeovers.restore(
             number, committed, lambda: self.known.pop(number, None)
         )
-        self._answered[number] = committed
+
+    def _keep(self, number: int, pipeline: PartitionPipeline, committed: int) -> None:
+        self.of[number], self._answered[number] = pipeline, committed
 
     async def just_before(self, batch: Batch) -> PartitionPipeline | None:
         """The pipeline that stands just before a batch; None when it is not to be answered.
 
         That is when ticks before the batch are not answered: then the partition is read again.
-        Waits on the broker where it has to be asked.
+        And when the partition has gone meanwhile, or was given to this worker anew. Waits on the
+        broker where it has to be asked.
         """
         number = batch.tp.partition
         pipeline = self.of.get(number)
@@ -116,7 +119,9 @@ class Pipelines:
             await self._takeovers.look_for_loss(pipeline, batch)
         if pipeline is None or batch.first_offset < pipeline.position:
             # Read again from an earlier commit: the state must go back with it.
-            await self._restore(number, batch.first_offset)
-            pipeline = self.of[number]
+            pipeline = await self._restored(number, batch.first_offset)
+            if batch.is_void:
+                return None
+            self._keep(number, pipeline, batch.first_offset)
             self._on_restored()
-        return pipeline
+        return None if batch.is_void else pipeline

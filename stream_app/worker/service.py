@@ -231,8 +231,12 @@ class TickService:
         await asyncio.gather(*(self._hand_over(*item) for item in pipelines.items()))
 
     async def _hand_over(self, number: int, pipeline: PartitionPipeline) -> None:
-        for bars in pipeline.handover(self._ticks):
-            await self._publish_bars(bars, number)
+        position = pipeline.position
+        states, moves = pipeline.handover(self._ticks)
+        await self._publish_bars(states, number)
+        # Not before: where this worker keeps the partition after all, its floor must stay right.
+        pipeline.note_handed_over(position)
+        await self._publish_bars(moves, number)
 
     def status(self) -> dict[str, Any]:
         """What `/status` shows."""
