@@ -277,8 +277,6 @@ class SymbolPipeline:
         if rules is None or form is None or last.forming is None:
             return None
         question = self._intake.question(self._serving)
-        if question.is_odd:
-            return None
         recent = self.window.main.recent
         return Steady(recent, rules, question, last.corrections, last.forming, form)
 

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 
+from stream_app.errors import BrokerError
 from stream_app.kafka import reader
-from stream_app.kafka.reader import open_reader
+from stream_app.kafka.reader import open_reader, read_through
+
+logger = logging.getLogger(__name__)
 
 
 class Consumer:
@@ -47,3 +53,43 @@ async def test_a_user_that_is_cancelled_stays_cancelled() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_client_that_cannot_start_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = []
+
+    class Away(Consumer):
+        async def start(self) -> None:
+            raise KafkaConnectionError
+
+        async def stop(self) -> None:
+            stopped.append(self)
+
+    monkeypatch.setattr(reader, "AIOKafkaConsumer", Away)
+    with pytest.raises(KafkaConnectionError):
+        async with open_reader({}):
+            pass
+    assert len(stopped) == 1
+
+
+async def test_an_outage_is_said_once_and_a_right_that_is_missing_ends_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    errors = [KafkaConnectionError("away")] * 3 + [TopicAuthorizationFailedError("champions")]
+
+    class Refused(Consumer):
+        async def start(self) -> None:
+            raise errors.pop(0)
+
+        async def stop(self) -> None:
+            pass
+
+    monkeypatch.setattr(reader, "AIOKafkaConsumer", Refused)
+    monkeypatch.setattr(reader, "RETRY_S", 0.0)
+    records = read_through(
+        {}, TopicPartition("champions", 0), 0, what="the champions topic", logger=logger
+    )
+    with pytest.raises(BrokerError, match=r"the champions topic cannot be followed.*may use it"):
+        await anext(records)
+    assert errors == []
+    assert len(caplog.records) == 1

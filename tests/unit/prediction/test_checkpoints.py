@@ -100,3 +100,28 @@ def test_a_batch_asks_nothing_of_the_symbols_that_it_holds_no_tick_of() -> None:
     for tick in silent[1:]:  # the first of them is the floor
         partition.symbols[tick.symbol] = cast(SymbolPipeline, Untouched())
     assert len(partition.process(stream[100:]).predictions) == 50
+
+
+def test_a_hand_over_that_is_not_acknowledged_leaves_the_floor() -> None:
+    frequent = list(walk(400, symbol="A", step_ms=5000))
+    silent = list(walk(28, symbol="B", seed=2))
+    partition = PartitionPipeline(PredictionSettings.of(SETTINGS))
+    stream = records([*frequent[:40], *silent, *frequent[40:]])
+    published = partition.process(stream[:68]).bars
+    floor = partition.floor()
+    uncovered = partition.symbols["B"].first_uncovered
+    assert uncovered is not None
+    assert floor <= uncovered
+
+    states, moves = partition.handover("ticks")  # and the broker does not answer in time
+    assert {bar.symbol for bar in states} == {"A", "B"}
+    assert moves[0].state["floor"] == 68
+    assert partition.floor() == floor
+
+    published += partition.process(stream[68:]).bars
+    assert published[-1].state["floor"] <= uncovered
+
+    position = partition.position
+    partition.handover("ticks")
+    partition.note_handed_over(position)
+    assert partition.floor() == position

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from stream_app.errors import TrainingError
 from stream_app.models.catalog import CATALOG
@@ -583,3 +584,47 @@ async def test_a_gate_that_fails_is_a_failed_turn(bench: Callable[..., Bench]) -
     assert made.events[-1].state == "failed"
     assert made.events[-1].reasons == ("A: RuntimeError: the process died",)
     assert made.events[-1].versions == {}
+
+
+async def test_a_promotion_that_the_broker_refuses_is_a_failed_turn(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = bench(symbols("A"))
+
+    async def refused(_name: str, _models: ModelSet) -> bool:
+        raise TopicAuthorizationFailedError("ops.champions.v1")
+
+    monkeypatch.setattr(made.champions, "promote", refused)
+    made.retrainer.tick()
+    await made.finish()
+    started, ended = made.events
+    assert (started.state, ended.state) == ("started", "failed")
+    assert "TopicAuthorizationFailedError" in ended.reasons[0]
+    assert made.retrainer.training_history[-1] is ended
+
+
+async def test_a_fault_that_ends_a_cycle_is_in_the_log(
+    bench: Callable[..., Bench],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    made = bench(symbols("A"))
+
+    def broken(_symbol: str, _bars: int) -> None:
+        raise ZeroDivisionError("a fault of the program")
+
+    monkeypatch.setattr(made.retrainer._schedule, "turn_begins", broken)
+    made.retrainer.tick()
+    await made.finish()
+    await asyncio.sleep(0)
+    assert "a retrain cycle broke off" in caplog.text
+    assert "a fault of the program" in caplog.text
+
+
+async def test_a_symbol_that_cannot_be_trained_is_not_said_to_be_trained_early(
+    bench: Callable[..., Bench],
+) -> None:
+    made = bench(symbols("SHORT", bars=20))
+    assert made.retrainer.due() is None
+    assert not made.retrainer.ask("SHORT")
+    assert not made.retrainer.ask("NOBODY")

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from stream_app.errors import ArtifactError
 from stream_app.kafka.topic_check import load_topics
 from stream_app.messages.codec import encode_champion
 from stream_app.messages.schemas import Champion
@@ -215,4 +216,62 @@ async def test_a_symbol_that_was_away_is_looked_at_again_when_it_is_restored(
     topic.champions.look_again()
     async with asyncio.timeout(60):
         while topic.symbols["A"].models.version != versions[0].version:
+            await asyncio.sleep(0.001)
+
+
+class Store:
+    """Versions of an object store, of which one is damaged and comes when the test says so."""
+
+    has_store = True
+
+    def __init__(self, disk: Versions, damaged: str) -> None:
+        self._disk, self._damaged = disk, damaged
+        self.may_come = asyncio.Event()
+        self._here: set[str] = set()
+
+    async def on_disk(self, name: str, version: str) -> ModelSet:
+        if version not in self._here:
+            raise ArtifactError("it is not on the disk")
+        return await self._disk.on_disk(name, version)
+
+    async def load(self, name: str, version: str) -> ModelSet:
+        await self.may_come.wait()
+        if version == self._damaged:
+            raise ArtifactError("it is damaged")
+        self._here.add(version)
+        return await self._disk.on_disk(name, version)
+
+
+async def test_a_version_that_is_named_while_another_is_fetched_serves(
+    topic: Topic, versions: list[ModelSet], caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged, good = versions
+    store: Any = Store(topic.champions._versions, damaged.version)
+    topic.champions._versions = store
+    await topic.read(said(damaged.version, "rollback"))
+    await asyncio.sleep(0)
+    await topic.read(said(good.version, "rollback"))
+    store.may_come.set()
+    async with asyncio.timeout(60):
+        while topic.symbols["A"].models.version != good.version:
+            await asyncio.sleep(0.001)
+    assert "A: the version to serve is unavailable: it is damaged" in caplog.text
+
+
+async def test_a_fault_while_a_version_is_let_serve_is_in_the_log(
+    topic: Topic, versions: list[ModelSet], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        has_store = False
+
+        async def on_disk(self, name: str, version: str) -> ModelSet:
+            raise OSError("the disk is gone")
+
+    await topic.read(said(versions[0].version, "rollback"))
+    topic.symbols["A"].models = model_set(version="old")
+    broken: Any = Broken()
+    topic.champions._versions = broken
+    topic.champions.look_again()
+    async with asyncio.timeout(60):
+        while "the disk is gone" not in caplog.text:
             await asyncio.sleep(0.001)

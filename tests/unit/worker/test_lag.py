@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaConnectionError, UnknownTopicOrPartitionError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    UnknownTopicOrPartitionError,
+)
 
 from stream_app.errors import TopicError
 from stream_app.kafka.group import Place
@@ -150,3 +154,12 @@ def test_a_broker_that_answers_with_an_error_is_not_away(
     assert len(said) == 2
     assert said[0].startswith("cannot look at the lag of ticks (UnknownTopicOrPartitionError")
     assert said[1].startswith("the broker does not answer")
+
+
+async def test_what_waited_before_a_broker_refused_to_say_is_no_work_in_hand() -> None:
+    looking = look({0: 90, 1: 100})
+    watch = await looking()
+    assert watch.own == 10
+    watch._note_error(GroupAuthorizationFailedError("g"))
+    assert not watch.is_broker_away
+    assert watch.own == 0

@@ -443,3 +443,44 @@ async def test_a_count_that_came_with_the_partitions_is_no_news_to_the_group(
     await partitions._commits._note_count(2)
     await asyncio.sleep(0)
     assert (partitions.places.count, partitions.joins) == (2, 0)
+
+
+async def test_a_partition_that_goes_while_a_batch_has_it_restored_does_not_come_back() -> None:
+    partitions = Standing(position=40, committed=40)
+    may_end = asyncio.Event()
+
+    async def slow(_number: int, committed: int, _known: Any) -> PartitionPipeline:
+        await may_end.wait()
+        return partitions.standing_at(committed)
+
+    partitions._pipelines._takeovers.restore = slow  # type: ignore[method-assign]
+    given = batch(20, read_from=20)  # read again from an earlier commit
+    asked = asyncio.create_task(partitions.pipeline(given))
+    await asyncio.sleep(0)
+    partitions.on_revoked()
+    given.is_void = True
+    partitions.on_assigned([], Share(), generation=1)
+    may_end.set()
+    assert await asked is None
+    assert partitions.restored() == {}
+    assert partitions.report().ready == frozenset()
+
+
+async def test_what_begins_to_move_while_the_group_changes_is_given_up() -> None:
+    partitions = Standing(position=40, committed=40)
+    never = asyncio.Event()
+
+    async def bring(*_: Any) -> None:
+        await never.wait()
+
+    settling = partitions._settling
+    places: Any = SimpleNamespace(install=lambda *_: object(), bring=bring)
+    settling._places, settling._hold = places, lambda _: None
+    partitions.on_revoked()
+    nothing: Any = None
+    assert not partitions.may_answer(partitions._pipelines.of[0], batch(40, read_from=40), nothing)
+    await asyncio.sleep(0)
+    partitions.on_assigned([], Share(), generation=1)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert settling._tasks == {}
