@@ -204,6 +204,9 @@ class Score:
     versions that did not say it."""
     innovation: float | None = None
     """Of the Kalman filter at the last tick of the outcome's bar, in its own deviations."""
+    prediction: float | None = None
+    """The published price, whose outcome this is; None in scores of versions that did not say it,
+    and where none was published."""
 
 
 @with_config(STRICT)

@@ -183,6 +183,9 @@ class TrackRecord:
             running={span: figures.skill for span, figures in running.items()},
             harm=self._harm.e_value,
             source=source,
+            prediction=None
+            if said.published is None
+            else math.exp(outcome.log_close + said.published),
             volatility=said.volatility,
             innovation=closed.bar.kalman_innovation,
         )

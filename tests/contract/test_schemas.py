@@ -59,7 +59,7 @@ MESSAGES = {
 ADDED = {
     "bar": ["forecasts"],
     "prediction": ["shrinkage", "intervals"],
-    "score": ["volatility", "innovation"],
+    "score": ["volatility", "innovation", "prediction"],
     "retrain-event": [
         "waiting_seconds",
         "skipped",

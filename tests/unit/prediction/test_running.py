@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from stream_app.clock import DAY_MS, HOUR_MS
 from stream_app.messages.schemas import BarForecasts
 from stream_app.prediction.outcomes import Outcome
+from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.running import RunningScores
+from stream_app.prediction.settings import PredictionSettings
 from stream_app.scoring.skill import skill
+from tests.builders import records, settings, walk
 
 BAR = 300_000
 START = 1_640_995_200_000
@@ -104,3 +109,18 @@ def test_forecasts_of_a_version_that_did_not_say_what_it_published_are_left_out(
         made.take(Outcome(**{name: getattr(outcome, name) for name in (
             "ts_open", "ts_target", "log_close", "log_return")}, forecasts=old))  # fmt: skip
     assert made.figures() == {}
+
+
+def test_a_score_says_what_was_published_at_its_bar() -> None:
+    chosen = settings()
+    partition = PartitionPipeline(PredictionSettings.of(chosen))
+    answer = partition.process(records(walk(60 * 4, step_ms=15_000)))
+    said = {each.ts: each.prediction for each in answer.predictions}
+    bar_ms = 60_000
+    for score in answer.scores:
+        last_tick_ms = score.ts_open + bar_ms - 15_000
+        assert score.prediction == pytest.approx(said[last_tick_ms], rel=1e-12)
+        assert score.prediction is not None
+        error = math.log(score.outcome / score.prediction)
+        assert error == pytest.approx(score.errors["published"], abs=1e-12)
+    assert len(answer.scores) > 50
