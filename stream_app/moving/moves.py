@@ -27,7 +27,7 @@ from stream_app.recovery.bar_log import BarLog
 from stream_app.recovery.log_access import LogAccess
 from stream_app.recovery.moved_bars import packed
 from stream_app.recovery.replica import SLICE, Log
-from stream_app.recovery.restore import LoadModels
+from stream_app.recovery.restore import LoadModels, has_resumed
 
 logger = logging.getLogger(__name__)
 
@@ -235,10 +235,7 @@ class Moves:
         version = str(last.state.get("version", UNTRAINED))
         with log_fields(symbol=name):
             serving, champion = await self._load_models(target, version)
-        try:
-            target.resume(last, serving, origin=pipeline.origin)
-        except (KeyError, TypeError, ValueError) as error:
-            logger.error("%s: its last bar has no usable state (%r)", name, error)
+        if not has_resumed(target, last, serving, pipeline.origin):
             target = pipeline.new_symbol(name)
             target.lose_history()
         target.models = champion or serving or target.models

@@ -32,10 +32,13 @@ class Outcome:
         return self.log_return - self.forecasts.ensemble
 
     def inside(self) -> dict[float, bool]:
-        """By level, whether the price that came was in the interval; on a bound it was."""
-        return {
-            level: low <= self.log_return <= high for level, low, high in self.forecasts.intervals
-        }
+        """As `inside_of`."""
+        return inside_of(self.forecasts, self.log_return)
+
+
+def inside_of(said: Forecasts, came: float) -> dict[float, bool]:
+    """By level, whether the log return that came was in the interval; on a bound it was."""
+    return {level: low <= came <= high for level, low, high in said.intervals}
 
 
 class ClosedForecasts(NamedTuple):

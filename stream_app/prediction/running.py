@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from stream_app.clock import DAY_MS, HOUR_MS
+from stream_app.messages.read_bars import Forecasts
 from stream_app.messages.schemas import SkillFigures
-from stream_app.prediction.outcomes import ClosedForecasts, Outcome
+from stream_app.prediction.outcomes import ClosedForecasts, Outcome, inside_of
 from stream_app.scoring.skill import Skill, skills
 
 UNSHRUNK: Final = "ensemble"
@@ -86,17 +87,9 @@ class RunningScores:
 
     def take(self, outcome: Outcome) -> None:
         """Remember what became of a bar's forecasts."""
-        said = outcome.forecasts
-        if said.published is None or said.unshrunk is None:
-            return  # made by a version that did not say them
-        if self._end == len(self._ts):
-            self._make_room()
-        own = (said.members.get(name, math.nan) for name in self.names[:-2])
-        self._ts[self._end] = outcome.ts_open
-        inside = outcome.inside()
-        held = (inside.get(level, math.nan) for level in self._levels)
-        self._rows[:, self._end] = (outcome.log_return, *own, said.unshrunk, said.published, *held)
-        self._end += 1
+        row = self._row(outcome.forecasts, outcome.log_return)
+        if row is not None:
+            self._put([outcome.ts_open], [row])
 
     def take_all(self, pairs: Iterable[tuple[ClosedForecasts, ClosedForecasts]]) -> None:
         """Remember what became of bars' forecasts, as `Outcomes.replay` gives them.
@@ -105,15 +98,24 @@ class RunningScores:
         """
         stamps, rows = [], []
         for bar, later in pairs:
-            said = bar.forecasts
-            if said is None or said.published is None or said.unshrunk is None:
+            if bar.forecasts is None:
                 continue
-            came = later.log_close - bar.log_close
-            own = [said.members.get(name, math.nan) for name in self.names[:-2]]
-            inside = {level: low <= came <= high for level, low, high in said.intervals}
-            held = [inside.get(level, math.nan) for level in self._levels]
-            stamps.append(bar.ts_open)
-            rows.append((came, *own, said.unshrunk, said.published, *held))
+            row = self._row(bar.forecasts, later.log_close - bar.log_close)
+            if row is not None:
+                stamps.append(bar.ts_open)
+                rows.append(row)
+        self._put(stamps, rows)
+
+    def _row(self, said: Forecasts, came: float) -> tuple[float, ...] | None:
+        """What is kept of one outcome; None where a version made it that did not say enough."""
+        if said.published is None or said.unshrunk is None:
+            return None
+        own = [said.members.get(name, math.nan) for name in self.names[:-2]]
+        inside = inside_of(said, came)
+        held = [inside.get(level, math.nan) for level in self._levels]
+        return came, *own, said.unshrunk, said.published, *held
+
+    def _put(self, stamps: Sequence[int], rows: Sequence[tuple[float, ...]]) -> None:
         done = 0
         while done < len(rows):
             if self._end == len(self._ts):

@@ -22,6 +22,7 @@ from stream_app.kafka.reader import read_range
 from stream_app.messages.schemas import Bar
 from stream_app.models.model_set import UNTRAINED, ModelSet
 from stream_app.ops.log_fields import log_fields
+from stream_app.prediction.origin import Origin
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.recovery.bar_log import BarLog
@@ -46,8 +47,8 @@ async def restore_partition(
 ) -> PartitionPipeline:
     """Bring a replica to a committed offset, so that its pipeline may go on there.
 
-    Waits on the broker; lets other tasks run every few hundred records. Called by the service
-    when it is given a partition.
+    Waits on the broker; lets other tasks run every few hundred records. Called when this worker is
+    given a partition.
 
     Args:
         replica: of the partition; a new one, or one that has followed its bars.
@@ -139,18 +140,36 @@ async def _resume_symbols(
     loaded = await asyncio.gather(*map(load, symbols))
     for number, symbol in enumerate(symbols, 1):
         last, serving, champion = loaded[number - 1]
-        try:
-            if last is None:
-                pipeline.start_anew(symbol)
-            else:
-                pipeline.pipeline_of(symbol).resume(last, serving, origin=pipeline.origin)
-        except (KeyError, TypeError, ValueError) as error:
-            _say_unusable(symbol, error)
+        if last is None or not has_resumed(
+            pipeline.pipeline_of(symbol), last, serving, pipeline.origin
+        ):
             pipeline.start_anew(symbol)
         restored = pipeline.pipeline_of(symbol)
         restored.models = champion or serving or restored.models
         if not number % RESUMED:
             await go_on()
+
+
+def has_resumed(
+    target: SymbolPipeline, last: Bar, serving: ModelSet | None, origin: Origin
+) -> bool:
+    """Let a symbol go on from its last bar; where its state is of no use, the log says so.
+
+    Args:
+        target: has recalled the symbol's bars.
+        last: as of `SymbolPipeline.resume`.
+        serving: the same.
+        origin: the same.
+
+    Returns:
+        Whether it goes on; else it is to begin anew, and to say that its history is lost.
+    """
+    try:
+        target.resume(last, serving, origin=origin)
+    except (KeyError, TypeError, ValueError) as error:
+        _say_unusable(target.symbol, error)
+        return False
+    return True
 
 
 def _say_unusable(symbol: str, error: Exception) -> None:

@@ -25,6 +25,7 @@ from stream_app.training.process import start_process
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+_J = TypeVar("_J")
 
 JOBS_PER_PROCESS: Final = 24
 """After so many jobs a process is replaced, because LightGBM keeps its memory (LightGBM#4239)."""
@@ -248,9 +249,8 @@ class TrainingPool:
         Raises:
             TrainingError: as `run`.
         """
-        waiting = [self._pool.schedule(run_job, args=[job]) for job in longest_first(jobs)]
-        for future in as_completed(waiting):
-            yield future.result()
+        for _, model in self.run_numbered(longest_first(jobs)):
+            yield model
 
     def run_numbered(self, jobs: Sequence[TrainingJob]) -> Iterator[tuple[int, TrainedModel]]:
         """Run jobs and give each model with its job's position, as it is done. Blocks.
@@ -258,11 +258,7 @@ class TrainingPool:
         Raises:
             TrainingError: as `run`.
         """
-        waiting: dict[Future[TrainedModel], int] = {
-            self._pool.schedule(run_job, args=[job]): number for number, job in enumerate(jobs)
-        }
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
+        return self._as_done(run_job, jobs)
 
     def judge_numbered(self, jobs: Sequence[GateJob]) -> Iterator[tuple[int, Verdict]]:
         """Judge challengers and give each verdict with its job's position, as it is said. Blocks.
@@ -270,8 +266,11 @@ class TrainingPool:
         Raises:
             ArtifactError: as `judge`.
         """
-        waiting: dict[Future[Verdict], int] = {
-            self._pool.schedule(run_gate, args=[job]): number for number, job in enumerate(jobs)
+        return self._as_done(run_gate, jobs)
+
+    def _as_done(self, run: Callable[[_J], _T], jobs: Sequence[_J]) -> Iterator[tuple[int, _T]]:
+        waiting: dict[Future[_T], int] = {
+            self._pool.schedule(run, args=[job]): number for number, job in enumerate(jobs)
         }
         for future in as_completed(waiting):
             yield waiting[future], future.result()

@@ -453,7 +453,8 @@ async def test_a_partition_that_goes_while_a_batch_has_it_restored_does_not_come
         await may_end.wait()
         return partitions.standing_at(committed)
 
-    partitions._pipelines._takeovers.restore = slow  # type: ignore[method-assign]
+    takeovers: Any = partitions._pipelines._takeovers
+    takeovers.restore = slow
     given = batch(20, read_from=20)  # read again from an earlier commit
     asked = asyncio.create_task(partitions.pipeline(given))
     await asyncio.sleep(0)
