@@ -98,7 +98,7 @@ def trees(name: str, models: ModelSettings) -> Learn:
 
 
 def daily(whole: TrainingData, learn: Learn) -> FloatArray:
-    """What is said at each bar, learned anew each day from the bars before; 0 on the first day."""
+    """What is said at each bar, learned again each day from the bars before; 0 on the first day."""
     said = np.zeros(len(whole.bars))
     for day in range(1, DAYS):
         cut = day * A_DAY

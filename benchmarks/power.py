@@ -1,7 +1,7 @@
 """How likely half a month, and more, shows a skill: the Clark-West t of a skill that is there.
 
 The outcomes are those of real five-minute bars, second half of each month, in their order, with
-signs drawn anew: nothing can be known of them, and their heavy tails and clusters stay. To them is
+signs drawn again: nothing can be known of them, and their heavy tails and clusters stay. To them is
 added what is forecast, R2 of the variance. It is as large at all times, or as large as the
 product's volatility forecast. Beside a forecast that says just that, one that says as much noise
 again. Longer stretches are the same bars again, with other signs.

@@ -49,7 +49,7 @@ LEAST_ROWS = 120
 """Bars that a training needs besides the first sequence: 48 that the first feature looks back on,
 and enough rows for the leaves of the trees."""
 MOST_WINDOW_BARS = 31_622_400
-"""A year of seconds: a window is held in memory, 80 bytes a bar."""
+"""A year of seconds: a window is held in memory, 92 bytes a bar."""
 _HIDDEN = "********"
 _SECRET = ("registry_url",)
 """Settings whose refused values are not shown: somebody may have put a key into them."""

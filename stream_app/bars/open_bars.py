@@ -43,7 +43,7 @@ class OpenBars:
         return self.newest_ts >= 0 and ts < self.watermark
 
     def is_duplicate(self, tick: Tick) -> bool:
-        """Whether the same tick (time, price, size, source, id) was entered within the grace."""
+        """Whether the same tick (time, price, size, source, id) is among those remembered."""
         return self.recent.knows(tick_key(tick))
 
     def add(self, tick: Tick, appended_ms: int | None = None) -> tuple[OpenBar, bool]:

@@ -17,7 +17,6 @@ from stream_app.bars.ahead import AheadTicks, Place
 from stream_app.bars.closed_bars import ClosedBars
 from stream_app.bars.open_bar import OpenBar
 from stream_app.bars.open_bars import OpenBars
-from stream_app.messages.schemas import Tick
 
 
 class Window(ClosedBars):
@@ -40,27 +39,6 @@ class Window(ClosedBars):
     def open_bars(self) -> list[OpenBar]:
         """By time; the last one holds the newest tick."""
         return self.main.bars
-
-    @property
-    def watermark(self) -> int:
-        """Event time before which nothing changes any more, epoch ms."""
-        return self.main.watermark
-
-    def is_late(self, tick: Tick) -> bool:
-        """Whether the tick lies behind the watermark."""
-        return self.main.is_late(tick.ts)
-
-    def is_duplicate(self, tick: Tick) -> bool:
-        """Whether the same tick (time, price, size, source, id) was entered within the grace."""
-        return self.main.is_duplicate(tick)
-
-    def add(self, tick: Tick, appended_ms: int | None = None) -> tuple[OpenBar, bool]:
-        """Enter a tick that is neither late nor a duplicate.
-
-        Returns:
-            Its bar, and whether the tick is the latest of that bar.
-        """
-        return self.main.add(tick, appended_ms)
 
     def place(self, ts: int, appended_ms: int | None) -> Place:
         """Where a tick of this time belongs. Changes nothing.

@@ -1,4 +1,4 @@
-"""Reads the dead letters back, and re-feeds them to the ticks topic once the cause is mended.
+"""Reads the dead letters back, and re-feeds them to the ticks topic once the cause is fixed.
 
 A letter is the refused record byte for byte, in the same partition number, with what was wrong
 in its headers; publisher.py writes them. A re-fed letter goes to the partition that it was

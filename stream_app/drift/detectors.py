@@ -33,7 +33,7 @@ class Detector(Protocol):
 
     @property
     def drift_detected(self) -> bool:
-        """Whether the last value made it say so; the next one lets it begin anew."""
+        """Whether the last value made it say so; the next one lets it begin again."""
         ...
 
     def update(self, x: float) -> object:

@@ -62,7 +62,7 @@ class DriftFollower:
         self._headers = headers
 
     async def run(self) -> None:
-        """Follow until cancelled; after an error that passes begin anew, as after a start.
+        """Follow until cancelled; after an error that passes begin again, as after a start.
 
         Raises:
             BrokerError: one does not pass, such as a right that is missing.
@@ -135,7 +135,7 @@ class DriftFollower:
         """Return once it is acknowledged.
 
         Not tried again here: whether it was written although the answer was lost is seen from the
-        topic, when all begins anew.
+        topic, when all begins again.
         """
         name = self._topics.drift.name
         key = alarm.symbol.encode()

@@ -22,7 +22,7 @@ class DriftWatch:
 
         Args:
             score: the next one of its symbol. With another horizon than before, the symbol begins
-                anew.
+                again.
             source: its record.
         """
         found = self._symbols.get(score.symbol)

@@ -77,7 +77,7 @@ def read_parquet(source: FileBytes) -> Any:
     """A Parquet file as a `pyarrow.Table`.
 
     Raises:
-        SourceError: it is none, damaged, or a bomb by the rows that it says to have.
+        SourceError: it is of another format, damaged, or a bomb by the rows that it says to have.
     """
     content = _in_memory(source)
     try:

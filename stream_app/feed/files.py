@@ -31,7 +31,7 @@ class TickFile:
     symbols: tuple[str, ...]
     """In the order in which the files name them."""
     notices: tuple[str, ...]
-    """What the user should know and need not mend, one line each."""
+    """What the user should know and need not fix, one line each."""
     rows: TickRows
     understood: Understood
 

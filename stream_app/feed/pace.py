@@ -27,7 +27,7 @@ class Speed:
         (60.0, 500.0, Speed(factor=None, per_second=None))
 
         Raises:
-            ValueError: it is none of these, or not above zero.
+            ValueError: it is not one of these, or not above zero.
         """
         if text == "max":
             return cls()

@@ -100,7 +100,7 @@ def decode_retrain_event(value: bytes) -> RetrainEvent:
 
 
 def require_dated(event: RetrainEvent) -> None:
-    """Raise a ValueError where the event's timestamp is none, or has no time zone."""
+    """Raise a ValueError where the event's timestamp is not a time, or has no time zone."""
     if datetime.fromisoformat(event.timestamp).tzinfo is None:
         raise ValueError(f"the timestamp {event.timestamp[:40]!r} has no time zone")
 

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, with_config
 STRICT: Final = ConfigDict(strict=True, extra="forbid")
 """For messages that are read: no unknown fields, and no other types than annotated."""
 PLAIN_HARM: Final = 100.0
-"""Where forecasts do no harm, `Score.harm` ever reaches it with a chance of at most one in 100."""
+"""Where forecasts do no harm, `Score.harm` reaches it with a chance of at most one in 100."""
 RetrainState = Literal["started", "succeeded", "failed", "timed_out"]
 RetrainTrigger = Literal["initial", "growth", "scheduled", "drift"]
 ChampionBy = Literal["retrain", "rollback", "pin", "unpin"]

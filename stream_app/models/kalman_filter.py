@@ -90,7 +90,7 @@ class KalmanFilter:
         return state
 
     def rewind(self, ts_open: int) -> None:
-        """Go back to before the bar that begins at `ts_open`: it is measured anew.
+        """Go back to before the bar that begins at `ts_open`: it is measured again.
 
         Args:
             ts_open: of the bar of the next tick, which is not older than the last one; epoch
@@ -174,7 +174,7 @@ def _before(values: Sequence[float]) -> tuple[float, ...]:
     """The state before a bar, checked.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not valid.
     """
     if len(values) != len(_STATE) or not all(
         type(value) in (int, float) and math.isfinite(value) for value in values

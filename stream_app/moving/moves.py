@@ -63,7 +63,7 @@ class Moves:
         self._logs[number] = log
 
     def forget(self, number: int) -> None:
-        """A partition has gone, or is restored anew."""
+        """A partition has gone, or is restored again."""
         self._logs.pop(number, None)
         for pair in [pair for pair in self._sources if pair[0] == number]:
             del self._sources[pair]

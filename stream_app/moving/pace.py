@@ -30,7 +30,7 @@ SAMPLE: Final = 2_000
 BEFORE: Final = 200
 """Bars that are gone through before, untimed: what a process does once only takes longer."""
 GROUP_S: Final = 2.0
-"""For the group to divide its partitions anew, by processes that need not wait for a processor."""
+"""For the group to divide its partitions again, by processes that need not wait for a processor."""
 TRIPS: Final = 20
 """Answers of the broker that a worker waits for because of a symbol, beside those to its bars."""
 ASKED: Final = 5

@@ -61,7 +61,7 @@ def run_backtest(
         train: runs jobs, as `TrainingPool.run_numbered`.
         gate: judges each version before it serves.
         watch: told of every step.
-        windows: those of earlier runs; None to make them anew and keep none.
+        windows: those of earlier runs; None to make them again and keep none.
         on_answer: called with each batch's answer in the last pass.
 
     Raises:

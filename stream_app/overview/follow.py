@@ -42,7 +42,7 @@ each symbol is shown."""
 
 
 class Follower:
-    """Follows the topics that are there, and begins anew when others are.
+    """Follows the topics that are there, and begins again when others are.
 
     Args:
         topics: as they should be.

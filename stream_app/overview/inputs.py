@@ -172,7 +172,7 @@ def read_answer(value: bytes | None) -> Answer:
     ValueError: symbol: Field required
 
     Raises:
-        ValueError: it is none; one line without the value.
+        ValueError: it is not valid; one line without the value.
     """
     return _read(_ANSWER, value)
 

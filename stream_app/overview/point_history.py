@@ -26,7 +26,7 @@ class PointHistory:
         """Note an answer, in place of the last one where that is too near to the one before.
 
         An answer to a late tick tells of no new price. Any other step back in time is another
-        history, such as a replay: it begins anew.
+        history, such as a replay: it begins again.
         """
         if any(reason.startswith(_LATE) for reason in answer.degraded):
             return

@@ -73,7 +73,7 @@ class ReadModel:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew: the topics are others than those that were read until now."""
+        """Begin again: the topics are others than those that were read until now."""
         self.symbols: dict[str, SymbolRecord] = {}
         self.left_out = 0
         """Messages of symbols beyond `MOST_SYMBOLS`."""

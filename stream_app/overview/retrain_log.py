@@ -65,7 +65,7 @@ class RetrainLog:
         """Note an event; False where it was noted before.
 
         Raises:
-            ValueError: its time is none.
+            ValueError: its time is not valid.
         """
         require_dated(event)
         if (event.cycle, event.state) in self._seen:

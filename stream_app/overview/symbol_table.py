@@ -35,7 +35,7 @@ class TablePage:
 
 
 class SymbolTable:
-    """Rows of all symbols, made anew when they are older than a second, for every page.
+    """Rows of all symbols, made again when they are older than a second, for every page.
 
     Args:
         model: what is shown.

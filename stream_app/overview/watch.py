@@ -49,7 +49,7 @@ class Watch:
         """Set whenever `existing` is another one than before."""
 
     async def run(self) -> None:
-        """Look until cancelled, by connections of its own; anew after each error."""
+        """Look until cancelled, by connections of its own; again after each error."""
         while True:
             try:
                 await self._look_on()

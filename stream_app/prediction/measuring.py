@@ -21,7 +21,7 @@ def measure(  # noqa: PLR0917 - once a tick, and keywords cost
     bar_ms: int,
     usual_move: float,
 ) -> float:
-    """Measure a bar anew after its latest tick; see `KalmanFilter.rewind`.
+    """Measure a bar again after its latest tick; see `KalmanFilter.rewind`.
 
     Args:
         bar: which; it notes what the filter says.

@@ -116,7 +116,7 @@ class Seen:
         """Opening time of the window's bar whose latest tick this is, or NO_BAR; shape (B,)."""
         self.questions: list[tuple[int, Question]] = []
         """What the ticks from a place on, up to the next one, are answered from; each symbol
-        begins anew."""
+        begins again."""
         self.closings: dict[int, Closing] = {}
         """By place of the tick."""
         self.reasons: dict[int, tuple[str, ...]] = {}

@@ -181,7 +181,7 @@ def _take_plain(  # noqa: PLR0917 - a compiled function takes no keywords
     if abs(log_close - rules.log_before) > rules.step:
         return False
     if is_latest:
-        # The bar is measured anew from the state before it; see `KalmanFilter.rewind`.
+        # The bar is measured again from the state before it; see `KalmanFilter.rewind`.
         passed = (ts - kalman.before.last_ts) / bar_ms
         found = measured(
             kalman.before,

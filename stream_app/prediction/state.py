@@ -46,7 +46,7 @@ class SymbolState:
     home: int | None = None
     """As `SymbolPipeline.home`. None in bars of before it was noted."""
     is_anew: bool = False
-    """Whether ids name the topic: as `Origin.is_named`. Once only a topic made anew was named."""
+    """Whether ids name the topic: as `Origin.is_named`. Once only a topic made again was named."""
 
     def open_forecasts(self) -> list[tuple[int, BarForecasts]]:
         """The forecasts of the open bars."""

@@ -294,7 +294,7 @@ class TrackRecord:
             intervals: as `interval_state` gave it; may be empty.
         """
         self._in_force = None
-        self.bias.take(self._recalled)  # at once: it averages them anew each time
+        self.bias.take(self._recalled)  # at once: it averages them again each time
         self._recalled.clear()
         self._restored = dict(open_forecasts)
         for name, shrinkage in self._shrinkages():

@@ -165,7 +165,7 @@ class BarLog:
         """The newest bar of a symbol, with the state of its last checkpoint; None without one.
 
         Raises:
-            ValueError: a number of its state is none.
+            ValueError: a number of its state is not valid.
         """
         newest = self._newest.get(symbol)
         return None if newest is None else decode_bar(newest.value)

@@ -162,7 +162,7 @@ def has_resumed(
         origin: the same.
 
     Returns:
-        Whether it goes on; else it is to begin anew, and to say that its history is lost.
+        Whether it goes on; else it is to begin again, and to say that its history is lost.
     """
     try:
         target.resume(last, serving, origin=origin)

@@ -57,7 +57,7 @@ class Trouble:
 
     @property
     def is_mistake(self) -> bool:
-        """Whether somebody has to mend something: waiting does not help."""
+        """Whether somebody has to fix something: waiting does not help."""
         return bool(self.remedy)
 
     def __str__(self) -> str:

@@ -91,7 +91,7 @@ class Versions:
     async def champion(
         self, name: str, named: str = "", before: str | None = None
     ) -> ModelSet | None:
-        """The version that is to serve a symbol, or what comes nearest. Logs what is amiss.
+        """The version that is to serve a symbol, or what comes nearest. Logs what is wrong.
 
         Args:
             name: of the state.

@@ -1,4 +1,4 @@
-"""Divides the group's partitions by `sharing.py`, through Kafka's group protocol."""
+"""Divides the group's partitions by `shares.py`, through Kafka's group protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This worker as a member of its group: what it was told, and when the group is to divide anew."""
+"""This worker as a member of its group: what it was told, and when the group is to divide again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Membership:
 
         Args:
             standbys: what this worker follows.
-            join_again: has the group divide the partitions anew.
+            join_again: has the group divide the partitions again.
         """
         self._standbys = standbys
         self._join_again = join_again
@@ -70,12 +70,12 @@ class Membership:
             self.ask()
 
     def ask(self) -> None:
-        """Have the group divide its partitions anew. Returns at once."""
+        """Have the group divide its partitions again. Returns at once."""
         self._asking = asyncio.create_task(self._join_again())
         self._asking.add_done_callback(self._asked)
 
     def _asked(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.warning("the group was not asked to divide its partitions anew: %r", error)
+            logger.warning("the group was not asked to divide its partitions again: %r", error)
             if self._asking is task:
                 self._asking = None  # the next partition that is warm asks again

@@ -140,8 +140,8 @@ class _Division:
         self._names = sorted(reports)
         self._partitions = partitions
         self._owner: dict[int, str] = {}
-        self._heir: dict[int, str] = {}
-        """Of a partition that moves once its heir is warm."""
+        self._successor: dict[int, str] = {}
+        """Of a partition that moves once its successor is warm."""
         self._followers: dict[int, set[str]] = {number: set() for number in partitions}
         self._followed: Counter[str] = Counter()
         """By worker, how many partitions it follows."""
@@ -178,19 +178,19 @@ class _Division:
                 return
             number = max(self._later(giver), key=lambda each: self._fitness(taker, each))
             owner = self._owner[number]
-            self._heir.pop(number, None)
+            self._successor.pop(number, None)
             if owner == taker:
                 continue  # it was to go elsewhere, and stays
             if self._is_ready(taker, number) or not self._is_ready(owner, number):
                 self._owner[number] = taker
             else:
-                self._heir[number] = taker
+                self._successor[number] = taker
 
     def stand_by(self, standbys: int) -> None:
         """Choose who follows each partition: spread, so that no death burdens one worker alone."""
         owned = Counter(self._owner.values())
-        for number, heir in self._heir.items():
-            self._follow(heir, number)
+        for number, successor in self._successor.items():
+            self._follow(successor, number)
         for number in self._partitions:
             owner = self._owner[number]
             others = [name for name in self._names if name != owner]
@@ -238,8 +238,12 @@ class _Division:
                 standby=frozenset(
                     number for number, names in self._followers.items() if name in names
                 ),
-                coming=frozenset(number for number, heir in self._heir.items() if heir == name),
-                going=frozenset(number for number in self._heir if self._owner[number] == name),
+                coming=frozenset(
+                    number for number, successor in self._successor.items() if successor == name
+                ),
+                going=frozenset(
+                    number for number in self._successor if self._owner[number] == name
+                ),
                 workers=len(self._names),
             )
             for name in self._names
@@ -248,7 +252,9 @@ class _Division:
     def _later(self, name: str) -> list[int]:
         """What a worker has once all that is to move has moved."""
         return [
-            number for number, owner in self._owner.items() if self._heir.get(number, owner) == name
+            number
+            for number, owner in self._owner.items()
+            if self._successor.get(number, owner) == name
         ]
 
     def _is_ready(self, name: str, number: int) -> bool:

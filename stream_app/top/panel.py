@@ -1,4 +1,4 @@
-"""One part of the screen, drawn anew only where what it shows has changed."""
+"""One part of the screen, drawn again only where what it shows has changed."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ JOBS_PER_PROCESS: Final = 24
 LOOK_EVERY_S: Final = 1.0
 """How often a job that waits looks whether the pool still works."""
 STARTS: Final = 3
-"""How often a job has the pool started anew before it fails: processes may die at each start."""
+"""How often a job has the pool started again before it fails: processes may die at each start."""
 RANKS: Final = 3
 """How often a process is given a priority before the next look has to."""
 
@@ -203,7 +203,7 @@ class TrainingPool:
         nothing, until a process is free to answer a question.
 
         pebble works no more once a process has died that had no job, if no other had one either:
-        its own error is then the answer, or none ever comes. So such a pool is started anew.
+        its own error is then the answer, or none ever comes. So such a pool is started again.
         """
         for last in (False,) * (STARTS - 1) + (True,):
             try:
@@ -213,7 +213,7 @@ class TrainingPool:
                 if last:
                     raise
                 logger.warning(
-                    "A training process died while it had no job; starting the processes anew"
+                    "A training process died while it had no job; starting the processes again"
                 )
                 broken, self._pool = self._pool, self._made()
                 await asyncio.to_thread(broken.join)

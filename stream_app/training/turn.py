@@ -47,7 +47,7 @@ class Champions(Protocol):
 
 
 class Deadline:
-    """The time that one symbol's jobs have. Made and used in one task."""
+    """The time that one symbol's jobs have. The tasks of the jobs tell it when they begin."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

@@ -58,7 +58,7 @@ class Commits:
                     self._view = await self._connection.enter_async_context(self._access.group())
                 yield self._view
             except BaseException:
-                await self.close()  # the next one connects anew
+                await self.close()  # the next one connects again
                 raise
 
     async def places(self, numbers: Collection[int]) -> dict[int, Place]:

@@ -22,4 +22,4 @@ class ConsumerActions:
     commit: Callable[[int, int], Awaitable[None]]
     """Notes an offset of a partition as answered."""
     join_again: Callable[[], Coroutine[Any, Any, None]]
-    """Has the group divide the partitions anew."""
+    """Has the group divide the partitions again."""

@@ -44,7 +44,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     def _watch_membership(self) -> None:
         """End the worker when the broker refuses it, or forgets it again and again.
 
-        Then another has its name. The client would hang, or join anew each time, and so would the
+        Then another has its name. The client would hang, or join again each time, and so would the
         other: both would answer everything.
         """
         coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - it tells nobody
@@ -95,7 +95,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return True
 
     async def join_again(self) -> None:
-        """Have the group divide its partitions anew. Returns at once."""
+        """Have the group divide its partitions again. Waits for the broker to name them."""
         await self.call_thread(self._join_again)
 
     async def _join_again(self) -> None:

@@ -1,4 +1,4 @@
-"""Logs what is odd about a symbol's ticks, once and then ever more rarely."""
+"""Logs what is odd about a symbol's ticks, once and then less and less often."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Partitions:
         self._restoring: dict[int, asyncio.Task[None]] = {}
         self._assigned: frozenset[int] | None = None
         self._is_changing = False
-        """Whether the group divides its partitions anew."""
+        """Whether the group divides its partitions again."""
         self.standbys = Standbys(
             access,
             new_replica=self._new_replica,

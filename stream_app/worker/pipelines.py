@@ -98,7 +98,7 @@ class Pipelines:
         """The pipeline that stands just before a batch; None when it is not to be answered.
 
         That is when ticks before the batch are not answered: then the partition is read again.
-        And when the partition has gone meanwhile, or was given to this worker anew. Waits on the
+        And when the partition has gone meanwhile, or was given to this worker again. Waits on the
         broker where it has to be asked.
         """
         number = batch.tp.partition

@@ -40,7 +40,10 @@ HAND_OVER_S: Final = 1.0
 
 
 class TickService:
-    """Answers the ticks of one worker. Lives in the event loop; no method is thread-safe."""
+    """Answers the ticks of one worker. Lives in the event loop.
+
+    No method is thread-safe but the two that the watchdog asks: `signs_of_life` and `is_busy`.
+    """
 
     def __init__(
         self,
@@ -137,7 +140,7 @@ class TickService:
     def fail(self, error: BaseException) -> None:
         """End the process by `failed`: going on would answer from a state that lacks ticks."""
         if not self.failed.done():
-            # What a user can mend is said in one line; anything else needs its place in the code.
+            # What a user can fix is said in one line; anything else needs its place in the code.
             trace = None if isinstance(error, StreamAppError) else error
             logger.error("the worker ends: %s: %s", type(error).__name__, error, exc_info=trace)
             self.failed.set_result(error)

@@ -198,7 +198,7 @@ class BatchConsumer(driver.Consumer):
             raise RebalanceInProgressError
 
     async def join_again(self) -> None:
-        """Have the group divide its partitions anew. Returns at once."""
+        """Have the group divide its partitions again. Waits for the broker to name them."""
         await self._thread.join_again()
 
     async def leave(self) -> None:

@@ -151,6 +151,6 @@ async def test_the_worker_needs_no_folder_but_those_of_its_pod(tmp_path: Path) -
             worker.kill()
             worker.wait()
     assert list(pod.folders[pod.variables["DATA_DIR"]].glob("models/*/*/manifest.json"))
-    assert files(cache) == compiled, "it compiled anew"
+    assert files(cache) == compiled, "it compiled again"
     assert "Errno 30" not in log.read_text(), log.read_text()
     assert "Read-only" not in log.read_text(), log.read_text()

@@ -227,7 +227,7 @@ class World:
                 symbol.models = models(self.rng)
 
     def _forget(self) -> None:
-        """A symbol goes, as when it moves, or is begun anew."""
+        """A symbol goes, as when it moves, or is begun again."""
         names = [*self.partition.symbols]
         if names:
             name = str(self.rng.choice(names))
@@ -238,7 +238,7 @@ class World:
         self.partition.lose_history()
 
     def _copy(self) -> None:
-        """Partitions were added: the symbols are placed anew."""
+        """Partitions were added: the symbols are placed again."""
         self.partition.place(lambda _: (int(self.rng.integers(0, 2)), 0), Origin())
 
     def _restart(self) -> None:

@@ -127,7 +127,7 @@ class Reading(BatchConsumer):
         return {tp: self.seen_to[tp] for tp in assigned & self.before if tp != TPS[2]}
 
     async def rebalance(self, assigned: set[TP]) -> None:
-        """As Faust goes through one; every partition gets a position anew."""
+        """As Faust goes through one; every partition gets a position again."""
         self.stop_flow()
         self.before = {TP(*tp) for tp in self.client.assigned}
         await self.on_partitions_revoked(self.before)

@@ -29,9 +29,9 @@ def run(order: list[Tick], capacity: int = 1000) -> tuple[Window, list[OpenBar]]
     window = Window(capacity=capacity, bar_ms=BAR_MS, grace_ms=GRACE_MS)
     closed = []
     for tick in order:
-        if window.is_late(tick) or window.is_duplicate(tick):
+        if window.main.is_late(tick.ts) or window.main.is_duplicate(tick):
             continue
-        window.add(tick)
+        window.main.add(tick)
         for bar in window.take_closed():
             window.append(bar)
             closed.append(bar)

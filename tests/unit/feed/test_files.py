@@ -78,7 +78,7 @@ def test_a_file_of_ticks_is_read_whatever_its_dress(
     file = read_ticks(written(tmp_path / name, content))
 
     assert list(file.ticks) == THREE
-    assert list(file.ticks) == THREE  # begins anew
+    assert list(file.ticks) == THREE  # begins again
     assert (file.kind, file.count, file.symbols, file.notices) == ("ticks", 3, ("BTC",), ())
 
 

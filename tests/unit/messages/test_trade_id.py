@@ -44,20 +44,20 @@ def test_equal_ticks_are_told_apart_by_it() -> None:
     found = window()
     for trade in ("t-1", "t-2", None):
         tick = dataclasses.replace(TRADE, id=trade)
-        assert not found.is_duplicate(tick)
-        found.add(tick)
-        assert found.is_duplicate(tick)
+        assert not found.main.is_duplicate(tick)
+        found.main.add(tick)
+        assert found.main.is_duplicate(tick)
     assert found.open_bars[0].volume == 3.0
 
 
 def test_a_state_from_before_ids_still_tells_repeats() -> None:
     old, new = window(), window()
     tick = dataclasses.replace(TRADE, id=None)
-    old.add(tick)
+    old.main.add(tick)
     state = orjson.loads(orjson.dumps(old.state()))
     state["seen"] = [key[:4] for key in state["seen"]]
 
     new.restore(state)
 
-    assert new.is_duplicate(tick)
-    assert not new.is_duplicate(TRADE)
+    assert new.main.is_duplicate(tick)
+    assert not new.main.is_duplicate(TRADE)

@@ -47,7 +47,7 @@ class Around:
 
     @staticmethod
     def _none(_committed: int, _of: Log) -> Any:
-        raise AssertionError("nothing is followed anew")
+        raise AssertionError("nothing is followed again")
 
     async def rests(self) -> bool:
         return await self.standbys._rest(3, self.replica)
