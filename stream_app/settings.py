@@ -165,7 +165,8 @@ class Settings(BaseSettings):
     @property
     def window_bars(self) -> int:
         """How many bars a symbol's window holds: the training window."""
-        return int(self.training_window_days * 86_400 / self.bar_seconds)
+        # 2.3 days of minutes are 3,312 bars; the quotient is a little less.
+        return int(round(self.training_window_days * 86_400 / self.bar_seconds, 6))
 
     @property
     def horizon_s(self) -> int:

@@ -132,6 +132,7 @@ class SymbolPlaces:
     def forget(self, number: int) -> None:
         """A partition has gone."""
         self._brought.pop(number, None)
+        self._strays = {key: at_s for key, at_s in self._strays.items() if key[0] != number}
         self._moves.forget(number)
 
     def install(

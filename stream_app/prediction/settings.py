@@ -52,7 +52,7 @@ class PredictionSettings:
             horizon_by=settings.horizon_by,
             window_bars=settings.window_bars,
             sequence_length=settings.lstm_sequence_length,
-            grace_ms=int(settings.grace_seconds * 1000),
+            grace_ms=round(settings.grace_seconds * 1000),
             max_future_ms=settings.max_future_seconds * 1000,
             tick_mapping=settings.tick_mapping,
             weights=settings.ensemble_weights,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from stream_app.kafka.placement import partition_of
 from stream_app.prediction.observation import MISPLACED
@@ -23,6 +23,10 @@ class MisplacedLog:
         """
         self._partitions = partitions
         self._told: set[tuple[str, int]] = set()
+
+    def keep(self, symbols: Collection[str]) -> None:
+        """Forget all other symbols: they went to other workers."""
+        self._told = {key for key in self._told if key[0] in symbols}
 
     def note(self, answer: Answer, partition: int) -> None:
         """Look through a batch's answer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from stream_app.prediction.notice import Notice, NoticeKind
 
@@ -19,6 +19,11 @@ class NoticeLog:
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, NoticeKind]] = Counter()
+
+    def keep(self, symbols: Collection[str]) -> None:
+        """Forget all other symbols: they went to other workers."""
+        for key in [key for key in self._counts if key[0] not in symbols]:
+            del self._counts[key]
 
     def note(self, notices: Iterable[Notice]) -> None:
         """Count, and log what has grown by a digit."""

@@ -131,7 +131,10 @@ class TickService:
     def _note_settled(self) -> None:
         """All partitions that this worker was given are restored."""
         self.rebalance.end()
-        self._scores.keep({item.symbol for item in self.partitions.symbols().values()})
+        symbols = {item.symbol for item in self.partitions.symbols().values()}
+        self._scores.keep(symbols)
+        self._notices.keep(symbols)
+        self._misplaced.keep(symbols)
 
     def _trained(self) -> int:
         """How many symbols trained models serve."""

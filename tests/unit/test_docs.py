@@ -127,7 +127,7 @@ def test_what_to_change_where_is_one_short_table() -> None:
     [
         ("bounds of a price", ["MIN_PRICE", "MAX_PRICE"], "messages/ticks.py"),
         ("how late a tick may be", ["grace_seconds"], "settings.py"),
-        ("how late a tick may be", ["Window.is_late"], "bars/window.py"),
+        ("how late a tick may be", ["OpenBars.is_late"], "bars/open_bars.py"),
         ("the forest's depth", ["DEPTH"], "models/random_forest.py"),
         ("what a prediction message holds", ["Prediction"], "messages/schemas.py"),
         ("when a retrain is due", ["RetrainSchedule"], "training/schedule.py"),

@@ -42,6 +42,7 @@ def test_the_defaults_are_those_that_operators_know() -> None:
 
 
 def test_a_window_of_years_is_allowed_where_its_bars_are_few() -> None:
+    assert load_settings(training_window_days=2.3, bar_seconds=60).window_bars == 3312
     assert load_settings(training_window_days=7300, bar_seconds=86_400).window_bars == 7300
     assert load_settings(training_window_days=3653, bar_seconds=3600).window_bars == 87_672
 

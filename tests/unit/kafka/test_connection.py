@@ -172,9 +172,9 @@ async def test_waits_that_overlap_each_tell_their_own_reason(
         logging.getLogger("aiokafka").error("of another client")
 
     closed, silent, closing, _ = await asyncio.gather(
-        reason(closed_port, 1.0),
-        reason(silent_port, 0.7),
-        reason(closing_port, 0.5),
+        reason(closed_port, 3.0),
+        reason(silent_port, 2.5),
+        reason(closing_port, 2.0),
         log_meanwhile(),
     )
     assert "Connect call failed" in closed

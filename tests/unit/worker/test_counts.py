@@ -34,6 +34,14 @@ def test_each_record_of_a_batch_is_observed_with_its_own_wait() -> None:
     assert of(f"{name}_sum") - total == pytest.approx(4.878)
 
 
+def test_a_record_without_a_timestamp_has_waited_for_nobody_knows_how_long() -> None:
+    name = "stream_app_tick_to_prediction_seconds"
+    count = of(f"{name}_count")
+    batch: Any = [SimpleNamespace(timestamp=-1), SimpleNamespace(timestamp=1_700_000_000_000)]
+    count_delays(batch, until_s=1_700_000_000.0)
+    assert of(f"{name}_count") == count + 1
+
+
 def test_every_reason_begins_at_zero() -> None:
     for reason in REASONS:
         assert of("stream_app_dead_letters_total", reason=reason) >= 0

@@ -32,3 +32,16 @@ def test_symbols_are_counted_apart_and_a_batch_is_one_line(
         log.note([notice("A", 250), notice("B", 3)])
         log.note([notice("A", 5), notice("B", 6)])
     assert caplog.messages == ["A: a tick came late (250 so far)", "B: a tick came late (3 so far)"]
+
+
+def test_symbols_that_went_elsewhere_are_forgotten(caplog: pytest.LogCaptureFixture) -> None:
+    log = NoticeLog()
+    with caplog.at_level(logging.WARNING):
+        log.note([notice("A"), notice("B")])
+        log.keep({"B"})
+        log.note([notice("A"), notice("B")])
+    assert caplog.messages == [
+        "A: a tick came late (1 so far)",
+        "B: a tick came late (1 so far)",
+        "A: a tick came late (1 so far)",
+    ]
