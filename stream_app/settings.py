@@ -7,12 +7,10 @@ by `STREAM_APP_CONFIG`), the default. An empty value counts as none.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
-import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -27,6 +25,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError
 
 from stream_app.environment import variables as environment
+from stream_app.environment.refusals import not_json, refusal
 from stream_app.environment.types import (
     HttpUrl,
     Layers,
@@ -50,9 +49,6 @@ LEAST_ROWS = 120
 and enough rows for the leaves of the trees."""
 MOST_WINDOW_BARS = 31_622_400
 """A year of seconds: a window is held in memory, 92 bytes a bar."""
-_HIDDEN = "********"
-_SECRET = ("registry_url",)
-"""Settings whose refused values are not shown: somebody may have put a key into them."""
 
 
 class Settings(BaseSettings):
@@ -285,48 +281,11 @@ def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"settings file {path}: not TOML: {error}") from None
     except ValidationError as error:
-        raise ConfigError(_one_line(error)) from None
+        raise ConfigError(refusal(error, Settings.model_fields)) from None
     except SettingsError as error:  # a list or an object that is not JSON
-        name = str(error).split('"')[1]
-        given = error.__cause__.doc if isinstance(error.__cause__, json.JSONDecodeError) else "?"
-        raise ConfigError(
-            f"{_variable(name)}={given}: not JSON; write it as {_example(name)}"
-        ) from None
+        raise ConfigError(not_json(error, Settings.model_fields)) from None
     values = {name: getattr(loaded, name) for name in Settings.model_fields}
     return Settings.model_construct(**values)
-
-
-def _example(name: str) -> str:
-    return json.dumps(Settings.model_fields[name].default)
-
-
-def _one_line(error: ValidationError) -> str:
-    """The first problem, as `KEY=value: what is allowed`."""
-    problem = error.errors(include_url=False)[0]
-    message = problem["msg"].removeprefix("Value error, ")
-    location: Iterable[Any] = problem["loc"]
-    path = ".".join(str(part) for part in location)
-    if problem["type"] == "extra_forbidden":
-        known = _nearest(path, Settings.model_fields)
-        hint = f"; did you mean {known.upper()}?" if known else "; see docs/settings.md"
-        secret = "pass" in path.lower() or "password" in (known or "") or known in _SECRET
-        given = _HIDDEN if secret else repr(_without_user(problem["input"]))
-        return f"{path.upper()}={given}: unknown setting{hint}"
-    if not path:
-        return message
-    value = _HIDDEN if path in _SECRET or "password" in path else _without_user(problem["input"])
-    return f"{_variable(path)}={value}: {message}"
-
-
-def _without_user(value: Any) -> Any:
-    """A value without the user and the password that a URL may have."""
-    return re.sub("//.*@", f"//{_HIDDEN}@", value) if isinstance(value, str) else value
-
-
-def _variable(name: str) -> str:
-    """The setting as it was given: with the prefix where the environment has that."""
-    prefixed = environment.PREFIX + name.upper()
-    return prefixed if os.environ.get(prefixed) else name.upper()
 
 
 def _unquoted(
@@ -339,8 +298,3 @@ def _unquoted(
         for name, value in variables.items()
         if value is not None and names[name] in known
     }
-
-
-def _nearest(name: str, known: Mapping[str, Any]) -> str | None:
-    matches = difflib.get_close_matches(name.lower(), list(known), n=1)
-    return matches[0] if matches else None
