@@ -74,6 +74,7 @@ class _Symbol:
             self.closed.append(self.intake.window.columns(len(seen.closed)))
             self.bars += len(self.closed[-1])
 
+
 def retrain_windows(
     ticks: Iterable[Tick],
     settings: PredictionSettings,

@@ -24,7 +24,7 @@ def is_same(manifest: Mapping[str, Any], trained: TrainedSet, models: Iterable[s
     return all(_digest(manifest, name) == _sha256(trained.artifacts[name]) for name in models)
 
 
-def _digest(manifest: Mapping[str, Any], model: str) -> Any:  # noqa: ANN401 - as it is in the file
+def _digest(manifest: Mapping[str, Any], model: str) -> Any:
     entry = manifest["files"].get(model)
     return entry.get("sha256") if isinstance(entry, dict) else None
 

@@ -250,9 +250,7 @@ class SymbolTrainer:
             data_to=int(bars.ts_last[-1]),
             gate=verdict.figures,
         )
-        new = await self._versions.known(
-            handover, serving=models.version, models=self._told_by()
-        )
+        new = await self._versions.known(handover, serving=models.version, models=self._told_by())
         if new is None:
             new = await self._versions.publish(
                 handover, now=self._clock.now(), keep=self._champions.needed(symbol)
