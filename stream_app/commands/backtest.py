@@ -198,7 +198,7 @@ def _print_tables(found: Mapping[int, Backtest]) -> None:
         for name, forecasts in one.forecasts.items():
             if len(forecasts.closes):
                 for table in tables(name, horizon, one):
-                    console.print(table)
+                    console.print(table, "")  # with a line between
 
 
 def _settings(settings: Settings, choices: Choices) -> BacktestSettings:
