@@ -35,6 +35,10 @@ class SourceError(StreamAppError):
     """A file of ticks or bars cannot be understood."""
 
 
+class OutputError(StreamAppError):
+    """A file that a command is to write cannot be written."""
+
+
 class ArtifactError(StreamAppError):
     """A model artifact is missing, altered or not what its manifest says."""
 

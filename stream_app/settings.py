@@ -89,9 +89,9 @@ class Settings(BaseSettings):
     horizon_by: Literal["time", "bars"] = "time"
     """Whether the horizon is counted on the clock, or in bars that have ticks."""
     training_window_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
-    grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 5.0
+    grace_seconds: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 5.0
     """How far behind the newest tick of its symbol a tick may be and still enter its bar."""
-    max_future_seconds: Annotated[float, Field(ge=0)] = 300.0
+    max_future_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 300.0
     """How far after its record's Kafka timestamp a tick's event time may be."""
 
     # Drift
@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     kafka_ssl_cafile: Path | None = None
     kafka_ssl_certfile: Path | None = None
     kafka_ssl_keyfile: Path | None = None
-    kafka_session_timeout_seconds: Annotated[float, Field(ge=1, le=300)] = 10.0
+    kafka_session_timeout_seconds: Annotated[float, Field(ge=1, le=300, allow_inf_nan=False)] = 10.0
     kafka_group_instance_id: Annotated[str, Field(max_length=200)] | None = None
     """With one, a worker that comes back within the session timeout gets its partitions again and
     nothing moves meanwhile. Each worker of a group needs its own; the name of a pod is one."""

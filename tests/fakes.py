@@ -68,6 +68,9 @@ class ServedAtOnce:
         standing = self.log.standing(name)
         return standing is not None and standing.pinned
 
+    def standing(self, name: str) -> Champion | None:
+        return self.log.standing(name)
+
     def needed(self, name: str) -> set[str]:
         return self.log.needed(name)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Final
 import click
 from rich.console import Console
 
+from stream_app.commands.backtest_input import read_recording, require_some_between
 from stream_app.commands.file_options import Reading, file_options, symbol_option
+from stream_app.commands.number_type import FiniteRange
 from stream_app.commands.options import config_option, json_option, print_json
+from stream_app.commands.output_file import keeping_in, require_output, write_output
 from stream_app.commands.time_type import DurationType, TimeType
 from stream_app.errors import TrainingError
 from stream_app.models.catalog import CATALOG
@@ -37,6 +40,9 @@ _STEPS: Final = {
 }
 """With what is shown of them."""
 _TRAINS: Final = ("latency", "kalman", "train", "gate")
+_LONGEST_LATENCY_S: Final = 31_536_000
+_NO_WIDTH: Final = 160
+"""Columns where there is no terminal to fit into."""
 _PREDICTS: Final = ("bars", "filter", "predict")
 
 
@@ -71,7 +77,7 @@ Examples:
 @click.option(
     "--latency",
     "latency_s",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0, max=_LONGEST_LATENCY_S),
     metavar="SECONDS",
     help="How long after a retrain begins its models serve; default: as long as a turn with the "
     "longest window takes here, in full ten seconds.",
@@ -131,27 +137,28 @@ def backtest(
     from stream_app.offline.gating import Gate, VerdictCache
     from stream_app.offline.report import summary
     from stream_app.offline.run import BacktestRun
-    from stream_app.offline.tables import tables
     from stream_app.offline.training_cache import TrainingCache
     from stream_app.offline.window_cache import WindowCache
     from stream_app.training.pool import TrainingPool
 
     if begin is not None and end is not None and begin >= end:
         raise click.UsageError("--from is not before --to; nothing is left to score")
-    if html is not None and not html.absolute().parent.is_dir():
-        raise click.UsageError(f"--html {html}: no such folder; make it first")
+    if html is not None:
+        require_output(html, "--html")
     settings = load_settings(config)
     log_to_stderr("WARNING")
-    recording = _read(files, symbol, reading, settings)
+    recording = read_recording(files, symbol, reading, settings.bar_seconds)
+    require_some_between(recording, begin, end)
     choices = Choices(every_ms=every_ms, latency_s=latency_s, begin=begin, end=end)
     wanted = tuple(dict.fromkeys(horizons or (settings.horizon_bars,)))
     steps = _STEPS if check else {name: told for name, told in _STEPS.items() if name != "check"}
     found: dict[int, Backtest] = {}
+    folder = settings.data_dir / "backtest"
     with (
+        keeping_in(folder, settings.data_dir),
         TrainingPool(settings.retrain_processes) as pool,
         StepsView(steps, runs=len(wanted), console=Console(stderr=True)) as view,
     ):
-        folder = settings.data_dir / "backtest"
         for horizon in wanted:
             asked = _settings(settings.model_copy(update={"horizon_bars": horizon}), choices)
             run = BacktestRun(
@@ -169,41 +176,29 @@ def backtest(
             else:
                 found[horizon] = run.plain(recording)
             _tell(found[horizon], recording, choices)
-    if html is not None:
-        from stream_app.offline.page import page
-
-        html.write_text(page(found, files=[path.name for path in files]), encoding="utf-8")
-        click.echo(f"backtest: charts are in {html}", err=True)
     if as_json:
         trained = sum(view.seconds.get(name, 0.0) for name in _TRAINS)
         predicted = sum(view.seconds.get(name, 0.0) for name in _PREDICTS)
         print_json(summary(found, train_seconds=trained, predict_seconds=predicted))
-        return
+    else:
+        _print_tables(found)
+    if html is not None:  # after the figures, which are not lost if the page is
+        from stream_app.offline.page import page
+
+        write_output(html, page(found, files=[path.name for path in files]), "--html")
+        click.echo(f"backtest: charts are in {html}", err=True)
+
+
+def _print_tables(found: Mapping[int, Backtest]) -> None:
+    from stream_app.offline.tables import tables
+
     console = Console()
+    console = console if console.is_terminal else Console(width=_NO_WIDTH)
     for horizon, one in found.items():
         for name, forecasts in one.forecasts.items():
             if len(forecasts.closes):
                 for table in tables(name, horizon, one):
-                    console.print(table)
-
-
-def _read(
-    paths: Sequence[Path], symbol: str | None, reading: Reading, settings: Settings
-) -> Recording:
-    """Each file by itself: its bars have a length of their own."""
-    from stream_app.offline.recording import Recording
-
-    recording = Recording.of(
-        [
-            reading.read(
-                [path], symbol=symbol, command="backtest", bar_seconds=settings.bar_seconds
-            )
-            for path in paths
-        ]
-    )
-    for gap in recording.long_gaps():
-        click.echo(f"backtest: {gap}: forecasts across it are not scored", err=True)
-    return recording
+                    console.print(table, "")  # with a line between
 
 
 def _settings(settings: Settings, choices: Choices) -> BacktestSettings:

@@ -17,6 +17,7 @@ from stream_app.commands.file_options import (
     read_if_given,
     symbol_option,
 )
+from stream_app.commands.number_type import FiniteRange
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.errors import ConfigError
 from stream_app.settings import Settings, load_settings
@@ -40,7 +41,7 @@ Examples:
 @click.option(
     "--for",
     "seconds",
-    type=click.FloatRange(1),
+    type=FiniteRange(1),
     metavar="SECONDS",
     help="End after this many seconds.",
 )
@@ -54,7 +55,7 @@ Examples:
     "--rate",
     default=20.0,
     show_default=True,
-    type=click.FloatRange(0.1, 100_000),
+    type=FiniteRange(0.1, 100_000),
     help="Live ticks per second.",
 )
 @click.option(

@@ -17,6 +17,7 @@ import numpy as np
 from rich.console import Console
 
 from stream_app.commands.file_options import Reading, file_options
+from stream_app.commands.number_type import FiniteRange
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.commands.time_type import TimeType
 from stream_app.contracts.schema_registry import schema_headers
@@ -133,7 +134,7 @@ each kind.
 )
 @click.option(
     "--interval-ms",
-    type=click.FloatRange(min=0, min_open=True, max=86_400_000),
+    type=FiniteRange(min=0, min_open=True, max=86_400_000),
     metavar="MS",
     help="Event time between two synthetic ticks of a symbol; default: 1000, and what keeps up "
     "with the clock for a speed such as 500/s.",

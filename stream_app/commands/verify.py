@@ -13,6 +13,7 @@ import click
 import orjson
 
 from stream_app.commands.checks import Answered, Check, members_check, training_checks
+from stream_app.commands.number_type import FiniteRange
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.settings import Settings, load_settings
 from stream_app.terminal.logs import log_to_stderr
@@ -35,7 +36,7 @@ Examples:
     "--wait",
     default=10.0,
     show_default=True,
-    type=click.FloatRange(0.1),
+    type=FiniteRange(0.1),
     help="Seconds to wait for a new prediction.",
 )
 @config_option

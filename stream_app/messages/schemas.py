@@ -253,7 +253,8 @@ class RetrainEvent:
     """Event time of the first bar, epoch milliseconds."""
     data_to: int | None = None
     versions: dict[str, str] = field(default_factory=dict)
-    """The new version of each symbol whose models were replaced."""
+    """The version of each symbol that serves since then: the new one, or where nothing new was
+    learned the one that served already."""
     symbols: tuple[str, ...] = ()
     """In `started` those that are due; in the other event those that had their turn."""
     worker: str

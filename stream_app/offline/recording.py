@@ -88,6 +88,12 @@ class Recording:
         """By offset, whether a tick tells nothing of how its file's bar ends."""
         return _settled(self.rows)
 
+    @property
+    def moves(self) -> bool:
+        """Whether the price of any symbol ever changes."""
+        prices = (self.rows.price[self.rows.code == code] for code in range(len(self.symbols)))
+        return any(len(each) > 0 and bool((each != each[0]).any()) for each in prices)
+
     def head(self, count: int) -> Recording:
         """The first ticks, as views."""
         given = self.rows

@@ -46,7 +46,7 @@ def skill_table(title: str, scores: Mapping[str, Skill]) -> Table:
     headings = ("n", "MAE", "RMSE", "bias", "MAE skill", "MSE skill", "hit rate", "Clark- West t")
     table.add_column("forecast", no_wrap=True)
     for heading in headings:
-        table.add_column(heading.replace(" ", "\n"), justify="right", no_wrap=True)
+        table.add_column(heading.replace(" ", "\n"), justify="right", overflow="fold")
     for label, score in scores.items():
         table.add_row(
             label,
@@ -69,7 +69,7 @@ def parts_table(title: str, parts: Sequence[tuple[str, Mapping[str, Skill]]]) ->
     table.add_column("n", justify="right")
     names = dict.fromkeys(name for _, scores in parts for name in scores)
     for name in names:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for label, scores in parts:
         cells = [
             f"{percent(scores[name].mae_skill)}, {percent(scores[name].mse_skill)}"
@@ -122,6 +122,6 @@ def _table(title: str, caption: str) -> Table:
         caption=caption,
         caption_justify="left",
         box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
+        show_edge=False,
+        padding=0,  # the box's own gap is enough: all must fit into 80 columns
     )

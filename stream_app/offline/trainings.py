@@ -144,6 +144,11 @@ class Trainings:
         times = _times(recording, settings)
         first = self._windows("bars", recording, times, {})
         if not first:
+            if not recording.moves:
+                raise TrainingError(
+                    "the price of no symbol ever moves, so nothing can be learned; give files "
+                    "with prices that move"
+                )
             raise TrainingError(
                 f"no symbol has the {settings.min_bars} bars of MIN_TRAINING_BARS, and prices that "
                 "move in them, at a retrain; give longer files, a smaller MIN_TRAINING_BARS or a "

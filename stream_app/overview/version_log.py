@@ -33,9 +33,10 @@ class VersionLog:
         self._note(champion)
 
     def take_event(self, event: RetrainEvent) -> None:
-        """Note the versions of a cycle."""
+        """Note the versions of a cycle; one that served before it serves since then."""
         for symbol, version in event.versions.items():
-            if symbol not in self._by_champions:
+            before = self.serving(symbol)
+            if symbol not in self._by_champions and (before is None or before.version != version):
                 why = f"{event.trigger} retrain"
                 self._note(
                     Champion(

@@ -14,6 +14,7 @@ The artifacts are ONNX or JSON, never pickles.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import logging
@@ -54,6 +55,7 @@ from stream_app.registry.manifest import (
     write_version,
 )
 from stream_app.registry.names import VERSION_PATTERN, require_state_name, require_version_name
+from stream_app.registry.sameness import is_same
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +95,28 @@ class Registry:
         models = self._write(trained.symbol, version, partial(write, version=version, now=now))
         self._prune(self._folder(trained.symbol), keep={version, *keep})
         return models
+
+    def known(
+        self, trained: TrainedSet, *, serving: str, models: Collection[str]
+    ) -> ModelSet | None:
+        """The version that is what a training gave, loaded; None where there is none intact.
+
+        Args:
+            trained: what it gave.
+            serving: the version that serves; it counts before the others, which go by their age.
+            models: whose bytes must be the same.
+        """
+        symbol = trained.symbol
+        folder = self._folder(symbol)
+        with contextlib.suppress(OSError):  # never published, or not to be read
+            require_folder(folder)
+            by_age = sorted(_versions(folder), reverse=True)
+            for version in sorted(by_age, key=lambda version: version != serving):
+                with contextlib.suppress(ArtifactError):
+                    manifest = self._manifest(folder / version, symbol, version)
+                    if is_same(manifest, trained, models):
+                        return self.load(symbol, version)
+        return None
 
     def take_in(self, symbol: str, version: str, files: Mapping[str, bytes]) -> ModelSet:
         """Write a version that was read elsewhere, and load it back. It must pass all of `load`.

@@ -61,11 +61,27 @@ class Versions:
         """
         write = partial(self._disk.publish, trained, now=now, keep=keep)
         models = await asyncio.to_thread(write)
+        await self._hand_over(trained.symbol, models.version)
+        return models
+
+    async def known(
+        self, trained: TrainedSet, *, serving: str, models: Collection[str]
+    ) -> ModelSet | None:
+        """The version on this disk that is what a training gave, as `Registry.known`.
+
+        It is in the store then, as one that is published: its worker may have pruned it there.
+        """
+        look = partial(self._disk.known, trained, serving=serving, models=models)
+        found = await asyncio.to_thread(look)
+        if found is not None:
+            await self._hand_over(trained.symbol, found.version)
+        return found
+
+    async def _hand_over(self, name: str, version: str) -> None:
         if self._store is not None and self._uploads is not None:
-            written = self._uploads.add(trained.symbol, models.version)
+            written = self._uploads.add(name, version)
             if not self._store.is_away:
                 await asyncio.wait([written], timeout=HAND_OVER_S)
-        return models
 
     async def on_disk(self, name: str, version: str) -> ModelSet:
         """Load a version that must be on this disk, as `Registry.load`."""

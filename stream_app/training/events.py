@@ -26,7 +26,8 @@ class Outcome:
     data: tuple[int, int] | None = None
     """Event times of the first bar and the last tick of the window, epoch milliseconds."""
     version: str | None = None
-    """What serves now; None when the models before it serve on."""
+    """What serves now, also where that is what served before and nothing new was learned; None
+    when new models do not serve."""
     failure: str | None = None
     timed_out: bool = False
     skipped: str | None = None
@@ -36,7 +37,7 @@ class Outcome:
     verdict: Verdict | None = None
     """What the gate said of the new models; None where it was not asked."""
     held: str | None = None
-    """The new version of a pinned symbol, which was written and does not serve."""
+    """The new version of a pinned symbol, which is kept and does not serve."""
 
     @property
     def rejected(self) -> str | None:

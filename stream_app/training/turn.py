@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from stream_app.bars.features import BarColumns
 from stream_app.clock import Clock
 from stream_app.errors import ArtifactError
+from stream_app.messages.schemas import Champion
 from stream_app.models.catalog import CATALOG, LSTM
 from stream_app.models.lstm import LSTMMember
 from stream_app.models.lstm_weights import Weights, read_weights
@@ -41,6 +42,9 @@ class Champions(Protocol):
 
     def needed(self, name: str) -> set[str]:
         """The versions of a symbol that must stay."""
+
+    def standing(self, name: str) -> Champion | None:
+        """What the champions topic says of a symbol; None where it says nothing."""
 
     async def promote(self, name: str, models: ModelSet) -> bool:
         """Let a symbol's new models serve. Returns when they do; False where a pin came first."""
@@ -122,7 +126,7 @@ class SymbolTrainer:
         if verdict.check:
             return trained_outcome(trained, bars, verdict)
         try:
-            new, serves = await self._promote(symbol, bars, trained, verdict)
+            new, serves = await self._promote(symbol, bars, models, trained, verdict)
         except ArtifactError as error:
             return trained_outcome(trained, bars, verdict, failure=f"{symbol}: {error}")
         except Exception as error:  # noqa: BLE001 - such as a topic that may not be written
@@ -225,10 +229,14 @@ class SymbolTrainer:
         self,
         symbol: str,
         bars: BarColumns,
+        models: ModelSet,
         trained: Mapping[str, TrainedModel],
         verdict: Verdict,
     ) -> tuple[str, bool]:
         """Write the new version and let it serve unless the symbol is pinned.
+
+        Without a new bar the models are those of a version that is there. It is not written again
+        under another name: that would push out the versions that can be gone back to.
 
         Returns:
             Its name, and whether it serves.
@@ -242,12 +250,26 @@ class SymbolTrainer:
             data_to=int(bars.ts_last[-1]),
             gate=verdict.figures,
         )
-        models = await self._versions.publish(
-            handover, now=self._clock.now(), keep=self._champions.needed(symbol)
-        )
+        new = await self._versions.known(handover, serving=models.version, models=self._told_by())
+        if new is None:
+            new = await self._versions.publish(
+                handover, now=self._clock.now(), keep=self._champions.needed(symbol)
+            )
+        else:
+            logger.info("%s: same models as %s: no new bar since", symbol, new.version)
+            named = self._champions.standing(symbol)
+            if named is not None and named.version == new.version == models.version:
+                return new.version, True
         if self._champions.is_pinned(symbol):
-            return models.version, False
-        return models.version, await self._champions.promote(symbol, models)
+            return new.version, False
+        return new.version, await self._champions.promote(symbol, new)
+
+    def _told_by(self) -> list[str]:
+        """The models whose bytes tell whether anything new was learned.
+
+        A warm start goes on from the weights before, so its bytes change on the same bars too.
+        """
+        return [name for name in CATALOG if name != LSTM or not self._settings.lstm_warm_start]
 
 
 def _cause(error: Exception) -> str:

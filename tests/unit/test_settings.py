@@ -110,6 +110,12 @@ BAD = [
     ({"SCHEMA_REGISTRY_URL": "http://[a"}, ["SCHEMA_REGISTRY_URL=http://[a", "host:port"]),
     ({"SCHEMA_REGISTRY_URL": "http://a:99999"}, ["SCHEMA_REGISTRY_URL=http://a:99999:"]),
     ({"SCHEMA_REGISTRY_URL": "http://a/?b"}, ["SCHEMA_REGISTRY_URL=http://a/?b", "host:port"]),
+    *(({name: value}, [f"{name}={value}", "finite number"])
+      for name in ("RETRAIN_INTERVAL_HOURS", "RETRAIN_TARGET_SECONDS", "RETRAIN_DEADLINE_SECONDS",
+                   "MODEL_MAX_AGE_HOURS", "TRAINING_WINDOW_DAYS", "GRACE_SECONDS",
+                   "MAX_FUTURE_SECONDS", "DRIFT_FALSE_ALARM_DAYS", "DRIFT_RETRAIN_MIN_SECONDS",
+                   "KAFKA_SESSION_TIMEOUT_SECONDS", "WATCHDOG_SECONDS")
+      for value in ("nan", "inf", "-inf")),
     ({"SCHEMA_REGISTRY_USERNAME": "a:b"}, ["SCHEMA_REGISTRY_USERNAME=a:b"]),
 ]  # fmt: skip
 

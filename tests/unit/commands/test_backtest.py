@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import orjson
 import pytest
 from plotly.offline import get_plotlyjs
 
+from stream_app.commands.output_file import keeping_in, require_output, write_output
+from stream_app.errors import OutputError
 from tests.builders import walk
 
 SETTINGS = {
@@ -155,7 +158,12 @@ def test_people_are_told_all_figures_and_the_check_passes(
         (["--from", "2022-01-02", "--to", "2022-01-01"], "--from is not before --to"),
         (["--from", "tomorrow"], "is no ISO 8601 time"),
         (["--retrain-every", "soon"], "is no duration"),
-        (["--from", "2022-01-01T23:00Z"], "nothing to score"),
+        (["--from", "2022-01-01T23:00Z"], "no tick is at or after --from 2022-01-01T23:00:00Z"),
+        (["--to", "2021-12-31"], "no tick is before --to 2021-12-31T00:00:00Z"),
+        (["--latency", "nan"], "nan is no finite number"),
+        (["--latency", "inf"], "inf is not in the range"),
+        (["--html", "/proc/page.html"], "--html /proc/page.html: cannot be written (No such"),
+        (["--html", "absent/page.html"], "--html absent/page.html: cannot be written (No such"),
         (["--retrain-every", "10d"], "200 bars of MIN_TRAINING_BARS"),
         (["absent.csv"], "absent.csv"),
     ],
@@ -169,3 +177,71 @@ def test_a_mistake_is_one_line(
     assert ended.returncode == 2
     assert words in ended.stderr.splitlines()[-1]
     assert "Traceback" not in ended.stderr
+    assert "step 2" not in ended.stderr  # before anything is trained
+
+
+@pytest.mark.timeout(900)
+def test_times_at_which_no_outcome_is_known_are_one_line(
+    folder: Path, first: dict[str, Any]
+) -> None:
+    assert first
+    ended = backtest(folder, "a.csv", "--retrain-every", "4h", "--from", "2022-01-01T07:29:40Z")
+    assert ended.returncode == 2
+    assert "nothing to score: no forecast of all 4 models" in ended.stderr.splitlines()[-1]
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("form", ["tables", "json"])
+def test_a_page_that_cannot_be_written_at_the_end_loses_no_figure(
+    folder: Path, first: dict[str, Any], form: str
+) -> None:
+    """/dev/full takes no byte, as a full disk, and can be opened."""
+    assert first
+    asked = ["a.csv", "--retrain-every", "4h", "--html", "/dev/full"]
+    ended = backtest(folder, *asked, *(["--json"] if form == "json" else []))
+    assert ended.returncode == 2
+    told = ended.stderr.splitlines()[-1]
+    assert told.startswith("stream-app: --html /dev/full: cannot be written (No space left")
+    assert "Traceback" not in ended.stderr
+    if form == "json":
+        assert orjson.loads(ended.stdout.splitlines()[-1])["symbols"]["A"]
+    else:
+        assert "…" not in ended.stdout  # in a pipe there is no width to fit into
+        assert "Clark-" in ended.stdout
+
+
+@pytest.mark.parametrize("data", ["a.csv", "/proc/data"])
+def test_a_folder_that_keeps_nothing_is_refused_beforehand(folder: Path, data: str) -> None:
+    ended = backtest(folder, "a.csv", data=data)
+    assert ended.returncode == 2
+    told = ended.stderr.splitlines()[-1]
+    assert told.startswith(f"stream-app: DATA_DIR={folder / data}: cannot write in")
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_disk_that_is_full_on_the_way_is_one_line(tmp_path: Path) -> None:
+    for error in (OSError(errno.ENOSPC, "full"), OSError(errno.EIO, "bad", str(tmp_path / "a"))):
+        with (
+            pytest.raises(OutputError, match=r"DATA_DIR=.*: cannot write in"),
+            keeping_in(tmp_path, tmp_path),
+        ):
+            raise error
+    with pytest.raises(OSError, match="pipe"), keeping_in(tmp_path, tmp_path):
+        raise OSError(errno.EPIPE, "pipe")
+
+
+def test_a_file_that_cannot_be_written_is_known_beforehand_and_left_as_it_is(
+    tmp_path: Path,
+) -> None:
+    there, new = tmp_path / "there.html", tmp_path / "new.html"
+    there.write_text("before")
+    for path in (there, new):
+        require_output(path, "--html")
+    assert there.read_text() == "before"
+    assert not new.exists()
+    with pytest.raises(OutputError, match=r"--html .*: cannot be written \(Is a directory\)"):
+        write_output(tmp_path, "", "--html")
+    for path in (there / "x.html", tmp_path / ("x" * 300)):
+        with pytest.raises(OutputError, match="cannot be written") as refused:
+            require_output(path, "--html")
+        assert "\n" not in str(refused.value)

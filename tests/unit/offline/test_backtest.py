@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -22,7 +22,7 @@ from stream_app.offline.backtest_settings import BacktestSettings
 from stream_app.offline.forecasts import ForecastLog
 from stream_app.offline.gating import Gate, JudgeAll, VerdictCache
 from stream_app.offline.training_cache import TrainingCache, job_key
-from stream_app.offline.watch import Unwatched
+from stream_app.offline.watch import Unwatched, Watch
 from stream_app.prediction.pipeline import Answer
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.training.gate import Verdict
@@ -61,6 +61,7 @@ def backtest(
     *,
     on_answer: Callable[[Answer], None] = lambda _: None,
     judge: JudgeAll | None = None,
+    watch: Watch | None = None,
     **changes: int | None,
 ) -> tuple[Backtest, list[Prediction]]:
     answers: list[Answer] = []
@@ -76,7 +77,7 @@ def backtest(
         kept=TrainingCache(folder),
         train=train,
         gate=Gate(kept=VerdictCache(folder), judge=judge or judged),
-        watch=Unwatched(),
+        watch=watch or Unwatched(),
         on_answer=answers.append,
     )
     for answer in answers:
@@ -201,12 +202,51 @@ def test_live_scores_and_a_backtest_say_the_same(
         assert [score.errors[name] for score in complete] == errors.tolist()
 
 
-def test_a_weekend_between_retrains_trains_nothing_again(tmp_path: Path) -> None:
+def test_a_weekend_between_retrains_is_no_retrain_no_verdict_and_no_adoption(
+    tmp_path: Path,
+) -> None:
     quiet = [*TICKS[:1700], *(replace(tick, ts=tick.ts + 48 * HOUR_MS) for tick in TICKS[1700:])]
     trainer = Trainer()
-    found, _ = backtest(quiet, tmp_path, trainer)
-    assert found.retrains > 16
+    asked: list[GateJob] = []
+
+    def judge(jobs: Sequence[GateJob]) -> Iterator[tuple[int, Verdict]]:
+        asked.extend(jobs)
+        return judged(jobs)
+
+    found, predictions = backtest(quiet, tmp_path, trainer, judge=judge)
+    # At six hours; once in the quiet time, for the bars since; and after it.
+    assert found.retrains == len(found.versions["BTC"]) == 3
+    assert len(asked) == 3
     assert trainer.jobs <= 4 * 4
+    served = [item.members["lstm"].version for item in predictions if "lstm" in item.members]
+    assert list(dict.fromkeys(served)) == [version for _, version in found.versions["BTC"]]
+
+
+def test_symbols_ten_years_apart_are_retrained_as_often_as_each_alone(
+    whole: tuple[Backtest, list[Prediction], Path],
+) -> None:
+    """The one that ended is not learned again until the other begins, and ends."""
+    early = [
+        replace(tick, ts=tick.ts - 87_600 * HOUR_MS, symbol="ETH")
+        for tick in walk(2000, symbol="ETH", seed=2)
+    ]
+    steps: list[tuple[str, dict[str, int]]] = []
+
+    class Steps(Unwatched):
+        def begin(self, step: str, units: Mapping[str, int]) -> None:
+            steps.append((step, dict(units)))
+
+    found, _ = backtest([*early, *TICKS], whole[2], Trainer(), watch=Steps())
+    assert {name: len(versions) for name, versions in found.versions.items()} == {
+        "ETH": 2,  # at six hours, and once for the bars since
+        "BTC": 2,
+    }
+    assert found.retrains == 4
+    assert found.versions["BTC"] == whole[0].versions["BTC"]
+    alone, together = whole[0].forecasts["BTC"].closes, found.forecasts["BTC"].closes
+    assert together.published.tolist() == alone.published.tolist()
+    ahead = {step: sum(units.values()) for step, units in steps}
+    assert ahead["gate"] == 2  # those of ETH: of BTC they are kept
 
 
 def test_the_same_again_trains_nothing_and_says_the_same(
@@ -291,7 +331,7 @@ def test_a_window_that_nothing_can_be_learned_from_keeps_the_old_models(tmp_path
     found, _ = backtest(sparse, tmp_path, Trainer(), min_bars=100)
     assert found.retrains == 3
     still = [replace(tick, price=40_000.0) for tick in TICKS]
-    with pytest.raises(TrainingError, match="prices that move"):
+    with pytest.raises(TrainingError, match="the price of no symbol ever moves"):
         backtest(still, tmp_path, Trainer())
 
 

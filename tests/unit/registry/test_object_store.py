@@ -9,6 +9,7 @@ import logging
 import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +20,7 @@ import pytest
 
 from stream_app.commands.models import _load_from_store, _overview_of
 from stream_app.errors import ArtifactError, ConfigError, StoreError, VersionError
+from stream_app.models.catalog import CATALOG
 from stream_app.registry.change import Operator, pinned
 from stream_app.registry.listing import DiskListing
 from stream_app.registry.manifest import MANIFEST, TrainedSet, manifest_digest
@@ -216,6 +218,24 @@ async def test_old_versions_go_but_what_serves_stays(
         == [made[0], *made[-KEPT_VERSIONS:]]
         == DiskListing(one.disk._root.parent).versions(SYMBOL)
     )
+
+
+async def test_a_version_that_is_known_is_in_the_store_again(
+    machine: Callable[[str], Machine], trained: TrainedSet
+) -> None:
+    one = machine("one")
+    assert await one.versions.known(trained, serving="", models=CATALOG) is None
+    first = await one.versions.publish(trained, now=NOON)
+    place = one.store.place(SYMBOL, first.version)
+    for each in obstore.list(one.store.client, prefix=place).collect():
+        obstore.delete(one.store.client, each["path"])
+    assert not await one.store.has(SYMBOL, first.version)
+    again = await one.versions.known(trained, serving="", models=CATALOG)
+    assert again is not None
+    assert again.version == first.version
+    assert await one.store.has(SYMBOL, first.version)
+    newer = replace(trained, data_to=trained.data_to + 1)
+    assert await one.versions.known(newer, serving=first.version, models=CATALOG) is None
 
 
 async def test_what_was_not_written_before_a_kill_is_written_after_the_start(

@@ -183,3 +183,24 @@ def test_a_disk_that_refuses_leaves_the_champion_and_no_litter(
     assert champion is not None
     assert champion.version == first
     assert not list(folder_of(tmp_path, "").glob(".staging*"))
+
+
+def test_of_equal_versions_the_one_that_serves_is_known_before_the_newest(
+    tmp_path: Path, trained: TrainedSet
+) -> None:
+    """As earlier releases wrote them, one for each hour without a tick."""
+    registry = Registry(tmp_path, MODELS)
+    versions = [
+        registry.publish(trained, now=NOON + timedelta(hours=hour)).version for hour in range(3)
+    ]
+
+    def known(serving: str, **changes: int) -> str | None:
+        found = registry.known(replace(trained, **changes), serving=serving, models=CATALOG)  # type: ignore[arg-type]
+        return None if found is None else found.version
+
+    assert known(versions[0]) == versions[0]
+    assert known("") == versions[2]
+    folder_of(tmp_path, versions[2]).joinpath("lstm.onnx").unlink()
+    assert known("") == versions[1]
+    assert known("", data_to=3) is None
+    assert registry.known(replace(trained, symbol="ETH"), serving="", models=CATALOG) is None

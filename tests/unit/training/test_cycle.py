@@ -9,11 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 from aiokafka.errors import TopicAuthorizationFailedError
 
 from stream_app.errors import TrainingError
-from stream_app.models.catalog import CATALOG
+from stream_app.models.catalog import CATALOG, KALMAN
 from stream_app.models.lstm_weights import read_weights
 from stream_app.models.model_set import ModelSet
 from stream_app.ops.metrics import REGISTRY
@@ -532,9 +533,22 @@ async def test_a_champion_that_cannot_be_read_is_not_compared_with(
 
 
 async def test_a_pinned_symbol_is_trained_and_its_new_version_kept_and_does_not_serve(
-    bench: Callable[..., Bench], tmp_path: Path
+    bench: Callable[..., Bench], tmp_path: Path, trained_artifacts: TrainedArtifacts
 ) -> None:
-    made = bench(symbols("A"))
+    def another(job: TrainingJob) -> TrainedModel | None:
+        if job.model != KALMAN:
+            return None
+        noise = orjson.loads(trained_artifacts[KALMAN])
+        noise["q_level"] *= 1 + len(made.jobs) / 1000
+        return TrainedModel(
+            name=KALMAN,
+            artifact=orjson.dumps(noise),
+            seconds=1.0,
+            rows=100,
+            data_to=int(job.bars.ts_last[-1]),
+        )
+
+    made = bench(symbols("A"), answer=another)
     made.retrainer.tick()
     await made.finish()
     serving = made.symbols["A"].models
