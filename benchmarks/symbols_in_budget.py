@@ -83,6 +83,9 @@ class AtOnce:
     def needed(self, _name: str) -> set[str]:
         return set()
 
+    def standing(self, _name: str) -> None:
+        return None
+
     async def promote(self, name: str, models: ModelSet) -> bool:
         self._symbols[name].models = models
         return True
