@@ -89,6 +89,9 @@ def read_ticks(
             f"{len(parts)} files without a column of symbols; looked for the symbol that they "
             "are of; give it with --symbol NAME"
         )
+    for part in parts:
+        part.refuse_instruments()
+        part.refuse_doubtful_points()
     merged = _Merged(parts)
     for part in parts:
         if part.bad.problems and not (skip_bad_rows and part.bad.good.any()):

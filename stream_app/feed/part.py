@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from stream_app.clock import DAY_MS
 from stream_app.errors import SourceError
 from stream_app.feed.columns import OHLC, Columns, Kind, find_columns, shown_name
+from stream_app.feed.instruments import mixed
 from stream_app.feed.layout import Layout
-from stream_app.feed.numbers import decimal_of, read_numbers, without_size
+from stream_app.feed.numbers import decimal_of, middle, read_numbers, refuse_jumps, without_size
 from stream_app.feed.problems import BadRows
 from stream_app.feed.symbols import checked_symbol, symbol_of
 from stream_app.feed.table import Table, open_table
@@ -27,6 +28,12 @@ from stream_app.messages.ticks import ID_MAX_CHARS, MAX_PRICE, MIN_PRICE
 
 _FEW_ROWS: Final = 3
 _SIZES: Final = ("size", "volume")
+_ORDERS: Final = (
+    ("low", "high", "open", "close"),  # Coinbase
+    ("open", "close", "high", "low"),  # Bitfinex, KuCoin
+    ("open", "close", "low", "high"),
+)
+"""In which interfaces give bars, after the time."""
 
 
 def read_part(path: Path, symbol: str | None, layout: Layout | None, *, pick: bool) -> Part:
@@ -48,7 +55,9 @@ def read_part(path: Path, symbol: str | None, layout: Layout | None, *, pick: bo
             f"{path}: --symbol {symbol} for a file whose column "
             f"{table.names[found.positions['symbol']]!r} names the symbols; leave --symbol out"
         )
-    return Part(path, table, found, table.read(found.used), symbol)
+    named = "symbol" in found.positions or table.symbol is not None
+    texts = [] if named else [at for at in table.texts if at not in found.used]
+    return Part(path, table, found, table.read([*found.used, *texts]), symbol)
 
 
 class Part:
@@ -68,17 +77,23 @@ class Part:
         self._found = found
         self._by_role = {role: read[position] for role, position in found.positions.items()}
         self._second = {role: read[position] for role, position in found.second.items()}
+        self._texts = {shown_name(table.names, at): read[at] for at in read if at not in found.used}
         rows = len(self._by_role["time"])
+        self.notices: tuple[str, ...] = ()
         self.bad = BadRows(rows, table.data_row)
         if table.bad_lines is not None:
             self.bad.add(table.bad_lines)
         if not rows:
             raise self.refusal()
+        self._pass_over_blanks()
+        if table.layout.empty_is_unchanged and "price" in self._second:
+            self._fill_sides()
         self._read_times()
         self._read_numbers()
         self._read_symbols(symbol)
         self._read_ids()
-        self.order, self.notices = self._order()
+        self.order, told = self._order()
+        self.notices = (*self.notices, *told)
 
     @property
     def first_ts(self) -> int:
@@ -127,6 +142,65 @@ class Part:
             f"--column time={self.columns['time']}+NAME"
         )
 
+    def refuse_doubtful_points(self) -> None:
+        """A point may be one of thousands.
+
+        Raises:
+            SourceError: the prices say that it could be.
+        """
+        rows = np.flatnonzero(self.bad.good)
+        rows = rows[np.argsort(self.code[rows], kind="stable")]
+        for mine in np.split(rows, np.flatnonzero(np.diff(self.code[rows])) + 1):
+            for role, (column, values) in sorted(self._doubtful.items()):
+                refuse_jumps(self.path, role, column, values, mine)
+
+    def refuse_instruments(self) -> None:
+        """A column that nothing names the symbols' may tell instruments apart.
+
+        Raises:
+            SourceError: it does, and no symbol was given. Else there is a notice.
+        """
+        for name, column in self._texts.items():
+            found = mixed(column, self.ts, self.price[:, -1], self.bad.good)
+            if found is None:
+                continue
+            shown = ", ".join(repr(value)[:40] for value in found.values[:3])
+            more = ", ..." if len(found.values) > 3 else ""
+            told = (
+                f"{self.path}: column {name!r} has {len(found.values):,} values ({shown}{more}) "
+                f"and is not used, so all rows are taken for {self.symbols[0]}"
+            )
+            remedy = f"if it tells symbols apart, give --column symbol={name}"
+            if found.is_sure and self.symbol_from != "--symbol":
+                raise SourceError(
+                    f"{told}, but their prices lie apart; looked for rows of one symbol; {remedy}, "
+                    "if not, --symbol NAME"
+                )
+            self.notices = (*self.notices, f"warning: {told}; {remedy}")
+
+    def _pass_over_blanks(self) -> None:
+        """Rows of nothing but separators, as spreadsheets leave them at the end."""
+        columns = (*self._by_role.values(), *self._second.values(), *self._texts.values())
+        empty = np.logical_and.reduce([column.is_null().to_numpy() for column in columns])
+        filled = np.flatnonzero(~empty)
+        end = int(filled[-1]) + 1 if len(filled) else len(empty)
+        if end < len(empty):
+            self.bad.good[end:] = False
+            self.notices += (f"{self.path}: {len(empty) - end:,} empty rows at the end left out",)
+
+    def _fill_sides(self) -> None:
+        """An empty bid or ask is that of the row before; before the first there is no price."""
+        sides = [
+            pc.fill_null_forward(each) for each in (self._by_role["price"], self._second["price"])
+        ]
+        self._by_role["price"], self._second["price"] = sides
+        unknown = self.bad.good & (sides[0].is_null().to_numpy() | sides[1].is_null().to_numpy())
+        if unknown.any() and not unknown.all():
+            self.bad.good &= ~unknown
+            self.notices += (
+                f"{self.path}: {int(unknown.sum()):,} rows before the first bid and ask left out",
+            )
+
     def _read_times(self) -> None:
         layout = self._table.layout
         column = self._by_role["time"]
@@ -145,7 +219,7 @@ class Part:
             ~times.good,
             found=lambda row: f"time {_shown(column, row)}",
             wanted=times.wanted,
-            remedy="name another column with --column time=NAME",
+            remedy=times.remedy,
         )
 
     def _read_numbers(self) -> None:
@@ -169,9 +243,12 @@ class Part:
             self.price = np.column_stack([found[role] for role in OHLC])
             self._check_bars()
         elif "ask or bid" in found:
-            self.price = ((found["price"] + found["ask or bid"]) / 2)[:, None]
+            self.price = middle(found["price"], found["ask or bid"])[:, None]
         else:
             self.price = found["price"][:, None]
+        self._doubtful = {}
+        if layout.decimal is None and decimal == ".":
+            self._doubtful = {role: (numbers[role], found[role]) for role in numbers.keys() - sizes}
         self.size = None
         for role in sizes:
             self.size = self._checked_sizes(role, numbers[role], found[role])
@@ -213,8 +290,23 @@ class Part:
                 + ", ".join(f"{value:.12g}" for value in self.price[row])
             ),
             wanted="the high above and the low below all others",
-            remedy="map the columns with --column high=NAME",
+            remedy=self._other_order() or "map the columns with --column high=NAME",
         )
+
+    def _other_order(self) -> str | None:
+        """`--names` for a file without a header whose bars fit in another order."""
+        if tuple(self._found.positions[role] for role in OHLC) != (1, 2, 3, 4) or (
+            not self._table.layout.names
+        ):
+            return None
+        price = self.price[self.bad.good]
+        for order in _ORDERS:
+            open_, high, low, close = (price[:, order.index(role)] for role in OHLC)
+            inside = (high >= np.maximum(open_, close)) & (low <= np.minimum(open_, close))
+            if inside.all():
+                more = list(self._table.names[5:])
+                return f"name them in their order with --names {','.join(('time', *order, *more))}"
+        return None
 
     def _read_symbols(self, symbol: str | None) -> None:
         """The symbols in order of appearance, and each row's position in them."""
