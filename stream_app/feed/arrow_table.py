@@ -13,7 +13,8 @@ import pyarrow.json as arrow_json
 import pyarrow.parquet as arrow_parquet
 
 from stream_app.errors import SourceError
-from stream_app.feed.csv_table import is_value, no_rows, trimmed
+from stream_app.feed.csv_table import no_rows, trimmed
+from stream_app.feed.headers import is_value
 from stream_app.feed.layout import Layout
 from stream_app.feed.source import WANTED, FileBytes, one_line
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from stream_app.errors import SourceError
-from stream_app.feed.headers import comma_in_a_date, likely_names
+from stream_app.feed.headers import are_values, comma_in_a_date, is_value, likely_names
 from stream_app.feed.layout import Layout, recognised
 from stream_app.feed.problems import Problem
 from stream_app.feed.source import WANTED, FileBytes, one_line
@@ -118,7 +118,7 @@ class CsvTable:
             for wanted in self.layout.columns.values()
             for part in wanted.split("+")
         )
-        return bool(self.layout.columns) and by_number and _are_values(self._fields(line))
+        return bool(self.layout.columns) and by_number and are_values(self._fields(line))
 
     def _names(self, header: Sequence[str]) -> list[str]:
         """Each column's name: the lowest that the header's lines have, without the symbols'."""
@@ -159,7 +159,7 @@ class CsvTable:
                     f"the lines below it {fits}; looked for as many of both; put quotes around "
                     f"the times, whose comma separates fields, or give {options}"
                 )
-            if _delimiter(lines[start]) == self.delimiter and not _are_values(filled[0]):
+            if _delimiter(lines[start]) == self.delimiter and not are_values(filled[0]):
                 raise SourceError(
                     f"{self._path}: line {start + 1}, {shown!r}, has {len(self.names)} fields and "
                     f"the lines below it {fits}; looked for a header; pass over the lines above "
@@ -171,7 +171,7 @@ class CsvTable:
                 "comma, semicolon, tab or bar; pass over remarks above the header with "
                 "--skip-lines N, or check that it is the right file"
             )
-        if _are_values(self.names):
+        if are_values(self.names):
             likely = likely_names(self.names)
             raise SourceError(
                 f"{self._path}: no header line, the first line is {shown!r}; {WANTED}; name its "
@@ -306,19 +306,6 @@ def _delimiter(line: str) -> str:
     commas = bare.count(",")
     best = max(_SEPARATORS, key=bare.count)
     return best if bare.count(best) and commas <= bare.count(best) + 1 else ","
-
-
-def _are_values(fields: Sequence[str]) -> bool:
-    """Whether half of the fields look like prices or times, which no name does."""
-    return 2 * sum(map(is_value, fields)) >= len(fields)
-
-
-def is_value(name: str) -> bool:
-    """Whether a text looks like a number or a time."""
-    return (
-        re.match(r"\s*[+-]?[.,]?\d+([.,]\d*)?\s*$|\s*\d{1,4}([-./])\d\d?\2\d|\s*\d{8} \d{4}", name)
-        is not None
-    )
 
 
 def _decodes(line: bytes, encoding: str) -> bool:

@@ -22,6 +22,19 @@ _SHAPES: Final = {
 """What columns of numbers without a header usually are, by how many there are."""
 
 
+def are_values(fields: Sequence[str]) -> bool:
+    """Whether half of the fields look like prices or times, which no name does."""
+    return 2 * sum(map(is_value, fields)) >= len(fields)
+
+
+def is_value(name: str) -> bool:
+    """Whether a text looks like a number or a time."""
+    return (
+        re.match(r"\s*[+-]?[.,]?\d+([.,]\d*)?\s*$|\s*\d{1,4}([-./])\d\d?\2\d|\s*\d{8} \d{4}", name)
+        is not None
+    )
+
+
 def likely_names(fields: Sequence[str]) -> str | None:
     """What `--names` could be for a row without a header; None where it cannot be told.
 

@@ -12,12 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from stream_app.clock import DAY_MS
 from stream_app.errors import SourceError
+from stream_app.feed.bar_orders import other_order
 from stream_app.feed.columns import OHLC, Columns, Kind, find_columns, shown_name
-from stream_app.feed.instruments import mixed
 from stream_app.feed.layout import Layout
-from stream_app.feed.numbers import decimal_of, middle, read_numbers, refuse_jumps, without_size
+from stream_app.feed.numbers import decimal_of, middle, read_numbers, without_size
 from stream_app.feed.problems import BadRows
 from stream_app.feed.symbols import checked_symbol, symbol_of
 from stream_app.feed.table import Table, open_table
@@ -26,14 +25,7 @@ from stream_app.feed.understood import FROM_NAME
 from stream_app.messages.symbols import SYMBOL_RULE, is_symbol
 from stream_app.messages.ticks import ID_MAX_CHARS, MAX_PRICE, MIN_PRICE
 
-_FEW_ROWS: Final = 3
 _SIZES: Final = ("size", "volume")
-_ORDERS: Final = (
-    ("low", "high", "open", "close"),  # Coinbase
-    ("open", "close", "high", "low"),  # Bitfinex, KuCoin
-    ("open", "close", "low", "high"),
-)
-"""In which interfaces give bars, after the time."""
 
 
 def read_part(path: Path, symbol: str | None, layout: Layout | None, *, pick: bool) -> Part:
@@ -77,7 +69,7 @@ class Part:
         self._found = found
         self._by_role = {role: read[position] for role, position in found.positions.items()}
         self._second = {role: read[position] for role, position in found.second.items()}
-        self._texts = {shown_name(table.names, at): read[at] for at in read if at not in found.used}
+        self.texts = {shown_name(table.names, at): read[at] for at in read if at not in found.used}
         rows = len(self._by_role["time"])
         self.notices: tuple[str, ...] = ()
         self.bad = BadRows(rows, table.data_row)
@@ -124,63 +116,9 @@ class Part:
         place = self._table.places([self._table.data_row(row)])[0]
         return SourceError(f"{self.path} {place}: {problem}")
 
-    def refuse_midnights(self) -> None:
-        """A column of dates alone puts all of a day's ticks on its midnight.
-
-        Raises:
-            SourceError: it does here.
-        """
-        local = self._local_ms[self.bad.good]
-        if self.kind == "bars" or (local % DAY_MS).any():
-            return
-        days = pd.DataFrame({"day": local, "code": self.code[self.bad.good]}).drop_duplicates()
-        if len(local) < max(_FEW_ROWS, 2 * len(days)):
-            return
-        raise SourceError(
-            f"{self.path}: all {len(local):,} rows lie on {len(days):,} midnights; looked for "
-            f"the time of day in {self.columns['time']}; if another column has it, join both with "
-            f"--column time={self.columns['time']}+NAME"
-        )
-
-    def refuse_doubtful_points(self) -> None:
-        """A point may be one of thousands.
-
-        Raises:
-            SourceError: the prices say that it could be.
-        """
-        rows = np.flatnonzero(self.bad.good)
-        rows = rows[np.argsort(self.code[rows], kind="stable")]
-        for mine in np.split(rows, np.flatnonzero(np.diff(self.code[rows])) + 1):
-            for role, (column, values) in sorted(self._doubtful.items()):
-                refuse_jumps(self.path, role, column, values, mine)
-
-    def refuse_instruments(self) -> None:
-        """A column that nothing names the symbols' may tell instruments apart.
-
-        Raises:
-            SourceError: it does, and no symbol was given. Else there is a notice.
-        """
-        for name, column in self._texts.items():
-            found = mixed(column, self.ts, self.price[:, -1], self.bad.good)
-            if found is None:
-                continue
-            shown = ", ".join(repr(value)[:40] for value in found.values[:3])
-            more = ", ..." if len(found.values) > 3 else ""
-            told = (
-                f"{self.path}: column {name!r} has {len(found.values):,} values ({shown}{more}) "
-                f"and is not used, so all rows are taken for {self.symbols[0]}"
-            )
-            remedy = f"if it tells symbols apart, give --column symbol={name}"
-            if found.is_sure and self.symbol_from != "--symbol":
-                raise SourceError(
-                    f"{told}, but their prices lie apart; looked for rows of one symbol; {remedy}, "
-                    "if not, --symbol NAME"
-                )
-            self.notices = (*self.notices, f"warning: {told}; {remedy}")
-
     def _pass_over_blanks(self) -> None:
         """Rows of nothing but separators, as spreadsheets leave them at the end."""
-        columns = (*self._by_role.values(), *self._second.values(), *self._texts.values())
+        columns = (*self._by_role.values(), *self._second.values(), *self.texts.values())
         empty = np.logical_and.reduce([column.is_null().to_numpy() for column in columns])
         filled = np.flatnonzero(~empty)
         end = int(filled[-1]) + 1 if len(filled) else len(empty)
@@ -212,7 +150,7 @@ class Part:
             time_zone=layout.time_zone,
             each_once=self.kind == "bars",
         )
-        self.ts, self._local_ms = times.ts, times.local_ms
+        self.ts, self.local_ms = times.ts, times.local_ms
         self.time_format, self.time_zone = times.format, times.zone
         self.bad.note(
             "bad_time",
@@ -246,9 +184,11 @@ class Part:
             self.price = middle(found["price"], found["ask or bid"])[:, None]
         else:
             self.price = found["price"][:, None]
-        self._doubtful = {}
+        self.with_points: dict[str, tuple[Any, NDArray[np.float64]]] = {}
         if layout.decimal is None and decimal == ".":
-            self._doubtful = {role: (numbers[role], found[role]) for role in numbers.keys() - sizes}
+            self.with_points = {
+                role: (numbers[role], found[role]) for role in numbers.keys() - sizes
+            }
         self.size = None
         for role in sizes:
             self.size = self._checked_sizes(role, numbers[role], found[role])
@@ -295,18 +235,14 @@ class Part:
 
     def _other_order(self) -> str | None:
         """`--names` for a file without a header whose bars fit in another order."""
-        if tuple(self._found.positions[role] for role in OHLC) != (1, 2, 3, 4) or (
-            not self._table.layout.names
-        ):
+        positions = tuple(self._found.positions[role] for role in OHLC)
+        if positions != (1, 2, 3, 4) or not self._table.layout.names:
             return None
-        price = self.price[self.bad.good]
-        for order in _ORDERS:
-            open_, high, low, close = (price[:, order.index(role)] for role in OHLC)
-            inside = (high >= np.maximum(open_, close)) & (low <= np.minimum(open_, close))
-            if inside.all():
-                more = list(self._table.names[5:])
-                return f"name them in their order with --names {','.join(('time', *order, *more))}"
-        return None
+        order = other_order(self.price[self.bad.good])
+        if order is None:
+            return None
+        names = ("time", *order, *self._table.names[5:])
+        return f"name them in their order with --names {','.join(names)}"
 
     def _read_symbols(self, symbol: str | None) -> None:
         """The symbols in order of appearance, and each row's position in them."""

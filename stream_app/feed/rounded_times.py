@@ -33,7 +33,8 @@ def rounded_rows(
         ts: what they were read as, epoch ms, of shape (rows,).
         good: which were understood, of shape (rows,).
     """
-    if pa.types.is_string(column.type) and pc.any(pc.match_substring_regex(column, "[eE]")).as_py():
+    is_text = pa.types.is_string(column.type)
+    if is_text and pc.any(pc.match_substring(column, "e", ignore_case=True)).as_py():
         return _by_digits(column, ts, good)
     if (ts[good] % _COARSE_MS).any():
         return None

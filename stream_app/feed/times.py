@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stream_app.feed.rounded_times import rounded_rows
@@ -85,23 +86,24 @@ def read_times(
 ) -> Times:
     """Event times of a column.
 
-    Without a format, numbers, and text that is numbers, are epoch s, ms, us or ns: each one's
-    magnitude decides, since the years 2000 to 2100 in one unit are outside them in the others.
-    Other text is ISO 8601. Parts of a millisecond are cut off; numbers with a fraction are
-    rounded to the millisecond. Day and month are never guessed.
+        Without a format, numbers, and text that is numbers, are epoch s, ms, us or ns: each one's
+        magnitude decides, since the years 2000 to 2100 in one unit are outside them in the others.
+        Other text is ISO 8601. Parts of a millisecond are cut off; numbers with a fraction are
+        rounded to the millisecond. Day and month are never guessed.
 
-    >>> import pyarrow as pa
-    >>> times = read_times(pa.chunked_array([["2022-01-01 09:30"]]), time_zone="America/New_York")
-    >>> times.ts.tolist(), times.format, times.zone
-    ([1641047400000], 'ISO 8601', 'America/New_York')
+        >>> import pyarrow as pa
+    import pyarrow.compute as pc
+        >>> times = read_times(pa.chunked_array([["2022-01-01 09:30"]]), time_zone="America/New_York")
+        >>> times.ts.tolist(), times.format, times.zone
+        ([1641047400000], 'ISO 8601', 'America/New_York')
 
-    Args:
-        column: a `pyarrow.ChunkedArray` of integers, floats, text, dates or timestamps,
-            as a `Table` gives them.
-        time_format: as in strptime, for text.
-        time_zone: of times that name no zone themselves; UTC without it.
-        each_once: whether two rows of one time are of the two hours that summer time makes one,
-            as they are among bars.
+        Args:
+            column: a `pyarrow.ChunkedArray` of integers, floats, text, dates or timestamps,
+                as a `Table` gives them.
+            time_format: as in strptime, for text.
+            time_zone: of times that name no zone themselves; UTC without it.
+            each_once: whether two rows of one time are of the two hours that summer time makes one,
+                as they are among bars.
     """
     zone = _Zone(time_zone, each_once)
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
@@ -119,9 +121,10 @@ def read_times(
     numbers = _as_numbers(column)
     if numbers is not None and not _BASIC_DATE.fullmatch(str(column[0].as_py())):
         return _of_epoch(numbers, column)
-    texts = column.cast(pa.string()).to_pandas()
-    iso = texts
-    if (named := texts.str.contains(_NAMED_UTC).fillna(False)).any():
+    text = column.cast(pa.string())
+    texts = iso = text.to_pandas()
+    if any(pc.any(pc.ends_with(text, name)).as_py() for name in ("UTC", "GMT")):
+        named = texts.str.contains(_NAMED_UTC).fillna(False)
         iso = texts.where(~named, texts.str.replace(_UTC_NAME, "Z", regex=True))
     times = pd.to_datetime(iso, utc=True, format="ISO8601", errors="coerce")
     if times.isna().any():
