@@ -124,7 +124,9 @@ class Part:
         end = int(filled[-1]) + 1 if len(filled) else len(empty)
         if end < len(empty):
             self.bad.good[end:] = False
-            self.notices += (f"{self.path}: {len(empty) - end:,} empty rows at the end left out",)
+            self.notices += (
+                f"{self.path}: {len(empty) - end:,} rows at the end left out, empty in all columns used",
+            )
 
     def _fill_sides(self) -> None:
         """An empty bid or ask is that of the row before; before the first there is no price."""

@@ -86,24 +86,23 @@ def read_times(
 ) -> Times:
     """Event times of a column.
 
-        Without a format, numbers, and text that is numbers, are epoch s, ms, us or ns: each one's
-        magnitude decides, since the years 2000 to 2100 in one unit are outside them in the others.
-        Other text is ISO 8601. Parts of a millisecond are cut off; numbers with a fraction are
-        rounded to the millisecond. Day and month are never guessed.
+    Without a format, numbers, and text that is numbers, are epoch s, ms, us or ns: each one's
+    magnitude decides, since the years 2000 to 2100 in one unit are outside them in the others.
+    Other text is ISO 8601. Parts of a millisecond are cut off; numbers with a fraction are
+    rounded to the millisecond. Day and month are never guessed.
 
-        >>> import pyarrow as pa
-    import pyarrow.compute as pc
-        >>> times = read_times(pa.chunked_array([["2022-01-01 09:30"]]), time_zone="America/New_York")
-        >>> times.ts.tolist(), times.format, times.zone
-        ([1641047400000], 'ISO 8601', 'America/New_York')
+    >>> import pyarrow as pa
+    >>> times = read_times(pa.chunked_array([["2022-01-01 09:30"]]), time_zone="America/New_York")
+    >>> times.ts.tolist(), times.format, times.zone
+    ([1641047400000], 'ISO 8601', 'America/New_York')
 
-        Args:
-            column: a `pyarrow.ChunkedArray` of integers, floats, text, dates or timestamps,
-                as a `Table` gives them.
-            time_format: as in strptime, for text.
-            time_zone: of times that name no zone themselves; UTC without it.
-            each_once: whether two rows of one time are of the two hours that summer time makes one,
-                as they are among bars.
+    Args:
+        column: a `pyarrow.ChunkedArray` of integers, floats, text, dates or timestamps,
+            as a `Table` gives them.
+        time_format: as in strptime, for text.
+        time_zone: of times that name no zone themselves; UTC without it.
+        each_once: whether two rows of one time are of the two hours that summer time makes one,
+            as they are among bars.
     """
     zone = _Zone(time_zone, each_once)
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):

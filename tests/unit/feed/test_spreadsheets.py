@@ -39,7 +39,9 @@ def test_it_is_read_all_the_same(tmp_path: Path, content: str | bytes) -> None:
 def test_blank_rows_are_said_and_others_are_not_left_out(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", CSV + ",,\n,,\n")
 
-    assert read_ticks(path).notices == (f"{path}: 2 empty rows at the end left out",)
+    assert read_ticks(path).notices == (
+        f"{path}: 2 rows at the end left out, empty in all columns used",
+    )
     with pytest.raises(SourceError, match="line 3: time is missing"):
         read_ticks(written(path, "time,price\n" + f"{T0},5\n,\n{T0 + 1},6\n"))
     with pytest.raises(SourceError, match="line 2: time is missing"):
