@@ -241,7 +241,9 @@ class CsvTable:
                 found=f"{row.text[:60]!r} has {row.actual_columns} fields",
                 wanted=f"{row.expected_columns} as in the "
                 + ("header" if self._has_header else "first line"),
-                remedy="put quotes around values in which a separator stands",
+                remedy="put quotes around values in which a separator stands"
+                if row.actual_columns > row.expected_columns
+                else "",
                 count=len(numbers),
             )
         if not table.num_rows and not first:

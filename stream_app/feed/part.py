@@ -125,7 +125,8 @@ class Part:
         if end < len(empty):
             self.bad.good[end:] = False
             self.notices += (
-                f"{self.path}: {len(empty) - end:,} rows at the end left out, empty in all columns used",
+                f"{self.path}: rows at the end without a value in the columns used left out: "
+                f"{len(empty) - end:,}",
             )
 
     def _fill_sides(self) -> None:
@@ -138,7 +139,7 @@ class Part:
         if unknown.any() and not unknown.all():
             self.bad.good &= ~unknown
             self.notices += (
-                f"{self.path}: {int(unknown.sum()):,} rows before the first bid and ask left out",
+                f"{self.path}: rows before the first bid and ask left out: {int(unknown.sum()):,}",
             )
 
     def _read_times(self) -> None:

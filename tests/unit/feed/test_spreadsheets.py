@@ -40,7 +40,7 @@ def test_blank_rows_are_said_and_others_are_not_left_out(tmp_path: Path) -> None
     path = written(tmp_path / "a.csv", CSV + ",,\n,,\n")
 
     assert read_ticks(path).notices == (
-        f"{path}: 2 rows at the end left out, empty in all columns used",
+        f"{path}: rows at the end without a value in the columns used left out: 2",
     )
     with pytest.raises(SourceError, match="line 3: time is missing"):
         read_ticks(written(path, "time,price\n" + f"{T0},5\n,\n{T0 + 1},6\n"))
@@ -165,7 +165,7 @@ def test_an_empty_side_of_metatrader_ticks_is_unchanged(tmp_path: Path) -> None:
         (2000, 1.25, None),
         (3000, 1.4, None),
     ]
-    assert file.notices == (f"{path}: 1 rows before the first bid and ask left out",)
+    assert file.notices == (f"{path}: rows before the first bid and ask left out: 1",)
 
 
 def test_elsewhere_an_empty_side_is_missing(tmp_path: Path) -> None:
