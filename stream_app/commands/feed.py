@@ -23,6 +23,7 @@ from stream_app.commands.time_type import TimeType
 from stream_app.contracts.schema_registry import schema_headers
 from stream_app.errors import SourceError
 from stream_app.feed.files import TickFile
+from stream_app.feed.future import beyond_the_clock
 from stream_app.feed.layout import known_layouts
 from stream_app.feed.newest import behind, newest_on_topic
 from stream_app.feed.pace import Pace, Speed
@@ -192,6 +193,8 @@ def feed(
             interval_ms=interval_ms,
         )
         made = _Feed(itertools.islice(endless, bound), bound)
+        ends = np.array([0, (bound or 1) - 1])
+        times = start + (ends * (interval_ms / len(names))).astype(np.int64)
     else:
         speed = speed or Speed()
         options = {"--ticks": ticks, "--seed": seed, "--start": start, "--interval-ms": interval_ms}
@@ -207,6 +210,17 @@ def feed(
             coarse=coarse,
         )
         made = _of_file(file, limit)
+        times = file.rows.ts[: made.total]
+        ends = np.arange(len(times))
+    if warning := beyond_the_clock(
+        sources[0] if len(sources) == 1 else f"{len(sources)} files",
+        times,
+        ends,
+        speed=speed,
+        now_ms=time.time_ns() // 1_000_000,
+        max_future_seconds=settings.max_future_seconds,
+    ):
+        click.echo(f"feed: warning: {warning}", err=True)
     report = asyncio.run(
         _send(made, settings, topics, Pace(speed), None if compression == "none" else compression)
     )

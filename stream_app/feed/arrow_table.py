@@ -14,6 +14,7 @@ import pyarrow.parquet as arrow_parquet
 
 from stream_app.errors import SourceError
 from stream_app.feed.csv_table import no_rows, trimmed
+from stream_app.feed.headers import is_value
 from stream_app.feed.layout import Layout
 from stream_app.feed.source import WANTED, FileBytes, one_line
 
@@ -30,7 +31,6 @@ class ArrowTable:
 
     bad_lines = None
     delimiter = None
-    first_row: Sequence[str] = ()
     symbol = None
     taken_for = None
 
@@ -44,6 +44,27 @@ class ArrowTable:
                 f"{path}: {table.num_columns} columns and {len(self.names)} names; looked for as "
                 "many of both; leave --names out or name every column"
             )
+
+    @property
+    def first_row(self) -> Sequence[str]:
+        """The first texts; empty for columns of another type."""
+        if not self._table.num_rows:
+            return ()
+        first = self._table.slice(0, 1)
+        return [
+            (first.column(at)[0].as_py() or "").strip() if _is_text(field.type) else ""
+            for at, field in enumerate(first.schema)
+        ]
+
+    @property
+    def texts(self) -> Sequence[int]:
+        """The columns of text, as far as they do not begin with a number or a time."""
+        first = self.first_row
+        return [
+            at
+            for at, field in enumerate(self._table.schema)
+            if _is_text(field.type) and not (first and is_value(first[at]))
+        ]
 
     def read(self, positions: Sequence[int]) -> dict[int, Any]:
         """The columns in the file's own types."""
@@ -71,6 +92,14 @@ class ArrowTable:
     def places(self, data_rows: Sequence[int]) -> list[str]:
         """`row N`, from 1."""
         return [f"row {row + 1}" for row in data_rows]
+
+
+def _is_text(kind: Any) -> bool:
+    of = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return any(
+        is_kind(of)
+        for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    )
 
 
 def read_parquet(source: FileBytes) -> Any:

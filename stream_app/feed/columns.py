@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from stream_app.errors import SourceError
+from stream_app.feed.short_names import short_roles
 
 Kind = Literal["ticks", "bars", "quotes"]
 
@@ -126,13 +127,14 @@ def find_columns(
     second: dict[str, int] = {}
     candidates: dict[str, list[int]] = {}
     mapped = set()
+    short = {} if _usual("symbol", names) else short_roles(names, first_row)
     for role in USUAL_NAMES:
         found = _mapped(path, role, names, mapping[role]) if role in mapping else []
         if found:
             mapped.add(role)
         if len(found) == 2 and "+" in mapping[role]:
             second[role] = found.pop()
-        candidates[role] = found or _usual(role, names)
+        candidates[role] = found or ([short[role]] if role in short else _usual(role, names))
     _pair_of_times(names, first_row, candidates, second)
     kind = _kind(path, names, mapped, candidates)
     if kind == "ticks" and "price" in second:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from stream_app.errors import SourceError
+from stream_app.feed.headers import are_values, comma_in_a_date, is_value, likely_names
 from stream_app.feed.layout import Layout, recognised
 from stream_app.feed.problems import Problem
 from stream_app.feed.source import WANTED, FileBytes, one_line
@@ -24,13 +25,8 @@ from stream_app.feed.source import WANTED, FileBytes, one_line
 _SEPARATORS: Final = ("\t", ";", "|")
 _UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SHOWN_LINES: Final = 3
-_USUAL_SHAPES: Final = {
-    2: " time,price",
-    3: " time,price,size",
-    5: " time,open,high,low,close",
-    6: " time,open,high,low,close,volume",
-}
-"""What the columns of a file without a header usually are, by how many there are."""
+_SEP_LINE: Final = re.compile(r'"?sep=(.)"?[ \t]*\n', re.IGNORECASE)
+"""By which Excel is told what separates the fields."""
 
 
 class CsvTable:
@@ -44,8 +40,9 @@ class CsvTable:
         self._encoding = _encoding(head, layout)
         text = self._decoded(head)
         self.taken_for: str | None = None
-        found = recognised(text) if _may_be_recognised(layout) else None
         given = layout or Layout()
+        said = _SEP_LINE.match(text) if not given.skip_lines else None
+        found = recognised(text) if said is None and _may_be_recognised(layout) else None
         if found is not None:
             self.taken_for, known = found
             given = known.overlaid(
@@ -55,8 +52,10 @@ class CsvTable:
                 time_format=given.time_format,
                 time_zone=given.time_zone,
             )
+        if said is not None:
+            given = given.overlaid(skip_lines=1, delimiter=given.delimiter or said[1])
         self.layout = given
-        lines = [line.rstrip("\r") for line in text.split("\n")]
+        lines = text.split("\n")
         start = given.skip_lines
         while start < len(lines) and not lines[start].strip():
             start += 1
@@ -71,6 +70,7 @@ class CsvTable:
         rows = body[given.header_lines :] if self._has_header else body
         filled = [self._fields(line) for line in rows[:-1] or rows if line.strip()]
         self.first_row: Sequence[str] = filled[0] if filled else ()
+        self._filled = filled
         if self._has_header:
             self.names: Sequence[str] = self._names(body[: given.header_lines])
             self._check_header(lines, start, filled)
@@ -94,10 +94,10 @@ class CsvTable:
                 f"{self._path}: not CSV (not all of it is {self._encoding}); {WANTED}; say in "
                 "which encoding it is, such as --encoding cp1252, or export it as CSV in UTF-8"
             ) from None
-        first = text.split("\n", 1)[0].rstrip("\r")
+        first = text.splitlines()[0] if text.strip() else ""
         if not first.replace("\t", "").isprintable():
             raise self._not_text(head)
-        return text.replace("\r\n", "\n")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
 
     def _not_text(self, head: bytes) -> SourceError:
         return SourceError(
@@ -118,7 +118,7 @@ class CsvTable:
             for wanted in self.layout.columns.values()
             for part in wanted.split("+")
         )
-        return bool(self.layout.columns) and by_number and _are_values(self._fields(line))
+        return bool(self.layout.columns) and by_number and are_values(self._fields(line))
 
     def _names(self, header: Sequence[str]) -> list[str]:
         """Each column's name: the lowest that the header's lines have, without the symbols'."""
@@ -150,7 +150,16 @@ class CsvTable:
         below = {len(fields) for fields in filled[:_SHOWN_LINES]}
         if len(below) == 1 and 1 < max(below) != len(self.names):
             fits = next(iter(below))
-            if _delimiter(lines[start]) == self.delimiter and not _are_values(filled[0]):
+            if fits == len(self.names) + 1 and not any(fields[-1].strip() for fields in filled):
+                self.names = [*self.names, ""]  # each row ends with a separator, the header not
+                return
+            if options := comma_in_a_date(self.names, filled[0], start + 1):
+                raise SourceError(
+                    f"{self._path}: line {start + 1}, {shown!r}, has {len(self.names)} fields and "
+                    f"the lines below it {fits}; looked for as many of both; put quotes around "
+                    f"the times, whose comma separates fields, or give {options}"
+                )
+            if _delimiter(lines[start]) == self.delimiter and not are_values(filled[0]):
                 raise SourceError(
                     f"{self._path}: line {start + 1}, {shown!r}, has {len(self.names)} fields and "
                     f"the lines below it {fits}; looked for a header; pass over the lines above "
@@ -162,13 +171,25 @@ class CsvTable:
                 "comma, semicolon, tab or bar; pass over remarks above the header with "
                 "--skip-lines N, or check that it is the right file"
             )
-        if _are_values(self.names):
+        if are_values(self.names):
+            likely = likely_names(self.names)
             raise SourceError(
                 f"{self._path}: no header line, the first line is {shown!r}; {WANTED}; name its "
                 f"{len(self.names)} columns with --names"
-                + _USUAL_SHAPES.get(len(self.names), "")
+                + (f" {likely}" if likely else "")
                 + ", or put a line with the columns' names first, such as time,price"
             )
+
+    @property
+    def texts(self) -> Sequence[int]:
+        """By the rows at the file's beginning."""
+        found = {
+            at
+            for fields in self._filled
+            for at, field in enumerate(fields[: len(self.names)])
+            if re.search(r"[^\W\d_]", field) and not is_value(field)
+        }
+        return sorted(found)
 
     def read(self, positions: Sequence[int]) -> dict[int, Any]:
         """The columns as text, empty fields as null."""
@@ -220,7 +241,9 @@ class CsvTable:
                 found=f"{row.text[:60]!r} has {row.actual_columns} fields",
                 wanted=f"{row.expected_columns} as in the "
                 + ("header" if self._has_header else "first line"),
-                remedy="",
+                remedy="put quotes around values in which a separator stands"
+                if row.actual_columns > row.expected_columns
+                else "",
                 count=len(numbers),
             )
         if not table.num_rows and not first:
@@ -285,18 +308,6 @@ def _delimiter(line: str) -> str:
     commas = bare.count(",")
     best = max(_SEPARATORS, key=bare.count)
     return best if bare.count(best) and commas <= bare.count(best) + 1 else ","
-
-
-def _are_values(fields: Sequence[str]) -> bool:
-    """Whether half of the fields look like prices or times, which no name does."""
-    return 2 * sum(map(_is_value, fields)) >= len(fields)
-
-
-def _is_value(name: str) -> bool:
-    return (
-        re.match(r"\s*[+-]?[.,]?\d+([.,]\d*)?\s*$|\s*\d{1,4}([-./])\d\d?\2\d|\s*\d{8} \d{4}", name)
-        is not None
-    )
 
 
 def _decodes(line: bytes, encoding: str) -> bool:

@@ -14,6 +14,7 @@ from stream_app.errors import SourceError
 from stream_app.feed.bar_lengths import BadBarError, bar_lengths, of_each
 from stream_app.feed.bars import bars_to_ticks
 from stream_app.feed.columns import Kind
+from stream_app.feed.doubts import refuse_instruments, refuse_midnights, refuse_points
 from stream_app.feed.layout import Layout
 from stream_app.feed.part import Part, read_part
 from stream_app.feed.rows import TickRows
@@ -89,11 +90,14 @@ def read_ticks(
             f"{len(parts)} files without a column of symbols; looked for the symbol that they "
             "are of; give it with --symbol NAME"
         )
+    for part in parts:
+        refuse_instruments(part)
+        refuse_points(part)
     merged = _Merged(parts)
     for part in parts:
         if part.bad.problems and not (skip_bad_rows and part.bad.good.any()):
             raise part.refusal()
-        part.refuse_midnights()
+        refuse_midnights(part)
     return merged.tick_file()
 
 

@@ -21,6 +21,7 @@ from pydantic.dataclasses import dataclass
 
 from stream_app.errors import SourceError
 from stream_app.feed.columns import ROLES
+from stream_app.feed.time_formats import format_problem
 from stream_app.feed.zones import zone_of
 
 _FOLDER: Final = "layouts"
@@ -45,6 +46,8 @@ class Layout:
     """Which line of the header, from 1, repeats the symbol in every column."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """Role -> a column's name or number; `A+B` for two; with `*` the first name that fits."""
+    empty_is_unchanged: bool = False
+    """Whether an empty bid or ask means that of the row before."""
     delimiter: str | None = None
     encoding: str | None = None
     decimal: Literal[".", ","] | None = None
@@ -73,6 +76,11 @@ class Layout:
                     f"encoding is {self.encoding!r}; looked for one that Python knows, such as "
                     "utf-16 or cp1252"
                 ) from None
+        if self.time_format is not None and (problem := format_problem(self.time_format)):
+            raise ValueError(
+                f"time_format is {self.time_format!r} ({problem}); looked for the letters of "
+                'strptime; write it like "%d.%m.%Y %H:%M"'
+            )
         if self.time_zone is not None:
             zone_of(self.time_zone)
         if self.match is not None:

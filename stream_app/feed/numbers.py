@@ -16,9 +16,9 @@ from stream_app.errors import SourceError
 
 Decimal = Literal[".", ","]
 
-_POINT: Final = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
+_POINT: Final = re.compile(r"[+-]?\d{1,3}([,'\u2019]\d{3})+(\.\d*)?")
 _COMMA: Final = re.compile(
-    r"[+-]?(\d+|\d{1,3}([.' \u00a0\u202f]\d{3})+),\d*|[+-]?\d{1,3}(\.\d{3}){2,}"
+    r"[+-]?(\d+|\d{1,3}([.'\u2019 \u00a0\u202f]\d{3})+),\d*|[+-]?\d{1,3}(\.\d{3}){2,}"
 )
 _GROUPED_ONCE: Final = re.compile(r"[+-]?\d{1,3}[.,]\d{3}")
 _PLAIN: Final = re.compile(r"[+-]?\d*\.\d*([eE][+-]?\d+)?")
@@ -26,6 +26,11 @@ _CURRENCY: Final = "$€£¥"
 _TIMES: Final = {"K": 1e3, "M": 1e6, "B": 1e9}
 _NO_SIZE: Final = ("-", "nan", "null", "none", "n/a", "na")
 _SAMPLE_ROWS: Final = 100_000
+_MOST_DECIMALS: Final = 12
+_WHOLE: Final = 2.0**53
+"""Below it a float has each whole number."""
+_NEAR_A_THOUSAND: Final = 0.5
+"""By a factor of 316 to 3162."""
 
 
 def decimal_of(
@@ -58,15 +63,56 @@ def decimal_of(
             points = points or bool(_POINT.fullmatch(value) and "." in value)
             if unclear is None and _GROUPED_ONCE.fullmatch(value):
                 unclear = (role, value)
-        if not points:
-            points = any(
-                _PLAIN.fullmatch(text) and not _GROUPED_ONCE.fullmatch(text)
-                for text in column[:_SAMPLE_ROWS].drop_null().to_pylist()
-            )
+        points = points or _has_points(column)
     if unclear is None or points or delimiter == ",":
         return "."
-    raise SourceError(
-        f"{path}: {unclear[0]} {unclear[1]!r} could have a decimal comma or one of thousands; "
+    raise _unclear(path, *unclear, "comma")
+
+
+def refuse_jumps(
+    path: Path,
+    role: str,
+    column: Any,
+    values: NDArray[np.float64],
+    rows: NDArray[np.int64],
+) -> None:
+    """Refuse a column whose points may be of thousands, as in 999 and 1.001.
+
+    Prices do not change a thousandfold between neighbours, so there the point is in doubt. In an
+    ordinary file no whole number stands beside one with three decimals a thousand times smaller.
+
+    Args:
+        path: the file, for the message.
+        role: the column's.
+        column: as it stands in the file.
+        values: as it was read, with decimal points.
+        rows: the usable rows of one symbol, in their order.
+
+    Raises:
+        SourceError: it has such neighbours.
+    """
+    if not pa.types.is_string(column.type) or len(rows) < 2:
+        return
+    logs = np.log10(values[rows])
+    for at in np.flatnonzero(np.abs(np.abs(np.diff(logs)) - 3) < _NEAR_A_THOUSAND)[:_SAMPLE_ROWS]:
+        small, large = sorted((int(rows[at]), int(rows[at + 1])), key=lambda row: values[row])
+        text = column[small].as_py()
+        is_grouped = _GROUPED_ONCE.fullmatch(_bare(text)[0]) and not text.startswith("0")
+        if is_grouped and "." not in column[large].as_py() and not _has_points(column):
+            raise _unclear(path, role, text, "point")
+
+
+def _has_points(column: Any) -> bool:
+    """Whether a number has a point that can only be a decimal one."""
+    return any(
+        _PLAIN.fullmatch(text) and not _GROUPED_ONCE.fullmatch(text)
+        for text in column[:_SAMPLE_ROWS].drop_null().to_pylist()
+    )
+
+
+def _unclear(path: Path, role: str, text: str, mark: str) -> SourceError:
+    return SourceError(
+        f"{path}: {role} {text!r} could have a decimal {mark} or one of thousands; "
         "looked for a number that tells; say which with --decimal , or --decimal ."
     )
 
@@ -108,6 +154,32 @@ def read_numbers(column: Any, *, decimal: Decimal, is_size: bool) -> NDArray[np.
     return values
 
 
+def middle(bid: NDArray[np.float64], ask: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The middle of quotes, with the digits that it has in decimals: at most one more than theirs.
+
+    >>> import numpy as np
+    >>> middle(np.array([86.655]), np.array([86.728]))
+    array([86.6915])
+    """
+    plain: NDArray[np.float64] = (bid + ask) / 2
+    digits = max(_decimals(bid), _decimals(ask))
+    if digits > _MOST_DECIMALS:
+        return plain
+    rounded: NDArray[np.float64] = np.round(plain, digits + 1)
+    exact = np.abs(plain) * 10.0 ** (digits + 1) < _WHOLE
+    return np.where(exact, rounded, plain)
+
+
+def _decimals(values: NDArray[np.float64]) -> int:
+    """How many decimals the values have, or more than `_MOST_DECIMALS`."""
+    left = values[np.isfinite(values)]
+    for digits in range(_MOST_DECIMALS + 1):
+        left = left[np.round(left, digits) != left]
+        if not len(left):
+            return digits
+    return _MOST_DECIMALS + 1
+
+
 def without_size(column: Any) -> NDArray[np.bool_]:
     """Where a column of sizes has none: empty, NaN, or a word for it. Shape (rows,)."""
     missing: NDArray[np.bool_] = column.is_null(nan_is_null=True).to_numpy()
@@ -139,9 +211,9 @@ def _number(text: str, decimal: Decimal, is_size: bool) -> float:
     if times != 1.0 and not is_size:
         return float("nan")
     if decimal == ".":
-        plain = bare.replace(",", "") if _POINT.fullmatch(bare) else bare
+        plain = re.sub("[,'\u2019]", "", bare) if _POINT.fullmatch(bare) else bare
     elif _COMMA.fullmatch(bare) or _GROUPED_ONCE.fullmatch(bare) or bare.lstrip("+-").isdecimal():
-        plain = re.sub(r"[.' \u00a0\u202f]", "", bare).replace(",", ".")
+        plain = re.sub(r"[.'\u2019 \u00a0\u202f]", "", bare).replace(",", ".")
     else:
         return float("nan")
     try:

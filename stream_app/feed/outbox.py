@@ -20,7 +20,8 @@ class Outbox:
     """Batches of encoded ticks by partition, keyed by symbol, until they are acknowledged.
 
     `producer.send` makes a future and looks up a partition for each tick, which costs several
-    times what the tick itself does; a batch needs one future for hundreds.
+    times what the tick itself does; a batch needs one future for hundreds. Partitions that are
+    added meanwhile are used once the producer's client knows them, within its metadata's age.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Outbox:
         self._producer = producer
         self._topic = topic
         self._partitions = partitions
+        producer.client.add_topic(topic)  # so that its metadata is kept fresh
         self._encode = encode
         self._headers = headers
         self._routes: dict[str, tuple[bytes, int]] = {}
@@ -84,6 +86,7 @@ class Outbox:
         batch.close()  # else a later send could add to it
         count = batch.record_count()
         future = await self._producer.send_batch(batch, self._topic, partition=partition)
+        self._follow_partitions()
 
         def done(acknowledged: asyncio.Future[Any]) -> None:
             self._unacknowledged.discard(acknowledged)
@@ -95,6 +98,19 @@ class Outbox:
 
         self._unacknowledged.add(future)
         future.add_done_callback(done)
+
+    def _follow_partitions(self) -> None:
+        """Send by the topic's new count, once the client has heard of it.
+
+        Fewer partitions are what a broker knows that lags behind: symbols would go back and forth.
+        """
+        now = self._producer.client.cluster.partitions_for_topic(self._topic) or ()
+        if len(now) > len(self._partitions):
+            self._partitions = sorted(now)
+            self._routes = {
+                symbol: (key, partition_of(key, self._partitions))
+                for symbol, (key, _) in self._routes.items()
+            }
 
     def _check(self) -> None:
         if self._failure is not None:

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from stream_app.clock import DAY_MS
 from stream_app.errors import SourceError
+from stream_app.feed.bar_orders import other_order
 from stream_app.feed.columns import OHLC, Columns, Kind, find_columns, shown_name
 from stream_app.feed.layout import Layout
-from stream_app.feed.numbers import decimal_of, read_numbers, without_size
+from stream_app.feed.numbers import decimal_of, middle, read_numbers, without_size
 from stream_app.feed.problems import BadRows
 from stream_app.feed.symbols import checked_symbol, symbol_of
 from stream_app.feed.table import Table, open_table
@@ -25,7 +25,6 @@ from stream_app.feed.understood import FROM_NAME
 from stream_app.messages.symbols import SYMBOL_RULE, is_symbol
 from stream_app.messages.ticks import ID_MAX_CHARS, MAX_PRICE, MIN_PRICE
 
-_FEW_ROWS: Final = 3
 _SIZES: Final = ("size", "volume")
 
 
@@ -48,7 +47,9 @@ def read_part(path: Path, symbol: str | None, layout: Layout | None, *, pick: bo
             f"{path}: --symbol {symbol} for a file whose column "
             f"{table.names[found.positions['symbol']]!r} names the symbols; leave --symbol out"
         )
-    return Part(path, table, found, table.read(found.used), symbol)
+    named = "symbol" in found.positions or table.symbol is not None
+    texts = [] if named else [at for at in table.texts if at not in found.used]
+    return Part(path, table, found, table.read([*found.used, *texts]), symbol)
 
 
 class Part:
@@ -68,17 +69,23 @@ class Part:
         self._found = found
         self._by_role = {role: read[position] for role, position in found.positions.items()}
         self._second = {role: read[position] for role, position in found.second.items()}
+        self.texts = {shown_name(table.names, at): read[at] for at in read if at not in found.used}
         rows = len(self._by_role["time"])
+        self.notices: tuple[str, ...] = ()
         self.bad = BadRows(rows, table.data_row)
         if table.bad_lines is not None:
             self.bad.add(table.bad_lines)
         if not rows:
             raise self.refusal()
+        self._pass_over_blanks()
+        if table.layout.empty_is_unchanged and "price" in self._second:
+            self._fill_sides()
         self._read_times()
         self._read_numbers()
         self._read_symbols(symbol)
         self._read_ids()
-        self.order, self.notices = self._order()
+        self.order, told = self._order()
+        self.notices = (*self.notices, *told)
 
     @property
     def first_ts(self) -> int:
@@ -109,23 +116,31 @@ class Part:
         place = self._table.places([self._table.data_row(row)])[0]
         return SourceError(f"{self.path} {place}: {problem}")
 
-    def refuse_midnights(self) -> None:
-        """A column of dates alone puts all of a day's ticks on its midnight.
+    def _pass_over_blanks(self) -> None:
+        """Rows of nothing but separators, as spreadsheets leave them at the end."""
+        columns = (*self._by_role.values(), *self._second.values(), *self.texts.values())
+        empty = np.logical_and.reduce([column.is_null().to_numpy() for column in columns])
+        filled = np.flatnonzero(~empty)
+        end = int(filled[-1]) + 1 if len(filled) else len(empty)
+        if end < len(empty):
+            self.bad.good[end:] = False
+            self.notices += (
+                f"{self.path}: rows at the end without a value in the columns used left out: "
+                f"{len(empty) - end:,}",
+            )
 
-        Raises:
-            SourceError: it does here.
-        """
-        local = self._local_ms[self.bad.good]
-        if self.kind == "bars" or (local % DAY_MS).any():
-            return
-        days = pd.DataFrame({"day": local, "code": self.code[self.bad.good]}).drop_duplicates()
-        if len(local) < max(_FEW_ROWS, 2 * len(days)):
-            return
-        raise SourceError(
-            f"{self.path}: all {len(local):,} rows lie on {len(days):,} midnights; looked for "
-            f"the time of day in {self.columns['time']}; if another column has it, join both with "
-            f"--column time={self.columns['time']}+NAME"
-        )
+    def _fill_sides(self) -> None:
+        """An empty bid or ask is that of the row before; before the first there is no price."""
+        sides = [
+            pc.fill_null_forward(each) for each in (self._by_role["price"], self._second["price"])
+        ]
+        self._by_role["price"], self._second["price"] = sides
+        unknown = self.bad.good & (sides[0].is_null().to_numpy() | sides[1].is_null().to_numpy())
+        if unknown.any() and not unknown.all():
+            self.bad.good &= ~unknown
+            self.notices += (
+                f"{self.path}: rows before the first bid and ask left out: {int(unknown.sum()):,}",
+            )
 
     def _read_times(self) -> None:
         layout = self._table.layout
@@ -138,14 +153,14 @@ class Part:
             time_zone=layout.time_zone,
             each_once=self.kind == "bars",
         )
-        self.ts, self._local_ms = times.ts, times.local_ms
+        self.ts, self.local_ms = times.ts, times.local_ms
         self.time_format, self.time_zone = times.format, times.zone
         self.bad.note(
             "bad_time",
             ~times.good,
             found=lambda row: f"time {_shown(column, row)}",
             wanted=times.wanted,
-            remedy="name another column with --column time=NAME",
+            remedy=times.remedy,
         )
 
     def _read_numbers(self) -> None:
@@ -169,9 +184,14 @@ class Part:
             self.price = np.column_stack([found[role] for role in OHLC])
             self._check_bars()
         elif "ask or bid" in found:
-            self.price = ((found["price"] + found["ask or bid"]) / 2)[:, None]
+            self.price = middle(found["price"], found["ask or bid"])[:, None]
         else:
             self.price = found["price"][:, None]
+        self.with_points: dict[str, tuple[Any, NDArray[np.float64]]] = {}
+        if layout.decimal is None and decimal == ".":
+            self.with_points = {
+                role: (numbers[role], found[role]) for role in numbers.keys() - sizes
+            }
         self.size = None
         for role in sizes:
             self.size = self._checked_sizes(role, numbers[role], found[role])
@@ -213,8 +233,19 @@ class Part:
                 + ", ".join(f"{value:.12g}" for value in self.price[row])
             ),
             wanted="the high above and the low below all others",
-            remedy="map the columns with --column high=NAME",
+            remedy=self._other_order() or "map the columns with --column high=NAME",
         )
+
+    def _other_order(self) -> str | None:
+        """`--names` for a file without a header whose bars fit in another order."""
+        positions = tuple(self._found.positions[role] for role in OHLC)
+        if positions != (1, 2, 3, 4) or not self._table.layout.names:
+            return None
+        order = other_order(self.price[self.bad.good])
+        if order is None:
+            return None
+        names = ("time", *order, *self._table.names[5:])
+        return f"name them in their order with --names {','.join(names)}"
 
     def _read_symbols(self, symbol: str | None) -> None:
         """The symbols in order of appearance, and each row's position in them."""

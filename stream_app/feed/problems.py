@@ -49,7 +49,7 @@ class BadRows:
         *,
         found: Callable[[int], str],
         wanted: Callable[[int], str] | str,
-        remedy: str = "",
+        remedy: Callable[[int], str] | str = "",
     ) -> None:
         """Note the rows that are bad in a way.
 
@@ -72,7 +72,7 @@ class BadRows:
                 row=self._data_row(row),
                 found=found(row),
                 wanted=wanted if isinstance(wanted, str) else wanted(row),
-                remedy=remedy,
+                remedy=remedy if isinstance(remedy, str) else remedy(row),
                 count=count,
             )
         )
@@ -100,17 +100,20 @@ class BadRows:
         """
         problems = sorted(self.problems, key=lambda problem: problem.row)
         where = places([problem.row for problem in problems])
-        first = problems[0]
         total = sum(problem.count for problem in problems)
-        remedy = f", or {first.remedy}" if first.remedy and len(problems) == 1 else ""
+        remedies = [problems[0].remedy] if len(problems) == 1 else []
+        if self.good.any():
+            remedies.insert(0, "leave out what is bad with --bad-rows skip")
+        else:  # nothing would be left
+            remedies = list(dict.fromkeys(problem.remedy for problem in problems))
+        remedy = "".join(f", or {each}" for each in remedies if each)
         rows = f"the rows, {total:,} in all" if total > 1 else "the row"
         told = "; ".join(
             f"{place}: {problem.found}{_times(problem.count)}; looked for {problem.wanted}"
             for place, problem in zip(where, problems, strict=True)
         )
         return SourceError(
-            f"{path} {told}; mend or remove {rows}, or leave out what is bad with --bad-rows "
-            f"skip{remedy}"
+            f"{path} {told}; {'mend or remove' if self.good.any() else 'mend'} {rows}{remedy}"
         )
 
 

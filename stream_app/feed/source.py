@@ -48,6 +48,10 @@ class FileBytes:
     def __init__(self, path: Path) -> None:
         if path.is_dir():
             raise SourceError(f"{path}: a directory; {WANTED}; name one file in it")
+        if str(path) == "-" and not path.exists():
+            raise SourceError(
+                f"-: no such file; {WANTED}; for standard input give /dev/stdin and --symbol NAME"
+            )
         if not path.exists():
             raise SourceError(f"{path}: no such file; {WANTED}; check the path")
         self.path = path
@@ -141,11 +145,13 @@ class FileBytes:
             yield raw
 
     def _member(self, archive: zipfile.ZipFile) -> str:
-        """The only file of an archive; what macOS adds to one does not count."""
+        """The only file of an archive; a checksum and what macOS adds do not count."""
         names = [
             name
             for name in archive.namelist()
-            if not name.endswith("/") and not name.startswith("__MACOSX/")
+            if not name.endswith("/")
+            and not name.startswith("__MACOSX/")
+            and not name.upper().endswith(".CHECKSUM")
         ]
         if "[Content_Types].xml" in names:
             raise SourceError(f"{self.path}: an Excel workbook; {WANTED}; export the sheet as CSV")

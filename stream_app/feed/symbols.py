@@ -15,6 +15,8 @@ _ENDINGS: Final = frozenset(
         *("parquet", "pq", "feather", "arrow", "ipc", "gz", "zip", "zst"),
     )
 )
+_PIPES: Final = ("dev", "proc")
+"""What standard input and `<(...)` of a shell are called by."""
 _DATE: Final = re.compile(
     r"(?<!\d)(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])(?:[-_.]?[0-3]\d)?(?!\d)"
     r"|(?:^|(?<=[-_.:/]))(?:19|20)\d\d(?=[-_.:/]|$)"
@@ -45,6 +47,11 @@ def symbol_of(path: Path) -> str:
     Raises:
         SourceError: the name has what a symbol cannot have. It is never bent into another one.
     """
+    if path.is_absolute() and path.parts[1] in _PIPES:
+        raise SourceError(
+            f"{path}: no column of symbols, and a pipe has no name; looked for the symbol; give it "
+            "with --symbol NAME"
+        )
     parts = path.name.split(".")
     while len(parts) > 1 and parts[-1].lower() in _ENDINGS:
         parts.pop()

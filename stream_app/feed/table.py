@@ -42,7 +42,12 @@ class Table(Protocol):
 
     @property
     def first_row(self) -> Sequence[str]:
-        """The texts below the header; empty where columns have types of their own."""
+        """The texts below the header; an empty one where a column has a type of its own."""
+        ...
+
+    @property
+    def texts(self) -> Sequence[int]:
+        """Positions of the columns that begin with text which is no number and no time."""
         ...
 
     @property

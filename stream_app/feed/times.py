@@ -9,8 +9,11 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stream_app.feed.rounded_times import rounded_rows
+from stream_app.feed.time_formats import formats_of
 from stream_app.feed.zones import to_utc, zone_of
 from stream_app.messages.times import EARLIEST_TS, LATEST_TS
 
@@ -20,33 +23,16 @@ _UTC: Final = "UTC"
 _ASSUMED: Final = "UTC (assumed)"
 _WRITTEN: Final = "as written"
 _YEARS: Final = "of 2000 to 2100"
-_ANY_FORMAT: Final = f"epoch s, ms, us or ns, or ISO 8601, {_YEARS}"
+_ANY_FORMAT: Final = "epoch s, ms, us or ns, or ISO 8601"
+_MUST: Final = "times must lie in 2000 to 2100"
+_OTHER_COLUMN: Final = "name another column with --column time=NAME"
 _OFFSET: Final = r"(Z|z|[+-]\d\d(?::?\d\d)?)$"
 _NO_OFFSET: Final = r"Z|z|[+-]00(:?00)?"
 _OFFSET_AT_END: Final = r"\d{4}\D?\d{1,2}\D?\d{1,2}[T ].*(?:Z|z|[+-]\d\d(?::?\d\d)?)"
 _BASIC_DATE: Final = re.compile(r"\d{8}")  # no epoch of 2000 to 2100 has eight digits
-_DATES: Final = (
-    (re.compile(r"\d{1,2}([./-])\d{1,2}\1\d{4}"), ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y")),
-    (re.compile(r"\d{1,2}([./-])\d{1,2}\1\d{2}"), ("%d{0}%m{0}%y", "%m{0}%d{0}%y")),
-    (re.compile(r"\d{4}([./-])\d{1,2}\1\d{1,2}"), ("%Y{0}%m{0}%d",)),
-    (re.compile(r"\d{1,2}([ -])[A-Za-z]{3}\1\d{4}"), ("%d{0}%b{0}%Y",)),
-    (re.compile(r"\d{1,2}([ -])[A-Za-z]{3}\1\d{2}"), ("%d{0}%b{0}%y",)),
-    (re.compile(r"[A-Za-z]{3}( )\d{1,2}, \d{4}"), ("%b %d, %Y",)),
-    (re.compile(r"\d{14}()"), ("%Y%m%d%H%M%S",)),
-    (re.compile(r"\d{12}()"), ("%Y%m%d%H%M",)),
-    (re.compile(r"\d{8}()"), ("%Y%m%d",)),
-)
-_CLOCKS: Final = (
-    (re.compile(r"\d{1,2}:\d\d:\d\d\.\d{1,9}"), "%H:%M:%S.%f"),
-    (re.compile(r"\d{1,2}:\d\d:\d\d,\d{1,6}"), "%H:%M:%S,%f"),
-    (re.compile(r"\d{1,2}:\d\d:\d\d [AaPp][Mm]"), "%I:%M:%S %p"),
-    (re.compile(r"\d{1,2}:\d\d [AaPp][Mm]"), "%I:%M %p"),
-    (re.compile(r"\d{1,2}:\d\d:\d\d"), "%H:%M:%S"),
-    (re.compile(r"\d{1,2}:\d\d"), "%H:%M"),
-    (re.compile(r"\d{9}"), "%H%M%S%f"),
-    (re.compile(r"\d{6}"), "%H%M%S"),
-    (re.compile(r"\d{4}"), "%H%M"),
-)
+_NAMED_UTC: Final = r":\d\d(?:[.,]\d+)? ?(?:UTC|GMT)$"
+"""A clock and UTC by name, which ISO 8601 does not know."""
+_UTC_NAME: Final = r" ?(?:UTC|GMT)$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +53,8 @@ class Times:
     """0 for a row that was understood; else which of `reasons` says why not, from 1."""
     reasons: tuple[str, ...]
     """What was looked for."""
+    remedies: tuple[str, ...] = (_OTHER_COLUMN,)
+    """What can be done, for each of `reasons`; the last one holds for those beyond."""
     format: str
     """`epoch ms`, `ISO 8601`, a strptime format, or the type of a column that holds times."""
     zone: str
@@ -83,6 +71,10 @@ class Times:
     def wanted(self, row: int) -> str:
         """What was looked for in a row that was not understood."""
         return self.reasons[int(self.reason[row]) - 1]
+
+    def remedy(self, row: int) -> str:
+        """What can be done where a row was not understood."""
+        return self.remedies[min(int(self.reason[row]), len(self.remedies)) - 1]
 
 
 def read_times(
@@ -128,53 +120,28 @@ def read_times(
     numbers = _as_numbers(column)
     if numbers is not None and not _BASIC_DATE.fullmatch(str(column[0].as_py())):
         return _of_epoch(numbers, column)
-    texts = column.cast(pa.string()).to_pandas()
-    times = pd.to_datetime(texts, utc=True, format="ISO8601", errors="coerce")
+    text = column.cast(pa.string())
+    texts = iso = text.to_pandas()
+    if any(pc.any(pc.ends_with(text, name)).as_py() for name in ("UTC", "GMT")):
+        named = texts.str.contains(_NAMED_UTC).fillna(False)
+        iso = texts.where(~named, texts.str.replace(_UTC_NAME, "Z", regex=True))
+    times = pd.to_datetime(iso, utc=True, format="ISO8601", errors="coerce")
     if times.isna().any():
         numbers = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64)
         if np.isfinite(numbers).sum() > times.notna().sum():
             return _of_epoch(numbers, column)
-    return _of_iso(texts, times, zone)
+    return _of_iso(iso, times, zone, texts)
 
 
-def formats_of(text: str) -> tuple[str, ...]:
-    """The strptime formats that a time could be in; several where day and month are unclear.
-
-    >>> formats_of("02.03.2023 09:30")
-    ('%d.%m.%Y %H:%M', '%m.%d.%Y %H:%M')
-    >>> formats_of("31/12/2023")
-    ('%d/%m/%Y',)
-    >>> formats_of("soon")
-    ()
-    """
-    for date, date_formats in _DATES:
-        found = date.match(text)
-        if found is None:
-            continue
-        rest = text[found.end() :]
-        clock = rest.lstrip(" T,")
-        between = rest[: len(rest) - len(clock)]
-        tails = [name for pattern, name in _CLOCKS if pattern.fullmatch(clock)] if clock else [""]
-        possible = [
-            each.format(found[1]) + between + tail for each in date_formats for tail in tails[:1]
-        ]
-        return tuple(each for each in possible if _fits(text, each))
-    return ()
-
-
-def _fits(text: str, time_format: str) -> bool:
-    return bool(pd.notna(pd.to_datetime(text, format=time_format, errors="coerce")))
-
-
-def _of_iso(texts: Any, times: Any, time_zone: _Zone) -> Times:
-    """ISO 8601 text: each time has its own offset, or is of the zone."""
+def _of_iso(texts: Any, times: Any, time_zone: _Zone, found: Any) -> Times:
+    """ISO 8601 text: each time has its own offset, or is of the zone; `found` is as it stands."""
     written = texts.str.fullmatch(_OFFSET_AT_END).fillna(False).to_numpy(dtype=bool)
     written = written & times.notna().to_numpy()
     naive = times.dt.tz_localize(None)
     wanted = f"ISO 8601 {_YEARS}, as most of the file's times are"
     if times.isna().all():
-        example = next((text for text in texts if isinstance(text, str)), "")
-        wanted = _ANY_FORMAT + _hint(example)
+        example = next((text for text in found if isinstance(text, str)), "")
+        wanted = f"{_ANY_FORMAT}{_hint(example)}; {_MUST}"
     local = _of_datetimes(naive, "ISO 8601", time_zone, wanted, False)
     if not written.any():
         return local
@@ -237,11 +204,20 @@ def _of_epoch(numbers: NDArray[Any], column: Any) -> Times:
         wanted = f"epoch {shown} {_YEARS}, as most of the file's times are"
     else:
         first = next((str(value.as_py()) for value in column if value.is_valid), "")
-        wanted = _ANY_FORMAT + _hint(first)
+        wanted = f"{_ANY_FORMAT}{_hint(first)}; {_MUST}"
+    reason = (~good).astype(np.int8)
+    rounded = rounded_rows(column, ts, good)
+    if rounded is not None:
+        reason[rounded[0]] = 2
+    seconds = rounded[1] if rounded is not None else 0
     return Times(
         ts=ts,
-        reason=(~good).astype(np.int8),
-        reasons=(wanted,),
+        reason=reason,
+        reasons=(
+            wanted,
+            f"all digits of a time (a spreadsheet has rounded these to {seconds:g} s)",
+        ),
+        remedies=(_OTHER_COLUMN, "export them again with all digits, as whole numbers"),
         format=", ".join(f"epoch {unit}" for unit in sorted(units, key=units.__getitem__)),
         zone=_UTC,
         local_ms=ts,
@@ -266,12 +242,13 @@ def _of_datetimes(times: Any, time_format: str, zone: _Zone, wanted: str, has_zo
         reason[open_rows] = 2
     ts = _ms(utc.dt.tz_localize(None) if utc.dt.tz is not None else utc)
     inside = (ts >= EARLIEST_TS) & (ts <= LATEST_TS)
-    reason[(reason == 0) & ~inside] = 1
+    reason[(reason == 0) & ~inside] = 3
     once = f"a time that {zone.name} has once (summer time makes it ambiguous or impossible)"
     return Times(
         ts=ts,
         reason=reason,
-        reasons=(wanted, once),
+        reasons=(wanted, once, f"another one, for {_MUST}"),
+        remedies=(_OTHER_COLUMN, _OTHER_COLUMN, "give data of these years"),
         format=time_format,
         zone=shown,
         local_ms=local_ms,

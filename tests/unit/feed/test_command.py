@@ -10,13 +10,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from stream_app.cli import cli, main
 from stream_app.commands import feed as command
 from stream_app.errors import SourceError
+from stream_app.feed.future import beyond_the_clock
 from stream_app.feed.layout import known_layouts
+from stream_app.feed.pace import Speed
 from stream_app.feed.synthetic import synthetic_ticks
 from stream_app.messages.ticks import encode_tick
 from tests.unit.feed.test_producer import FakeProducer
@@ -357,3 +360,63 @@ def test_a_layout_that_is_none_is_refused(
 
     assert found in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+FUTURE = """time,price
+2090-01-01T00:00:00Z,5
+2090-01-02T00:00:00Z,6
+"""
+
+
+def test_a_file_of_the_future_is_refused(producer: FakeProducer, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(FUTURE)
+
+    with pytest.raises(SourceError) as refusal:
+        run("a.csv")
+
+    message = str(refusal.value)
+    assert message.startswith("a.csv: all its ticks lie more than MAX_FUTURE_SECONDS=300 after")
+    assert "they end at 2090-01-02T00:00:00Z" in message
+    assert "--time-zone" in message
+    assert not producer.records
+
+
+def test_a_file_that_is_partly_of_the_future_is_warned_of(
+    producer: FakeProducer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.csv").write_text(FUTURE.replace("2090-01-01", "2020-01-01"))
+
+    result = run("a.csv")
+
+    assert "feed: warning: a.csv: from 2090-01-02T00:00:00Z on, ticks lie more" in result.stderr
+    assert len(producer.records) == 2
+    assert "future" not in run("a.csv", "--limit", "1").stderr
+    monkeypatch.setenv("MAX_FUTURE_SECONDS", "1e10")
+    assert "future" not in run("a.csv").stderr
+
+
+def test_ticks_that_are_sent_late_enough_are_not_of_the_future() -> None:
+    now, day = 1_640_995_200_000, np.arange(1, 25) * 3_600_000
+
+    def told(speed: str, ahead_s: float = 3600.0) -> str | None:
+        return beyond_the_clock(
+            "a",
+            now + day,
+            np.arange(24),
+            speed=Speed.parse(speed),
+            now_ms=now,
+            max_future_seconds=ahead_s,
+        )
+
+    assert "from 2022-01-01T02:00:00Z on" in (told("max") or "")
+    assert told("1x") is None
+    assert "from 2022-01-01T03:00:00Z on" in (told("2x", 5400.0) or "")
+    assert told("1/s", 86_400) is None
+    assert "on, ticks lie" in (told("1/s", 86_000) or "")
+
+
+def test_synthetic_ticks_of_the_future_are_refused(producer: FakeProducer) -> None:
+    with pytest.raises(SourceError, match=r"^synthetic: all its ticks lie"):
+        run("synthetic", "--ticks", "5", "--start", "2090-01-01T00:00Z")
+    partly = run("synthetic", "--ticks", "5000", "--start", "2020-01-01T00:00Z")
+    assert "future" not in partly.stderr

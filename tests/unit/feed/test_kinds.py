@@ -178,6 +178,18 @@ KINDS = [
         taken_for="metatrader-5-daily",
     ),
     Kind(
+        name="metatrader 5 ticks",
+        text=lines(
+            "<DATE>\t<TIME>\t<BID>\t<ASK>\t<LAST>\t<VOLUME>\t<FLAGS>",
+            "2023.03.02\t05:00:00.747\t1.1\t1.3\t\t\t6",
+            "2023.03.02\t05:00:01.000\t1.2\t\t\t\t2",
+        ),
+        kind="quotes",
+        first=("2023-03-02T05:00:00.747Z", 1.2, None),
+        rows=2,
+        taken_for="metatrader-5-ticks",
+    ),
+    Kind(
         name="stooq",
         text=lines(
             "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>",
@@ -542,7 +554,7 @@ def test_what_is_damaged_or_too_much_is_refused(tmp_path: Path, content: bytes, 
         ("time,bid,ask\n1640995200,1,2\n", r"--column price=bid\+ask"),
         ("A remark\nand,another\ntime,open,px\n1640995200,1,2\n", "--skip-lines"),
         ("made by, a program\ntime,id,px\n1640995200,1,2\n1640995201,1,2\n", "--skip-lines 1"),
-        ("x;2022-01-01;5,5\n", "name its 3 columns with --names time,price,size,"),
+        ("x;2022-01-01;5,5\n", "name its 3 columns with --names extra1,time,price,"),
         ("time,price\n02.03.2023,5\n", '--time-format "%d.%m.%Y" or --time-format "%m.%d.%Y"'),
         ("time;price\n2022-01-01;1,234\n", "--decimal , or --decimal ."),
         (

@@ -34,6 +34,7 @@ class FakeProducer:
         self, partitions: int = 4, *, topic: str = TOPIC, acknowledge: bool = True
     ) -> None:
         self.client = self
+        self.cluster = self
         self.topic = topic
         self.partitions = set(range(partitions))
         self.sent: list[tuple[int, list[tuple[bytes, bytes]]]] = []
@@ -43,6 +44,9 @@ class FakeProducer:
 
     async def fetch_all_metadata(self) -> FakeProducer:
         return self
+
+    def add_topic(self, topic: str) -> None:
+        assert topic == self.topic
 
     def partitions_for_topic(self, topic: str) -> set[int] | None:
         return self.partitions if topic == self.topic else None
@@ -233,3 +237,24 @@ async def test_a_broker_that_is_not_there_is_an_error_in_one_line(
 
     assert "127.0.0.1:1" in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+async def test_new_partitions_are_used_and_forgotten_ones_are_not_left() -> None:
+    producer, time = FakeProducer(), FakeTime()
+    pace = Pace(Speed(per_second=10.0), clock=time.clock, sleep=time.sleep)
+    sizes = {30: 7, 60: 4, 90: 0}  # at last a broker that lags behind, and one that knows nothing
+
+    def note(acknowledged: int, ts: int) -> None:
+        if acknowledged in sizes:
+            producer.partitions = set(range(sizes[acknowledged]))
+
+    report = await fed(producer, synthetic(120), pace, on_progress=note)
+
+    places = [
+        (partition, records[0][0]) for partition, records in producer.sent if len(records) == 1
+    ]
+    assert report.ticks == len(places) == 120
+    assert report.symbols == ("A", "B", "C")
+    for count, part in ((4, places[:20]), (7, places[-60:])):
+        for partition, key in part:
+            assert partition == DefaultPartitioner()(key, list(range(count)), [])

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_app.feed.times import formats_of, read_times
+from stream_app.feed.time_formats import formats_of
+from stream_app.feed.times import read_times
 
 T = 1_640_995_200_123  # 2022-01-01T00:00:00.123Z
 SECOND = T // 1000 * 1000

@@ -1,0 +1,98 @@
+"""What is wrong with the first lines of a CSV file, and the options that help."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from typing import Final
+
+_EPOCH: Final = re.compile(r"\d{10}(?:\.\d+)?|\d{13}|\d{16}|\d{19}")
+_DATE: Final = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}.*|\d{8} \d{4,9}")
+_NUMBER: Final = re.compile(r"[+-]?\d*[.,]?\d+(?:[eE][-+]?\d+)?")
+_MONTH: Final = re.compile(r"[A-Z][a-z]{2,8}\.? \d{1,2}")
+_YEAR: Final = re.compile(r" ?\d{4}(?: .*)?")
+_WEEKDAY: Final = re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*")
+_SHAPES: Final = {
+    2: "time,price",
+    3: "time,price,size",
+    5: "time,open,high,low,close",
+    6: "time,open,high,low,close,volume",
+}
+"""What columns of numbers without a header usually are, by how many there are."""
+
+
+def are_values(fields: Sequence[str]) -> bool:
+    """Whether half of the fields look like prices or times, which no name does."""
+    return 2 * sum(map(is_value, fields)) >= len(fields)
+
+
+def is_value(name: str) -> bool:
+    """Whether a text looks like a number or a time."""
+    return (
+        re.match(r"\s*[+-]?[.,]?\d+([.,]\d*)?\s*$|\s*\d{1,4}([-./])\d\d?\2\d|\s*\d{8} \d{4}", name)
+        is not None
+    )
+
+
+def likely_names(fields: Sequence[str]) -> str | None:
+    """What `--names` could be for a row without a header; None where it cannot be told.
+
+    >>> likely_names(["46029.63", "4.4589", "1709510400.1234", "b", "m", "", "400000"])
+    'price,size,time,extra4,extra5,extra6,extra7'
+    >>> likely_names(["1709510400", "1.5", "1.5", "1.5", "1.5", "7"])
+    'time,open,high,low,close,volume'
+    """
+    bare = [field.strip() for field in fields]
+    times = [at for at, field in enumerate(bare) if _EPOCH.fullmatch(field) or _DATE.match(field)]
+    numbers = [
+        at for at, field in enumerate(bare) if _NUMBER.fullmatch(field) and at not in times[:1]
+    ]
+    if times[:1] == [0] and len(numbers) == len(bare) - 1 and len(bare) in _SHAPES:
+        return _SHAPES[len(bare)]
+    if not times or not numbers:
+        return None
+    names = [f"extra{at + 1}" for at in range(len(bare))]
+    for name, at in zip(("time", "price", "size"), (times[0], *numbers), strict=False):
+        names[at] = name
+    return ",".join(names)
+
+
+def comma_in_a_date(names: Sequence[str], fields: Sequence[str], line: int) -> str | None:
+    """The options that read `Mar 4, 2024` or `Mon, 04 Mar 2024` without quotes around it.
+
+    >>> comma_in_a_date(["Date", "Price"], ["Mar 4", " 2024", "5"], 1)
+    '--skip-lines 1 --names day,year,Price --column time=day+year --time-format "%b %d %Y"'
+
+    Args:
+        names: the header.
+        fields: those of the first row.
+        line: the header's, from 1.
+
+    Returns:
+        None where that is not what is wrong.
+    """
+    if len(fields) != len(names) + 1:
+        return None
+    for at, (first, second) in enumerate(itertools.pairwise(fields)):
+        before, after = [each.strip() for each in names[:at]], names[at + 1 :]
+        rest = [each.strip() for each in after]
+        if _MONTH.fullmatch(first.strip()) and _YEAR.fullmatch(second):
+            month = "%b" if re.match(r"[A-Z][a-z]{2}\.? ", first.strip()) else "%B"
+            clock = _clock(second.strip()[4:])
+            return (
+                f"--skip-lines {line} --names {','.join([*before, 'day', 'year', *rest])} "
+                f'--column time=day+year --time-format "{month} %d %Y{clock}"'
+            )
+        if _WEEKDAY.fullmatch(first.strip()):
+            return f"--skip-lines {line} --names {','.join([*before, 'weekday', 'time', *rest])}"
+    return None
+
+
+def _clock(text: str) -> str:
+    colons = text.count(":")
+    if not colons:
+        return ""
+    if re.search(r"[AaPp][Mm]$", text):
+        return " %I:%M:%S %p" if colons > 1 else " %I:%M %p"
+    return " %H:%M:%S" if colons > 1 else " %H:%M"
