@@ -38,9 +38,10 @@ class FakeClock:
 
 
 def read_model(clock: FakeClock) -> ReadModel:
-    """One that has been connected."""
+    """One that has been connected, and has read all topics."""
     model = ReadModel(clock)
     model.note_answer()
+    model.reading.newest_read = model.reading.history_read = True
     return model
 
 
@@ -154,7 +155,9 @@ def scored(number: int, **more: Any) -> FakeRecord:
         "running": running,
         "harm": 1.0,
     }
-    return FakeRecord(offset=number, value=orjson.dumps(message | more), key=b"BTC-USD")
+    value = orjson.dumps(message | more)
+    written_ms = int(NOON.timestamp() * 1000)
+    return FakeRecord(offset=number, value=value, key=b"BTC-USD", timestamp=written_ms)
 
 
 def alarm(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
-from stream_app.overview.read_model import ReadModel
+from stream_app.overview.read_model import NEWEST_ANSWERS, ReadModel
 from stream_app.overview.symbol_record import SymbolRecord, does_harm
 
 Sort = Literal["symbol", "price", "move", "width", "skill", "answered", "state"]
@@ -55,7 +55,7 @@ class SymbolTable:
             row
             for row in self._all()
             if wanted in row["symbol"].casefold()
-            and not (page.only_problems and row["level"] == "ok")
+            and not (page.only_problems and row["level"] in ("ok", "unknown"))
         ]
         known = sorted((row for row in rows if key(row) is not None), key=key)
         if page.descending:
@@ -116,12 +116,14 @@ def _row(model: ReadModel, record: SymbolRecord) -> dict[str, Any]:
 
 def symbol_state(model: ReadModel, record: SymbolRecord) -> tuple[str, str]:
     """A level of `health.LEVELS` and a few words: what is wrong, else that nothing is."""
+    if model.is_silent(record):
+        return "unknown", "silent"
     standing = model.retrains.standings.get(record.name)
     if standing is not None and standing.state in _TRAININGS:
         return _TRAININGS[standing.state]
     answer = record.answer
     if answer is None:
-        return "unknown", "no answer yet"
+        return "unknown", f"not in newest {NEWEST_ANSWERS:,}"
     if answer.degraded:
         return "warn", answer.degraded[0]
     if does_harm(record):
