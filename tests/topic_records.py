@@ -120,11 +120,11 @@ def retrain(number: int = 1, state: str = "succeeded", **more: Any) -> FakeRecor
     return FakeRecord(offset=number, value=value, key=b"host-1")
 
 
-def dead_letter(offset: int, *, reason: str = "not_json", value: bytes = b"nope") -> FakeRecord:
+def dead_letter(
+    offset: int, *, reason: str = "not_json", value: bytes = b"nope", detail: str = "line 1"
+) -> FakeRecord:
     refused = FakeRecord(offset=offset, value=value, key=b"BTC-USD")
-    made = letter_of(
-        DeadLetter(record=refused, rejection=Rejection(reason=reason, detail="line 1"))
-    )
+    made = letter_of(DeadLetter(record=refused, rejection=Rejection(reason=reason, detail=detail)))
     return FakeRecord(
         offset=offset, value=made.value, key=made.key, headers=made.headers, timestamp=START_MS
     )

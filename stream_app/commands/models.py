@@ -11,12 +11,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.settings import Settings, load_settings
 from stream_app.terminal.logs import log_to_stderr
-from stream_app.terminal.versions import champion_line, version_lines, versions_table
+from stream_app.terminal.versions import champion_line, version_lines, versions_sheet
+from stream_app.terminal.width import table_console
 
 if TYPE_CHECKING:
     from stream_app.messages.schemas import Champion
@@ -61,9 +61,7 @@ def list_versions(symbol: str | None, config: Path | None, as_json: bool) -> Non
     elif not found:
         click.echo("No symbol has models yet. The first retrain makes them.")
     else:
-        console = Console()
-        console = console if console.is_terminal else Console(width=160)
-        console.print(versions_table(found))
+        table_console().print(versions_sheet(found))
 
 
 @models.command(epilog="\b\nExample:\n  stream-app models show BTC-USD")
