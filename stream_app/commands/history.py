@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from stream_app.commands.options import config_option, json_option, print_json
+from stream_app.commands.options import config_option, print_json
 from stream_app.settings import load_settings
 from stream_app.terminal.cycles import history_sheet, waiting_line
 from stream_app.terminal.logs import log_to_stderr
@@ -25,7 +25,12 @@ Examples:
 )
 @click.option("--last", default=5, show_default=True, type=click.IntRange(1, 10_000))
 @config_option
-@json_option
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON array of the cycles as the last line of stdout.",
+)
 def history(last: int, config: Path | None, as_json: bool) -> None:
     """Print the most recent retrain cycles of all workers, and which symbols wait for a training.
 

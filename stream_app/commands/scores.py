@@ -10,6 +10,7 @@ import click
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.errors import StreamAppError
 from stream_app.messages.schemas import PLAIN_HARM
+from stream_app.messages.symbols import some_of
 from stream_app.settings import load_settings
 from stream_app.terminal.logs import log_to_stderr
 from stream_app.terminal.scores import scores_sheet
@@ -41,7 +42,7 @@ def scores(symbol: str | None, config: Path | None, as_json: bool) -> None:
         if symbol not in newest:
             raise StreamAppError(
                 f"{symbol[:80]!r} has no score yet; one comes when the first bar's horizon is over"
-                + (f"; there are scores of {', '.join(list(newest)[:5])}" if newest else "")
+                + (f"; there are scores of {some_of(list(newest))}" if newest else "")
             )
         newest = {symbol: newest[symbol]}
     if as_json:

@@ -115,7 +115,9 @@ class Sheet:
             if not column.is_head and not column.is_long
         ]
         long = [
-            Text.assemble((f"{column.name}: ", "dim"), cell) for column, cell in pairs if column.is_long
+            Text.assemble((f"{column.name}: ", "dim"), cell)
+            for column, cell in pairs
+            if column.is_long
         ]
         below = [Text(", ").join(short)] if short else []
         return Group(head, *(Padding(line, (0, 0, 0, 2)) for line in (*below, *long)))
