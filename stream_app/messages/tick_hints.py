@@ -106,8 +106,8 @@ def _objects(message: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def type_hint(name: str, value: object) -> str:
     """For a field of another type."""
-    if name == "ts" and type(value) is str and (moment := _iso_ms(value)) is not None:
-        return f"; it is an ISO 8601 time: send epoch milliseconds, here {moment} where it is UTC"
+    if name == "ts" and type(value) is str and (moment := _iso_ms(value)):
+        return f"; it is an ISO 8601 time: send epoch milliseconds, here {moment}"
     number = json_number(value) if type(value) is str else value
     if type(number) is not int and type(number) is not float:
         return ""
@@ -120,16 +120,17 @@ def type_hint(name: str, value: object) -> str:
     return unit
 
 
-def _iso_ms(text: str) -> int | None:
-    """A time in ISO 8601 as epoch ms, by its zone, else as UTC; None where it is none."""
+def _iso_ms(text: str) -> str:
+    """A time in ISO 8601 as epoch ms, by its zone, else as if it were UTC; "" where it is none."""
     try:
         moment = datetime.fromisoformat(text) if "-" in text[1:] else None
     except ValueError:
-        return None
+        return ""
     if moment is None:
-        return None
-    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+        return ""
+    has_zone = moment.tzinfo is not None
+    since = (moment if has_zone else moment.replace(tzinfo=UTC)) - _EPOCH
+    return f"{since // timedelta(milliseconds=1)}{'' if has_zone else ' if it is UTC'}"
 
 
 def future_hint(ts: int, record_ts: int) -> str:

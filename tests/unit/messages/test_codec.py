@@ -89,7 +89,12 @@ DETAILS = [
     (
         b'{"symbol":"BTC","price":1,"ts":"2022-01-01T00:00:00+01:00"}',
         "ts is text '2022-01-01T00:00:00+01:00', wanted an integer, epoch milliseconds; it is an "
-        "ISO 8601 time: send epoch milliseconds, here 1640991600000 where it is UTC",
+        "ISO 8601 time: send epoch milliseconds, here 1640991600000",
+    ),
+    (
+        b'{"symbol":"BTC","price":1,"ts":"2022-01-01T00:00:00"}',
+        "ts is text '2022-01-01T00:00:00', wanted an integer, epoch milliseconds; it is an "
+        "ISO 8601 time: send epoch milliseconds, here 1640995200000 if it is UTC",
     ),
     (
         b'{"symbol":"BTC","price":1,"ts":"noon"}',
@@ -107,7 +112,7 @@ DETAILS = [
 ]
 
 
-@pytest.mark.parametrize(("value", "detail"), DETAILS)
+@pytest.mark.parametrize(("value", "detail"), DETAILS, ids=range(len(DETAILS)))
 def test_a_detail_gives_the_value_in_the_words_of_json(value: bytes, detail: str) -> None:
     rejection = decode_tick(value, b"BTC", NOW, 0)
     assert isinstance(rejection, Rejection)
@@ -124,6 +129,7 @@ def test_a_detail_gives_the_value_in_the_words_of_json(value: bytes, detail: str
         (b'{"symbol":"BTC","price":NaN,"ts":1}', "NaN and Infinity are no JSON: send a number"),
         (b'{"price":-Infinity,"ts":1}', "NaN and Infinity are no JSON: send a number"),
     ],
+    ids=range(6),
 )
 def test_the_likely_cause_of_what_is_no_json_is_told(value: bytes, cause: str) -> None:
     rejection = decode_tick(value, b"BTC", NOW, 0)
