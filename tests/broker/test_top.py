@@ -26,7 +26,9 @@ pytestmark = pytest.mark.timeout(2000)
 TOP = [sys.executable, "-m", "stream_app", "top"]
 
 
-async def test_it_raises_no_false_alarm_while_it_reads(settings_for: SettingsFor) -> None:
+async def test_the_newest_answers_are_known_once_it_says_that_they_were_read(
+    settings_for: SettingsFor,
+) -> None:
     """Ticks wait at each moment of a busy system; their answers are read a little later."""
     settings = settings_for()
     topics = load_topics(settings.topics_file)
