@@ -38,9 +38,10 @@ class FakeClock:
 
 
 def read_model(clock: FakeClock) -> ReadModel:
-    """One that has been connected."""
+    """One that has been connected, and has read all topics."""
     model = ReadModel(clock)
     model.note_answer()
+    model.reading.newest_read = model.reading.history_read = True
     return model
 
 
@@ -119,11 +120,11 @@ def retrain(number: int = 1, state: str = "succeeded", **more: Any) -> FakeRecor
     return FakeRecord(offset=number, value=value, key=b"host-1")
 
 
-def dead_letter(offset: int, *, reason: str = "not_json", value: bytes = b"nope") -> FakeRecord:
+def dead_letter(
+    offset: int, *, reason: str = "not_json", value: bytes = b"nope", detail: str = "line 1"
+) -> FakeRecord:
     refused = FakeRecord(offset=offset, value=value, key=b"BTC-USD")
-    made = letter_of(
-        DeadLetter(record=refused, rejection=Rejection(reason=reason, detail="line 1"))
-    )
+    made = letter_of(DeadLetter(record=refused, rejection=Rejection(reason=reason, detail=detail)))
     return FakeRecord(
         offset=offset, value=made.value, key=made.key, headers=made.headers, timestamp=START_MS
     )
@@ -154,7 +155,9 @@ def scored(number: int, **more: Any) -> FakeRecord:
         "running": running,
         "harm": 1.0,
     }
-    return FakeRecord(offset=number, value=orjson.dumps(message | more), key=b"BTC-USD")
+    value = orjson.dumps(message | more)
+    written_ms = int(NOON.timestamp() * 1000)
+    return FakeRecord(offset=number, value=value, key=b"BTC-USD", timestamp=written_ms)
 
 
 def alarm(

@@ -22,6 +22,7 @@ from stream_app.offline.window import counting, window_after
 from stream_app.settings import load_settings
 from stream_app.terminal.logs import log_to_stderr
 from stream_app.terminal.numbers import significant
+from stream_app.terminal.width import table_console
 
 if TYPE_CHECKING:
     from stream_app.offline.lstm_bench import Comparison
@@ -89,10 +90,7 @@ def lstm(
         understood = None if given is None else given.understood.as_dict()
         print_json({"data": data, "input": understood, **asdict(measured)})
         return
-    console = Console()
-    # Without a terminal to fit into, nothing need be cut.
-    console = console if console.is_terminal else Console(width=160)
-    console.print(_table(data, measured))
+    table_console().print(_table(data, measured))
 
 
 def _table(data: str, measured: Comparison) -> Table:

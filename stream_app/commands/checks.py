@@ -143,6 +143,8 @@ def members_check(
     newest: Mapping[str, Answered],
     known: Mapping[str, Standing],
     weights: Mapping[str, float],
+    *,
+    looked_at: int,
 ) -> Check:
     """Whether every model with a weight answers in the newest prediction of each symbol.
 
@@ -153,6 +155,8 @@ def members_check(
         newest: by symbol, in the order of their time.
         known: by symbol, how it stands with its training.
         weights: of the ensemble, by model; one of weight 0 need not answer.
+        looked_at: how many predictions of each partition were searched. Symbols that are not
+            among them are named, and judged no more.
     """
     name = "all four models"
     if not newest:
@@ -166,7 +170,7 @@ def members_check(
             well += 1
         elif standing is None:
             young.append(symbol)
-        elif standing.state == "trained" and answered.at < standing.since:
+        elif standing.state in ("trained", "pinned") and answered.at < standing.since:
             silent.append(symbol)
         else:
             lacking.append(f"{symbol} lacks {', '.join(missing)}")
@@ -178,8 +182,12 @@ def members_check(
         ("", lacking),
         ("too few bars yet: ", young),
         ("no tick since their training: ", silent),
+        (
+            f"not among the newest {looked_at:,} predictions of a partition: ",
+            sorted(known.keys() - newest.keys()),
+        ),
     ):
         if symbols:
             said.append(f"{words}{shortened(symbols)}")
-    said.append(f"{well} of {len(newest)} symbols well")
+    said.append(f"{well} of {len(newest.keys() | known.keys())} symbols well")
     return Check(name, well > 0 and not lacking, "; ".join(said))

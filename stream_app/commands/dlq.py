@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.dead_letters.letter import Filter, Letter
 from stream_app.messages.ticks import REASONS
 from stream_app.settings import Settings, load_settings
-from stream_app.terminal.letters import content, described, letter_lines, listing_table
+from stream_app.terminal.letters import content, described, letter_lines, listing_sheet
 from stream_app.terminal.logs import log_to_stderr
+from stream_app.terminal.width import table_console
 
 if TYPE_CHECKING:
     from stream_app.dead_letters.replay import Listing, Plan
@@ -101,7 +101,7 @@ def list_letters(
     elif not listing.letters:
         click.echo("No dead letter matches.")
     else:
-        Console().print(listing_table(listing))
+        table_console().print(listing_sheet(listing))
 
 
 @dlq.command(epilog="\b\nExample:\n  stream-app dlq show 2 1041")

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
 
-from stream_app.commands.options import config_option, json_option, print_json
+from stream_app.commands.options import config_option, print_json
 from stream_app.settings import load_settings
-from stream_app.terminal.cycles import history_table, waiting_line
+from stream_app.terminal.cycles import history_sheet, waiting_line
 from stream_app.terminal.logs import log_to_stderr
+from stream_app.terminal.width import table_console
 from stream_app.training.standing import standings
 
 
@@ -25,7 +25,12 @@ Examples:
 )
 @click.option("--last", default=5, show_default=True, type=click.IntRange(1, 10_000))
 @config_option
-@json_option
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON array of the cycles as the last line of stdout.",
+)
 def history(last: int, config: Path | None, as_json: bool) -> None:
     """Print the most recent retrain cycles of all workers, and which symbols wait for a training.
 
@@ -44,9 +49,6 @@ def history(last: int, config: Path | None, as_json: bool) -> None:
             "No retrain has finished yet. The first one starts when a window has enough bars."
         )
         return
-    console = Console()
-    # Without a terminal there is no width to fit into.
-    console = console if console.is_terminal else Console(width=160)
-    console.print(history_table(events[-last:]))
+    table_console().print(history_sheet(events[-last:]))
     if waiting := waiting_line(standings(events).values(), datetime.now(UTC)):
         click.echo(waiting)

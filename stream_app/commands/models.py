@@ -8,21 +8,23 @@ import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
-from rich.console import Console
 
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.settings import Settings, load_settings
 from stream_app.terminal.logs import log_to_stderr
-from stream_app.terminal.versions import champion_line, version_lines, versions_table
+from stream_app.terminal.patience import told_when_long
+from stream_app.terminal.versions import champion_line, version_lines, versions_sheet
+from stream_app.terminal.width import table_console
 
 if TYPE_CHECKING:
     from stream_app.messages.schemas import Champion
     from stream_app.registry.change import Operator
     from stream_app.registry.overview import Overview
 
+_NO_MODELS: Final = "No symbol has models yet. The first retrain makes them."
 why_option = click.option("--why", default="", help="The reason, for those who read it later.")
 
 
@@ -52,18 +54,18 @@ def models() -> None:
 @json_option
 def list_versions(symbol: str | None, config: Path | None, as_json: bool) -> None:
     """List the versions of a symbol or of all: which serves, since when, by whom and why."""
-    overview = _overview(_settings(config))
-    if symbol is not None:
-        overview.require(symbol)
-    found = {name: overview.lines(name) for name in ([symbol] if symbol else overview.symbols)}
+    settings = _settings(config)
+    with told_when_long(f"reading the champions topic and the versions in {_where(settings)}"):
+        overview = _overview(settings)
+        if symbol is not None:
+            overview.require(symbol)
+        found = {name: overview.lines(name) for name in ([symbol] if symbol else overview.symbols)}
     if as_json:
         print_json({"symbols": found})
     elif not found:
-        click.echo("No symbol has models yet. The first retrain makes them.")
+        click.echo(_NO_MODELS)
     else:
-        console = Console()
-        console = console if console.is_terminal else Console(width=160)
-        console.print(versions_table(found))
+        table_console().print(versions_sheet(found))
 
 
 @models.command(epilog="\b\nExample:\n  stream-app models show BTC-USD")
@@ -160,6 +162,8 @@ def at(time: str, symbol: str | None, config: Path | None, as_json: bool) -> Non
     from stream_app.registry.champion_log import serving_at
 
     moment = _moment(time)
+    if moment > datetime.now(UTC):
+        raise click.UsageError(f"TIME {time[:40]!r} lies ahead; nothing has served then yet")
     settings = _settings(config)
     told = asyncio.run(told_champions(settings))
     overview = _overview_of(settings, told)
@@ -170,6 +174,8 @@ def at(time: str, symbol: str | None, config: Path | None, as_json: bool) -> Non
     if as_json:
         print_json({"at": moment.isoformat(), "symbols": found})
         return
+    if not found:
+        click.echo(_NO_MODELS)
     for name, champion in found.items():
         click.echo(
             f"{name}: nothing was named by then" if champion is None else champion_line(champion)
@@ -180,6 +186,10 @@ def _settings(config: Path | None) -> Settings:
     settings = load_settings(config)
     log_to_stderr("WARNING")
     return settings
+
+
+def _where(settings: Settings) -> str:
+    return str(settings.registry_url or settings.data_dir)
 
 
 def _overview(settings: Settings) -> Overview:

@@ -6,14 +6,15 @@ import asyncio
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.errors import StreamAppError
 from stream_app.messages.schemas import PLAIN_HARM
+from stream_app.messages.symbols import some_of
 from stream_app.settings import load_settings
 from stream_app.terminal.logs import log_to_stderr
-from stream_app.terminal.scores import scores_table
+from stream_app.terminal.scores import scores_sheet
+from stream_app.terminal.width import table_console
 
 
 @click.command(
@@ -41,7 +42,7 @@ def scores(symbol: str | None, config: Path | None, as_json: bool) -> None:
         if symbol not in newest:
             raise StreamAppError(
                 f"{symbol[:80]!r} has no score yet; one comes when the first bar's horizon is over"
-                + (f"; there are scores of {', '.join(list(newest)[:5])}" if newest else "")
+                + (f"; there are scores of {some_of(list(newest))}" if newest else "")
             )
         newest = {symbol: newest[symbol]}
     if as_json:
@@ -50,13 +51,12 @@ def scores(symbol: str | None, config: Path | None, as_json: bool) -> None:
     if not newest:
         click.echo("No forecast has an outcome yet. The first one comes a horizon after a bar.")
         return
-    console = Console()
-    console = console if console.is_terminal else Console(width=120)
+    console = table_console()
     for score in newest.values():
         if not score.running:
             console.print(f"{score.symbol}: no full hour yet", markup=False)
             continue
-        console.print(scores_table(score))
+        console.print(scores_sheet(score))
         if score.harm >= PLAIN_HARM:
             console.print(
                 f"{score.symbol}: the published forecasts do harm (e-value {score.harm:.3g}): set "

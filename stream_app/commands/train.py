@@ -14,12 +14,14 @@ from rich.table import Table
 from stream_app.commands.file_options import Reading, file_options
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.errors import SourceError
+from stream_app.messages.symbols import some_of
 from stream_app.models.catalog import CATALOG
 from stream_app.offline.window import counting, window_after
 from stream_app.scoring.point import mae_ratio
 from stream_app.settings import load_settings
 from stream_app.terminal.logs import log_to_stderr
 from stream_app.terminal.numbers import significant
+from stream_app.terminal.width import table_console
 
 if TYPE_CHECKING:
     from stream_app.feed.files import TickFile
@@ -78,17 +80,16 @@ def train(
     if as_json:
         print_json(summary)
     else:
-        Console().print(_table(found, summary))
+        table_console().print(_table(found, summary))
 
 
 def _symbol(read: TickFile, wanted: str | None) -> str:
     names = read.symbols
     if wanted is not None and wanted not in names:
-        raise SourceError(f"{read.paths[0]}: no symbol {wanted}; it has {', '.join(names[:10])}")
+        raise SourceError(f"{read.paths[0]}: no symbol {wanted}; it has {some_of(names)}")
     if wanted is None and len(names) > 1:
         raise SourceError(
-            f"{read.paths[0]}: {len(names)} symbols; name one with --symbol: "
-            f"{', '.join(names[:10])}"
+            f"{read.paths[0]}: {len(names)} symbols; name one with --symbol: {some_of(names)}"
         )
     return wanted or names[0]
 
@@ -103,8 +104,8 @@ def _summary(found: Evaluation, read: TickFile, target_s: float) -> dict[str, An
     }
 
 
-def _remarks(found: Evaluation) -> str | None:
-    """What to know of the prices before the figures are believed."""
+def _remarks(found: Evaluation) -> str:
+    """What to know of the prices before the figures are believed, and what the skill is."""
     remarks = []
     if found.jumps:
         remarks.append(
@@ -115,7 +116,8 @@ def _remarks(found: Evaluation) -> str | None:
         remarks.append(
             "the price does not move in the bars forecast: the last price is always right"
         )
-    return "\n".join(remarks) or None
+    remarks.append("MAE skill: 1 less the error over the last price's; plus is better")
+    return "\n".join(remarks)
 
 
 def _table(found: Evaluation, summary: dict[str, Any]) -> Table:
@@ -130,7 +132,7 @@ def _table(found: Evaluation, summary: dict[str, Any]) -> Table:
     table.add_column("trained in", justify="right")
     table.add_column("mean absolute error", justify="right")
     table.add_column("in percent", justify="right")
-    table.add_column("beside the last price", justify="right")
+    table.add_column("MAE skill", justify="right")
     models = found.models.items()
     lines = [
         *((_label(name, score), f"{score.seconds:.1f} s", score) for name, score in models),
@@ -139,8 +141,8 @@ def _table(found: Evaluation, summary: dict[str, Any]) -> Table:
     ]
     for name, seconds, score in lines:
         ratio = mae_ratio(score, found.last_price)
-        beside = "-" if ratio is None else f"{100 * (ratio - 1):+.2f} %"
-        table.add_row(name, seconds, significant(score.mae), f"{significant(score.mape)} %", beside)
+        skill = "-" if ratio is None else f"{100 * (1 - ratio):+.2f} %"
+        table.add_row(name, seconds, significant(score.mae), f"{significant(score.mape)} %", skill)
     return table
 
 

@@ -73,7 +73,7 @@ async def run_checks(settings: Settings, wait_s: float) -> list[Check]:
     interval = timedelta(hours=settings.retrain_interval_hours)
     return [
         *training_checks(events, interval, settings.retrain_target_seconds, datetime.now(UTC)),
-        members_check(newest, standings(events), settings.ensemble_weights),
+        members_check(newest, standings(events), settings.ensemble_weights, looked_at=LOOK_BACK),
         coming,
         reading,
     ]

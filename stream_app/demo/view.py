@@ -23,7 +23,7 @@ async def show(story: Story, settings: Settings) -> None:
         return
     console = Console(stderr=True)
     while True:
-        console.print(line(story), highlight=False)
+        console.print(line(story), highlight=False, soft_wrap=True)
         await asyncio.sleep(PLAIN_EVERY_S)
 
 

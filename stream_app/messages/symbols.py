@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
 MAX_SYMBOL_CHARS: Final = 64
@@ -12,6 +13,16 @@ SYMBOL_RULE: Final = (
 )
 
 _STATE_NAME: Final = re.compile(r"(\S+) \(partition ([0-9]{1,9})\)")
+
+
+def some_of(names: Sequence[str], most: int = 10) -> str:
+    """The first names, and how many more there are.
+
+    >>> some_of(["A", "B", "C"], 2), some_of(["A", "B"], 2)
+    ('A, B and 1 more', 'A, B')
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def is_symbol(text: str) -> bool:

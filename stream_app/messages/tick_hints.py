@@ -5,7 +5,9 @@ Each function gives text to append, empty when nothing is likely. All of it is p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import orjson
@@ -14,16 +16,36 @@ from stream_app.messages.times import EARLIEST_TS, LATEST_TS, UNITS, TimeUnit, t
 
 REGISTRY_PREFIX_BYTES: Final = 5
 """A zero byte and the four bytes of a schema's number; no JSON begins with a zero byte."""
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff", b"{\x00", b"\x00{\x00")
+"""How UTF-16 begins: by a byte order mark, or an object without one."""
+_NO_NUMBER: Final = re.compile("[^A-Za-z]?-?(NaN|nan|Infinity|Inf|inf)")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LITERALS: Final = {None: "null", True: "true", False: "false"}
+_SHOWN: Final = 40
+"""Characters of a text that are shown, and as how many at most."""
+_SHOWN_ASCII: Final = 120
 _FIELDS: Final = ("symbol", "price", "ts", "size", "source", "id")
 _MAX_DEPTH: Final = 4
 _MAX_OBJECTS: Final = 64
 """How much of a large object is searched for an envelope."""
 
 
-def prefix_hint(value: bytes) -> str:
-    """For a value that is not JSON."""
+def not_json_hint(value: bytes, error: orjson.JSONDecodeError) -> str:
+    """For a value that is not JSON, by where reading it failed."""
     if value.startswith(b"\xef\xbb\xbf"):
         return "; begins with a byte order mark: send UTF-8 without one"
+    if value.startswith(_UTF16):
+        return "; it is UTF-16, not UTF-8 text: send UTF-8"
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return _prefix_hint(value) or "; it is not UTF-8 text: send JSON in UTF-8"
+    if _NO_NUMBER.match(text, max(0, error.pos - 1)):
+        return "; NaN and Infinity are no JSON: send a number, or leave the field out"
+    return _prefix_hint(value)
+
+
+def _prefix_hint(value: bytes) -> str:
     if not value.startswith(b"\x00") or len(value) <= REGISTRY_PREFIX_BYTES:
         return ""
     try:
@@ -37,6 +59,21 @@ def prefix_hint(value: bytes) -> str:
         '; begins with a schema registry\'s five bytes: set TICK_FIELDS={"price":"price"} or any '
         "other mapping, and they are skipped"
     )
+
+
+def json_kind(value: Any) -> str:
+    """What a value is in JSON's words, with the value itself where it is short.
+
+    >>> print(json_kind("a" * 50), json_kind(None), json_kind([1]), json_kind(1.5), sep="; ")
+    text 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'...; null; an array; the number 1.5
+    """
+    if type(value) is str:
+        return f"text {ascii(value[:_SHOWN])[:_SHOWN_ASCII]}{'...' if len(value) > _SHOWN else ''}"
+    if type(value) is dict:
+        return "an object"
+    if type(value) is list:
+        return "an array"
+    return _LITERALS[value] if value is None or type(value) is bool else f"the number {value!r}"
 
 
 def names_hint(message: dict[str, Any]) -> str:
@@ -69,6 +106,8 @@ def _objects(message: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def type_hint(name: str, value: object) -> str:
     """For a field of another type."""
+    if name == "ts" and type(value) is str and (moment := _iso_ms(value)):
+        return f"; it is an ISO 8601 time: send epoch milliseconds, here {moment}"
     number = json_number(value) if type(value) is str else value
     if type(number) is not int and type(number) is not float:
         return ""
@@ -79,6 +118,27 @@ def type_hint(name: str, value: object) -> str:
     if name == "ts" and not unit:
         return '; set TICK_FIELDS={"ts":"ts"} to cut off parts of a millisecond'
     return unit
+
+
+def _iso_ms(text: str) -> str:
+    """A time in ISO 8601 as epoch ms, by its zone, else as if it were UTC; "" where it is none."""
+    try:
+        moment = datetime.fromisoformat(text) if "-" in text[1:] else None
+    except ValueError:
+        return ""
+    if moment is None:
+        return ""
+    has_zone = moment.tzinfo is not None
+    since = (moment if has_zone else moment.replace(tzinfo=UTC)) - _EPOCH
+    return f"{since // timedelta(milliseconds=1)}{'' if has_zone else ' if it is UTC'}"
+
+
+def future_hint(ts: int, record_ts: int) -> str:
+    """The whole detail for a tick that is ahead of its record."""
+    return (
+        f"ts is {ts}, {(ts - record_ts) / 1000:.0f} s after the record's time {record_ts}: "
+        "set the feed's clock, send UTC, or raise MAX_FUTURE_SECONDS"
+    )
 
 
 def json_number(text: str) -> int | float | str:

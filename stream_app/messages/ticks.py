@@ -12,7 +12,15 @@ import orjson
 
 from stream_app.messages.schemas import Rejection, Tick
 from stream_app.messages.symbols import is_symbol, symbol_problem
-from stream_app.messages.tick_hints import key_hint, names_hint, prefix_hint, time_hint, type_hint
+from stream_app.messages.tick_hints import (
+    future_hint,
+    json_kind,
+    key_hint,
+    names_hint,
+    not_json_hint,
+    time_hint,
+    type_hint,
+)
 from stream_app.messages.times import EARLIEST_TS, LATEST_TS
 
 MAX_TICK_BYTES: Final = 64 * 1024
@@ -107,9 +115,9 @@ def json_object(value: bytes | None) -> Any:
     try:
         message = orjson.loads(value)
     except orjson.JSONDecodeError as error:
-        return Rejection(reason="not_json", detail=f"{error}{prefix_hint(value)}")
+        return Rejection(reason="not_json", detail=f"{error}{not_json_hint(value, error)}")
     if type(message) is not dict:
-        return Rejection(reason="not_object", detail=f"a JSON {type(message).__name__}")
+        return Rejection(reason="not_object", detail=f"it is {json_kind(message)}")
     return message
 
 
@@ -157,9 +165,7 @@ def checked_tick(  # noqa: PLR0911, PLR0912, PLR0917 - flat and by position: eac
     if not EARLIEST_TS <= ts <= LATEST_TS:
         return Rejection(reason="bad_time", detail=f"{ts}{time_hint(ts)}")
     if ts > record_ts + max_future_ms:
-        return Rejection(
-            reason="future_time", detail=f"{(ts - record_ts) / 1000:.0f} s after the record's time"
-        )
+        return Rejection(reason="future_time", detail=future_hint(ts, record_ts))
     if key_required and key != symbol.encode():
         return Rejection(reason="key_mismatch", detail=key_hint(key, symbol))
     return Tick(
@@ -173,5 +179,5 @@ def checked_tick(  # noqa: PLR0911, PLR0912, PLR0917 - flat and by position: eac
 
 
 def _wrong_type(name: str, value: object, wanted: str) -> Rejection:
-    detail = f"{name} is {type(value).__name__}, wanted {wanted}{type_hint(name, value)}"
+    detail = f"{name} is {json_kind(value)}, wanted {wanted}{type_hint(name, value)}"
     return Rejection(reason="wrong_type", detail=detail)

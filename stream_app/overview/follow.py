@@ -15,8 +15,9 @@ from stream_app.kafka.reader import open_reader
 from stream_app.kafka.topics import Topics
 from stream_app.messages.records import Record
 from stream_app.overview.bar_history import KEPT_BARS
+from stream_app.overview.inputs import cut
 from stream_app.overview.past import read_back
-from stream_app.overview.read_model import ReadModel
+from stream_app.overview.read_model import NEWEST_ANSWERS, ReadModel
 from stream_app.overview.watch import Existing, Watch
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ POLL_MS: Final = 200
 MAX_WAIT_MS: Final = 100
 """What an answer waits for at most on the embedded broker, to be shown; Kafka does not wait."""
 BEFORE_THE_END: Final = {
-    "predictions": 2000,
+    "predictions": NEWEST_ANSWERS,
     "bars": 0,
     "scores": 0,
     "dead_letters": 500,
@@ -79,7 +80,9 @@ class Follower:
             try:
                 await self._follow(existing)
             except (KafkaError, OSError) as error:
-                logger.warning("cannot read the topics (%s: %s)", type(error).__name__, error)
+                text = f"{type(error).__name__}: {error}"
+                logger.warning("cannot read the topics (%s)", text)
+                self._model.reading.unreadable = cut(text)
             await asyncio.sleep(RETRY_S)
 
     async def _follow(self, existing: Existing) -> None:
@@ -140,13 +143,22 @@ class Follower:
         roles: Mapping[TopicPartition, str],
         ends: Mapping[TopicPartition, int],
     ) -> None:
+        unread = set(roles)
         while True:
             batches = await consumer.getmany(timeout_ms=POLL_MS)
             for tp, records in batches.items():
                 self._take(roles[tp], records, ends[tp])
                 if roles[tp] == "predictions":
                     await _stay_near(consumer, tp)
+            if unread:
+                unread = {tp for tp in unread if await consumer.position(tp) < ends[tp]}
+                self._note_reading(is_done=not unread)
             await asyncio.sleep(0)
+
+    def _note_reading(self, *, is_done: bool) -> None:
+        reading = self._model.reading
+        reading.unreadable = ""
+        reading.newest_read = reading.newest_read or is_done
 
     def _take(self, role: str, records: Sequence[Record], end: int) -> None:
         is_new = records[-1].offset >= end

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 
+from stream_app.overview.check import LEVELS, Check, Level, symbols
 from stream_app.overview.read_model import ReadModel
+from stream_app.overview.ready import READING, ready
 from stream_app.overview.symbol_record import SymbolRecord, does_harm, has_drifted
 from stream_app.terminal.cycles import duration, overfull, shortened
-from stream_app.training.standing import STOPPED
+from stream_app.training.standing import STOPPED, Standing
 
-Level = Literal["ok", "unknown", "warn", "bad"]
 BY_CHANCE: Final = 0.05
 """So many symbols with an alarm need a look where chance alone gives as many less often."""
-LEVELS: Final[tuple[Level, ...]] = ("ok", "unknown", "warn", "bad")
-"""From the best to the worst."""
-SILENT_AFTER_S: Final = 10.0
-"""Ticks wait, and none is answered for so long: the workers are away or stuck."""
 LAG_S: Final = 5.0
 """As many seconds of ticks may wait, and `LAG_FREE` besides, before it is worth a word."""
 LAG_FREE: Final = 100
@@ -34,16 +31,6 @@ WORDS: Final[dict[Level, str]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing that operators ask."""
-
-    id: str
-    name: str
-    level: Level
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
     """The settings that tell good from bad."""
 
@@ -53,15 +40,21 @@ class Bounds:
 
 def checks(model: ReadModel, bounds: Bounds) -> list[Check]:
     """All checks, in the order in which they are read."""
+    reading = model.reading
     return [
-        _ready(model),
+        ready(model),
         _lag(model),
-        _retrain(model, bounds),
-        _rejected(model),
-        _drift(model),
-        _skill(model),
-        _letters(model),
+        _when(reading.newest_read, _retrain(model, bounds)),
+        _when(reading.newest_read, _rejected(model)),
+        _when(reading.history_read, _drift(model)),
+        _when(reading.history_read, _skill(model)),
+        _when(reading.newest_read, _letters(model)),
     ]
+
+
+def _when(is_read: bool, found: Check) -> Check:
+    """The check, once what it judges was read."""
+    return found if is_read else replace(found, level="unknown", text=READING)
 
 
 def overall(found: list[Check]) -> tuple[Level, str]:
@@ -70,61 +63,10 @@ def overall(found: list[Check]) -> tuple[Level, str]:
     if worst in ("ok", "unknown"):
         # Without the first answer nobody knows; a figure that nothing tells yet is no illness.
         worst = next(item.level for item in found if item.id == "ready")
+    if worst == "unknown" and any(item.text == READING for item in found if item.id == "ready"):
+        return worst, READING
     named = [item.name for item in found if item.level == worst and worst in ("warn", "bad")]
     return worst, WORDS[worst] + (f": {', '.join(named).lower()}" if named else "")
-
-
-def _ready(model: ReadModel) -> Check:
-    found = _trouble_of_reading(model) or _trouble_of_group(model) or _flow(model)
-    return Check(id="ready", name="Ready", level=found[0], text=found[1])
-
-
-def _trouble_of_reading(model: ReadModel) -> tuple[Level, str] | None:
-    """Why nothing is seen, or not all."""
-    reading = model.reading
-    if reading.broker == "away":
-        return "bad", f"The broker does not answer: {reading.error}"
-    if reading.topic_problems:
-        more = len(reading.topic_problems) - 1
-        rest = f" (and {more} more)" if more else ""
-        return "bad" if reading.missing else "warn", reading.topic_problems[0] + rest
-    if reading.broker == "connecting":
-        return "unknown", "Connecting to the broker"
-    return None
-
-
-def _trouble_of_group(model: ReadModel) -> tuple[Level, str] | None:
-    """Why ticks are not answered."""
-    if problems := model.group.problems():
-        return "bad", problems[0]
-    if unread := model.group.unread():
-        named = ", ".join(map(str, unread))
-        return "bad", f"No worker reads partition {named}; start one, or wait for a rebalance"
-    waiting, silent_s = model.group.waiting, (model.now_ms - model.answered_ms) / 1000
-    if waiting and not model.answered_ms:
-        return "bad", f"{waiting:,} ticks wait and none was ever answered; start a worker"
-    if waiting and silent_s > SILENT_AFTER_S:
-        return "bad", f"Ticks wait, and none was answered for {duration(silent_s)}"
-    return None
-
-
-def _flow(model: ReadModel) -> tuple[Level, str]:
-    """What comes, where nothing is wrong."""
-    if not model.answered_ms:
-        return "unknown", "No tick has been answered yet: waiting for a feed"
-    silent_s = (model.now_ms - model.answered_ms) / 1000
-    answered = {name: item.answer for name, item in model.symbols.items() if item.answer}
-    weak = sorted(name for name, answer in answered.items() if answer.degraded)
-    flow = f"{model.answers_per_second:,.0f} answers a second"
-    if silent_s > SILENT_AFTER_S:
-        flow = f"No tick came for {duration(silent_s)}"
-    if not weak:
-        return "ok", f"{flow}; {_symbols(len(answered))} answered in full"
-    return (
-        "warn" if len(weak) > len(answered) / 2 else "ok",
-        f"{flow}; {len(answered) - len(weak):,} of {_symbols(len(answered))} answered in full, "
-        f"not {shortened(weak)}",
-    )
 
 
 def _lag(model: ReadModel) -> Check:
@@ -135,7 +77,9 @@ def _lag(model: ReadModel) -> Check:
     text = "No tick waits" if not waiting else f"{waiting:,} ticks wait"
     if waiting and rate:
         text += f", {duration(waiting / rate)} of what comes" if waiting / rate >= 1 else ""
-    level: Level = "warn" if waiting > LAG_FREE + LAG_S * rate else "ok"
+    level: Level = "ok"
+    if waiting > LAG_FREE + LAG_S * rate:  # one look alone does not tell how many come
+        level = "warn" if len(model.group.looks) > 1 else "unknown"
     return Check(id="lag", name="Lag", level=level, text=text)
 
 
@@ -154,7 +98,7 @@ def _retrain(model: ReadModel, bounds: Bounds) -> Check:
         why = f": {last.reasons[0]}" if last.reasons else ""
         level: Level = "warn" if last.reasons == (STOPPED,) else "bad"
         return told(level, f"{last.state.replace('_', ' ').capitalize()} after {took}{why}")
-    if failed := model.retrains.standing("failed"):
+    if failed := _heard(model, model.retrains.standing("failed")):
         names = shortened(sorted(item.symbol for item in failed))
         return told("bad", f"Succeeded after {took}; before, it failed for {names}")
     too_many = overfull(last.plan)
@@ -168,13 +112,23 @@ def _retrain(model: ReadModel, bounds: Bounds) -> Check:
     return told("ok", f"Succeeded in {took}{waiting}{planned}")
 
 
+def _heard(model: ReadModel, found: list[Standing]) -> list[Standing]:
+    """Without symbols that were silent for long: nobody waits for their models."""
+    records = model.symbols
+    return [
+        item
+        for item in found
+        if item.symbol not in records or not model.is_silent(records[item.symbol])
+    ]
+
+
 def _rejected(model: ReadModel) -> Check:
     def told(level: Level, text: str) -> Check:
         return Check(id="rejected", name="Rejected models", level=level, text=text)
 
     if model.retrains.last is None:
         return told("unknown", "No retrain has finished yet")
-    rejected = model.retrains.standing("rejected")
+    rejected = _heard(model, model.retrains.standing("rejected"))
     if not rejected:
         return told("ok", "None in the last training of any symbol")
     names = shortened(sorted(item.symbol for item in rejected))
@@ -200,13 +154,13 @@ def _of_outcomes(
     scored = [record for record in model.symbols.values() if record.score is not None]
     if not scored:
         return "unknown", "No forecast has an outcome yet"
-    return judge(scored)
+    return judge([record for record in scored if not model.is_silent(record)])
 
 
 def _drift_of(scored: list[SymbolRecord]) -> tuple[Level, str]:
     drifted = [record for record in scored if has_drifted(record)]
     if not drifted:
-        return "ok", f"No alarm of {_symbols(len(scored))} in the last day"
+        return "ok", f"No alarm of {symbols(len(scored))} in the last day"
     days = max(record.alarms.newest.false_alarm_days for record in drifted if record.alarms.newest)
     expected = len(scored) / days
     named = shortened(sorted(record.name for record in drifted))
@@ -218,7 +172,7 @@ def _drift_of(scored: list[SymbolRecord]) -> tuple[Level, str]:
 def _harm_of(scored: list[SymbolRecord]) -> tuple[Level, str]:
     if harmful := sorted(record.name for record in scored if does_harm(record)):
         return "warn", f"Published forecasts are worse than the last price: {shortened(harmful)}"
-    return "ok", f"No sign that forecasts of {_symbols(len(scored))} do harm"
+    return "ok", f"No sign that forecasts of {symbols(len(scored))} do harm"
 
 
 def chance_of_so_many(count: int, expected: float) -> float:
@@ -245,7 +199,3 @@ def _letters(model: ReadModel) -> Check:
         reason, _ = model.letters.counts.most_common(1)[0]
         return told("bad", f"A flood: {counted}, mostly {reason}; `stream-app dlq list` shows why")
     return told("ok", counted if lately else "None in the last minute")
-
-
-def _symbols(count: int) -> str:
-    return "1 symbol" if count == 1 else f"{count:,} symbols"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from stream_app.clock import Clock
+from stream_app.clock import DAY_MS, Clock
 from stream_app.dead_letters.letter import read_letter
 from stream_app.kafka.group import GroupMember, Place
 from stream_app.messages.codec import decode_champion, decode_retrain_event
 from stream_app.messages.records import Record
+from stream_app.messages.symbols import is_symbol
 from stream_app.overview.group_standing import GroupStanding
 from stream_app.overview.inputs import cut, read_alarm, read_answer, read_bar, read_scored
 from stream_app.overview.letter_box import LetterBox
@@ -21,6 +22,10 @@ from stream_app.overview.version_log import VersionLog
 
 MOST_SYMBOLS: Final = 10_000
 """Symbols beyond are counted and not kept: whoever writes ticks shall not fill the memory."""
+NEWEST_ANSWERS: Final = 2000
+"""Predictions of each partition with which the reading begins."""
+SILENT_MS: Final = DAY_MS
+"""A symbol that nothing was heard of for so long, while others were, is silent."""
 KEPT_RATES: Final = 30
 Broker = Literal["connecting", "answers", "away"]
 
@@ -36,8 +41,12 @@ class Reading:
     """Topics that are missing or differ from topics.yaml, a line each."""
     missing: frozenset[str] = frozenset()
     """Roles of the topics that are missing."""
+    newest_read: bool = False
+    """Whether the newest records that were there at the start have been read."""
     history_read: bool = False
-    """Whether what was there before the start has been read."""
+    """Whether the bars and scores of before the start have been read too."""
+    unreadable: str = ""
+    """Why the topics cannot be read, one line."""
     refused: int = 0
     """Records that are no message of their topic."""
     refused_last: str = ""
@@ -85,6 +94,9 @@ class ReadModel:
         """Grows with each alarm of drift, the same one again too."""
         self.answered_ms = 0
         """When the newest answer of all symbols was written, wall clock, epoch milliseconds."""
+        self.heard_ms = 0
+        """When anything was last heard of any symbol, as `SymbolRecord.heard_ms`."""
+        self.reading.newest_read = self.reading.history_read = False
         self._rates = _Rates()
 
     @property
@@ -100,6 +112,10 @@ class ReadModel:
     def has(self, role: str) -> bool:
         """Whether there is a topic with this role."""
         return role not in self.reading.missing
+
+    def is_silent(self, record: SymbolRecord) -> bool:
+        """Whether a symbol had no tick for long, while others had."""
+        return self.heard_ms - record.heard_ms > SILENT_MS
 
     def take(self, role: str, record: Record, *, is_new: bool = True) -> None:
         """Note a record of the topic with this role.
@@ -118,19 +134,23 @@ class ReadModel:
                 event = decode_retrain_event(record.value or b"")
                 if self.retrains.take(event):
                     self.versions.take_event(event)
+                    self._know(event.symbols)
             elif role == "dead_letters":
                 self.letters.take(read_letter(record), is_new=is_new)
             elif role == "scores":
                 scored = read_scored(record.value)
                 if found := self._symbol(scored.symbol):
                     found.take_score(scored)
+                    self._hear(found, record.timestamp)
             elif role == "drift":
                 alarm = read_alarm(record.value)
                 if found := self._symbol(alarm.symbol):
                     found.alarms.take(alarm)
                     self.alarms_taken += 1
             elif role == "champions" and record.value is not None:
-                self.versions.take_champion(decode_champion(record.value))
+                champion = decode_champion(record.value)
+                self.versions.take_champion(champion)
+                self._know((champion.symbol,))
         except ValueError as error:
             self._refuse(record, error)
 
@@ -151,6 +171,7 @@ class ReadModel:
             self.answered_ms = max(self.answered_ms, record.timestamp)
             if found := self._symbol(answer.symbol):
                 found.take_answer(answer, record.timestamp)
+                self._hear(found, record.timestamp)
         if is_new:
             self._rates.note(int(self._clock.monotonic()), count)
             self.letters.note_answers(count)
@@ -169,6 +190,19 @@ class ReadModel:
     def note_away(self, error: str) -> None:
         """Note that the broker does not answer."""
         self.reading.broker, self.reading.error = "away", cut(error)
+
+    def _know(self, names: Iterable[str]) -> None:
+        """Note symbols that have models, also where they are silent.
+
+        A name may be that of the state in one partition, as in "A (partition 3)": no symbol.
+        """
+        for name in names:
+            if is_symbol(name):
+                self._symbol(name)
+
+    def _hear(self, record: SymbolRecord, written_ms: int) -> None:
+        record.heard_ms = max(record.heard_ms, written_ms)
+        self.heard_ms = max(self.heard_ms, written_ms)
 
     def _symbol(self, name: str) -> SymbolRecord | None:
         found = self.symbols.get(name)

@@ -26,6 +26,7 @@ def health(model: ReadModel, bounds: Bounds) -> dict[str, Any]:
         "checks": [asdict(item) for item in found],
         "broker": reading.broker,
         "problems": reading.topic_problems,
+        "newest_read": reading.newest_read,
         "history_read": reading.history_read,
         "symbols": len(model.symbols),
         "refused": reading.refused,

@@ -22,6 +22,8 @@ class SymbolRecord:
     """The newest one."""
     answered_ms: int = 0
     """When the newest answer was written, wall clock, epoch milliseconds."""
+    heard_ms: int = 0
+    """When its newest answer or score was written, wall clock, epoch milliseconds."""
     score: Scored | None = None
     """The newest one by event time: what its forecasts have been worth until then."""
     points: PointHistory = field(default_factory=PointHistory)

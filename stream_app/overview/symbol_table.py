@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
-from stream_app.overview.read_model import ReadModel
+from stream_app.overview.inputs import Answer
+from stream_app.overview.read_model import NEWEST_ANSWERS, ReadModel
 from stream_app.overview.symbol_record import SymbolRecord, does_harm
+from stream_app.training.standing import Standing
 
 Sort = Literal["symbol", "price", "move", "width", "skill", "answered", "state"]
 SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
@@ -55,7 +57,7 @@ class SymbolTable:
             row
             for row in self._all()
             if wanted in row["symbol"].casefold()
-            and not (page.only_problems and row["level"] == "ok")
+            and not (page.only_problems and row["level"] in ("ok", "unknown"))
         ]
         known = sorted((row for row in rows if key(row) is not None), key=key)
         if page.descending:
@@ -115,13 +117,21 @@ def _row(model: ReadModel, record: SymbolRecord) -> dict[str, Any]:
 
 
 def symbol_state(model: ReadModel, record: SymbolRecord) -> tuple[str, str]:
-    """A level of `health.LEVELS` and a few words: what is wrong, else that nothing is."""
-    standing = model.retrains.standings.get(record.name)
+    """A level of `check.LEVELS` and a few words: what is wrong, else that nothing is."""
+    standing, answer = model.retrains.standings.get(record.name), record.answer
+    if model.is_silent(record):
+        return "unknown", "silent"
     if standing is not None and standing.state in _TRAININGS:
         return _TRAININGS[standing.state]
-    answer = record.answer
     if answer is None:
-        return "unknown", "no answer yet"
+        return "unknown", f"not in newest {NEWEST_ANSWERS:,}"
+    return _answered_state(record, answer, standing)
+
+
+def _answered_state(
+    record: SymbolRecord, answer: Answer, standing: Standing | None
+) -> tuple[str, str]:
+    """Of a symbol whose newest answer is known."""
     if answer.degraded:
         return "warn", answer.degraded[0]
     if does_harm(record):

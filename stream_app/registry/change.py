@@ -45,10 +45,14 @@ def pinned(overview: Overview, name: str, version: str, operator: Operator) -> C
     """Let a version serve until it is unpinned.
 
     Raises:
-        VersionError: there is no such version of this symbol.
+        VersionError: there is no such version of this symbol, or it is pinned already.
     """
     overview.require(name)
     overview.require_version(name, version)
+    standing = overview.log.standing(name)
+    if standing is not None and standing.pinned and standing.version == version:
+        why = f": {standing.why}" if standing.why else ""
+        raise VersionError(f"{name}: {version} is pinned already, since {standing.since}{why}")
     return _said(name, version, "pin", pinned=True, operator=operator)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from stream_app.errors import ArtifactError, VersionError
 from stream_app.messages.schemas import Champion
+from stream_app.messages.symbols import some_of
 from stream_app.registry.champion_log import ChampionLog
 from stream_app.registry.listing import Listing
 from stream_app.registry.names import made_at
@@ -57,7 +58,7 @@ class Overview:
             VersionError: one line with the symbols that there are.
         """
         if self.log.standing(name) is None and not self._listing.versions(name):
-            known = ", ".join(self.symbols[:10]) or "none yet"
+            known = some_of(self.symbols) or "none yet"
             raise VersionError(f"{name}: no such symbol has models; there are {known}")
 
     def lines(self, name: str) -> list[VersionLine]:

@@ -6,40 +6,40 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from stream_app.messages.schemas import RetrainEvent
 from stream_app.models.catalog import CATALOG
+from stream_app.terminal.width import Column, Sheet
 from stream_app.training.standing import Standing
 
 NAMED: Final = 3
 """How many symbols are named. Of the others, the number is told."""
 
 
-def history_table(events: Sequence[RetrainEvent]) -> Table:
-    """The cycles as a table, oldest first."""
-    table = Table(title="Retrain cycles", title_justify="left")
-    table.add_column("ended (UTC)", no_wrap=True, min_width=19)
-    table.add_column("trigger", no_wrap=True)
-    table.add_column("state", min_width=9)
-    table.add_column("took", justify="right")
-    for name in CATALOG:
-        table.add_column(name, justify="right")
-    table.add_column("rows", justify="right")
-    table.add_column("symbols")
+def history_sheet(events: Sequence[RetrainEvent]) -> Sheet:
+    """The cycles, oldest first."""
+    sheet = Sheet(
+        Column(name="ended (UTC)", is_head=True),
+        Column(name="trigger", is_head=True),
+        Column(name="state", is_long=True),
+        Column(name="took", is_number=True),
+        *(Column(name=name, is_number=True) for name in CATALOG),
+        Column(name="rows", is_number=True),
+        Column(name="symbols", is_long=True),
+        title="Retrain cycles",
+    )
     for event in events:
-        took = f"{event.duration_seconds:.1f} s"
-        table.add_row(
+        sheet.add(
             event.timestamp[:19],
             event.trigger,
-            escape("; ".join(_states(event))),
-            f"[red]{took}[/]" if event.exceeded else took,
+            "; ".join(_states(event)),
+            Text(f"{event.duration_seconds:.1f} s", "red" if event.exceeded else ""),
             *(f"{event.model_seconds.get(name, 0.0):.1f} s" for name in CATALOG),
             str(event.rows),
-            escape(shortened(event.symbols)),
+            shortened(event.symbols),
         )
-    return table
+    return sheet
 
 
 def _states(event: RetrainEvent) -> Iterable[str]:

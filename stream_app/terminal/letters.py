@@ -1,4 +1,4 @@
-"""Dead letters as a table, as text that is safe to print, and as JSON."""
+"""Dead letters as rows, as text that is safe to print, and as JSON."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-from rich.text import Text
-
 from stream_app.dead_letters.letter import CUT, REPLAYED_FROM
 from stream_app.messages.ticks import REASONS
+from stream_app.terminal.width import Column, Sheet
 
 if TYPE_CHECKING:
     from stream_app.dead_letters.letter import Letter
@@ -21,18 +18,20 @@ if TYPE_CHECKING:
 _DUMP_COLUMNS: Final = 16
 
 
-def listing_table(listing: Listing) -> Table:
+def listing_sheet(listing: Listing) -> Sheet:
     """The dead letters as rows, with the counts of all dead letters as the title."""
     total = sum(listing.counts.values())
     shown = ", ".join(f"{reason} {count:,}" for reason, count in listing.counts.items())
     title = f"The last {len(listing.letters):,} of {total:,} dead letters: {printable(shown)}"
-    table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD)
-    for name in ("partition", "offset"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("written (UTC)", no_wrap=True)
-    table.add_column("reason", no_wrap=True)
-    table.add_column("detail", overflow="fold")
-    table.add_column("tick's offset", justify="right", overflow="fold")
+    sheet = Sheet(
+        Column(name="partition", is_number=True),
+        Column(name="offset", is_number=True),
+        Column(name="written (UTC)", is_head=True),
+        Column(name="reason", is_head=True),
+        Column(name="tick's offset", is_number=True),
+        Column(name="detail", is_long=True),
+        title=title,
+    )
     for letter in listing.letters:
         source = letter.source
         again = letter.header(REPLAYED_FROM)
@@ -42,11 +41,11 @@ def listing_table(listing: Listing) -> Table:
             str(letter.offset),
             _utc(letter.written_ms)[:19].replace("T", " "),
             letter.reason,
-            detail,
             "" if source is None else str(source.offset),
+            detail,
         )
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    return table
+        sheet.add(*map(printable, cells))
+    return sheet
 
 
 def letter_lines(letter: Letter) -> Iterator[str]:

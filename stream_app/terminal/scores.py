@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from rich.markup import escape
-from rich.table import Table
-
 from stream_app.messages.schemas import Score, SkillFigures
+from stream_app.terminal.width import Column, Sheet
 
 
-def scores_table(score: Score) -> Table:
+def scores_sheet(score: Score) -> Sheet:
     """One symbol's figures over each span, a row a forecaster and an interval."""
     at = datetime.fromtimestamp(score.ts_target / 1000, UTC)
-    table = Table(
-        title=f"{escape(score.symbol)}: {score.horizon_s} s ahead, up to {at:%Y-%m-%d %H:%M} UTC",
-        title_justify="left",
+    figures = ("n", "MAE skill", "MSE skill", "bias", "hits", "CW t", "factor")
+    sheet = Sheet(
+        Column(name="over a", is_head=True),
+        Column(name="forecaster", is_head=True),
+        *(Column(name=name, is_number=True) for name in figures),
+        title=f"{score.symbol}: {score.horizon_s} s ahead, up to {at:%Y-%m-%d %H:%M} UTC",
     )
-    table.add_column("over a")
-    table.add_column("forecaster")
-    for name in ("n", "MAE skill", "MSE skill", "bias", "hits", "CW t", "factor"):
-        table.add_column(name, justify="right", no_wrap=True)
     for span, forecasters in score.running.items():
-        for name, figures in forecasters.items():
-            table.add_row(span, name.replace("_", " "), *_cells(figures, score.shrinkage.get(name)))
+        rows = [
+            (name.replace("_", " "), *_cells(told, score.shrinkage.get(name)))
+            for name, told in forecasters.items()
+        ]
         for level, share in score.coverage.get(span, {}).items():
-            table.add_row(span, f"inside {float(level):.0%}", "", "", "", "", f"{share:.1%}")
-        table.add_section()
-    return table
+            rows.append((f"inside {float(level):.0%}", "", "", "", "", f"{share:.1%}", "", ""))
+        for number, row in enumerate(rows, 1):
+            sheet.add(span, *row, ends_section=number == len(rows))
+    return sheet
 
 
 def _cells(figures: SkillFigures, factor: float | None) -> tuple[str, ...]:

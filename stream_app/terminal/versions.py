@@ -5,41 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
-from rich.markup import escape
-from rich.table import Table
-
 from stream_app.messages.schemas import Champion
+from stream_app.terminal.letters import printable
+from stream_app.terminal.width import Column, Sheet
 
 if TYPE_CHECKING:
     from stream_app.registry.overview import VersionLine
 
 
-def versions_table(symbols: Mapping[str, Sequence[VersionLine]]) -> Table:
+def versions_sheet(symbols: Mapping[str, Sequence[VersionLine]]) -> Sheet:
     """The versions of symbols, the newest of each first."""
-    table = Table(box=SIMPLE_HEAD)
-    for name in ("symbol", "version", "serves"):
-        table.add_column(name, no_wrap=True)
-    for name in ("named (UTC)", "by"):
-        table.add_column(name)
-    table.add_column("why", overflow="fold")
-    table.add_column("data to (UTC)")
-    for name in ("rows", "R2 learned from"):
-        table.add_column(name, justify="right")
+    sheet = Sheet(
+        Column(name="symbol", is_head=True),
+        Column(name="version", is_head=True),
+        Column(name="serves"),
+        Column(name="named (UTC)"),
+        Column(name="by"),
+        Column(name="why", is_long=True),
+        Column(name="data to (UTC)"),
+        Column(name="rows", is_number=True),
+        Column(name="R2 learned from", is_number=True),
+    )
     for symbol, lines in symbols.items():
-        for number, line in enumerate(lines):
-            table.add_row(
-                "" if number else escape(symbol),
+        for line in lines:
+            sheet.add(
+                symbol,
                 line.version,
                 _serves(line),
                 _short(line.since),
                 line.by or "",
-                escape(line.why or ""),
+                printable(line.why or ""),
                 _short(line.data_to) if line.on_disk else "gone",
                 "" if line.rows is None else str(line.rows),
                 _percent(line.gate.get("ensemble.r2")),
             )
-    return table
+    return sheet
 
 
 def version_lines(symbol: str, line: VersionLine) -> Iterator[str]:

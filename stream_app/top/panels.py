@@ -36,7 +36,9 @@ def health(value: Mapping[str, Any]) -> RenderableType:
     """The sentence, and a line for each check; what needs a look may take more than one."""
     style = STYLES[value["level"]]
     sentence = Text(f" {SIGNS[value['level']]} {value['sentence']} ", style=f"bold reverse {style}")
-    sentence.append(f"  {_count(value['symbols'], 'symbol')}", style="not bold not reverse default")
+    if value["newest_read"]:
+        told = _count(value["symbols"], "symbol")
+        sentence.append(f"  {told}", style="not bold not reverse default")
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(width=1)
     grid.add_column(width=15)
@@ -131,7 +133,7 @@ def _by_chance(count: float | None) -> str:
 def members(value: Mapping[str, Any] | None) -> RenderableType:
     """What each model of the newest answer says."""
     if value is None:
-        return Text("No answer yet.")
+        return Text("No answer among those that were read.")
     last = value["last_price"]
     table = _table("model", "answer", "bp", "weight", "shrink", "age", "version", left=1)
     table.columns[-1].justify = "left"

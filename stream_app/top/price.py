@@ -45,7 +45,7 @@ class PricePanel(Vertical, can_focus=True):
 def readout(answer: Mapping[str, Any] | None) -> Text:
     """The newest answer in words."""
     if answer is None:
-        return Text("No answer yet: waiting for a tick.")
+        return Text("No answer among those that were read.")
     last = answer["last_price"]
     text = Text(f"{significant(last, PRICE_DIGITS)} at {_clock(answer['ts'])}", "bold")
     text.append(

@@ -12,16 +12,44 @@ import pytest
 from stream_app.kafka.connection import client_settings
 from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.topic_check import Topics, apply_topics, load_topics
+from stream_app.overview.health import checks
 from stream_app.overview.observer import Observer
 from stream_app.top.app import TopApp
-from tests.builders import walk
+from tests.builders import START_MS, walk
 from tests.conftest import SettingsFor
 from tests.terminals import Terminal
+from tests.topic_records import prediction
 from tests.workers import TRAINS_SOON, WorkerProcess, environment, feed
 
 pytestmark = pytest.mark.timeout(2000)
 
 TOP = [sys.executable, "-m", "stream_app", "top"]
+
+
+async def test_the_newest_answers_are_known_once_it_says_that_they_were_read(
+    settings_for: SettingsFor,
+) -> None:
+    """Ticks wait at each moment of a busy system; their answers are read a little later."""
+    settings = settings_for()
+    topics = load_topics(settings.topics_file)
+    await apply_topics(topics, client_settings(settings))
+    await feed(settings, walk(20, symbol="A"))
+    async with connected_producer(settings) as producer:
+        for number in range(500):
+            answer = prediction(START_MS + 1000 * number, symbol="A").value
+            await producer.send(topics.predictions.name, answer, key=b"A")
+        await producer.flush()
+    observer = Observer(settings)
+    reading = asyncio.create_task(observer.run())
+    seen = []
+    while not observer.model.reading.newest_read:
+        assert not reading.done()
+        found = checks(observer.model, observer.bounds)
+        seen.append(next(item.text for item in found if item.id == "ready"))
+        await asyncio.sleep(0.01)
+    reading.cancel()
+    assert not [text for text in seen if "ticks wait" in text.lower()], set(seen)
+    assert observer.model.answered_ms
 
 
 async def test_it_shows_what_a_real_worker_does_from_before_its_topics_exist(

@@ -80,6 +80,78 @@ def test_each_kind_of_bad_tick_is_named(value: bytes | None, reason: str) -> Non
     assert reject(value) == reason
 
 
+DETAILS = [
+    (b'{"symbol":"BTC","price":null,"ts":1650000000000}', "price is null, wanted a number"),
+    (b'{"symbol":"BTC","price":[1],"ts":1650000000000}', "price is an array, wanted a number"),
+    (b'{"symbol":"BTC","price":{"a":1},"ts":1650000000000}', "price is an object, wanted a number"),
+    (b'{"symbol":"BTC","price":true,"ts":1650000000000}', "price is true, wanted a number"),
+    (b'{"symbol":7,"price":1,"ts":1650000000000}', "symbol is the number 7, wanted a string"),
+    (
+        b'{"symbol":"BTC","price":1,"ts":"2022-01-01T00:00:00+01:00"}',
+        "ts is text '2022-01-01T00:00:00+01:00', wanted an integer, epoch milliseconds; it is an "
+        "ISO 8601 time: send epoch milliseconds, here 1640991600000",
+    ),
+    (
+        b'{"symbol":"BTC","price":1,"ts":"2022-01-01T00:00:00"}',
+        "ts is text '2022-01-01T00:00:00', wanted an integer, epoch milliseconds; it is an "
+        "ISO 8601 time: send epoch milliseconds, here 1640995200000 if it is UTC",
+    ),
+    (
+        b'{"symbol":"BTC","price":1,"ts":"noon"}',
+        "ts is text 'noon', wanted an integer, epoch milliseconds",
+    ),
+    (
+        b'{"symbol":"BTC","price":1,"ts":1650000002000}',
+        "ts is 1650000002000, 2 s after the record's time 1650000000000: set the feed's clock, "
+        "send UTC, or raise MAX_FUTURE_SECONDS",
+    ),
+    (b"[1]", "it is an array"),
+    (b"null", "it is null"),
+    (b'"BTC"', "it is text 'BTC'"),
+    (b"3", "it is the number 3"),
+]
+
+
+@pytest.mark.parametrize(("value", "detail"), DETAILS, ids=range(len(DETAILS)))
+def test_a_detail_gives_the_value_in_the_words_of_json(value: bytes, detail: str) -> None:
+    rejection = decode_tick(value, b"BTC", NOW, 0)
+    assert isinstance(rejection, Rejection)
+    assert rejection.detail == detail
+
+
+@pytest.mark.parametrize(
+    ("value", "cause"),
+    [
+        (GOOD.decode().encode("utf-16"), "it is UTF-16, not UTF-8 text: send UTF-8"),
+        (GOOD.decode().encode("utf-16-le"), "it is UTF-16, not UTF-8 text: send UTF-8"),
+        (GOOD.decode().encode("utf-16-be"), "it is UTF-16, not UTF-8 text: send UTF-8"),
+        (b'{"symbol":"\xe4","price":1}', "it is not UTF-8 text: send JSON in UTF-8"),
+        (b'{"symbol":"BTC","price":NaN,"ts":1}', "NaN and Infinity are no JSON: send a number"),
+        (b'{"price":-Infinity,"ts":1}', "NaN and Infinity are no JSON: send a number"),
+    ],
+    ids=range(6),
+)
+def test_the_likely_cause_of_what_is_no_json_is_told(value: bytes, cause: str) -> None:
+    rejection = decode_tick(value, b"BTC", NOW, 0)
+    assert isinstance(rejection, Rejection)
+    assert rejection.reason == "not_json"
+    assert cause in rejection.detail
+
+
+def test_a_broken_object_that_holds_the_word_nan_is_not_said_to_fail_by_it() -> None:
+    rejection = decode_tick(b'{"symbol":"NaN","price":1', b"NaN", NOW, 0)
+    assert isinstance(rejection, Rejection)
+    assert "NaN" not in rejection.detail
+
+
+def test_a_value_in_a_detail_is_short_and_printable() -> None:
+    value = orjson.dumps({"symbol": "BTC", "price": "\u001b\U0001f600" * 10_000, "ts": 1})
+    rejection = decode_tick(value, b"BTC", NOW, 0)
+    assert isinstance(rejection, Rejection)
+    assert rejection.detail.isprintable()
+    assert len(rejection.detail) < 250
+
+
 def test_a_value_over_64_kib_is_too_large() -> None:
     padded = GOOD[:-1] + b',"extra":"' + b"x" * 65_536 + b'"}'
     assert reject(padded) == "too_large"

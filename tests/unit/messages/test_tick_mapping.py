@@ -237,7 +237,7 @@ def test_a_trades_number_is_its_id() -> None:
 
 def test_a_refusal_by_a_mapping_speaks_of_the_feeds_own_names_and_units() -> None:
     assert refused(b'{"s":"A","p":"x","T":1640995200000}', BINANCE, b"A").detail == (
-        "price is str, wanted a number (price, read from 'p')"
+        "price is text 'x', wanted a number (price, read from 'p')"
     )
     assert refused(b'{"s":"A","T":1640995200000}', BINANCE, b"A").detail == (
         "price, read from 'p'; the object has 's', 'T': name its fields with TICK_FIELDS"

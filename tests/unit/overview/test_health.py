@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from stream_app.overview.health import Bounds, Check, checks, overall
+from dataclasses import replace
+
+from stream_app.overview.check import Check
+from stream_app.overview.health import Bounds, checks, overall
 from stream_app.overview.read_model import ReadModel
 from stream_app.training.standing import STOPPED
 from tests.builders import START_MS
 from tests.topic_records import (
     FakeClock,
     alarm,
+    champion,
     dead_letter,
     place,
     prediction,
@@ -105,6 +109,82 @@ def test_ticks_without_any_answer_want_a_worker() -> None:
     assert check(model, "ready").level == "unknown"
     model.take_group({0: place(0, end=60, committed=None)}, ())
     assert check(model, "ready").level == "bad"
+
+
+def test_while_the_newest_records_are_read_nothing_they_lack_is_an_alarm() -> None:
+    """The broker tells what waits before the newest answers were read."""
+    clock = FakeClock()
+    model = read_model(clock)
+    model.reading.newest_read = model.reading.history_read = False
+    model.take_group({0: place(0, end=60, committed=44)}, [worker(0)])
+    assert sentence(model) == ("unknown", "Still reading the topics")
+    old_ms = clock.now_ms() - 86_400_000
+    model.take_answers([prediction(START_MS, written_ms=old_ms)], 1, is_new=False)
+    model.take("retrain_events", retrain(1, "failed", versions={}, reasons=("BTC-USD: NaN",)))
+    model.take("scores", scored(1, harm=100.0))
+    assert sentence(model) == ("unknown", "Still reading the topics")
+    assert {item.level for item in checks(model, BOUNDS)} == {"unknown", "ok"}
+    model.reading.newest_read = True
+    assert check(model, "ready").level == check(model, "retrain").level == "bad"
+    assert check(model, "skill").level == "unknown"
+    model.reading.history_read = True
+    assert check(model, "skill").level == "warn"
+
+
+def test_topics_that_cannot_be_read_need_action() -> None:
+    model = read_model(FakeClock())
+    model.reading.newest_read = False
+    model.reading.unreadable = "TopicAuthorizationFailedError: market.bars.v1"
+    assert check(model, "ready").level == "bad"
+    assert check(model, "ready").text.endswith("TopicAuthorizationFailedError: market.bars.v1")
+
+
+def test_topics_that_were_recreated_are_read_anew() -> None:
+    model = well(FakeClock())
+    model.forget()
+    assert sentence(model) == ("unknown", "Still reading the topics")
+
+
+def test_one_look_does_not_tell_whether_many_ticks_wait() -> None:
+    model = read_model(FakeClock())
+    model.take_group({0: place(0, end=1000, committed=400)}, [worker(0)])
+    assert check(model, "lag").level == "unknown"
+    model.take_group({0: place(0, end=1000, committed=400)}, [worker(0)])
+    assert check(model, "lag").level == "warn"
+
+
+def test_symbols_without_a_tick_for_months_are_counted_and_no_alarm() -> None:
+    clock = FakeClock()
+    model = well(clock)
+    months_ago = clock.now_ms() - 90 * 86_400_000
+    for number in range(3):
+        name = f"OLD{number}"
+        young = prediction(START_MS, symbol=name, written_ms=months_ago, degraded=["too few bars"])
+        model.take_answers([young], 1, is_new=False)
+        old_score = replace(scored(9, symbol=name, harm=1000.0), timestamp=months_ago)
+        model.take("scores", old_score, is_new=False)
+        model.take("drift", alarm(9, symbol=name), is_new=False)
+        model.take("champions", champion("v1", symbol=name), is_new=False)
+    rejected = retrain(1, versions={}, symbols=("OLD1",), rejected={"OLD1": "not finite"})
+    model.take("retrain_events", rejected, is_new=False)
+    model.take("retrain_events", retrain(56))
+    assert sentence(model) == ("ok", "All is well")
+    assert check(model, "ready").text == (
+        "0 answers a second; 1 of 4 symbols answered in full; 3 silent for a day or longer"
+    )
+    assert len(model.symbols) == 4
+
+
+def test_a_symbol_with_models_is_counted_also_where_its_answers_are_not_among_the_newest() -> None:
+    model = well(FakeClock())
+    model.take("champions", champion("v1", symbol="ETH"))
+    model.take("champions", champion("v1", symbol="ETH (partition 3)"))
+    model.take("scores", scored(9, symbol="ETH"))
+    assert check(model, "ready").text == (
+        "0 answers a second; 1 of 2 symbols answered in full; "
+        "1 not among the newest 2,000 answers of a partition"
+    )
+    assert sorted(model.symbols) == ["BTC-USD", "ETH"]
 
 
 def test_a_symbol_that_is_not_answered_in_full_is_named() -> None:

@@ -119,6 +119,8 @@ def test_an_operator_goes_back_pins_and_unpins(
     pin = pinned(overview(tmp_path, told), "A", first, OPERATOR)
     assert (pin.version, pin.by, pin.pinned) == (first, "pin", True)
     told.append(pin)
+    with pytest.raises(VersionError, match=r"is pinned already, since .*: it jumps"):
+        pinned(overview(tmp_path, told), "A", first, OPERATOR)
     further = rolled_back(overview(tmp_path, told), "A", third, OPERATOR)
     assert further.pinned
     free = unpinned(overview(tmp_path, [*told, further]), "A", OPERATOR)

@@ -246,7 +246,7 @@ async def test_before_anything_is_known_every_part_says_so() -> None:
         for words in (
             "Not known yet",
             "Connecting to the broker",
-            "No answer yet: waiting for a tick",
+            "No answer among those that were read",
             "No outcome of this symbol",
             "None has finished yet",
             "No version of this symbol",
@@ -254,6 +254,30 @@ async def test_before_anything_is_known_every_part_says_so() -> None:
             "The broker has not told of the group",
         ):
             assert words in screen.text(), words
+
+
+async def test_while_the_topics_are_read_it_says_so_and_raises_no_alarm() -> None:
+    clock = FakeClock()
+    model = ReadModel(clock)
+    model.take_group({0: place(0, end=60, committed=44)}, [worker(0)])
+    async with shown(model, clock) as screen:
+        text = await screen.until_shown("? Still reading the topics")
+        assert "Needs action" not in text
+        assert "0 symbols" not in text
+        model.reading.newest_read = True
+        await screen.until_shown("✗ Needs action: ready   0 symbols")
+
+
+async def test_a_silent_symbol_is_no_problem_and_the_counts_agree() -> None:
+    model, clock = many(3)
+    model.take("champions", champion("v1", symbol="OLD"))
+    async with shown(model, clock, WIDE) as screen:
+        text = await screen.until_shown("silent for a day or longer")
+        assert "✓ All is well   4 symbols" in text
+        assert "; 3 of 4 symbols answered in full; 1 silent for a day or longer" in text
+        assert "? silent" in text
+        await screen.press("x")
+        assert screen.symbols() == []
 
 
 async def test_it_moves_with_the_ticks() -> None:

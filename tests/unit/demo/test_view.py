@@ -1,0 +1,24 @@
+"""The demo's plain lines, where there is no terminal."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from stream_app.demo import view
+from stream_app.demo.story import Story
+from stream_app.settings import Settings
+
+
+async def test_a_line_of_any_length_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(view, "is_screen", lambda: False)
+    story = Story(broker="", history_total=1, phase="feeding " + "word " * 40)
+    showing = asyncio.create_task(view.show(story, Settings()))
+    await asyncio.sleep(0)
+    showing.cancel()
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].endswith("(Kalman filter alone)")
