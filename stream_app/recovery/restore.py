@@ -62,7 +62,7 @@ async def restore_partition(
     settings, topics = access.settings, access.topics
     partition, pipeline, log = replica.of.partition, replica.pipeline, replica.log
     ticks = TopicPartition(topics.ticks.name, partition)
-    stood_by = ", it stood by" if replica.is_warm else ""
+    stood_by = ", it stood by" if replica.is_settled else ""
     async with access.readers.one() as consumer, replica.lock:
         await replica.read_on(consumer, topics.bars.name, access.go_on)
         await replica.settle(committed, access.go_on)

@@ -37,6 +37,7 @@ class Partitions:
         *,
         consumer: ConsumerActions,
         load_models: LoadModels,
+        have_models: Callable[[Iterable[SymbolPipeline]], bool],
         publish_bars: PublishBars,
         on_restored: Callable[[], None],
         on_settled: Callable[[], None],
@@ -48,6 +49,7 @@ class Partitions:
             access: to the topics.
             consumer: of the ticks.
             load_models: of a symbol.
+            have_models: whether symbols have models, as far as there are any.
             publish_bars: into a partition.
             on_restored: called when a partition has its state back.
             on_settled: called when all partitions of an assignment have; there may be none.
@@ -64,6 +66,7 @@ class Partitions:
         self.standbys = Standbys(
             access,
             new_replica=self._new_replica,
+            have_models=have_models,
             is_busy=lambda: self._is_changing or bool(self._restoring),
             on_warm=self._note_warm,
         )

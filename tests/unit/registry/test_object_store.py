@@ -18,11 +18,11 @@ import orjson
 import pytest
 
 from stream_app.commands.models import _load_from_store, _overview_of
-from stream_app.errors import ArtifactError, ConfigError, StoreError, VersionError
+from stream_app.errors import ArtifactError, ConfigError, NotThereError, StoreError, VersionError
 from stream_app.registry.change import Operator, pinned
 from stream_app.registry.listing import DiskListing
 from stream_app.registry.manifest import MANIFEST, TrainedSet, manifest_digest
-from stream_app.registry.object_store import AWAY_S, NotThereError, ObjectStore
+from stream_app.registry.object_store import AWAY_S, ObjectStore
 from stream_app.registry.store import KEPT_VERSIONS, Registry
 from stream_app.registry.store_listing import StoreListing
 from stream_app.registry.uploads import Uploads

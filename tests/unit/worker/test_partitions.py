@@ -82,6 +82,7 @@ class Standing(Partitions):
                 join_again=self._note_join,
             ),
             load_models=self._no_models,
+            have_models=lambda _: True,
             publish_bars=self._note_bars,
             on_restored=lambda: None,
             on_settled=lambda: None,
