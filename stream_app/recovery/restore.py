@@ -103,6 +103,8 @@ async def restore_partition(
             chunk_size=settings.max_batch_ticks,
             go_on=access.go_on,
         )
+    for symbol_pipeline in pipeline.symbols.values():
+        symbol_pipeline.note_left()
     pipeline.position = committed
     logger.info(
         "partition %d: restored %d symbols, %d bars, %d ticks gone through again, at offset %d%s",

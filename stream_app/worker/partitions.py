@@ -114,6 +114,11 @@ class Partitions:
         )
 
     @property
+    def is_starting(self) -> bool:
+        """Whether symbols that come are those of a start, not taken over from another worker."""
+        return self._membership.is_starting
+
+    @property
     def is_restoring(self) -> bool:
         """Whether the state of a partition is on its way back."""
         return bool(self._restoring)
@@ -218,6 +223,7 @@ class Partitions:
 
     def _look_whether_settled(self) -> None:
         if self.is_restored:
+            self._membership.is_starting = False
             self._on_settled()
 
     def _checked(self, number: int, task: asyncio.Task[None]) -> None:
