@@ -171,6 +171,6 @@ def test_a_follower_without_models_is_given_a_partition_only_where_nobody_else_h
     """It is not ready: it has the bars, and lacks the models that the owner has."""
     follower = Report(following=frozenset({0, 1}))
     owner = Report(assigned=frozenset({0, 1}), ready=frozenset({0, 1}))
-    given = shares({"a": owner, "b": follower}, [0, 1], standbys=1)
-    assert (len(given["a"].partitions), len(given["b"].coming)) == (2, 1)
+    told = shares({"a": owner, "b": follower}, [0, 1], standbys=1)
+    assert (len(told["a"].partitions), len(told["b"].coming)) == (2, 1)
     assert shares({"b": follower}, [0, 1], standbys=1)["b"].partitions == {0, 1}
