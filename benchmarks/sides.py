@@ -70,6 +70,7 @@ async def restored(settings: Settings, topics: Topics) -> dict[int, PartitionPip
             join_again=join_again,
         ),
         load_models=models.load,
+        have_models=lambda _: True,
         publish_bars=publish_bars,
         on_restored=lambda: None,
         on_settled=lambda: None,

@@ -109,6 +109,7 @@ class Worker:
             publish=self._publisher.publish_event,
             clock=clock,
             worker=worker,
+            is_starting=lambda: self.service.partitions.is_starting,
         )
         self._alarms = DriftAlarms(
             topic=self._topics.drift,

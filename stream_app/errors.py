@@ -47,6 +47,10 @@ class StoreError(StreamAppError):
     """The object store does not answer, or not as asked; the same request may succeed later."""
 
 
+class NotThereError(StoreError):
+    """The object store answers, and does not have it."""
+
+
 class VersionError(StreamAppError):
     """A symbol or a model version that is asked for is not there, or cannot serve."""
 

@@ -15,10 +15,11 @@ class Link:
 
     While it is cut, connections stay open and new ones are accepted, as by a network that drops
     packets. What was on its way arrives when it is mended. It runs in the loop that starts it.
+    With port 0 the system chooses one.
     """
 
     def __init__(self, port: int, target: int) -> None:
-        self._port = port
+        self.port = port
         self._target = target
         self._passes = asyncio.Event()
         self._passes.set()
@@ -31,7 +32,8 @@ class Link:
         self._passes.set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(

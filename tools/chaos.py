@@ -31,6 +31,7 @@ TESTS = (
     "tests/broker/test_fuzz.py",
     "tests/broker/test_endings.py",
     "tests/broker/test_widened.py",
+    "tests/broker/test_moves.py",
     "tests/broker/test_rights.py",
     "tests/unit/registry/test_object_store.py",
 )

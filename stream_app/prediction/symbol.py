@@ -64,7 +64,7 @@ class SymbolPipeline:
         """How many partitions the topic had when this was last known to be the symbol's own state,
         with all of its history; 0 for never."""
         self._left_to_ts = 0
-        """Event time of the newest bar when the symbol belonged here no more, epoch ms."""
+        """Event time of the newest tick when the symbol belonged here no more, epoch ms."""
         self._origin = origin or Origin()
         self._bar_ms = settings.bar_ms
         self._horizon_ms = settings.horizon_ms
@@ -97,16 +97,17 @@ class SymbolPipeline:
         """Partitions were added: the symbol may belong to another one now. See `__init__`."""
         self._set_place(elsewhere, is_misplaced=is_misplaced)
         self._origin, self._steady = origin, None
-        self._note_left()
+        self.note_left()
 
     @property
     def is_home(self) -> bool:
         """Whether the partition is that of the symbol as a key."""
         return self.name == self.symbol
 
-    def _note_left(self) -> None:
+    def note_left(self) -> None:
+        """A state that its symbol has left: what it has by now, the bar begun too, is no news."""
         if self.home and not self.is_home and len(self.window):
-            self._left_to_ts = int(self.window.columns(1).ts_last[0])
+            self._left_to_ts = self.window.main.newest_ts
 
     @property
     def kalman(self) -> KalmanFilter:
@@ -369,14 +370,14 @@ class SymbolPipeline:
             self.home = state.home
         elif self.is_home:
             self.home = origin.partitions
-        self._note_left()
+        self.note_left()
 
     @property
     def has_news(self) -> bool:
         """Whether a training now would learn from more than the last one.
 
-        A state that its symbol has left, as after partitions were added, has none until a bar of
-        it closes there. For symbols in their place silence is left to the schedule.
+        A state that its symbol has left, as after partitions were added, has none until a bar that
+        began after that closes there. For symbols in their place silence is left to the schedule.
         """
         learned_ts = self.models.trained_to_ts if self.models.is_trained else 0
         known_ts = max(self._left_to_ts, learned_ts)

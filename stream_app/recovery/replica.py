@@ -72,11 +72,18 @@ class Replica:
         self.log = BarLog(of.topic, committed, topic_id=of.topic_id, bar_s=bar_s)
         self.lock = asyncio.Lock()
         """For who reads on."""
-        self.is_warm = False
+        self.is_settled = False
         """Whether all bars before the last known commit are in the windows."""
+        self.has_models = False
+        """Whether its symbols have models, as far as there are any; noted by who follows it."""
         self._window_bars = window_bars
         self._position = 0
         """The offset after the last bar read."""
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether it can be taken over at once, and answer as well as who has it now."""
+        return self.is_settled and self.has_models
 
     def leads_to(self, committed: int, of: Log) -> bool:
         """Whether it can go on to this offset: it is of the same log, and no further.
@@ -113,7 +120,7 @@ class Replica:
         """Take all bars that were made before a commit into the windows."""
         self.log.advance(committed)
         await self._fill_windows(pause)
-        self.is_warm = True
+        self.is_settled = True
 
     async def _fill_windows(self, pause: Pause, *, but: int = 0) -> None:
         while self.log.begun_anew:

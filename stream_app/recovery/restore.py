@@ -63,7 +63,7 @@ async def restore_partition(
     settings, topics = access.settings, access.topics
     partition, pipeline, log = replica.of.partition, replica.pipeline, replica.log
     ticks = TopicPartition(topics.ticks.name, partition)
-    stood_by = ", it stood by" if replica.is_warm else ""
+    stood_by = ", it stood by" if replica.is_settled else ""
     async with access.readers.one() as consumer, replica.lock:
         await replica.read_on(consumer, topics.bars.name, access.go_on)
         await replica.settle(committed, access.go_on)
@@ -104,6 +104,8 @@ async def restore_partition(
             chunk_size=settings.max_batch_ticks,
             go_on=access.go_on,
         )
+    for symbol_pipeline in pipeline.symbols.values():
+        symbol_pipeline.note_left()
     pipeline.position = committed
     logger.info(
         "partition %d: restored %d symbols, %d bars, %d ticks gone through again, at offset %d%s",

@@ -35,6 +35,7 @@ class Standbys:
         access: LogAccess,
         *,
         new_replica: Callable[[int, Log], Replica],
+        have_models: Callable[[Iterable[SymbolPipeline]], bool],
         is_busy: Callable[[], bool],
         on_warm: Callable[[], None],
     ) -> None:
@@ -43,11 +44,14 @@ class Standbys:
         Args:
             access: to the topics.
             new_replica: makes an empty one, at a commit, of a log.
+            have_models: whether symbols have models, as far as there are any; has missing ones
+                brought.
             is_busy: whether ticks wait for a change of the group or a restore in this worker.
             on_warm: called when another one has become warm.
         """
         self._access = access
         self._new_replica = new_replica
+        self._have_models = have_models
         self._is_busy = is_busy
         self._on_warm = on_warm
         self._worked_s = 0.0
@@ -56,19 +60,23 @@ class Standbys:
         self.following: frozenset[int] = frozenset()
         self.warm: frozenset[int] = frozenset()
         """Those of them that can be taken over at once."""
+        self._lacking: set[int] = set()
+        """Those of which the log says that they wait for their models."""
         self._has_some = asyncio.Event()
 
     def symbols(self) -> dict[str, SymbolPipeline]:
-        """Every symbol of the warm ones, by the name of its state."""
+        """Every symbol of those whose bars are read, by the name of its state."""
         return {
             pipeline.name: pipeline
-            for number in self.warm
-            for pipeline in self._replicas[number].pipeline.symbols.values()
+            for replica in self._replicas.values()
+            if replica.is_settled
+            for pipeline in replica.pipeline.symbols.values()
         }
 
     def follow(self, partitions: Iterable[int]) -> None:
         """Follow these partitions and no others. Returns at once."""
         self.following = frozenset(partitions)
+        self._lacking &= self.following
         for number in self._replicas.keys() - self.following:
             del self._replicas[number]
         self._note_warm()
@@ -157,9 +165,21 @@ class Standbys:
         return replica
 
     def _note_settled(self, number: int, replica: Replica) -> None:
-        if self._follows(number, replica) and number not in self.warm:
-            self._note_warm()
-            logger.info(
-                "partition %d: stands by with %d symbols", number, len(replica.pipeline.symbols)
-            )
+        """The bars of a partition are read: whether it can be taken over depends on its models.
+
+        Without them this worker would answer worse than the one that has it, as while the object
+        store is away and this disk is empty.
+        """
+        if not self._follows(number, replica) or not replica.is_settled:
+            return
+        symbols = replica.pipeline.symbols
+        replica.has_models = self._have_models(symbols.values())
+        was_warm = number in self.warm
+        self._note_warm()
+        if not replica.has_models and number not in self._lacking:
+            self._lacking.add(number)
+            logger.info("partition %d: its bars are here, it waits for its models", number)
+        elif replica.has_models and not was_warm:
+            self._lacking.discard(number)
+            logger.info("partition %d: stands by with %d symbols", number, len(symbols))
             self._on_warm()

@@ -24,7 +24,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import from_url
 
-from stream_app.errors import ArtifactError, ConfigError, StoreError
+from stream_app.errors import ArtifactError, ConfigError, NotThereError, StoreError
 from stream_app.models.catalog import CATALOG
 from stream_app.registry.folders import folder_name
 from stream_app.registry.manifest import (
@@ -52,10 +52,6 @@ AWAY_S: Final = 30.0
 """After a failure, readers do not wait for the store for so long."""
 AT_ONCE: Final = 32
 """Versions that are read at the same time."""
-
-
-class NotThereError(StoreError):
-    """The store answers, and does not have it."""
 
 
 class ObjectStore:

@@ -8,10 +8,10 @@ from typing import Any
 import obstore
 import orjson
 
-from stream_app.errors import ArtifactError, StoreError
+from stream_app.errors import ArtifactError, NotThereError, StoreError
 from stream_app.registry.manifest import MANIFEST, MANIFEST_MAX_BYTES, parse_manifest
 from stream_app.registry.names import VERSION_PATTERN
-from stream_app.registry.object_store import NotThereError, ObjectStore
+from stream_app.registry.object_store import ObjectStore
 
 
 class StoreListing:

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from stream_app.errors import ArtifactError, StoreError
+from stream_app.messages.symbols import split_state_name
 from stream_app.models.model_set import ModelSet
 from stream_app.registry.manifest import TrainedSet
 from stream_app.registry.store import Registry
@@ -127,7 +128,12 @@ class Versions:
         return await asyncio.to_thread(self._disk.champion, name, named)
 
     async def artifact(self, name: str, version: str, model: str) -> bytes:
-        """One artifact of a version on this disk, as `Registry.artifact`."""
+        """One artifact of a version on this disk, as `Registry.artifact`.
+
+        A state elsewhere that has no version of its own yet is served by one of its symbol.
+        """
+        if not self._disk.has(name, version):
+            name, _ = split_state_name(name)
         return await asyncio.to_thread(self._disk.artifact, name, version, model)
 
     def complete(self, needed: Iterable[tuple[str, str]]) -> None:

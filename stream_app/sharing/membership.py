@@ -35,6 +35,8 @@ class Membership:
         self._asking: asyncio.Task[None] | None = None
         """Since the last assignment."""
         self._arrival = Arrival()
+        self.is_starting = True
+        """Whether this worker, alone in its group, waits for what it was first given."""
 
     @property
     def has_arrived(self) -> bool:
@@ -53,6 +55,8 @@ class Membership:
         """
         follows, self._generation = generation == self._generation + 1, generation
         self.share, self._asking = share, None
+        if share.workers > 1:
+            self.is_starting = False
         return follows
 
     def note_arrival(self) -> None:

@@ -87,13 +87,14 @@ class Retrainer:
         publish: Callable[[RetrainEvent], Awaitable[None]],
         clock: Clock,
         worker: str,
+        is_starting: Callable[[], bool] = lambda: True,
     ) -> None:
         self._settings = settings
         self._symbols = symbols
         self._publish = publish
         self._clock = clock
         self._worker = worker
-        self._schedule = RetrainSchedule(settings.schedule, clock)
+        self._schedule = RetrainSchedule(settings.schedule, clock, is_starting=is_starting)
         self._budget = Budget(settings.target_s)
         self._occupancy = Occupancy()
         self._urgency = Urgency()

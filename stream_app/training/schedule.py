@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
+
+import numpy as np
 
 from stream_app.clock import Clock
 from stream_app.messages.schemas import RetrainTrigger
@@ -46,7 +48,24 @@ class RetrainSchedule:
     the interval, by their plan. A symbol that is due stays so until its turn begins.
     """
 
-    def __init__(self, settings: ScheduleSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: ScheduleSettings,
+        clock: Clock,
+        *,
+        is_starting: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Know no symbol yet.
+
+        Args:
+            settings: when symbols are due.
+            clock: the time.
+            is_starting: whether symbols that come are those of a worker's own start, which are due
+                at once. Those that come from other workers later are due by their models' age.
+        """
+        self._is_starting = is_starting
+        self._starts = True
+        """As said at the last look: what it did not see yet may have come before."""
         self._interval_s = settings.interval_s
         self._min_bars = settings.min_bars
         self._processes = settings.processes
@@ -86,7 +105,8 @@ class RetrainSchedule:
             self._note_planned(now_s)
         else:
             self._note_round(ready, now_s)
-        self._note_unplanned(ready, now_s)
+        starts, self._starts = self._starts, self._starts and self._is_starting()
+        self._note_unplanned(ready, now_s, starts=starts)
         if not self._waiting:
             return None
         if self._plan.is_staggered:
@@ -141,17 +161,27 @@ class RetrainSchedule:
         missed = (now_s - self._next_s) // self._interval_s
         self._next_s += (missed + 1) * self._interval_s
 
-    def _note_unplanned(self, ready: Mapping[str, SymbolPipeline], now_s: float) -> None:
-        """Let those be due that are new, to the models or to this worker, or have grown."""
+    def _note_unplanned(
+        self, ready: Mapping[str, SymbolPipeline], now_s: float, *, starts: bool
+    ) -> None:
+        """Let those be due that have no models, have grown, or came with models that are old."""
         for name, item in ready.items():
             if name in self._waiting:
                 continue
-            bars = self._bars.get(name)
-            if bars is not None:
-                if len(item.window) >= GROWTH * bars:
-                    self._waiting[name] = Waiting(trigger="growth", since_s=now_s)
-            elif not (self._plan.is_staggered and self._plan.knows(name)):
-                self._waiting[name] = Waiting(trigger="initial", since_s=now_s)
+            bars, has_models = self._bars.get(name), self._plan.knows(name)
+            if bars is None and has_models and not starts:
+                bars = self._bars[name] = _learned_from(item)
+            if bars is None:
+                if not (self._plan.is_staggered and has_models):
+                    self._waiting[name] = Waiting(trigger="initial", since_s=now_s)
+            elif len(item.window) >= GROWTH * bars:
+                self._waiting[name] = Waiting(trigger="growth", since_s=now_s)
+            elif not self._plan.is_staggered and self._is_old(name, now_s):
+                self._waiting[name] = Waiting(trigger="scheduled", since_s=now_s)
+
+    def _is_old(self, name: str, now_s: float) -> bool:
+        """Whether another worker, or a silence, has kept a symbol from its round."""
+        return self._plan.knows(name) and now_s - self._plan.trained_s(name) >= self._interval_s
 
     def _first(self, now_s: float) -> str:
         """Whose turn is next where one symbol is due after the other."""
@@ -213,3 +243,10 @@ class RetrainSchedule:
         now_s = self._clock.monotonic()
         waits = {name: round(now_s - item.since_s, 3) for name, item in self._waiting.items()}
         return dict(sorted(waits.items(), key=lambda wait: -wait[1]))
+
+
+def _learned_from(item: SymbolPipeline) -> int:
+    """How many bars of a window its models have seen, as far as the window still tells."""
+    times = item.window.columns().ts_last
+    seen = int(np.searchsorted(times, item.models.trained_to_ts, side="right"))
+    return seen or len(times)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any, Final
 
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from stream_app.clock import Clock
-from stream_app.errors import ArtifactError, StoreError
+from stream_app.errors import ArtifactError
 from stream_app.kafka.champions import champion_of
 from stream_app.kafka.reader import open_reader, read_range, read_through
 from stream_app.kafka.retries import until_answered
@@ -25,11 +23,10 @@ from stream_app.models.model_set import ModelSet
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.champion_log import ChampionLog
 from stream_app.registry.versions import Versions
+from stream_app.worker.fetches import Fetches, note_failure
 
 logger = logging.getLogger(__name__)
 
-LONGEST_WAIT_S: Final = 60.0
-"""Between two tries to bring a version from the object store."""
 PROMOTED: Final = "passed the gate"
 
 
@@ -68,8 +65,12 @@ class Champions:
         Symbols with the same prices can have the same version."""
         self._serving = asyncio.Lock()
         self._looks: set[asyncio.Task[None]] = set()
-        self._fetches: dict[str, asyncio.Task[None]] = {}
-        """By state, what brings the version that is to serve from the object store."""
+        self._fetches = Fetches(
+            versions,
+            wanted=self._version_here,
+            let_serve=self._let_serve,
+            monotonic=clock.monotonic,
+        )
 
     def standing(self, name: str) -> Champion | None:
         """What the topic says of a symbol; None where it says nothing."""
@@ -186,8 +187,9 @@ class Champions:
                     models = await self._versions.on_disk(name, champion.version)
                 except ArtifactError as error:
                     if self._versions.has_store:
-                        self._fetch(name)
+                        self._fetches.start(name)
                     else:
+                        self._fetches.give_up(name, champion.version)
                         logger.warning(
                             "%s: the version to serve is unavailable: %s", name, error, extra=about
                         )
@@ -198,63 +200,27 @@ class Champions:
                 current.models = models
                 logger.info("%s: served by %s (%s)", name, models.version, champion.by, extra=about)
 
-    def _fetch(self, name: str) -> None:
-        """Bring the version that is to serve from the store, and let it serve. Returns at once.
-
-        Another worker may still be writing it, and the store may be away: it is tried again until
-        the version is there, the topic names another, or the symbol has left this worker.
-        """
-        running = self._fetches.get(name)
-        if running is None or running.done():
-            task = self._fetches[name] = asyncio.create_task(self._fetch_and_serve(name))
-            task.add_done_callback(partial(self._fetched, name))
-
-    def _fetched(self, name: str, task: asyncio.Task[None]) -> None:
-        if self._fetches.get(name) is task:
-            del self._fetches[name]
-        self._note_failure(task)
-
-    @staticmethod
-    def _note_failure(task: asyncio.Task[None]) -> None:
-        """What serves goes on serving, whatever a task dies of; the log says it."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("a version cannot be let serve: %r", error, exc_info=error)
-
-    async def _fetch_and_serve(self, name: str) -> None:
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(StoreError),
-            wait=wait_random_exponential(max=LONGEST_WAIT_S),
-            before_sleep=partial(self._tell, name),
-        )
-        tried = ""
-        # Another version may be named while one is brought.
-        while (champion := self._log.standing(name)) and champion.version != tried:
-            tried = champion.version
-            try:
-                is_here: bool = await retrying(self._bring, name)
-                if is_here:
-                    await self._let_serve(name)
-            except ArtifactError as error:
-                logger.warning("%s: the version to serve is unavailable: %s", name, error)
-
-    async def _bring(self, name: str) -> bool:
-        """Whether the version to serve is on this disk now; not where no symbol here waits for it.
-
-        Raises:
-            ArtifactError: it is damaged, or gone.
-            StoreError: the store does not answer, or does not have it yet.
-        """
+    def _version_here(self, name: str) -> str | None:
+        """The version that is to serve a symbol of this worker; None where there is none."""
         champion = self._log.standing(name)
-        if champion is None or name not in self._symbols():
-            return False
-        await self._versions.load(name, champion.version)
-        return True
+        return champion.version if champion is not None and name in self._symbols() else None
 
-    @staticmethod
-    def _tell(name: str, state: RetryCallState) -> None:
-        if state.attempt_number == 1 and state.outcome is not None:
-            error = state.outcome.exception()
-            logger.warning("%s: the version to serve is unavailable yet: %s", name, error)
+    def have_models(self, pipelines: Iterable[SymbolPipeline]) -> bool:
+        """Whether symbols that this worker stands by with have models, as far as any can be had.
+
+        Has those that are missing brought. One version earlier than the named one is enough, or
+        each retrain would take a partition from those that can be taken over.
+        """
+        missing = [
+            pipeline.name
+            for pipeline in pipelines
+            if not pipeline.models.is_trained
+            and (champion := self._log.standing(pipeline.name)) is not None
+            and self._fetches.may_bring(pipeline.name, champion.version)
+        ]
+        if not self._looks and not all(map(self._fetches.is_running, missing)):
+            self.look_again()
+        return not missing
 
     def look_again(self) -> None:
         """See to it that all symbols are served as the topic says. Returns at once.
@@ -264,7 +230,7 @@ class Champions:
         task = asyncio.create_task(self._let_all_serve())
         self._looks.add(task)
         task.add_done_callback(self._looks.discard)
-        task.add_done_callback(self._note_failure)
+        task.add_done_callback(note_failure)
 
     async def _let_all_serve(self) -> None:
         # Most are served so already: to look at all for each of them would be quadratic.

@@ -37,6 +37,7 @@ class Partitions:
         *,
         consumer: ConsumerActions,
         load_models: LoadModels,
+        have_models: Callable[[Iterable[SymbolPipeline]], bool],
         publish_bars: PublishBars,
         on_restored: Callable[[], None],
         on_settled: Callable[[], None],
@@ -48,6 +49,7 @@ class Partitions:
             access: to the topics.
             consumer: of the ticks.
             load_models: of a symbol.
+            have_models: whether symbols have models, as far as there are any.
             publish_bars: into a partition.
             on_restored: called when a partition has its state back.
             on_settled: called when all partitions of an assignment have; there may be none.
@@ -64,6 +66,7 @@ class Partitions:
         self.standbys = Standbys(
             access,
             new_replica=self._new_replica,
+            have_models=have_models,
             is_busy=lambda: self._is_changing or bool(self._restoring),
             on_warm=self._note_warm,
         )
@@ -109,6 +112,11 @@ class Partitions:
             and not self._restoring
             and self._assigned <= self._pipelines.of.keys()
         )
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether symbols that come are those of a start, not taken over from another worker."""
+        return self._membership.is_starting
 
     @property
     def is_restoring(self) -> bool:
@@ -215,6 +223,7 @@ class Partitions:
 
     def _look_whether_settled(self) -> None:
         if self.is_restored:
+            self._membership.is_starting = False
             self._on_settled()
 
     def _checked(self, number: int, task: asyncio.Task[None]) -> None:

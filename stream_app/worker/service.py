@@ -75,6 +75,7 @@ class TickService:
                 before=champions.before,
                 on_progress=self._note_step,
             ).load,
+            have_models=champions.have_models,
             publish_bars=self._publish_bars,
             on_restored=champions.look_again,
             on_settled=self._note_settled,

@@ -6,16 +6,20 @@ import asyncio
 import subprocess
 import sys
 import uuid
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from stream_app.kafka.placement import partition_of
 from stream_app.kafka.topic_check import Topics
+from stream_app.messages.schemas import Tick
 from stream_app.settings import Settings
 from tests.broker.test_champions import HISTORY, SMALL, SYMBOL, TICKS, cycles
-from tests.conftest import SettingsFor
+from tests.builders import walk
+from tests.conftest import SettingsFor, needs_kafka
 from tests.s3 import BUCKET, S3, Proxy
 from tests.workers import DEADLINE_S, WorkerProcess, environment, feed, read_until
 
@@ -112,6 +116,59 @@ async def test_a_store_that_is_away_costs_no_prediction_and_gets_the_version_whe
             messages = await read_until(worker, topics_on_broker.predictions, sent)
             assert len({message["id"] for message in messages}) == sent
             assert worker.terminate() == 0, worker.text()
+
+
+EACH = {partition_of(name.encode(), range(4)): name for name in (f"S{n}" for n in range(30))}
+"""A symbol for each partition."""
+
+
+@pytest.mark.parametrize("broker", [pytest.param("kafka", marks=needs_kafka)], indirect=True)
+async def test_a_worker_that_joins_is_given_nothing_before_it_has_the_models(
+    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path, s3: S3
+) -> None:
+    """Its disk is empty and the store is away: it would answer by the Kalman filter alone."""
+    url = f"s3://{BUCKET}/{uuid.uuid4().hex}"
+    one = settings_for(
+        **SMALL | {"retrain_target_seconds": 600}, registry_url=url, retrain_interval_hours=24
+    )
+    two = one.model_copy(update={"data_dir": tmp_path / "two"})
+    walks = [list(walk(HISTORY + 20, symbol=name)) for name in EACH.values()]
+    sent = 0
+
+    async def answers(ticks: list[Tick]) -> list[Any]:
+        """Of all symbols to their newest ticks."""
+        nonlocal sent
+        await feed(one, ticks)
+        sent += len(ticks)
+        messages = await read_until(owner, topics_on_broker.predictions, sent)
+        newest = {each["symbol"]: each for each in messages}
+        assert len(newest) == len(EACH)
+        return list(newest.values())
+
+    with Proxy(s3.url) as proxy, ExitStack() as stack:
+        variables = s3.environment(AWS_ENDPOINT_URL=proxy.url)
+        owner = stack.enter_context(
+            WorkerProcess(one, tmp_path / "one.log", variables=s3.environment())
+        )
+        await answers([tick for ticks in walks for tick in ticks[:HISTORY]])
+        async with asyncio.timeout(5 * DEADLINE_S):
+            while owner.text().count(" is in the store") < len(EACH):
+                await asyncio.sleep(0.2)
+        proxy.is_cut = True
+        joiner = stack.enter_context(WorkerProcess(two, tmp_path / "two.log", variables=variables))
+        async with asyncio.timeout(DEADLINE_S):
+            while joiner.text().count("it waits for its models") < len(EACH):
+                await asyncio.sleep(0.1)
+        by = await answers([ticks[HISTORY] for ticks in walks])
+        assert all("lstm" in message["members"] for message in by), by
+        assert "restored" not in joiner.text()
+        assert "stands by" not in joiner.text()
+        proxy.is_cut = False
+        async with asyncio.timeout(DEADLINE_S):
+            while joiner.text().count("it stood by") < len(EACH) // 2:
+                await asyncio.sleep(0.1)
+        by = await answers([ticks[HISTORY + 1] for ticks in walks])
+        assert all("lstm" in message["members"] for message in by), by
 
 
 async def test_a_worker_refuses_a_store_that_is_set_up_wrongly(

@@ -79,21 +79,32 @@ async def in_peace(settings: Settings, topics: Topics, log: Path, messages: list
     return differing
 
 
-@pytest.mark.parametrize("ending", ["in order", "kill -9"])
+@pytest.mark.parametrize(
+    ("ending", "named"),
+    [("in order", False), ("in order", True), ("kill -9", False)],
+    ids=["in order", "in order, with an id", "kill -9"],
+)
 async def test_one_that_stood_by_goes_on_where_the_other_ended(
-    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path, ending: str
+    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path, ending: str, *, named: bool
 ) -> None:
+    """With an id too: as a pod of Kubernetes, which the group would keep a place for."""
     count = 2_400
     await feed(settings_for(**SMALL), ticks(count // 2))
     # Killed, its session has to end; in order, nobody waits for that.
     session_s = NEVER_S if ending == "in order" else 6.0
-    async with two_workers(settings_for, tmp_path, session_s=session_s) as (first, second):
+    async with two_workers(settings_for, tmp_path, named=named, session_s=session_s) as (
+        first,
+        second,
+    ):
         await read_until(second, topics_on_broker.predictions, count // 2)
         feeding = asyncio.create_task(feed(first.settings, ticks(count // 2, count // 2), 200))
         await asyncio.sleep(2.0)
         began = len(second.text())
         if ending == "in order":
             assert first.terminate() == 0, first.text()
+            async with asyncio.timeout(NEVER_S / 2):
+                while "it stood by" not in second.text()[began:]:
+                    await asyncio.sleep(0.1)
         else:
             first.kill()
         await feeding

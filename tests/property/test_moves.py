@@ -34,7 +34,7 @@ from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.recovery.log_access import LogAccess
 from stream_app.recovery.replica import Log, Replica
 from stream_app.recovery.restore import restore_partition
-from tests.builders import START_MS, FakeRecord, record, settings
+from tests.builders import START_MS, FakeRecord, record, settings, walk
 from tests.fakes import FeatureMember, model_set
 
 SETTINGS = settings()
@@ -352,3 +352,27 @@ def test_a_symbol_that_moved_goes_on_as_if_it_had_always_been_there(
     for name in (MOVING, STAYING, RETURNING, STRAYING):
         assert cluster.here(name).name == name
         same_state(cluster.here(name), again.here(name))
+
+
+async def test_after_a_restart_too_the_bar_that_had_begun_is_no_news_where_the_symbol_was() -> None:
+    """Its ticks are gone through again after the state of the bar before it."""
+    cluster = Cluster(lambda most: most)
+    ticks = list(walk(60, symbol=MOVING))
+
+    async def answer(tick: Tick) -> int:
+        """By who has the old partition; returns how many bars there are."""
+        cluster.logs.append(TICKS, 0, MOVING.encode(), encode_tick(tick), tick.ts)
+        await cluster.work(0, end(cluster, 0))
+        return len(cluster.logs.records[TopicPartition(BARS, 0)])
+
+    await cluster.start(0)
+    bars = [await answer(tick) for tick in ticks[:44]]
+    assert bars[-3] == bars[-1], "two ticks are in a bar that is not closed"
+    await cluster.widen(2)
+    await cluster.start(0)
+    late = iter(ticks[44:])
+    while await answer(next(late)) == bars[-1]:
+        pass
+    state = cluster.workers[0][0].symbols[MOVING]
+    assert not state.is_home
+    assert not state.has_news

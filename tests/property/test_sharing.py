@@ -165,3 +165,12 @@ def test_what_is_said_is_read_back(
     assert Report.decode(report.encode()) == report
     assert Share.decode(share.encode()) == share
     assert Report.decode(b"") == Report()
+
+
+def test_a_follower_without_models_is_given_a_partition_only_where_nobody_else_has_it() -> None:
+    """It is not ready: it has the bars, and lacks the models that the owner has."""
+    follower = Report(following=frozenset({0, 1}))
+    owner = Report(assigned=frozenset({0, 1}), ready=frozenset({0, 1}))
+    told = shares({"a": owner, "b": follower}, [0, 1], standbys=1)
+    assert (len(told["a"].partitions), len(told["b"].coming)) == (2, 1)
+    assert shares({"b": follower}, [0, 1], standbys=1)["b"].partitions == {0, 1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import jsonschema
 import pytest
 import yaml
 
-from stream_app.app import FORCED_AFTER_S
+from stream_app.app import FORCED_AFTER_S, REACH_TIMEOUT_S
 from stream_app.cli import COMMANDS
 from stream_app.kafka.strimzi import as_yaml, kafka_topics
 from stream_app.kafka.topics import load_topics
@@ -48,6 +49,8 @@ def named(kind: str, name: str) -> Resource:
 
 
 WORKER = named("StatefulSet", "stream-app-worker")
+PLANNED_SYMBOLS = 200
+"""So many a worker, say the comments of worker.yaml."""
 SCALED = named("ScaledObject", "stream-app-worker")["spec"]
 
 
@@ -253,6 +256,12 @@ def test_a_pod_may_do_nothing_that_it_does_not_need(workload: Resource) -> None:
     assert main["args"][0] in COMMANDS
 
 
+def patience_s(probe: Resource) -> int:
+    """For how long a container may fail it."""
+    patience: int = probe["periodSeconds"] * probe["failureThreshold"]
+    return patience
+
+
 def test_probes_ask_the_pages_that_there_are_and_are_patient() -> None:
     (worker,) = pod(WORKER)["containers"]
     default = Settings.model_fields
@@ -266,8 +275,10 @@ def test_probes_ask_the_pages_that_there_are_and_are_patient() -> None:
     assert worker["startupProbe"]["httpGet"]["path"] == "/health/live"
     live = worker["livenessProbe"]
     assert live["httpGet"]["path"] == "/health/live"
-    patience_s = live["periodSeconds"] * live["failureThreshold"]
-    assert patience_s > 1.25 * default["watchdog_seconds"].default
+    assert patience_s(live) > 1.25 * default["watchdog_seconds"].default
+    # One that finds no broker ends by itself and says why. Imports, compiling and busy nodes come
+    # before that; docs/kubernetes.md says two minutes.
+    assert patience_s(worker["startupProbe"]) == 120 > 4 * REACH_TIMEOUT_S
     assert pod(WORKER)["terminationGracePeriodSeconds"] >= 2 * FORCED_AFTER_S
     (dashboard,) = pod(named("Deployment", "stream-app-dashboard"))["containers"]
     assert dashboard["ports"][0]["containerPort"] == default["dashboard_port"].default
@@ -282,11 +293,40 @@ def test_memory_is_that_of_docs_operations() -> None:
     assert found
     worker, training = map(int, found.groups())
     (container,) = pod(WORKER)["containers"]
-    symbols = 200
-    wanted = worker + training * int(settings_env()["RETRAIN_PROCESSES"]) + symbols
+    wanted = worker + training * int(settings_env()["RETRAIN_PROCESSES"]) + PLANNED_SYMBOLS
     assert container["resources"]["requests"]["memory"] == f"{wanted}Mi"
     assert "limits" in container["resources"]
     assert "cpu" not in container["resources"]["limits"]
+
+
+def test_processors_are_those_of_docs_capacity() -> None:
+    """One for the event loop, and what trains the symbols in four fifths of each hour."""
+    told = (ROOT / "docs/capacity.md").read_text()
+    found = re.search(r"so symbols a core and hour \| (\d+);", told)
+    assert found
+    training = PLANNED_SYMBOLS / (0.8 * int(found[1]))
+    (container,) = pod(WORKER)["containers"]
+    assert container["resources"]["requests"]["cpu"] == str(math.ceil(1 + training))
+
+
+def test_a_lost_node_or_zone_takes_as_few_workers_as_it_can() -> None:
+    spread = pod(WORKER)["topologySpreadConstraints"]
+    assert {each["topologyKey"] for each in spread} == {
+        "kubernetes.io/hostname",
+        "topology.kubernetes.io/zone",
+    }
+    for each in spread:
+        assert each["maxSkew"] == 1
+        # A worker that waits for a place answers nothing.
+        assert each["whenUnsatisfiable"] == "ScheduleAnyway"
+
+
+def test_a_drain_takes_no_more_workers_than_stand_by_for_a_partition() -> None:
+    budget = named("PodDisruptionBudget", "stream-app-worker")["spec"]
+    standbys = int(settings_env().get("STANDBYS", Settings.model_fields["standbys"].default))
+    assert budget["maxUnavailable"] == standbys == 1 < SCALED["minReplicaCount"]
+    # One that cannot start does not hold up a node's drain.
+    assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
 def test_services_budgets_and_policies_select_pods_that_there_are() -> None:
@@ -341,10 +381,23 @@ def test_scaling_is_bound_by_partitions_and_slow_to_go_down() -> None:
 
 def test_groups_in_the_rights_are_those_of_the_settings() -> None:
     group = settings_env()["CONSUMER_GROUP"]
-    found = {(each.user, each.name) for each in rights() if each.kind == "group"}
-    assert found == {
-        ("stream-app-worker", group),
-        ("stream-app-drift", f"{group}-drift"),
-        ("stream-app-dashboard", group),
-        ("stream-app-scaler", group),
-    }
+    found = sorted(
+        (each.user, each.name, each.operation) for each in rights() if each.kind == "group"
+    )
+    assert found == [
+        ("stream-app-dashboard", group, "Describe"),
+        ("stream-app-drift", f"{group}-drift", "Read"),
+        ("stream-app-scaler", group, "Describe"),
+        ("stream-app-worker", group, "Read"),  # contains Describe; nobody removes a group
+    ]
+
+
+def test_rights_are_for_single_topics_and_groups_and_the_scaler_sees_the_lag_alone() -> None:
+    for user in (each for each in RESOURCES if each["kind"] == "KafkaUser"):
+        for acl in user["spec"]["authorization"]["acls"]:
+            assert acl.keys() == {"resource", "operations"}
+            assert acl["resource"].keys() == {"type", "name"}, "a prefix would be more"
+            assert acl["resource"]["type"] in ("topic", "group")
+    ticks = load_topics(FOLDER / "topics.yaml").ticks.name
+    mine = [each for each in rights() if each.user == "stream-app-scaler" and each.kind == "topic"]
+    assert [(each.name, each.operation) for each in mine] == [(ticks, "Describe")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -11,9 +12,18 @@ import pytest
 
 from stream_app.kafka.topic_check import load_topics
 from stream_app.recovery.log_access import LogAccess, Readers
-from stream_app.recovery.replica import Log
+from stream_app.recovery.replica import Log, Replica
 from stream_app.recovery.standbys import REST, Standbys
 from tests.builders import settings
+
+
+class Filled:
+    """A replica whose bars are read."""
+
+    is_settled = True
+    has_models = False
+    pipeline = SimpleNamespace(symbols={"A": SimpleNamespace(name="A")})
+    is_warm = Replica.is_warm
 
 
 class Around:
@@ -23,7 +33,9 @@ class Around:
         chosen = settings()
         self.is_busy = False
         self.slept: list[float] = []
-        replica: Any = SimpleNamespace(is_warm=True)
+        self.have_models = True
+        self.warmed = 0
+        replica: Any = Filled()
         self.replica = replica
         self.standbys = Standbys(
             LogAccess(
@@ -33,8 +45,11 @@ class Around:
                 on_progress=lambda: None,
             ),
             new_replica=self._none,
+            have_models=lambda symbols: (
+                [each.name for each in symbols] == ["A"] and self.have_models
+            ),
             is_busy=lambda: self.is_busy,
-            on_warm=lambda: None,
+            on_warm=self._note_warm,
         )
         self.standbys._replicas[3] = self.replica
         sleep = asyncio.sleep
@@ -44,6 +59,9 @@ class Around:
             await sleep(0)
 
         monkeypatch.setattr(asyncio, "sleep", noted)
+
+    def _note_warm(self) -> None:
+        self.warmed += 1
 
     @staticmethod
     def _none(_committed: int, _of: Log) -> Any:
@@ -92,3 +110,31 @@ async def test_what_has_to_be_answered_now_waits_for_nobody(
     monkeypatch.setattr(around.standbys, "_note_warm", lambda: None)
     assert around.standbys.release(3) is around.replica
     assert not await waiting, "it reads no further"
+
+
+def test_a_partition_whose_bars_are_here_is_warm_once_its_models_are_too(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Or a worker with an empty disk would be given it, and answer by one model of four."""
+    around = Around(monkeypatch)
+    around.have_models = False
+    with caplog.at_level(logging.INFO):
+        for _ in range(3):
+            around.standbys._note_settled(3, around.replica)
+    assert (around.standbys.warm, around.warmed) == (frozenset(), 0)
+    assert list(around.standbys.symbols()) == ["A"], "its models are looked for"
+    assert caplog.text.count("partition 3: its bars are here, it waits for its models") == 1
+    around.have_models = True
+    with caplog.at_level(logging.INFO):
+        for _ in range(3):
+            around.standbys._note_settled(3, around.replica)
+    assert (around.standbys.warm, around.warmed) == (frozenset({3}), 1)
+    assert caplog.text.count("partition 3: stands by with 1 symbols") == 1
+
+
+def test_a_first_training_elsewhere_makes_it_wait_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    around = Around(monkeypatch)
+    around.standbys._note_settled(3, around.replica)
+    around.have_models = False
+    around.standbys._note_settled(3, around.replica)
+    assert around.standbys.warm == frozenset()

@@ -19,12 +19,13 @@ import orjson
 import pytest
 
 from stream_app.commands.models import _load_from_store, _overview_of
-from stream_app.errors import ArtifactError, ConfigError, StoreError, VersionError
+from stream_app.errors import ArtifactError, ConfigError, NotThereError, StoreError, VersionError
 from stream_app.models.catalog import CATALOG
+from stream_app.registry import versions as versions_module
 from stream_app.registry.change import Operator, pinned
 from stream_app.registry.listing import DiskListing
 from stream_app.registry.manifest import MANIFEST, TrainedSet, manifest_digest
-from stream_app.registry.object_store import AWAY_S, NotThereError, ObjectStore
+from stream_app.registry.object_store import AWAY_S, ObjectStore
 from stream_app.registry.store import KEPT_VERSIONS, Registry
 from stream_app.registry.store_listing import StoreListing
 from stream_app.registry.uploads import Uploads
@@ -32,6 +33,7 @@ from stream_app.registry.versions import Versions
 from stream_app.training.settings import model_settings
 from tests.builders import settings
 from tests.figures import LONG, note
+from tests.link import Link
 from tests.s3 import BUCKET, S3, Proxy
 
 T = TypeVar("T")
@@ -285,6 +287,32 @@ async def test_a_store_that_is_away_keeps_nobody_waiting_and_gets_all_when_it_is
     assert "answers again" in caplog.text
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_store_that_hangs_keeps_nobody_waiting_for_long_and_gets_all_when_it_answers(
+    s3: S3, tmp_path: Path, trained: TrainedSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes connections and requests, and says nothing. No request has failed yet."""
+    monkeypatch.setattr(versions_module, "HAND_OVER_S", 0.05)
+    async with Link(0, int(s3.url.rpartition(":")[2])) as link:
+        endpoint = f"http://127.0.0.1:{link.port}"
+        for name, value in s3.environment(AWS_ENDPOINT_URL=endpoint).items():
+            monkeypatch.setenv(name, value)
+        one = Machine(tmp_path / "one", own_prefix())
+        uploading = asyncio.create_task(one.uploads.run())
+        link.cut()
+        async with asyncio.timeout(60):
+            models = await one.versions.publish(trained, now=NOON)
+        assert one.disk.has(SYMBOL, models.version), "it can serve"
+        assert one.uploads.waiting == 1
+        link.mend()
+        async with asyncio.timeout(60):
+            while one.uploads.waiting:
+                await asyncio.sleep(0.01)
+        assert await one.store.has(SYMBOL, models.version)
+        assert not uploading.done()
+        uploading.cancel()
+        await asyncio.gather(uploading, return_exceptions=True)
 
 
 async def insist(ask: Callable[[], Awaitable[T]]) -> T:

@@ -74,6 +74,7 @@ def bench(tmp_path: Path, trained_artifacts: TrainedArtifacts) -> Callable[..., 
         *,
         answer: Answer | None = None,
         starts: Any = None,
+        is_starting: Callable[[], bool] = lambda: True,
         verdict: Verdict | Callable[[GateJob], Verdict] = PASSED,
         **overrides: Any,
     ) -> Bench:
@@ -117,6 +118,7 @@ def bench(tmp_path: Path, trained_artifacts: TrainedArtifacts) -> Callable[..., 
             publish=publish,
             clock=clock,
             worker="w1",
+            is_starting=is_starting,
         )
         made = Bench(retrainer, clock, events, dict(given), champions)
         return made

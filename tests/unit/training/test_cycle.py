@@ -6,6 +6,8 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,8 @@ from stream_app.training.gate_job import GateJob
 from stream_app.training.job import TrainedModel, TrainingJob
 from stream_app.training.settings import model_settings
 from tests.builders import TrainedArtifacts, records, walk
-from tests.unit.training.conftest import PASSED, SETTINGS, Answer, Bench, symbols
+from tests.fakes import model_set
+from tests.unit.training.conftest import PASSED, SETTINGS, Answer, Bench, FakeClock, symbols
 
 
 def counted(name: str, **labels: str) -> float:
@@ -455,6 +458,75 @@ async def test_a_state_that_its_symbol_has_left_is_not_trained_again_and_again(
     assert [event.symbols for event in made.events if event.state != "started"] == [
         ("A", "A (partition 3)"), ("A",), ("A",),
     ]  # fmt: skip
+
+
+async def test_a_state_that_its_symbol_has_left_is_compared_with_the_symbols_champion(
+    bench: Callable[..., Bench],
+    trained_artifacts: TrainedArtifacts,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It has no version of its own: it goes on with the one that served before it was left."""
+    states = in_two_partitions()
+    given = {"A": states["A"]}
+    made = bench(given)
+    made.retrainer.tick()
+    await made.finish()
+    left = given["A (partition 3)"] = states["A (partition 3)"]
+    newest = int(left.window.columns(1).ts_last[0])
+    left.models = replace(states["A"].models, trained_to_ts=newest - 1)
+    made.clock.seconds += 1
+    made.retrainer.tick()
+    await made.finish()
+    judged = made.judged[-1]
+    assert judged.symbol == left.name
+    assert judged.champion is not None
+    assert judged.champion.artifacts == trained_artifacts
+    assert "not compared" not in caplog.text
+
+
+async def look(made: Bench) -> None:
+    made.retrainer.tick()
+    await made.finish()
+
+
+async def test_what_is_taken_over_with_models_is_due_when_they_are_old_and_not_at_once(
+    bench: Callable[..., Bench],
+) -> None:
+    here = symbols("A", "B", "C")
+    other, new = here.pop("B"), here.pop("C")
+    is_starting = True
+    made = bench(here, is_starting=lambda: is_starting)
+    await look(made)
+    is_starting = False
+    made.clock.seconds += 600
+    await look(made)  # it has settled in
+    other.models = replace(made.symbols["A"].models, version=version_of(made.clock, ago_s=1200))
+    here |= {"B": other, "C": new}
+    await look(made)
+    made.clock.seconds += 2399
+    await look(made)
+    made.clock.seconds += 1
+    await look(made)
+    told = [(each.trigger, each.symbols) for each in made.events if each.state != "started"]
+    assert told == [("initial", ("A",)), ("initial", ("C",)), ("scheduled", ("B",))]
+
+
+async def test_what_is_taken_over_is_due_when_its_window_has_grown(
+    bench: Callable[..., Bench],
+) -> None:
+    here = symbols("A", bars=450)
+    made = bench(here, is_starting=lambda: False)
+    state = here.pop("A")
+    await look(made)
+    learned = int(state.window.columns().ts_last[200])
+    state.models = model_set(version=version_of(made.clock, ago_s=60), trained_to_ts=learned)
+    here["A"] = state
+    await look(made)
+    assert [each.trigger for each in made.events] == ["growth", "growth"]
+
+
+def version_of(clock: FakeClock, *, ago_s: float) -> str:
+    return f"{clock.now() - timedelta(seconds=ago_s):%Y%m%dT%H%M%SZ}-00000000"
 
 
 REFUSED = Verdict(check="too_good", reason="lstm: knows the future", figures={"lstm.r2": 0.9})

@@ -22,6 +22,7 @@ from stream_app.models.model_set import ModelSet
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.manifest import TrainedSet
+from stream_app.registry.object_store import ObjectStore
 from stream_app.registry.store import Registry
 from stream_app.registry.versions import Versions
 from stream_app.training.settings import model_settings
@@ -247,7 +248,7 @@ async def test_a_version_that_is_named_while_another_is_fetched_serves(
 ) -> None:
     damaged, good = versions
     store: Any = Store(topic.champions._versions, damaged.version)
-    topic.champions._versions = store
+    topic.champions._versions = topic.champions._fetches._versions = store
     await topic.read(said(damaged.version, "rollback"))
     await asyncio.sleep(0)
     await topic.read(said(good.version, "rollback"))
@@ -275,3 +276,47 @@ async def test_a_fault_while_a_version_is_let_serve_is_in_the_log(
     async with asyncio.timeout(60):
         while "the disk is gone" not in caplog.text:
             await asyncio.sleep(0.001)
+
+
+async def test_a_standby_has_models_once_the_named_version_is_loaded(
+    topic: Topic, versions: list[ModelSet]
+) -> None:
+    symbols, champions = topic.symbols.values(), topic.champions
+    assert champions.have_models(symbols), "nobody has any"
+    away = topic.symbols.pop("A")
+    await topic.read(said(versions[0].version, "retrain"))
+    topic.symbols["A"] = away  # its bars have come after the record
+    assert not champions.have_models(symbols)
+    async with asyncio.timeout(60):
+        while not champions.have_models(symbols):
+            await asyncio.sleep(0.001)
+    assert away.models.version == versions[0].version
+    topic.symbols.pop("A")
+    await topic.read(said(versions[1].version, "retrain"))
+    topic.symbols["A"] = away
+    assert champions.have_models(symbols), "the version before is enough for a moment"
+
+
+async def test_a_version_that_is_gone_keeps_no_standby_waiting(
+    topic: Topic, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = topic.symbols.pop("A")
+    await topic.read(said("20250101T000000Z-00000000", "retrain"))
+    topic.symbols["A"] = away
+    async with asyncio.timeout(60):
+        while not topic.champions.have_models(topic.symbols.values()):
+            await asyncio.sleep(0.001)
+    assert caplog.text.count("A: the version to serve is unavailable") == 1
+
+
+async def test_while_the_store_is_away_a_standby_has_no_models(
+    topic: Topic, tmp_path: Path
+) -> None:
+    store = ObjectStore(f"file://{tmp_path}")
+    store._away_until_s = 1e12
+    topic.champions._fetches._versions = Versions(topic.registry, store)
+    topic.champions._versions = topic.champions._fetches._versions
+    await topic.read(said("20250101T000000Z-00000000", "retrain"))
+    assert topic.champions._fetches.is_running("A")
+    assert not topic.champions.have_models(topic.symbols.values())
+    assert not topic.champions._looks, "it is being brought: nobody looks again each second"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -82,6 +83,7 @@ class Standing(Partitions):
                 join_again=self._note_join,
             ),
             load_models=self._no_models,
+            have_models=lambda _: True,
             publish_bars=self._note_bars,
             on_restored=lambda: None,
             on_settled=lambda: None,
@@ -250,6 +252,27 @@ async def test_what_stayed_goes_on_where_it_is_if_nobody_else_can_have_had_it(
     assert set(asked) == {0, 1} - kept.keys()
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_only_what_a_worker_that_is_alone_is_first_given_is_a_start(
+    workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What others had until now has models that may be fresh."""
+
+    async def ask(numbers: Sequence[int]) -> dict[int, Place]:
+        return {number: place(committed=40) for number in numbers}
+
+    partitions = Standing(position=None, committed=40)
+    partitions._assigned = None
+    monkeypatch.setattr(partitions._takeovers, "places", ask)
+    assert partitions.is_starting
+    partitions.on_assigned([0], Share(workers=workers), generation=1)
+    assert partitions.is_starting == (workers == 1)
+    await asyncio.gather(*partitions._restoring.values())
+    await asyncio.sleep(0)
+    assert partitions.is_ready
+    assert not partitions.is_starting
+
+
 async def test_what_was_restored_and_has_answered_nothing_since_goes_on_too() -> None:
     partitions = Standing(position=None)
     partitions._pipelines.of[0] = partitions.standing_at(40)
@@ -416,7 +439,8 @@ async def test_a_new_count_renames_what_symbols_have_left_and_is_in_their_states
     symbol = next(
         name for number in range(99) if partition_of((name := f"S{number}").encode(), range(2))
     )
-    bars = pipeline.process(records(walk(40, symbol=symbol))).bars
+    sent = list(walk(80, symbol=symbol))
+    pipeline.process(records(sent[:40]))
     pipeline.symbols[symbol].home = 1
     await partitions.places.note_count(2)
     await asyncio.sleep(0)
@@ -424,9 +448,11 @@ async def test_a_new_count_renames_what_symbols_have_left_and_is_in_their_states
     (name,) = partitions.symbols()
     assert name == f"{symbol} (partition 0)"
     assert not pipeline.symbols[symbol].has_news, "it is trained where it went"
-    answer = pipeline.process(
-        records(walk(20, symbol=symbol, start=bars[-1].ts_open + 600_000), 40)
-    )
+    late_producer = itertools.count(40)
+    while not pipeline.process(records([sent[at := next(late_producer)]], at)).bars:
+        pass
+    assert not pipeline.symbols[symbol].has_news, "the bar that closed had begun before"
+    answer = pipeline.process(records(sent[at + 1 :], at + 1))
     assert all(MISPLACED in item.degraded for item in answer.predictions)
     assert answer.bars[-1].state["counts"] == (1, 2)
     assert answer.bars[-1].state["home"] == 1
