@@ -30,6 +30,8 @@ pytestmark = pytest.mark.timeout(1800)
 SYMBOL = "BTC-USD"
 TICKS = list(walk(1400, symbol=SYMBOL))
 HISTORY = 1000
+NEW = 40
+"""Ticks that close ten bars."""
 SMALL: dict[str, Any] = {
     "bar_seconds": 60,
     "training_window_days": 1,
@@ -103,6 +105,13 @@ class Flow:
         # And so is the next one.
         assert await self._next() == {version}, found
 
+    async def go_on(self) -> None:
+        """Send ticks that close bars: a training learns nothing new without any."""
+        more, self._left = self._left[:NEW], self._left[NEW:]
+        await feed(self._worker.settings, more)
+        self._sent += len(more)
+        await read_until(self._worker, self._topics.predictions, self._sent)
+
     async def _next(self) -> set[str]:
         await feed(self._worker.settings, [self._left.pop(0)])
         self._sent += 1
@@ -124,6 +133,7 @@ async def test_an_operator_changes_who_serves_without_a_retrain_and_it_holds(
         assert "no version is known to have served before" in await refusal(
             settings, "rollback", SYMBOL
         )
+        await flow.go_on()
         assert worker.terminate() == 0, worker.text()
         worker.start()  # which trains at once
         second = (await cycles(worker, topics, 2))[1]["versions"][SYMBOL]
@@ -136,6 +146,7 @@ async def test_an_operator_changes_who_serves_without_a_retrain_and_it_holds(
         forward = await answered(settings, "pin", SYMBOL, second)
         assert forward["pinned"]
         await flow.serving(second)
+        await flow.go_on()
         await answered(settings, "pin", SYMBOL, first)
 
         # A kill before any tick was answered by it, and a retrain after it.
@@ -182,8 +193,10 @@ async def test_kills_between_changes_of_who_serves_leave_no_two_answers_of_one_v
 ) -> None:
     settings, topics = settings_for(**SMALL, retrain_interval_hours=24), topics_on_broker
     with WorkerProcess(settings, tmp_path / "worker.log") as worker:
-        await feed(settings, TICKS[:HISTORY])
+        await feed(settings, TICKS[: HISTORY - NEW])
         await cycles(worker, topics, 1)
+        await feed(settings, TICKS[HISTORY - NEW : HISTORY])
+        await read_until(worker, topics.predictions, HISTORY)
         worker.kill()
         worker.start()
         await cycles(worker, topics, 2)

@@ -65,6 +65,9 @@ async def test_a_worker_with_an_empty_disk_takes_over_what_a_killed_one_has_trai
         await feed(one, TICKS[:HISTORY])
         first = (await cycles(worker, topics_on_broker, 1))[0]["versions"][SYMBOL]
         sent = await served_by(worker, topics_on_broker, first, HISTORY)
+        await feed(one, TICKS[sent : sent + 40])  # bars for the next training to learn from
+        sent += 40
+        await read_until(worker, topics_on_broker.predictions, sent)
         worker.kill()
         log = worker.text()
     assert f"version {first} is in the store" in log
