@@ -18,7 +18,7 @@ from stream_app.kafka.connection import FOLLOW_MAX_WAIT_MS, client_settings, wai
 from stream_app.kafka.group import open_group
 from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.reader import open_reader, read_new, read_range
-from stream_app.kafka.retries import RETRY_S, for_good, may_pass
+from stream_app.kafka.retries import RETRY_S, for_good, is_refused
 from stream_app.kafka.topic_check import Topics, load_topics, require_topics
 from stream_app.messages.codec import decode_drift, decode_score, encode_drift
 from stream_app.messages.records import Headers
@@ -62,10 +62,10 @@ class DriftFollower:
         self._headers = headers
 
     async def run(self) -> None:
-        """Follow until cancelled; after an error that passes begin again, as after a start.
+        """Follow until cancelled; after an error begin again, as after a start.
 
         Raises:
-            BrokerError: one does not pass, such as a right that is missing.
+            BrokerError: it refuses, such as a right that is missing.
         """
         said = ""
         while True:
@@ -76,7 +76,7 @@ class DriftFollower:
                 ) as consumer:
                     await self._follow(consumer)
             except (KafkaError, OSError) as error:
-                if isinstance(error, KafkaError) and not may_pass(error):
+                if is_refused(error):
                     raise for_good("drift cannot be followed", error) from error
                 text = f"{type(error).__name__}: {error}"
                 if text != said:

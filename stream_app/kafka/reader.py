@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from stream_app.kafka.connection import FETCH_MAX_WAIT_MS, FOLLOW_MAX_WAIT_MS, end_offset
-from stream_app.kafka.retries import RETRY_S, for_good, may_pass
+from stream_app.kafka.retries import RETRY_S, for_good, is_refused
 from stream_app.kafka.topics import TopicSpec
 
 
@@ -110,7 +110,7 @@ async def read_through(
         logger: of the caller.
 
     Raises:
-        BrokerError: one that does not pass, such as a right that is missing.
+        BrokerError: a refusal, such as a right that is missing.
     """
     said = ""
     while True:
@@ -124,7 +124,7 @@ async def read_through(
                     first, said = record.offset + 1, ""
                     yield record
         except (KafkaError, OSError) as error:
-            if isinstance(error, KafkaError) and not may_pass(error):
+            if is_refused(error):
                 raise for_good(f"{what} cannot be followed", error) from error
             text = f"{type(error).__name__}: {error}"
             if text != said:

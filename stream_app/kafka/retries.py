@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from aiokafka.errors import (
     BrokerNotAvailableError,
+    BrokerResponseError,
     KafkaError,
     KafkaTimeoutError,
     KafkaUnavailableError,
@@ -37,8 +38,16 @@ def may_pass(error: BaseException) -> bool:
     return isinstance(error, _PASSING) or (isinstance(error, KafkaError) and bool(error.retriable))
 
 
+def is_refused(error: BaseException) -> bool:
+    """Whether a broker has answered that it will not, as where a right is missing.
+
+    The client's own troubles, which it calls a `KafkaError` without more, are none: they pass.
+    """
+    return isinstance(error, BrokerResponseError) and not may_pass(error)
+
+
 def for_good(what: str, error: BaseException) -> BrokerError:
-    """What a user is told of an error that does not pass.
+    """What a user is told of a refusal.
 
     Args:
         what: failed, such as "the champions topic cannot be followed".

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAuthorizationFailedError
 
 from stream_app.errors import BrokerError
 from stream_app.kafka import reader
@@ -75,7 +75,8 @@ async def test_a_client_that_cannot_start_is_closed(monkeypatch: pytest.MonkeyPa
 async def test_an_outage_is_said_once_and_a_right_that_is_missing_ends_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    errors = [KafkaConnectionError("away")] * 3 + [TopicAuthorizationFailedError("champions")]
+    errors: list[KafkaError] = [KafkaConnectionError("away")] * 3
+    errors += [KafkaError("an assertion of the client"), TopicAuthorizationFailedError("champions")]
 
     class Refused(Consumer):
         async def start(self) -> None:
@@ -92,4 +93,4 @@ async def test_an_outage_is_said_once_and_a_right_that_is_missing_ends_it(
     with pytest.raises(BrokerError, match=r"the champions topic cannot be followed.*may use it"):
         await anext(records)
     assert errors == []
-    assert len(caplog.records) == 1
+    assert len(caplog.records) == 2
