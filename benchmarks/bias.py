@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from accuracy import HORIZONS
 from harness import console, options, save, second, show
 from rich.table import Table
-from weights import closes
+from weights import closes, owners, published
 
-from stream_app.offline.series import UNCORRECTED
-from stream_app.prediction.running import PUBLISHED
+from stream_app.scoring.skill import skill
 from stream_app.training.pool import TrainingPool
 
 
@@ -23,23 +21,23 @@ def main() -> None:
     chosen, given = options(__doc__, add=second)
     rows: list[dict[str, Any]] = []
     table = Table(title="Published R2 in percent", title_justify="left")
-    for name in ("month", "bars ahead", "corrected at", "without", "with", "gain"):
+    for name in ("month", "bars ahead", "without", "with", "gain"):
         table.add_column(name)
     with TrainingPool(1) as pool:
         for file in (chosen.data, given.second):
             for horizon in HORIZONS[:1] if chosen.quick else HORIZONS:
                 console.print(f"{file.name}, {horizon} bars")
                 series = closes(file, horizon, pool)
-                half = series.where(series.ts >= (series.ts[0] + series.ts[-1]) // 2)
-                scores = half.scores(horizon)
-                without, corrected = scores[UNCORRECTED].mse_skill, scores[PUBLISHED].mse_skill
-                uncorrected = half.forecasts[UNCORRECTED]
-                share = float(np.mean(np.abs(half.published - uncorrected) > 1e-12))
+                half = series.ts >= (series.ts[0] + series.ts[-1]) // 2
+                said = series.published[half], published(series, owners, horizon)[half]
+                corrected, without = (
+                    skill(each, series.outcome[half], horizon_bars=horizon).mse_skill
+                    for each in said
+                )
                 rows.append(
                     {
                         "month": file.name,
                         "horizon_bars": horizon,
-                        "corrected_share": share,
                         "without": without,
                         "with": corrected,
                     }
@@ -47,7 +45,6 @@ def main() -> None:
                 table.add_row(
                     file.name,
                     str(horizon),
-                    f"{share:.0%} of bars",
                     *(f"{100 * each:+.4f}" for each in (without, corrected, corrected - without)),
                 )
                 save(chosen, {"months": rows})
