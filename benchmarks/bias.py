@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from accuracy import HORIZONS
-from harness import console, options, save, second, show
+from harness import options, save, second, show
 from rich.table import Table
-from weights import closes, owners, published
+from weights import all_closes, owners, published, second_half
 
 from stream_app.scoring.skill import skill
-from stream_app.training.pool import TrainingPool
 
 
 def main() -> None:
@@ -23,31 +21,27 @@ def main() -> None:
     table = Table(title="Published R2 in percent", title_justify="left")
     for name in ("month", "bars ahead", "without", "with", "gain"):
         table.add_column(name)
-    with TrainingPool(1) as pool:
-        for file in (chosen.data, given.second):
-            for horizon in HORIZONS[:1] if chosen.quick else HORIZONS:
-                console.print(f"{file.name}, {horizon} bars")
-                series = closes(file, horizon, pool)
-                half = series.ts >= (series.ts[0] + series.ts[-1]) // 2
-                said = series.published[half], published(series, owners, horizon)[half]
-                corrected, without = (
-                    skill(each, series.outcome[half], horizon_bars=horizon).mse_skill
-                    for each in said
-                )
-                rows.append(
-                    {
-                        "month": file.name,
-                        "horizon_bars": horizon,
-                        "without": without,
-                        "with": corrected,
-                    }
-                )
-                table.add_row(
-                    file.name,
-                    str(horizon),
-                    *(f"{100 * each:+.4f}" for each in (without, corrected, corrected - without)),
-                )
-                save(chosen, {"months": rows})
+    files = (chosen.data, given.second)
+    for file, horizon, series in all_closes(files, quick=chosen.quick):
+        half = second_half(series)
+        said = series.published[half], published(series, owners, horizon)[half]
+        corrected, without = (
+            skill(each, series.outcome[half], horizon_bars=horizon).mse_skill for each in said
+        )
+        rows.append(
+            {
+                "month": file.name,
+                "horizon_bars": horizon,
+                "without": without,
+                "with": corrected,
+            }
+        )
+        table.add_row(
+            file.name,
+            str(horizon),
+            *(f"{100 * each:+.4f}" for each in (without, corrected, corrected - without)),
+        )
+        save(chosen, {"months": rows})
     show(table)
 
 

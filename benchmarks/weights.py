@@ -14,7 +14,7 @@ m is a member's mean squared error, recent outcomes more (half-life a day of bar
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ import numpy as np
 from accuracy import HORIZONS
 from harness import console, options, save, second, show
 from moments import KEPT, LATENCY_MS, SYMBOL, default_settings
+from numpy.typing import NDArray
 from rich.table import Table
 
 from stream_app.clock import DAY_MS
@@ -127,40 +128,47 @@ def published(given: Series, rule: Rule, horizon_bars: int) -> FloatArray:
     return said
 
 
+def all_closes(files: Iterable[Path], *, quick: bool) -> Iterator[tuple[Path, int, Series]]:
+    """Each file at each horizon, said as it is begun."""
+    with TrainingPool(1) as pool:
+        for file in files:
+            for horizon in HORIZONS[:1] if quick else HORIZONS:
+                console.print(f"{file.name}, {horizon} bars")
+                yield file, horizon, closes(file, horizon, pool)
+
+
+def second_half(series: Series) -> NDArray[np.bool_]:
+    """Which forecasts are scored, shape (N,)."""
+    scored: NDArray[np.bool_] = series.ts >= (series.ts[0] + series.ts[-1]) // 2
+    return scored
+
+
 def main() -> None:
     chosen, given = options(__doc__, add=second)
     rows: list[dict[str, Any]] = []
     table = Table(title="Published R2 in percent (t beside the owner's)", title_justify="left")
     for name in ("month", "bars ahead", *RULES):
         table.add_column(name)
-    with TrainingPool(1) as pool:
-        for file in (chosen.data, given.second):
-            for horizon in HORIZONS[:1] if chosen.quick else HORIZONS:
-                console.print(f"{file.name}, {horizon} bars")
-                series = closes(file, horizon, pool)
-                scored = series.ts >= (series.ts[0] + series.ts[-1]) // 2
-                outcome = series.outcome[scored]
-                said = {
-                    name: published(series, rule, horizon)[scored] for name, rule in RULES.items()
-                }
-                found = {}
-                for name, each in said.items():
-                    worth = skill(each, outcome, horizon_bars=horizon)
-                    beside = diebold_mariano(
-                        outcome - each, outcome - said["owner"], horizon_bars=horizon
-                    )
-                    found[name] = {"r2": worth.mse_skill, "t": beside.t}
-                rows.append({"month": file.name, "horizon_bars": horizon, "rules": found})
-                table.add_row(
-                    file.name,
-                    str(horizon),
-                    *(
-                        f"{100 * each['r2']:+.4f}"
-                        + ("" if name == "owner" else f" ({each['t']:+.1f})")
-                        for name, each in found.items()
-                    ),
-                )
-                save(chosen, {"months": rows})
+    files = (chosen.data, given.second)
+    for file, horizon, series in all_closes(files, quick=chosen.quick):
+        scored = second_half(series)
+        outcome = series.outcome[scored]
+        said = {name: published(series, rule, horizon)[scored] for name, rule in RULES.items()}
+        found = {}
+        for name, each in said.items():
+            worth = skill(each, outcome, horizon_bars=horizon)
+            beside = diebold_mariano(outcome - each, outcome - said["owner"], horizon_bars=horizon)
+            found[name] = {"r2": worth.mse_skill, "t": beside.t}
+        rows.append({"month": file.name, "horizon_bars": horizon, "rules": found})
+        table.add_row(
+            file.name,
+            str(horizon),
+            *(
+                f"{100 * each['r2']:+.4f}" + ("" if name == "owner" else f" ({each['t']:+.1f})")
+                for name, each in found.items()
+            ),
+        )
+        save(chosen, {"months": rows})
     show(table)
 
 

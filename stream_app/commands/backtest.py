@@ -191,9 +191,9 @@ def backtest(
 
 def _print_tables(found: Mapping[int, Backtest]) -> None:
     from stream_app.offline.tables import tables
+    from stream_app.terminal.width import table_console
 
-    console = Console()
-    console = console if console.is_terminal else Console(width=_NO_WIDTH)
+    console = table_console(_NO_WIDTH)
     for horizon, one in found.items():
         for name, forecasts in one.forecasts.items():
             if len(forecasts.closes):

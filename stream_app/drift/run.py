@@ -18,7 +18,7 @@ from stream_app.kafka.connection import FOLLOW_MAX_WAIT_MS, client_settings, wai
 from stream_app.kafka.group import open_group
 from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.reader import open_reader, read_new, read_range
-from stream_app.kafka.retries import RETRY_S, for_good, is_refused
+from stream_app.kafka.retries import Outage
 from stream_app.kafka.topic_check import Topics, load_topics, require_topics
 from stream_app.messages.codec import decode_drift, decode_score, encode_drift
 from stream_app.messages.records import Headers
@@ -67,7 +67,7 @@ class DriftFollower:
         Raises:
             BrokerError: it refuses, such as a right that is missing.
         """
-        said = ""
+        outage = Outage("drift cannot be followed", logger)
         while True:
             try:
                 async with open_reader(
@@ -76,13 +76,7 @@ class DriftFollower:
                 ) as consumer:
                     await self._follow(consumer)
             except (KafkaError, OSError) as error:
-                if is_refused(error):
-                    raise for_good("drift cannot be followed", error) from error
-                text = f"{type(error).__name__}: {error}"
-                if text != said:
-                    logger.warning("drift cannot be followed yet (%s); trying again", text)
-                said = text
-                await asyncio.sleep(RETRY_S)
+                await outage.wait(error)
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         topic_id, begins = await self._begins()

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from stream_app.kafka.connection import FETCH_MAX_WAIT_MS, FOLLOW_MAX_WAIT_MS, end_offset
-from stream_app.kafka.retries import RETRY_S, for_good, is_refused
+from stream_app.kafka.retries import Outage
 from stream_app.kafka.topics import TopicSpec
 
 
@@ -112,7 +112,7 @@ async def read_through(
     Raises:
         BrokerError: a refusal, such as a right that is missing.
     """
-    said = ""
+    outage = Outage(f"{what} cannot be followed", logger)
     while True:
         try:
             async with open_reader(client_settings, max_wait_ms=FOLLOW_MAX_WAIT_MS) as consumer:
@@ -121,16 +121,11 @@ async def read_through(
                     first = await end_offset(consumer, tp)
                 consumer.seek(tp, first)
                 async for record in consumer:
-                    first, said = record.offset + 1, ""
+                    first = record.offset + 1
+                    outage.is_over()
                     yield record
         except (KafkaError, OSError) as error:
-            if is_refused(error):
-                raise for_good(f"{what} cannot be followed", error) from error
-            text = f"{type(error).__name__}: {error}"
-            if text != said:
-                logger.warning("%s cannot be followed yet (%s); trying again", what, text)
-            said = text
-            await asyncio.sleep(RETRY_S)
+            await outage.wait(error)
 
 
 async def read_new(consumer: AIOKafkaConsumer, *topics: TopicSpec) -> AsyncIterator[ConsumerRecord]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -57,6 +58,39 @@ def for_good(what: str, error: BaseException) -> BrokerError:
         f"{what} ({type(error).__name__}: {error}): check that the topic is there, and that this "
         "user may use it"
     )
+
+
+class Outage:
+    """What whoever follows a topic makes of errors: each is said once, and a refusal ends it."""
+
+    def __init__(self, what: str, logger: logging.Logger) -> None:
+        """Have said nothing yet.
+
+        Args:
+            what: cannot go on, such as "the champions topic cannot be followed".
+            logger: of the caller.
+        """
+        self._what = what
+        self._logger = logger
+        self._said = ""
+
+    def is_over(self) -> None:
+        """The broker has answered: the next error is said, whichever it is."""
+        self._said = ""
+
+    async def wait(self, error: Exception) -> None:
+        """Say an error unless it is the last one again, and wait for a moment.
+
+        Raises:
+            BrokerError: the broker refuses, as where a right is missing.
+        """
+        if is_refused(error):
+            raise for_good(self._what, error) from error
+        text = f"{type(error).__name__}: {error}"
+        if text != self._said:
+            self._logger.warning("%s yet (%s); trying again", self._what, text)
+        self._said = text
+        await asyncio.sleep(RETRY_S)
 
 
 async def until_answered(

@@ -20,10 +20,14 @@ _WIDE, _TIGHT = 2, 1
 """Columns between two cells."""
 
 
-def table_console() -> Console:
-    """The console of standard output, for tables."""
+def table_console(without_terminal: int = WITHOUT_TERMINAL) -> Console:
+    """The console of standard output, for tables.
+
+    Args:
+        without_terminal: its columns where there is no terminal.
+    """
     console = Console()
-    return console if console.is_terminal else Console(width=WITHOUT_TERMINAL)
+    return console if console.is_terminal else Console(width=without_terminal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAuthorizationFailedError
 
 from stream_app.errors import BrokerError
-from stream_app.kafka import reader
+from stream_app.kafka import reader, retries
 from stream_app.kafka.reader import open_reader, read_through
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ async def test_an_outage_is_said_once_and_a_right_that_is_missing_ends_it(
             pass
 
     monkeypatch.setattr(reader, "AIOKafkaConsumer", Refused)
-    monkeypatch.setattr(reader, "RETRY_S", 0.0)
+    monkeypatch.setattr(retries, "RETRY_S", 0.0)
     records = read_through(
         {}, TopicPartition("champions", 0), 0, what="the champions topic", logger=logger
     )
