@@ -67,7 +67,7 @@ class DriftFollower:
         Raises:
             BrokerError: it refuses, such as a right that is missing.
         """
-        outage = Outage("drift cannot be followed", logger)
+        outage = Outage("drift", logger)
         while True:
             try:
                 async with open_reader(

@@ -112,7 +112,7 @@ async def read_through(
     Raises:
         BrokerError: a refusal, such as a right that is missing.
     """
-    outage = Outage(f"{what} cannot be followed", logger)
+    outage = Outage(what, logger)
     while True:
         try:
             async with open_reader(client_settings, max_wait_ms=FOLLOW_MAX_WAIT_MS) as consumer:

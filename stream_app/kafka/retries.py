@@ -47,15 +47,15 @@ def is_refused(error: BaseException) -> bool:
     return isinstance(error, BrokerResponseError) and not may_pass(error)
 
 
-def for_good(what: str, error: BaseException) -> BrokerError:
+def _for_good(what: str, error: BaseException) -> BrokerError:
     """What a user is told of a refusal.
 
     Args:
-        what: failed, such as "the champions topic cannot be followed".
+        what: cannot be followed, such as "the champions topic".
         error: the client's.
     """
     return BrokerError(
-        f"{what} ({type(error).__name__}: {error}): check that the topic is there, and that this "
+        f"{what} cannot be followed ({type(error).__name__}: {error}): check that the topic is there, and that this "
         "user may use it"
     )
 
@@ -67,7 +67,7 @@ class Outage:
         """Have said nothing yet.
 
         Args:
-            what: cannot go on, such as "the champions topic cannot be followed".
+            what: is followed, such as "the champions topic".
             logger: of the caller.
         """
         self._what = what
@@ -85,10 +85,10 @@ class Outage:
             BrokerError: the broker refuses, as where a right is missing.
         """
         if is_refused(error):
-            raise for_good(self._what, error) from error
+            raise _for_good(self._what, error) from error
         text = f"{type(error).__name__}: {error}"
         if text != self._said:
-            self._logger.warning("%s yet (%s); trying again", self._what, text)
+            self._logger.warning("%s cannot be followed yet (%s); trying again", self._what, text)
         self._said = text
         await asyncio.sleep(RETRY_S)
 
