@@ -100,7 +100,9 @@ async def wait_until_reachable(settings: Settings, timeout_s: float) -> None:
     arguments = client_settings(settings)
     hosts = collect_hosts(arguments.pop("bootstrap_servers"))
     servers = settings.kafka_bootstrap_servers
-    clock = asyncio.get_running_loop().time
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_without_ended_connections)
+    clock = loop.time
     deadline = clock() + timeout_s
     told: Exception | None = None
     while True:
@@ -120,6 +122,17 @@ async def wait_until_reachable(settings: Settings, timeout_s: float) -> None:
                 f"{_remedy(settings, error)}"
             ) from None
         await asyncio.sleep(_RETRY_S)
+
+
+def _without_ended_connections(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what asyncio finds that nobody waited for, but for the end of a connection.
+
+    Whoever asks over a TLS connection is told how it ended. Its stream keeps the same error in a
+    future of its own, and when both are garbage asyncio may report that future with a traceback.
+    """
+    if "future" in context and isinstance(context.get("exception"), OSError):
+        return
+    loop.default_exception_handler(context)
 
 
 async def _first_answer(

@@ -55,8 +55,8 @@ def _for_good(what: str, error: BaseException) -> BrokerError:
         error: the client's.
     """
     return BrokerError(
-        f"{what} cannot be followed ({type(error).__name__}: {error}): check that the topic is there, and that this "
-        "user may use it"
+        f"{what} cannot be followed ({type(error).__name__}: {error}): check that the topic is "
+        "there, and that this user may use it"
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 import ssl
@@ -181,6 +182,20 @@ async def test_waits_that_overlap_each_tell_their_own_reason(
     assert "does not answer" in silent
     assert "closes the connection" in closing
     assert [record.message for record in caplog.records] == ["of another client"]
+
+
+async def test_the_end_of_a_connection_is_told_once(
+    closed_port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    loop = asyncio.get_running_loop()
+    with pytest.raises(BrokerError):
+        await wait_until_reachable(
+            load_settings(kafka_bootstrap_servers=f"127.0.0.1:{closed_port}"), 0.1
+        )
+    for error in (ssl.SSLError("bad certificate"), ValueError("a fault")):
+        loop.create_future().set_exception(error)
+    gc.collect()
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["a fault"]
 
 
 @pytest.mark.parametrize("order", [1, -1])
