@@ -128,7 +128,7 @@ class Moves:
     ) -> tuple[int, Luggage] | None:
         """Where a symbol was until now, and what it takes along; None for one that was here."""
         known = pipeline.symbols.get(name)
-        since = known.home if known is not None else 0
+        since = known.residence.home if known is not None else 0
         counts = [count for count in pipeline.origin.counts if since < count < of.partitions]
         for count in reversed(counts):
             number = partition_of(name.encode(), range(count))
@@ -189,7 +189,7 @@ class Moves:
         floor = pipeline.floor()
         for name in luggage:
             target = there.symbols[name]
-            target.home = of.partitions
+            target.residence.home = of.partitions
             for last in target.checkpoint(newest, floor):
                 found: dict[int, Bar | ReadBar] = {bar.ts_open: bar for bar in kept.pop(name)}
                 found |= {bar.ts_open: bar for bar in closed if bar.symbol == name}

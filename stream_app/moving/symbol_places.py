@@ -172,7 +172,7 @@ class SymbolPlaces:
                 pipeline.symbols[name] = found.pipeline
                 has_come = True
             if pipeline.is_home(name):
-                pipeline.pipeline_of(name).home = count
+                pipeline.pipeline_of(name).residence.home = count
         if has_come:
             self._on_brought()
         return None

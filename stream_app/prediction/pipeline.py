@@ -139,8 +139,7 @@ class PartitionPipeline:
         return [
             name
             for name in batch.ticks
-            if (known := symbols.get(name)) is None
-            or (known.home != count and (known.home or known.is_home))
+            if (known := symbols.get(name)) is None or not known.residence.is_known_with(count)
         ]
 
     def process(self, records: Sequence[Record], *, adopt: bool = True) -> Answer:

@@ -44,7 +44,7 @@ class SymbolState:
     counts: Sequence[int] = ()
     """As `Origin.counts`. Empty in bars of before it was noted."""
     home: int | None = None
-    """As `SymbolPipeline.home`. None in bars of before it was noted."""
+    """As `Residence.home`. None in bars of before it was noted."""
     is_anew: bool = False
     """Whether ids name the topic: as `Origin.is_named`. Once only a topic made again was named."""
 

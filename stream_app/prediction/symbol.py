@@ -7,28 +7,21 @@ with the answers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
-from typing import Any
 
-from stream_app.bars.message import (
-    bar_message,
-    bar_of_message,
-    columns_of_messages,
-    empty_bar_message,
-    forecasts_of_message,
-)
+from stream_app.bars.message import bar_of_message, columns_of_messages, forecasts_of_message
 from stream_app.messages.read_bars import ReadBar, whole
-from stream_app.messages.schemas import Bar, BarForecasts, Source
-from stream_app.messages.symbols import state_name
+from stream_app.messages.schemas import Bar, Source
 from stream_app.models.kalman_filter import KalmanFilter
 from stream_app.models.model_set import ModelSet, untrained
 from stream_app.prediction.entering import Entering, SymbolAnswer, Ticks
 from stream_app.prediction.intake import Intake
-from stream_app.prediction.observation import MISPLACED, Closing, Cut
+from stream_app.prediction.observation import MISPLACED, Cut
 from stream_app.prediction.origin import Origin
 from stream_app.prediction.outcomes import ClosedForecasts
 from stream_app.prediction.published import NEVER, Stretch
+from stream_app.prediction.residence import Residence
 from stream_app.prediction.settings import PredictionSettings
+from stream_app.prediction.snapshots import Snapshots
 from stream_app.prediction.state import SymbolState
 from stream_app.prediction.steady import Steady
 from stream_app.prediction.track_record import TrackRecord
@@ -60,33 +53,28 @@ class SymbolPipeline:
         self.symbol = symbol
         self.key = symbol.encode()
         """Of its messages."""
-        self.home = 0
-        """How many partitions the topic had when this was last known to be the symbol's own state,
-        with all of its history; 0 for never."""
-        self._left_to_ts = 0
-        """Event time of the newest tick when the symbol belonged here no more, epoch ms."""
         self._origin = origin or Origin()
-        self._bar_ms = settings.bar_ms
         self._horizon_ms = settings.horizon_ms
-        self._set_place(elsewhere, is_misplaced=is_misplaced)
+        self._word(is_misplaced=is_misplaced)
         self._intake = Intake(settings)
         self.window = self._intake.window
         self.record = TrackRecord(settings)
+        self.residence = Residence(symbol, elsewhere, self.window)
+        self._snapshots = Snapshots(
+            symbol, settings, intake=self._intake, record=self.record, residence=self.residence
+        )
         self.models: ModelSet = untrained(settings.horizon_bars)
         """The champions. Replaced whole by one assignment, from anywhere in the event loop; the
         next batch adopts them, and sees one set throughout."""
         self._serving = self.models
         self._since = -1
         """The offset at which `_serving` was adopted."""
-        self._last_bar: Bar | None = None
         self.first_uncovered: int | None = None
         """Offset of the first tick after the last published state; None when there is none."""
         self._steady: Steady | None = None
         """What holds for the next ticks, if it is known."""
 
-    def _set_place(self, elsewhere: int | None, *, is_misplaced: bool) -> None:
-        self.name = state_name(self.symbol, elsewhere)
-        """Of this state: another partition may have one of the same symbol."""
+    def _word(self, *, is_misplaced: bool) -> None:
         self._wording = Wording(
             self.symbol,
             horizon_s=self._horizon_ms // 1000,
@@ -95,19 +83,14 @@ class SymbolPipeline:
 
     def place(self, elsewhere: int | None, *, is_misplaced: bool, origin: Origin) -> None:
         """Partitions were added: the symbol may belong to another one now. See `__init__`."""
-        self._set_place(elsewhere, is_misplaced=is_misplaced)
+        self.residence.place(elsewhere)
+        self._word(is_misplaced=is_misplaced)
         self._origin, self._steady = origin, None
-        self.note_left()
 
     @property
-    def is_home(self) -> bool:
-        """Whether the partition is that of the symbol as a key."""
-        return self.name == self.symbol
-
-    def note_left(self) -> None:
-        """A state that its symbol has left: what it has by now, the bar begun too, is no news."""
-        if self.home and not self.is_home and len(self.window):
-            self._left_to_ts = self.window.main.newest_ts
+    def name(self) -> str:
+        """Of this state: another partition may have one of the same symbol."""
+        return self.residence.name
 
     @property
     def kalman(self) -> KalmanFilter:
@@ -193,52 +176,16 @@ class SymbolPipeline:
     def state_bar(self, source: Source, floor: int) -> list[Bar]:
         """The last closed bar once more, with the state as it is now, just after `source`.
 
-        Before the first bar has closed it is an empty bar, of the time before the first tick;
-        before the first tick there is nothing to say.
+        Before the first tick there is nothing to say.
         """
         if not self.window.open_bars:
             return []
-        state = self._recorded(self._state(floor))
-        if self._last_bar is None:
-            before = self.window.open_bars[0].ts_open - self._bar_ms
-            made = empty_bar_message(
-                self.symbol, before, bar_s=self._bar_ms // 1000, state=state, source=source
-            )
-            return [made]
-        self._last_bar = replace(self._last_bar, state=state, source=source)
-        return [self._last_bar]
+        return [self._snapshots.repeat(self._state(floor), source)]
 
     def _state(self, floor: int) -> SymbolState:
-        """Just after the tick that was entered last, without the track record."""
-        intake = self._intake
-        ahead = intake.kalman_ahead
-        return SymbolState(
-            window=self.window.state(),
-            kalman=intake.kalman.to_state(),
-            kalman_before=intake.kalman.before,
-            kalman_ahead=None if ahead is None else ahead.to_state(),
-            kalman_ahead_before=() if ahead is None else ahead.before,
-            forecasts=(),
-            version=self._serving.version,
-            since=self._since,
-            lost_bars=intake.lost_bars,
-            floor=floor,
-            horizon_s=self._horizon_ms // 1000,
-            topic_id=self._origin.topic_id,
-            counts=self._origin.counts,
-            home=self.home,
-            is_anew=self._origin.is_named,
+        return self._snapshots.state(
+            self._origin, version=self._serving.version, since=self._since, floor=floor
         )
-
-    def _recorded(self, state: SymbolState) -> dict[str, Any]:
-        """A state with the track record as it is now, as a bar carries it."""
-        forecasts = [(ts, asdict(each)) for ts, each in self.record.open_forecasts()]
-        return replace(
-            state,
-            forecasts=forecasts,
-            learned=self.record.sums(),
-            intervals=self.record.interval_state(),
-        ).to_json()
 
     def stretches(self, entered: Entering, cuts: Iterable[Cut], lines: Lines) -> list[Stretch]:
         """How to publish ticks between which no bar has closed, and how to write them.
@@ -305,24 +252,7 @@ class SymbolPipeline:
                     answer.scores.append(self.record.score(self.symbol, outcome, closed, source))
             yield from self.stretches(entered, [cut], lines)
             if closing:
-                answer.bars.extend(self._bars(closing, forecasts, source))
-
-    def _bars(
-        self, closing: Closing, forecasts: Sequence[BarForecasts | None], source: Source
-    ) -> Iterator[Bar]:
-        state = self._recorded(closing.state)
-        for closed, forecast in zip(closing.bars, forecasts, strict=True):
-            self._last_bar = bar_message(
-                self.symbol,
-                closed.bar,
-                bar_s=self._bar_ms // 1000,
-                empty_before=closed.empty_before,
-                forecasts=forecast,
-                horizon_s=self._horizon_ms // 1000,
-                state=state,
-                source=source,
-            )
-            yield self._last_bar
+                answer.bars.extend(self._snapshots.bars(closing, forecasts, source))
 
     def recall(self, bars: Sequence[Bar] | Sequence[ReadBar]) -> None:
         """Take over closed bars of the symbol, oldest first; may be called again with later ones.
@@ -339,7 +269,7 @@ class SymbolPipeline:
         ]
         items = zip(closed.times[0].tolist(), closed.log_close, said, jumped.tolist(), strict=True)
         self.record.recall(list(map(ClosedForecasts._make, items)))
-        self._last_bar = whole(closed.messages[-1])
+        self._snapshots.last_bar = whole(closed.messages[-1])
 
     def resume(self, last: Bar, serving: ModelSet | None, *, origin: Origin) -> None:
         """Take over the state that the last closed bar carries, and go on from it.
@@ -356,7 +286,7 @@ class SymbolPipeline:
         state = SymbolState.from_json(last.state)
         self._origin, self._steady = origin, None
         if bar_of_message(last) is not None:
-            self._last_bar = last
+            self._snapshots.last_bar = last
         self._intake.restore(state)
         if state.intervals:
             self.record.volatility.restore(state.intervals["volatility"])
@@ -366,24 +296,12 @@ class SymbolPipeline:
             self.record.restore(state.open_forecasts(), state.learned, state.intervals)
         if serving is not None:
             self._serving, self._since = serving, state.since
-        if state.home is not None:
-            self.home = state.home
-        elif self.is_home:
-            self.home = origin.partitions
-        self.note_left()
+        self.residence.resume(state.home, origin.partitions)
 
     @property
     def has_news(self) -> bool:
-        """Whether a training now would learn from more than the last one.
-
-        A state that its symbol has left, as after partitions were added, has none until a bar that
-        began after that closes there. For symbols in their place silence is left to the schedule.
-        """
-        learned_ts = self.models.trained_to_ts if self.models.is_trained else 0
-        known_ts = max(self._left_to_ts, learned_ts)
-        if self.is_home or not known_ts:
-            return True
-        return int(self.window.columns(1).ts_last[0]) > known_ts
+        """Whether a training now would learn from more than the last one."""
+        return self.residence.has_news(self.models)
 
     def _is_horizon(self, horizon_s: int | None) -> bool:
         """Whether forecasts look as far ahead as now; those of older versions are taken to."""

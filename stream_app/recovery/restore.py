@@ -105,7 +105,7 @@ async def restore_partition(
             go_on=access.go_on,
         )
     for symbol_pipeline in pipeline.symbols.values():
-        symbol_pipeline.note_left()
+        symbol_pipeline.residence.note_left()
     pipeline.position = committed
     logger.info(
         "partition %d: restored %d symbols, %d bars, %d ticks gone through again, at offset %d%s",

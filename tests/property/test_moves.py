@@ -233,7 +233,7 @@ class Cluster:
                 break
         pipeline.symbols |= bringing.result()
         for name in names:
-            pipeline.pipeline_of(name).home = pipeline.origin.partitions
+            pipeline.pipeline_of(name).residence.home = pipeline.origin.partitions
         for name in pipeline.unsettled(work):
             pipeline.pipeline_of(name)
 
@@ -374,5 +374,5 @@ async def test_after_a_restart_too_the_bar_that_had_begun_is_no_news_where_the_s
     while await answer(next(late)) == bars[-1]:
         pass
     state = cluster.workers[0][0].symbols[MOVING]
-    assert not state.is_home
+    assert not state.residence.is_home
     assert not state.has_news

@@ -46,9 +46,9 @@ async def test_a_broker_that_has_not_heard_of_more_partitions_moves_nothing(
     await places.learn(set())
     await places.note_count(6)
     symbol = pipeline.pipeline_of(MOVED)
-    assert symbol.is_home
+    assert symbol.residence.is_home
     await places.note_count(4)  # by a broker that is late
     assert places.count == 6
-    assert symbol.is_home
+    assert symbol.residence.is_home
     await places.note_count(6)
     assert len(asked) == 1

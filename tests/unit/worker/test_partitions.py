@@ -415,7 +415,7 @@ async def test_the_count_is_asked_for_when_a_symbol_comes_where_it_does_not_belo
     assert await waits()
     assert len(asked) == 1
     assert not await waits(), "by another partitioner, for good"
-    pipeline.symbols["BTC"].home = 1
+    pipeline.symbols["BTC"].residence.home = 1
     assert not await waits(), "it came just before"
     partitions.places._strays[0, "BTC"] -= 2 * places_module.STRAYS_FOR_S
     partitions.places._asked_s = asyncio.get_running_loop().time()
@@ -441,7 +441,7 @@ async def test_a_new_count_renames_what_symbols_have_left_and_is_in_their_states
     )
     sent = list(walk(80, symbol=symbol))
     pipeline.process(records(sent[:40]))
-    pipeline.symbols[symbol].home = 1
+    pipeline.symbols[symbol].residence.home = 1
     await partitions.places.note_count(2)
     await asyncio.sleep(0)
     assert partitions.joins == 1, "nobody has the new partition yet"
