@@ -15,6 +15,7 @@ from stream_app.kafka.topic_check import Topics
 from stream_app.settings import Settings
 from stream_app.sharing.assignor import GroupAssignor
 from stream_app.sharing.shares import Report
+from stream_app.worker.no_tables import NoTables
 from stream_app.worker.transport import Transport
 
 COMMIT_INTERVAL_S: Final = 1.0
@@ -51,6 +52,7 @@ def build_faust_app(
         consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         consumer_group_instance_id=settings.kafka_group_instance_id,
         PartitionAssignor=GroupAssignor,
+        TableManager=NoTables,
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,

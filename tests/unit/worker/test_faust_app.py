@@ -61,6 +61,11 @@ async def test_it_has_no_tables_no_leader_topic_no_web_server_and_declares_nothi
     assert isinstance(app.transport, Transport)
 
 
+async def test_a_start_does_not_wait_for_tables(app: faust.App) -> None:
+    async with asyncio.timeout(5):
+        await app.tables.sleep(600)
+
+
 async def test_the_agent_answers_one_batch_at_a_time_from_raw_bytes(app: faust.App) -> None:
     topics = load_topics(settings().topics_file)
     service: Any = SimpleNamespace(answer=None)
