@@ -17,6 +17,7 @@ from stream_app.sharing.shares import Report
 from stream_app.worker import transport
 from stream_app.worker.faust_app import build_faust_app
 from stream_app.worker.ledger import Ledger
+from stream_app.worker.no_tables import NoTables
 from stream_app.worker.transport import BatchConsumer, Transport
 from tests.builders import settings
 
@@ -62,8 +63,10 @@ async def test_it_has_no_tables_no_leader_topic_no_web_server_and_declares_nothi
 
 
 async def test_a_start_does_not_wait_for_tables(app: faust.App) -> None:
+    tables = app.tables
+    assert isinstance(tables, NoTables)
     async with asyncio.timeout(5):
-        await app.tables.sleep(600)
+        await tables.sleep(600)
 
 
 async def test_the_agent_answers_one_batch_at_a_time_from_raw_bytes(app: faust.App) -> None:
