@@ -200,7 +200,7 @@ class Partitions:
                 task.add_done_callback(partial(self._checked, number))
         metrics.PARTITIONS.set(len(self._assigned))
         self._is_changing = False
-        self._membership.note_arrival()
+        self._membership.note_warm()
         self._look_whether_settled()
         return kept
 

@@ -228,6 +228,25 @@ async def test_what_is_to_come_is_asked_for_once_it_is_warm(
     assert partitions.report().ready == {1, 2}
 
 
+async def test_what_became_warm_after_it_joined_is_asked_for_at_the_assignment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The group divided by what it had said before, and a rejoin asked for meanwhile is lost."""
+    partitions = Standing(position=None)
+    share = Share(standby=frozenset({1}), coming=frozenset({1}), workers=2)
+    partitions.on_assigned([], share, generation=1)
+    partitions.on_revoked()
+    assert partitions.report().ready == frozenset()
+    monkeypatch.setattr(partitions.standbys, "warm", frozenset({1}))
+    partitions._note_warm()
+    await asyncio.sleep(0)
+    monkeypatch.setattr(partitions.standbys, "_note_warm", lambda: None)
+    partitions.joins = 0
+    partitions.on_assigned([], share, generation=2)
+    await asyncio.sleep(0)
+    assert partitions.joins == 1
+
+
 @pytest.mark.parametrize(
     ("generation", "answered", "kept"),
     [(8, 40, {0: 40}), (9, 40, {}), (7, 40, {}), (8, 30, {}), (8, None, {})],
