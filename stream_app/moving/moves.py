@@ -27,7 +27,7 @@ from stream_app.recovery.bar_log import BarLog
 from stream_app.recovery.log_access import LogAccess
 from stream_app.recovery.moved_bars import packed
 from stream_app.recovery.replica import SLICE, Log
-from stream_app.recovery.restore import LoadModels, has_resumed
+from stream_app.recovery.restore import LoadModels, has_resumed, say_unusable
 
 logger = logging.getLogger(__name__)
 
@@ -90,8 +90,16 @@ class Moves:
             log = self._logs.get(of.partition)
             if log is not None and (bars := log.arrived(name, at)) is not None:
                 brought[name] = await self._unpack(pipeline, name, bars)
-            elif found := await self._find(pipeline, name, of):
-                came.setdefault(found[0], {})[name] = found[1]
+                continue
+            try:
+                found = await self._find(pipeline, name, of)
+            except ValueError as error:
+                say_unusable(name, error)
+                brought[name] = pipeline.new_symbol(name)
+                brought[name].lose_history()
+            else:
+                if found is not None:
+                    came.setdefault(found[0], {})[name] = found[1]
         for number, luggage in came.items():
             brought |= await self._move(pipeline, of, number, luggage, before)
             logger.info(
@@ -126,7 +134,11 @@ class Moves:
     async def _find(
         self, pipeline: PartitionPipeline, name: str, of: Log
     ) -> tuple[int, Luggage] | None:
-        """Where a symbol was until now, and what it takes along; None for one that was here."""
+        """Where a symbol was until now, and what it takes along; None for one that was here.
+
+        Raises:
+            ValueError: as `MoveSource.luggage_of`.
+        """
         known = pipeline.symbols.get(name)
         since = known.residence.home if known is not None else 0
         counts = [count for count in pipeline.origin.counts if since < count < of.partitions]
