@@ -405,3 +405,34 @@ async def test_a_symbol_whose_last_state_is_of_no_use_comes_without_its_history(
     assert answered.source.partition == 1
     assert HISTORY_LOST in answered.degraded
     assert f"{MOVING}: its last bar has no usable state" in caplog.text
+
+
+async def test_what_was_sent_before_the_group_changed_is_what_the_symbol_goes_on_with() -> None:
+    """A restart finds it, and must give the same answers."""
+    cluster = Cluster(lambda most: most)
+    names = [name for name, way in WAYS.items() if way[:2] == (0, 1)][:2]
+    ticks = [list(walk(60, symbol=name, seed=at)) for at, name in enumerate(names)]
+    await cluster.start(0)
+    for tick in [*ticks[0][:44], *ticks[1][:44]]:
+        cluster.send(tick)
+    await cluster.work(0, end(cluster, 0))
+    await cluster.widen(2)
+    await cluster.tell_all()
+    cluster.send(ticks[0][50])
+    cluster.send(ticks[1][50])
+    pipeline, moves = cluster.workers[1]
+    before = {name: at for at, name in enumerate(names)}
+    sent = len(cluster.logs.records[TopicPartition(BARS, 0)])
+    cluster.left = sent // 2
+    with pytest.raises(KilledError):
+        await moves.bring(pipeline, cluster.of(1), before)
+    cluster.left = math.inf
+    late = ticks[0][45]
+    cluster.logs.append(TICKS, 0, late.symbol.encode(), encode_tick(late), late.ts)
+    brought = await moves.bring(pipeline, cluster.of(1), before)
+    cluster.committed[1] = 0
+    again = await restarted(cluster)
+    pipeline, moves = again.workers[1]
+    found = pipeline.symbols | await moves.bring(pipeline, again.of(1), {names[1]: 1})
+    for name in names:
+        same_state(brought[name], found[name])
