@@ -27,7 +27,7 @@ from stream_app.recovery.bar_log import BarLog
 from stream_app.recovery.log_access import LogAccess
 from stream_app.recovery.moved_bars import packed
 from stream_app.recovery.replica import SLICE, Log
-from stream_app.recovery.restore import LoadModels, has_resumed
+from stream_app.recovery.restore import LoadModels, has_resumed, say_unusable
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,9 @@ class Moves:
         """Of restored partitions."""
         self._sources: dict[tuple[int, int], MoveSource] = {}
         """By the partition that symbols go to and the one that they come from."""
+        self._sent: dict[tuple[int, str], tuple[int, SymbolPipeline]] = {}
+        """By the partition that a symbol came to and its name, what is published: before which
+        offset, and the pipeline. Should the tick wait once more, a restart would find just that."""
 
     def note_restored(self, number: int, log: BarLog) -> None:
         """A partition has its state back, as these bars say."""
@@ -67,6 +70,12 @@ class Moves:
         self._logs.pop(number, None)
         for pair in [pair for pair in self._sources if pair[0] == number]:
             del self._sources[pair]
+        self._forget_sent(number, {})
+
+    def _forget_sent(self, number: int, but: Mapping[str, int]) -> None:
+        for name in [name for partition, name in self._sent if partition == number]:
+            if but.get(name) != self._sent[number, name][0]:
+                del self._sent[number, name]
 
     async def bring(
         self, pipeline: PartitionPipeline, of: Log, before: Mapping[str, int]
@@ -86,12 +95,27 @@ class Moves:
         started = time.perf_counter()
         brought: dict[str, SymbolPipeline] = {}
         came: dict[int, dict[str, Luggage]] = {}
+        self._forget_sent(of.partition, before)
         for name, at in before.items():
+            if (of.partition, name) in self._sent:
+                _, target = self._sent[of.partition, name]
+                target.place(None, is_misplaced=False, origin=pipeline.origin)
+                _say_had_come(of.partition, target, "the group changed")
+                brought[name] = target
+                continue
             log = self._logs.get(of.partition)
             if log is not None and (bars := log.arrived(name, at)) is not None:
                 brought[name] = await self._unpack(pipeline, name, bars)
-            elif found := await self._find(pipeline, name, of):
-                came.setdefault(found[0], {})[name] = found[1]
+                continue
+            try:
+                found = await self._find(pipeline, name, of)
+            except ValueError as error:
+                say_unusable(name, error)
+                brought[name] = pipeline.new_symbol(name)
+                brought[name].lose_history()
+            else:
+                if found is not None:
+                    came.setdefault(found[0], {})[name] = found[1]
         for number, luggage in came.items():
             brought |= await self._move(pipeline, of, number, luggage, before)
             logger.info(
@@ -102,11 +126,6 @@ class Moves:
                 sum(len(brought[name].window) for name in luggage),
                 time.perf_counter() - started,
             )
-        # Not before all are there: what is cut short begins again.
-        for number, luggage in came.items():
-            for name in luggage:
-                if source := self._sources.get((of.partition, number)):  # unless it has gone
-                    source.forget(name)
         return brought
 
     async def _unpack(
@@ -114,19 +133,17 @@ class Moves:
     ) -> SymbolPipeline:
         """A worker that was killed has moved the symbol: its first answer may be there already."""
         target = await self._made(pipeline, name, bars, bars[-1])
-        logger.info(
-            "partition %d: %s had come with %d bars, before a worker ended",
-            bars[-1].source.partition,
-            name,
-            len(target.window),
-            extra={"symbol": name},
-        )
+        _say_had_come(bars[-1].source.partition, target, "a worker ended")
         return target
 
     async def _find(
         self, pipeline: PartitionPipeline, name: str, of: Log
     ) -> tuple[int, Luggage] | None:
-        """Where a symbol was until now, and what it takes along; None for one that was here."""
+        """Where a symbol was until now, and what it takes along; None for one that was here.
+
+        Raises:
+            ValueError: as `MoveSource.luggage_of`.
+        """
         known = pipeline.symbols.get(name)
         since = known.residence.home if known is not None else 0
         counts = [count for count in pipeline.origin.counts if since < count < of.partitions]
@@ -195,6 +212,10 @@ class Moves:
                 found |= {bar.ts_open: bar for bar in closed if bar.symbol == name}
                 bars = [bar for ts, bar in found.items() if ts != last.ts_open and bar.ticks]
                 await self._send(of.partition, bars, last, before[name])
+            # Not before it is all there: what is cut short begins again.
+            self._sent[of.partition, name] = before[name], target
+            if source := self._sources.get((of.partition, number)):  # unless it has gone
+                source.forget(name)
         return there.symbols
 
     async def _unpacked(self, luggage: Luggage) -> list[ReadBar]:
@@ -240,3 +261,14 @@ class Moves:
             target.lose_history()
         target.models = champion or serving or target.models
         return target
+
+
+def _say_had_come(number: int, target: SymbolPipeline, what: str) -> None:
+    logger.info(
+        "partition %d: %s had come with %d bars, before %s",
+        number,
+        target.symbol,
+        len(target.window),
+        what,
+        extra={"symbol": target.symbol},
+    )

@@ -93,7 +93,11 @@ class MoveSource:
             await asyncio.sleep(0)
 
     def luggage_of(self, symbol: str) -> Luggage | None:
-        """What there is of a symbol; None where it was never here."""
+        """What there is of a symbol; None where it was never here.
+
+        Raises:
+            ValueError: as `BarLog.last_of`.
+        """
         last = self._log.last_of(symbol)
         if last is None:
             return None

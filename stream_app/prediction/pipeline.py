@@ -218,10 +218,14 @@ class PartitionPipeline:
         return states, next(moves, [])
 
     def note_handed_over(self, position: int) -> None:
-        """All states up to a position are on the topic, as `handover` gave them there."""
+        """All states up to a position are on the topic, as `handover` gave them there.
+
+        Where ticks were answered meanwhile, the floor stays as it was: no state covers those.
+        """
+        if self.position != position:
+            return
         for item in self.symbols.values():
-            if item.first_uncovered is not None and item.first_uncovered < position:
-                item.first_uncovered = None
+            item.first_uncovered = None
 
     def floor(self) -> int:
         """The offset below which every tick is covered by some symbol's published state."""

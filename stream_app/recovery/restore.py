@@ -131,7 +131,7 @@ async def _resume_symbols(
         try:
             last = log.last_of(symbol)
         except ValueError as error:
-            _say_unusable(symbol, error)
+            say_unusable(symbol, error)
             last = None
         version = UNTRAINED if last is None else str(last.state.get("version", UNTRAINED))
         with log_fields(symbol=symbol):
@@ -169,12 +169,13 @@ def has_resumed(
     try:
         target.resume(last, serving, origin=origin)
     except (KeyError, TypeError, ValueError) as error:
-        _say_unusable(target.symbol, error)
+        say_unusable(target.symbol, error)
         return False
     return True
 
 
-def _say_unusable(symbol: str, error: Exception) -> None:
+def say_unusable(symbol: str, error: Exception) -> None:
+    """A symbol cannot go on from its last bar."""
     logger.error(
         "%s: its last bar has no usable state (%r)", symbol, error, extra={"symbol": symbol}
     )

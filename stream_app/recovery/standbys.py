@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
+from aiokafka.errors import KafkaError
+
 from stream_app.kafka.group import Place
-from stream_app.kafka.retries import may_pass
+from stream_app.kafka.retries import Outage
 from stream_app.ops import metrics
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.recovery.log_access import LogAccess
@@ -96,20 +98,20 @@ class Standbys:
         metrics.STANDBY_PARTITIONS.set(len(self.warm))
 
     async def run(self) -> None:
-        """Follow what there is to follow. Never ends by itself; waits through an outage."""
-        said = ""
+        """Follow what there is to follow. Never ends by itself; waits through an outage.
+
+        Raises:
+            BrokerError: a refusal, such as a right that is missing.
+        """
+        outage = Outage("what this worker stands by for", logger)
         while True:
             await self._has_some.wait()
             try:
-                await self._follow_all()
-            except Exception as error:
-                if not may_pass(error):
-                    raise
-                if said != (said := f"{type(error).__name__}: {error}"):
-                    logger.warning("cannot stand by for other workers yet: %s", said)
-            await asyncio.sleep(LOOK_EVERY_S)
+                await self._follow_all(outage)
+            except (KafkaError, OSError) as error:
+                await outage.wait(error)
 
-    async def _follow_all(self) -> None:
+    async def _follow_all(self, outage: Outage) -> None:
         """Look again and again, over one connection, while there is something to follow."""
         access, bars = self._access, self._access.topics.bars.name
         async with access.group() as view, access.readers.one() as consumer:
@@ -128,6 +130,7 @@ class Standbys:
                             if self._follows(number, replica):
                                 await replica.settle(place.start, pause)
                         self._note_settled(number, replica)
+                outage.is_over()
                 await access.readers.prepare()
                 await asyncio.sleep(LOOK_EVERY_S)
 

@@ -59,18 +59,15 @@ class Membership:
             self.is_starting = False
         return follows
 
-    def note_arrival(self) -> None:
-        """Look whether this worker has settled in. Called at each assignment."""
-        standbys = self._standbys
-        self._arrival.note(
-            coming=self.share.coming, following=standbys.following, warm=standbys.warm
-        )
-
     def note_warm(self) -> None:
-        """Another partition can be taken over: ask for those that are to come, once all can be."""
-        self.note_arrival()
-        coming = self.share.coming
-        if coming and coming <= self._standbys.warm and self._asking is None:
+        """Look whether this worker has settled in, and ask for what is to come, once all is warm.
+
+        Called when another partition is warm, and at each assignment: the group did not know what
+        has become warm since this worker joined, and whoever asks while it joins is not heard.
+        """
+        coming, warm = self.share.coming, self._standbys.warm
+        self._arrival.note(coming=coming, following=self._standbys.following, warm=warm)
+        if coming and coming <= warm and self._asking is None:
             self.ask()
 
     def ask(self) -> None:

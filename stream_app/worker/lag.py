@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S: Final = 2.0
 ANSWER_TIMEOUT_S: Final = 5.0
+NEWS_TIMEOUT_S: Final = 60.0
+"""Where there are more partitions than before, the newest bar of each is read."""
 UNREAD_SAID_AFTER_S: Final = 60.0
 """New partitions are given to a worker within half a minute; a restart takes as long."""
 
@@ -87,13 +89,18 @@ class LagWatch:
 
     async def _look_in_time(self, view: GroupView) -> None:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
-            await self.look(view)
+            partitions = await self.look(view)
         metrics.LAST_LOOK.set_to_current_time()
         self._note_broker(away=False)
         self._said = ""
+        async with asyncio.timeout(NEWS_TIMEOUT_S):
+            await self._note_partitions(partitions)
 
-    async def look(self, view: GroupView) -> None:
+    async def look(self, view: GroupView) -> int:
         """Look once. Waits on the broker.
+
+        Returns:
+            How many partitions the topic has.
 
         Raises:
             TopicError: the topic is not the one that was read until now.
@@ -103,7 +110,6 @@ class LagWatch:
         self._topic_id = self._topic_id or topic.topic_id
         if topic.topic_id != self._topic_id:
             raise TopicError(made_anew(self._topic, self._topic_id, topic.topic_id))
-        await self._note_partitions(topic.partitions)
         positions = self._positions()
         owned = await view.owned()
         unread = set() if owned is None else set(range(topic.partitions)) - owned - set(positions)
@@ -128,10 +134,12 @@ class LagWatch:
         self._beyond = beyond
         self.own = sum(own.values())
         waiting = {number: places[number].waiting for number in unread}
-        self._note_unread(waiting)
+        if owned is not None:  # else the group is changing, and what is unread is not known
+            self._note_unread(waiting)
         metrics.LAG.clear()  # of partitions that went to other workers
         for number, count in (own | waiting).items():
             metrics.LAG.labels(str(number)).set(count)
+        return topic.partitions
 
     def _note_unread(self, waiting: Mapping[int, int]) -> None:
         self.unread = sum(waiting.values())

@@ -194,13 +194,15 @@ class Partitions:
             self._restoring.pop(number).cancel()
         if new := self._assigned - self._restoring.keys() - kept.keys():
             places = asyncio.ensure_future(self._takeovers.places(new))
-            for number in new:
-                task = asyncio.create_task(self._check(number, places))
-                self._restoring[number] = task
+            checks = {number: asyncio.create_task(self._check(number, places)) for number in new}
+            for number, task in checks.items():
                 task.add_done_callback(partial(self._checked, number))
+            self._restoring |= checks
+            nobody_waits = asyncio.gather(*checks.values(), return_exceptions=True)
+            nobody_waits.add_done_callback(lambda _: places.cancel())
         metrics.PARTITIONS.set(len(self._assigned))
         self._is_changing = False
-        self._membership.note_arrival()
+        self._membership.note_warm()
         self._look_whether_settled()
         return kept
 

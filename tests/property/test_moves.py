@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import math
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -28,6 +28,7 @@ from stream_app.messages.ticks import encode_tick
 from stream_app.models.model_set import ModelSet
 from stream_app.moving.moves import Moves
 from stream_app.moving.partition_counts import PartitionCounts
+from stream_app.prediction.observation import HISTORY_LOST
 from stream_app.prediction.pipeline import PartitionPipeline, SortedRecords
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
@@ -376,3 +377,62 @@ async def test_after_a_restart_too_the_bar_that_had_begun_is_no_news_where_the_s
     state = cluster.workers[0][0].symbols[MOVING]
     assert not state.residence.is_home
     assert not state.has_news
+
+
+async def test_a_symbol_whose_last_state_is_of_no_use_comes_without_its_history(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As after a restart: otherwise each worker that is given the partition would end."""
+    cluster = Cluster(lambda most: most)
+    *ticks, last = walk(45, symbol=MOVING)
+
+    async def answer(ticks: Iterable[Tick]) -> None:
+        for tick in ticks:
+            cluster.send(tick)
+        await cluster.work(0, end(cluster, 0))
+
+    await cluster.start(0)
+    await answer(ticks)
+    bars = cluster.logs.records[TopicPartition(BARS, 0)]
+    too_large = (bars[-1].value or b"").replace(b'"state":{', b'"state":{"x":1e999,')
+    cluster.logs.append(BARS, 0, MOVING.encode(), too_large, 0)
+    await answer(walk(45, symbol=STAYING))
+    await cluster.widen(2)
+    await cluster.tell_all()
+    cluster.send(last)
+    await cluster.work(1, end(cluster, 1))
+    (answered,) = list(cluster.said.values())[-1]
+    assert answered.source.partition == 1
+    assert HISTORY_LOST in answered.degraded
+    assert f"{MOVING}: its last bar has no usable state" in caplog.text
+
+
+async def test_what_was_sent_before_the_group_changed_is_what_the_symbol_goes_on_with() -> None:
+    """A restart finds it, and must give the same answers."""
+    cluster = Cluster(lambda most: most)
+    names = [name for name, way in WAYS.items() if way[:2] == (0, 1)][:2]
+    ticks = [list(walk(60, symbol=name, seed=at)) for at, name in enumerate(names)]
+    await cluster.start(0)
+    for tick in [*ticks[0][:44], *ticks[1][:44]]:
+        cluster.send(tick)
+    await cluster.work(0, end(cluster, 0))
+    await cluster.widen(2)
+    await cluster.tell_all()
+    cluster.send(ticks[0][50])
+    cluster.send(ticks[1][50])
+    pipeline, moves = cluster.workers[1]
+    before = {name: at for at, name in enumerate(names)}
+    sent = len(cluster.logs.records[TopicPartition(BARS, 0)])
+    cluster.left = sent // 2
+    with pytest.raises(KilledError):
+        await moves.bring(pipeline, cluster.of(1), before)
+    cluster.left = math.inf
+    late = ticks[0][45]
+    cluster.logs.append(TICKS, 0, late.symbol.encode(), encode_tick(late), late.ts)
+    brought = await moves.bring(pipeline, cluster.of(1), before)
+    cluster.committed[1] = 0
+    again = await restarted(cluster)
+    pipeline, moves = again.workers[1]
+    found = pipeline.symbols | await moves.bring(pipeline, again.of(1), {names[1]: 1})
+    for name in names:
+        same_state(brought[name], found[name])

@@ -125,3 +125,15 @@ def test_a_hand_over_that_is_not_acknowledged_leaves_the_floor() -> None:
     partition.handover("ticks")
     partition.note_handed_over(position)
     assert partition.floor() == position
+
+
+def test_a_tick_that_is_answered_while_states_are_handed_over_stays_above_the_floor() -> None:
+    """A batch that was in hand when the group changed; the partition may stay after all."""
+    partition = PartitionPipeline(PredictionSettings.of(SETTINGS))
+    stream = records(walk(40, step_ms=10))
+    partition.process(stream[:39])
+    position = partition.position
+    partition.handover("ticks")
+    partition.process(stream[39:])
+    partition.note_handed_over(position)
+    assert partition.floor() <= 39

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from stream_app.kafka.topic_check import load_topics
+from stream_app.kafka.topic_ids import KnownTopic
 from stream_app.recovery.log_access import LogAccess, Readers
 from stream_app.recovery.replica import Log, Replica
 from stream_app.recovery.standbys import REST, Standbys
@@ -138,3 +142,47 @@ def test_a_first_training_elsewhere_makes_it_wait_again(monkeypatch: pytest.Monk
     around.have_models = False
     around.standbys._note_settled(3, around.replica)
     assert around.standbys.warm == frozenset()
+
+
+class Broker:
+    """Away now and then: what it does, one attempt to connect or look after the other."""
+
+    def __init__(self, *answers: bool) -> None:
+        self.answers = list(answers)
+        self.is_done = asyncio.Event()
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[Any]:
+        yield self
+
+    async def known_topic(self) -> KnownTopic:
+        if not self.answers:
+            self.is_done.set()
+            await asyncio.Event().wait()
+        if not self.answers.pop(0):
+            raise KafkaConnectionError("away")
+        return KnownTopic(topic_id="ONE", partitions=4)
+
+    async def places(self, *_: Any) -> dict[int, Any]:
+        return {}
+
+    async def prepare(self) -> None:
+        """Nothing is connected."""
+
+
+async def test_each_outage_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    around = Around(monkeypatch)
+    broker = Broker(False, False, True, False, False, True)
+    access: Any = SimpleNamespace(
+        group=broker.one,
+        readers=broker,
+        topics=SimpleNamespace(bars=SimpleNamespace(name="bars")),
+    )
+    around.standbys._access = access
+    around.standbys.follow([3])
+    running = asyncio.create_task(around.standbys.run())
+    await broker.is_done.wait()
+    running.cancel()
+    assert len(caplog.records) == 2

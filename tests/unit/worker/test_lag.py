@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass, field
 from typing import Any
@@ -112,6 +113,36 @@ async def test_unread_partitions_are_said_once_after_a_while_and_when_they_are_r
         "no worker of the group g reads ticks partition 2: 100 ticks wait; see docs/accidents.md",
         "all partitions of ticks are read again",
     ]
+
+
+async def test_a_look_while_the_group_changes_says_nothing_of_unread_partitions(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lag, "UNREAD_SAID_AFTER_S", 0.0)
+    unread = frozenset({0, 1})
+    looking = look({0: 100})
+    with caplog.at_level(logging.INFO):
+        for looking.broker.owned_by_group in (unread, unread, None, unread, unread):
+            watch = await looking()
+            assert watch.unread_partitions == [2]
+    assert len(caplog.records) == 1
+
+
+async def test_to_learn_of_new_partitions_may_take_longer_than_a_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The newest bar of each is read: cut off each time, that would never end."""
+    monkeypatch.setattr(lag, "ANSWER_TIMEOUT_S", 0.01)
+    learned: list[int] = []
+
+    async def learn(count: int) -> None:
+        await asyncio.sleep(0.05)
+        learned.append(count)
+
+    watch = LagWatch({}, group="g", topic="ticks", positions=dict, note_partitions=learn)
+    broker: Any = Broker()
+    await watch._look_in_time(broker)
+    assert learned == [3]
 
 
 async def test_a_topic_with_another_id_ends_the_worker() -> None:

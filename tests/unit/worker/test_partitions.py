@@ -228,6 +228,25 @@ async def test_what_is_to_come_is_asked_for_once_it_is_warm(
     assert partitions.report().ready == {1, 2}
 
 
+async def test_what_became_warm_after_it_joined_is_asked_for_at_the_assignment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The group divided by what it had said before, and a rejoin asked for meanwhile is lost."""
+    partitions = Standing(position=None)
+    share = Share(standby=frozenset({1}), coming=frozenset({1}), workers=2)
+    partitions.on_assigned([], share, generation=1)
+    partitions.on_revoked()
+    assert partitions.report().ready == frozenset()
+    monkeypatch.setattr(partitions.standbys, "warm", frozenset({1}))
+    partitions._note_warm()
+    await asyncio.sleep(0)
+    monkeypatch.setattr(partitions.standbys, "_note_warm", lambda: None)
+    partitions.joins = 0
+    partitions.on_assigned([], share, generation=2)
+    await asyncio.sleep(0)
+    assert partitions.joins == 1
+
+
 @pytest.mark.parametrize(
     ("generation", "answered", "kept"),
     [(8, 40, {0: 40}), (9, 40, {}), (7, 40, {}), (8, 30, {}), (8, None, {})],
@@ -271,6 +290,35 @@ async def test_only_what_a_worker_that_is_alone_is_first_given_is_a_start(
     await asyncio.sleep(0)
     assert partitions.is_ready
     assert not partitions.is_starting
+
+
+@pytest.mark.parametrize("is_end", [True, False], ids=["the worker ends", "all went elsewhere"])
+async def test_where_the_group_stands_is_asked_no_more_once_nobody_waits_for_it(
+    is_end: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would be asked for through an outage without end, and its error be nobody's."""
+    given_up = asyncio.Event()
+
+    async def ask(_numbers: Sequence[int]) -> dict[int, Place]:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.set()
+        return {}
+
+    partitions = Standing(position=None)
+    monkeypatch.setattr(partitions._takeovers, "places", ask)
+    partitions.on_assigned([0, 1], Share(), generation=1)
+    await asyncio.sleep(0)
+    partitions.on_assigned([1], Share(), generation=2)
+    await asyncio.sleep(0.01)
+    assert not given_up.is_set()
+    if is_end:
+        await partitions.close()
+    else:
+        partitions.on_assigned([], Share(), generation=3)
+    async with asyncio.timeout(1.0):
+        await given_up.wait()
 
 
 async def test_what_was_restored_and_has_answered_nothing_since_goes_on_too() -> None:
