@@ -4,8 +4,8 @@ A pure state machine: no clock, no Kafka. Within the grace the result does not d
 order of arrival: a bar's open and close are those of its earliest and latest tick, equal times
 decided by price. The watermark is the newest confirmed event time less the grace; a tick behind
 it is late, and a bar that ends at or before it is closed and never changes again. A tick whose
-time is further ahead than the log and the symbol's rhythm explain waits beside the window
-(`ahead.py`) until later ticks confirm its time, so that one wrong time costs one tick.
+time is further ahead than the log and the symbol's rhythm explain waits outside the window
+(`ahead.py`) until later ticks confirm its time, so that one wrong time costs only one tick.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Looks at the read model again and again and tells every browser what has changed.
+"""Polls the read model and sends every browser what has changed.
 
-A symbol's newest answer goes out up to four times a second, and at once where the last one is
-longer ago. Each channel is made once, however many browsers look at it. A channel that nobody looks
-at goes on for five minutes, so that a browser that comes back lacks nothing.
+A symbol's newest answer goes out up to four times a second, and at once if the last one is longer
+ago. Each channel is built once, however many browsers use it. A channel without browsers is kept
+for five minutes, so that a browser that reconnects misses nothing.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def is_refused(error: BaseException) -> bool:
 
 
 def _for_good(what: str, error: BaseException) -> BrokerError:
-    """What a user is told of a refusal.
+    """The error line for a refusal.
 
     Args:
         what: cannot be followed, such as "the champions topic".
@@ -61,7 +61,7 @@ def _for_good(what: str, error: BaseException) -> BrokerError:
 
 
 class Outage:
-    """What whoever follows a topic makes of errors: each is said once, and a refusal ends it."""
+    """How followers of a topic handle errors: each is logged once, and a refusal ends it."""
 
     def __init__(self, what: str, logger: logging.Logger) -> None:
         """Have said nothing yet.

@@ -1,4 +1,4 @@
-"""Goes through ticks that the states of symbols on their way to another partition do not cover."""
+"""Replays ticks that the states of moving symbols do not cover."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class CatchUp:
     async def where_they_were(
         self, there: PartitionPipeline, number: int, covered: Mapping[str, int]
     ) -> tuple[Source, list[Bar]]:
-        """Go through their ticks in the partition that they come from, to its end as it is now.
+        """Replay their ticks in the partition that they come from, to its current end.
 
-        Whoever has that partition answers them.
+        The owner of that partition answers them.
 
         Args:
             there: the symbols, as their last states say.

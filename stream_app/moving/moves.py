@@ -1,8 +1,8 @@
-"""Brings symbols to the partition where they belong since partitions were added.
+"""Moves symbols to their new partition after partitions were added.
 
 A symbol's first tick in its new partition waits until its bars, its state and all its ticks in the
 partition before have been read; they are published into the new one before the tick is answered.
-docs/decisions/0021 says why. Nobody is asked, and nothing is remembered but what is on the topics.
+See docs/decisions/0021. It needs no other process, and no state but the topics.
 """
 
 from __future__ import annotations

@@ -173,7 +173,7 @@ class Follower:
 
 
 async def _stay_near(consumer: AIOKafkaConsumer, tp: TopicPartition) -> None:
-    """Pass over what nobody would see."""
+    """Skip what would not be shown."""
     end = consumer.highwater(tp) or 0
     if end - await consumer.position(tp) > MOST_BEHIND:
         consumer.seek(tp, end - BEFORE_THE_END["predictions"])

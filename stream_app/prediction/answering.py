@@ -1,9 +1,9 @@
-"""Ticks of any number of symbols become answers, in three passes.
+"""Ticks of any number of symbols become predictions, in three passes.
 
-The first enters the ticks into their symbol's window and Kalman filter and notes what each tick
-saw; the second computes the features of all ticks at once, asks each symbol's models and blends all
-their answers at once; the third publishes them, stretch by stretch between closed bars, which
-change the corrections. The result is that of one tick at a time.
+The first enters the ticks into their symbol's window and Kalman filter and stores the inputs at
+each tick; the second computes the features of all ticks at once, runs each symbol's models and
+blends their forecasts; the third publishes them, for each stretch between closed bars, which change
+the corrections. The result is the same as for one tick at a time.
 """
 
 from __future__ import annotations

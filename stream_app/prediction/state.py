@@ -1,4 +1,4 @@
-"""What a symbol needs to go on from just after one tick, beside its closed bars."""
+"""What a symbol needs, besides its closed bars, to continue just after a tick."""
 
 from __future__ import annotations
 

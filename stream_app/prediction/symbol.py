@@ -1,7 +1,7 @@
 """The state machine of one symbol: Tick -> Prediction. Pure: no Kafka, no clock of its own.
 
-`answering.py` drives it: it enters ticks here, asks the models about what they saw, and comes back
-with the answers.
+`answering.py` drives it: it enters ticks here, runs the models on the stored inputs, and returns
+with the forecasts.
 """
 
 from __future__ import annotations

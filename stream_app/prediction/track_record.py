@@ -241,7 +241,7 @@ class TrackRecord:
         self._note_factors()
 
     def open_forecasts(self) -> list[tuple[int, BarForecasts]]:
-        """What a restart needs beside the closed bars: the forecasts of the open ones."""
+        """What a restart needs besides the closed bars: the forecasts of the open ones."""
         forming = {ts: self._forecasts(each.published()) for ts, each in self._forming.items()}
         return list((self._restored | forming).items())
 

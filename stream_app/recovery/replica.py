@@ -1,7 +1,7 @@
-"""What the bars topic says of a partition, taken over as it comes: a restore, in pieces.
+"""A partition's state, read from the bars topic as it arrives: a restore in pieces.
 
-A worker that is given a partition reads its bars once, up to the commit. One that stands by for it
-reads them before, and goes on reading: then nearly nothing is left when it is given the partition.
+A worker that is assigned a partition reads its bars once, up to the commit. A standby reads them
+earlier and keeps reading, so almost nothing is left to read at the assignment.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ _BAR_EVERY_S: Final = 0.1
 
 
 class Bar:
-    """Shows how far it is while its context is open.
+    """Shows progress while its context is open.
 
     Args:
         total: what there is to do; None if that does not end.

@@ -1,4 +1,4 @@
-"""Runs the screen beside the reading, in one event loop."""
+"""Runs the screen and the readers in one event loop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stream_app.settings import Settings
 from stream_app.top.app import TopApp
 
 TERMINAL_EVERY_S: Final = 1.0
-"""From one look whether the terminal is still there to the next."""
+"""The interval between two checks whether the terminal is still there."""
 
 
 def is_screen() -> bool:

@@ -1,4 +1,4 @@
-"""Who serves, as the champions topic says: follows it, and lets what it names serve."""
+"""Which versions serve: follows the champions topic, and puts its versions into service."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Champions:
         )
 
     def standing(self, name: str) -> Champion | None:
-        """What the topic says of a symbol; None where it says nothing."""
+        """The topic's record of a symbol; None without one."""
         return self._log.standing(name)
 
     def is_pinned(self, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Where the group stands in the partitions of the ticks, and where it therefore goes on."""
+"""The group's position in the ticks partitions, and where it therefore continues."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Commits:
         return places
 
     async def start(self, place: Place) -> int:
-        """The offset to go on from: the commit, or what the bars cover where there is none.
+        """The offset to continue from: the commit, or what the bars cover where there is none.
 
         Waits on the broker.
 

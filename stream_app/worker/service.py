@@ -1,4 +1,4 @@
-"""What the worker does with each batch, and how it says that it is well."""
+"""What the worker does with each batch, and how it reports its health."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class TickService:
         """Not set while a batch has been computed and its answers are on their way."""
         self._published.set()
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
-        """Resolved with the error after which this process must not go on."""
+        """Resolved with the error after which this process must not continue."""
         self.rebalance = RebalanceTimer()
         self._notices = NoticeLog()
         self._scores = ScoreWatch(settings.metrics_symbols)
