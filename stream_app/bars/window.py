@@ -60,7 +60,7 @@ class Window(ClosedBars):
         """Forget the ticks ahead when a tick that is not late contradicts them.
 
         It does when it carries on the time before them, or is ahead itself but by less. A tick
-        that is not newer than the newest one tells nothing: it was only slow.
+        that is not newer than the newest one is ignored: it was only slow.
 
         Returns:
             How many ticks were forgotten.
@@ -115,7 +115,7 @@ class Window(ClosedBars):
         return self._last
 
     def state(self) -> dict[str, Any]:
-        """What a restart needs beside the closed bars, as JSON values; see `restore`."""
+        """What a restart needs besides the closed bars, as JSON values; see `restore`."""
         state = self.main.state()
         if self.ahead is not None:
             state["ahead"] = self.ahead.state()

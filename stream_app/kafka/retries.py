@@ -75,7 +75,7 @@ class Outage:
         self._said = ""
 
     def is_over(self) -> None:
-        """The broker has answered: the next error is said, whichever it is."""
+        """The broker has answered: the next error is logged, whichever it is."""
         self._said = ""
 
     async def wait(self, error: Exception) -> None:

@@ -65,14 +65,14 @@ class CatchUp:
     async def where_they_go(
         self, there: PartitionPipeline, number: int, before: Mapping[str, int]
     ) -> list[Bar]:
-        """Go through ticks of symbols that come back to a partition, and came sooner than known.
+        """Replay ticks of symbols that return to a partition, and did so before it was known.
 
         The state that they had left there has answered them. Those count that are newer than all
         that the symbol had elsewhere.
 
         Args:
             there: the symbols, as they left the other partition.
-            number: of the partition that they come back to.
+            number: of the partition that they return to.
             before: by symbol, the offset of its first tick there that is not answered yet.
 
         Returns:

@@ -81,7 +81,7 @@ class Moves:
             before: by symbol, the offset of its first tick there, which is not answered yet.
 
         Returns:
-            By symbol, a pipeline to go on with there; without those that were nowhere else.
+            By symbol, a pipeline to continue with there; without those that were nowhere else.
         """
         started = time.perf_counter()
         brought: dict[str, SymbolPipeline] = {}
@@ -137,7 +137,7 @@ class Moves:
             luggage = (await self._source(of, number)).luggage_of(name)
             if luggage is not None:
                 home = luggage.last.state.get("home")
-                if home == count or home is None:  # None in bars of before it was noted
+                if home == count or home is None:  # None in bars from before it was recorded
                     return number, luggage
         return None
 

@@ -44,7 +44,7 @@ class Reading:
     newest_read: bool = False
     """Whether the newest records that were there at the start have been read."""
     history_read: bool = False
-    """Whether the bars and scores of before the start have been read too."""
+    """Whether the bars and scores from before the start have been read too."""
     unreadable: str = ""
     """Why the topics cannot be read, one line."""
     refused: int = 0
@@ -73,7 +73,7 @@ class ReadModel:
     """The known state of all workers.
 
     Args:
-        clock: by which ages and floods are told.
+        clock: for ages and floods.
     """
 
     def __init__(self, clock: Clock) -> None:

@@ -34,7 +34,7 @@ class Watch:
         topics: as they should be.
         client_settings: how to connect.
         group: the consumer group of the workers.
-        model: is told.
+        model: is updated.
     """
 
     def __init__(

@@ -29,7 +29,7 @@ class Answered(NamedTuple):
 
     predictions: Predictions
     symbols: list[SymbolAnswer]
-    """What they gave beside, of those that gave any, in the order of the symbols."""
+    """Their further output, of those that have any, in the order of the symbols."""
 
 
 def answer_ticks(
@@ -51,7 +51,7 @@ def answer_ticks(
         settings: of all symbols.
         place: topic and partition of the ticks.
         floor: the partition's, just before the ticks; closed bars carry it.
-        adopt: whether new champions take over; not when answered ticks are gone through again,
+        adopt: whether new champions take over; not in a replay of answered ticks,
             which must leave the state as it was.
     """
     if not batches:
@@ -152,7 +152,7 @@ def _finish(
         bar_ms: length of a bar.
 
     Returns:
-        What symbols gave beside the predictions, of those that gave any.
+        The symbols' output besides predictions, of those that have any.
     """
     said = lines.said
     is_usual = said.blend.is_full and not said.seen.reasons

@@ -67,7 +67,7 @@ class GroupAssignor(PartitionAssignor):
         }
 
     def on_assignment(self, assignment: ConsumerProtocolMemberAssignment) -> None:
-        """Note what this worker is given, before it is told of its partitions."""
+        """Note this worker's assignment, before its partitions are announced."""
         self.share = Share.decode(assignment.user_data)
 
 

@@ -206,7 +206,7 @@ class _Division:
             for name in chosen:
                 self._follow(name, number)
             if not any(self._is_ready(name, number) for name in self._followers[number]):
-                # One that is warm goes on until those who are to follow are warm too.
+                # A warm one continues until those that are to follow are warm too.
                 for name in others:
                     if self._is_ready(name, number):
                         self._follow(name, number)

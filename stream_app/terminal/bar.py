@@ -20,7 +20,7 @@ class Bar:
     Args:
         total: what there is to do; None if that does not end.
         console: of standard error.
-        words: what stands beside the bar at first.
+        words: the initial text next to the bar.
         prefix: of each line where there is no terminal.
         clock: monotonic seconds.
     """

@@ -41,10 +41,10 @@ ENSEMBLE: Final = "ensemble"
 MOST_SIZE: Final = 0.5
 """Root mean square of the ensemble's forecasts over that of the outcomes: half of the deviation."""
 BEYOND_CHANCE: Final = 3.0
-"""The t above which a loss beside the last price's is no chance. Models are fitted to these rows,
+"""The t above which a loss against the last price is significant. Models are fitted to these rows,
 so theirs is below 0; a model without any skill has one above 3 once in 700 times."""
 BEYOND_CHAMPION: Final = 4.0
-"""The same beside the champion, on a day or less: few rows and fat tails need more room."""
+"""The same against the champion, on a day or less: few rows and fat tails need more room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

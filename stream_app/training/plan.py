@@ -60,7 +60,7 @@ class PlanFigures:
 class Plan:
     """Which symbols come due when, by how long their trainings take.
 
-    Times are monotonic seconds. `keep` comes first in each look at the symbols.
+    Times are monotonic seconds. Call `keep` first in each check of the symbols.
     """
 
     def __init__(self, *, interval_s: float, target_s: float) -> None:

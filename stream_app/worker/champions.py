@@ -233,7 +233,7 @@ class Champions:
         task.add_done_callback(note_failure)
 
     async def _let_all_serve(self) -> None:
-        # Most are served so already: to look at all for each of them would be quadratic.
+        # Most are already served by it: checking all for each of them would be quadratic.
         for name, pipeline in list(self._symbols().items()):
             champion = self._log.standing(name)
             if champion is not None and champion.version != pipeline.models.version:

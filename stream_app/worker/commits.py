@@ -38,7 +38,7 @@ class Commits:
         self._consumer = consumer
         self._note_count = note_count
         self.topic_id = ""
-        """Of the ticks topic; empty until it is first asked, and where no broker tells it."""
+        """Of the ticks topic; empty until the first request, and on brokers without topic ids."""
         self._view: GroupView | None = None
         self._connection = AsyncExitStack()
         """Kept open: while a worker connects, what it was given waits."""

@@ -47,7 +47,7 @@ class BatchConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.ledger = Ledger()
         self._kept: dict[TP, int] = {}
-        """Since the group has changed, where to go on in partitions that stayed here."""
+        """After a rebalance, where to continue in partitions that stayed here."""
         self._held: set[TP] = set()
         """Partitions of which nothing is read for a while."""
         self._agent_is_done = asyncio.Event()
