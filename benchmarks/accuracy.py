@@ -1,10 +1,10 @@
-"""What forecasts are worth beside the last price, at four horizons, on months and made prices.
+"""The skill of forecasts against the last price, at four horizons, on months and synthetic prices.
 
 Each file is given to `stream-app backtest`, retrained daily; the second half of its time is scored.
-The made prices are a random walk, on which nobody can know anything, and returns of which 1 % is
-known from the bar before (AR(1)). Nothing here is chosen by what comes out.
+The synthetic prices are a random walk, which is unpredictable, and returns of which 1 % is
+predictable from the previous bar (AR(1)). Nothing here is tuned on the results.
 
-`--quick` takes the first ten days and one bar ahead alone: whether it runs, not what it is worth.
+`--quick` takes only the first ten days and one bar ahead: a smoke test, not a measurement.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What people would take instead, beside what is published: R2 against the last price.
+"""Common alternatives compared with the published price: R2 against the last price.
 
-On two months of bars, scored at the closes of the second half, 1, 3 and 12 bars ahead. What learns
-once a day learns from all bars before, in the windows of the product; what learns online learns
-from each outcome when it is known. All have their libraries' usual settings: nothing here is chosen
-by what comes out. The forest is scikit-learn-intelex's if that is installed, as the product's is.
-The product's figures are those of `stream-app backtest`, as in `accuracy.py`.
+On two months of bars, scored at the closes of the second half, 1, 3 and 12 bars ahead. Daily models
+are trained on all earlier bars, in the windows of the product; online models learn from each
+outcome once it is known. All have their libraries' default settings: nothing here is tuned on the
+results. The forest is scikit-learn-intelex's if that is installed, as the product's is. The
+product's figures are those of `stream-app backtest`, as in `accuracy.py`.
 """
 
 from __future__ import annotations

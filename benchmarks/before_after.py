@@ -1,8 +1,8 @@
-"""A tick's processor time in process, beside another checkout of this repository.
+"""A tick's processor time in process, against another checkout of this repository.
 
-Two processes, one with each checkout's code, take turns batch by batch: from records to the bytes
-of their predictions. All messages of both are compared byte by byte. Each symbol has the last bars
-of a month and four models of its own, handed over as a restart hands them over.
+Two processes, one with each checkout's code, alternate batch by batch: from records to the bytes of
+their predictions. All messages of both are compared byte by byte. Each symbol has the last bars of
+a month and its own four models, loaded as in a restart.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the bias correction costs, or gains: what is published with it and without it.
+"""The cost or gain of the bias correction: the published price with and without it.
 
 By the product's own backtest, retrained daily; R2 beside the last price on the second half of each
 month, at 1, 3, 12 and 48 bars. It shares the trainings of `weights.py`.

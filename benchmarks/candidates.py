@@ -1,10 +1,10 @@
-"""Features and training rows that the product does not have: whether they would help.
+"""Whether features and training rows that the product does not have would help.
 
 Each candidate is trained with the same seeds as the product's own features, by the product's own
-forecasters, once a day on all bars before, and forecasts the second half of each month. What is
-compared is the ensemble as it says it, before any shrinkage: R2 beside the last price, and the
-Diebold-Mariano t of the difference. The rules, which were stated before anything was measured,
-are in docs/accuracy.md.
+forecasters, once a day on all bars before, and forecasts the second half of each month. The raw
+ensembles are compared, before any shrinkage: R2 against the last price, and the Diebold-Mariano t
+of the difference. The rules, which were fixed before anything was measured, are in
+docs/accuracy.md.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """What a tick costs the workers and the broker, and whether more workers answer more in proportion.
 
 Workers answer a backlog of live ticks with all four models. While it is sent they are stopped
-(SIGSTOP), so that all of them begin at once, with the partitions shared out. One core is the
-broker's and the harness's, the other one the workers':
+(SIGSTOP), so that all of them begin at once, with the partitions assigned. One core is for the
+broker and the harness, the other one for the workers:
 
 - one worker alone: processor time of worker and broker for a tick, and bytes on each topic;
 - one, two and four workers with a quarter of the core each, the other quarters taken by processes
   that only count: the rate should be in proportion to the workers;
-- then four workers and the broker on both cores, whose rate `capacity_model.py` must have foretold.
+- then four workers and the broker on both cores, whose rate `capacity_model.py` must predict.
 
 Needs Apache Kafka (KAFKA_HOME), Linux, and two cores.
 """

@@ -1,4 +1,4 @@
-"""What a number of symbols and ticks needs: arithmetic on measured costs, and nothing else."""
+"""The machines that a number of symbols and ticks needs: pure arithmetic on measured costs."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """What the dashboard costs and how soon it shows a tick, at 500 ticks a second of ten symbols.
 
 Broker, feed, worker (the Kalman filter alone), dashboard, streams and browser share the machine.
-In turns nobody looks, and 50 browsers' streams do: the dashboard's share of a core, and the time
-from tick to prediction through the worker. Then a real browser, where there is one: the time to
-the first content, and from a tick to the frame that shows it or a newer one. At last a dashboard
-with bars and predictions of 1,000 symbols: its memory while 500 predictions a second come.
+Alternating without browsers and with 50 browsers' streams: the dashboard's share of a core, and the
+time from tick to prediction through the worker. Then a real browser, if there is one: the time to
+the first content, and from a tick to the frame that shows it or a newer one. Finally a dashboard
+with bars and predictions of 1,000 symbols: its memory at 500 predictions a second.
 """
 
 from __future__ import annotations

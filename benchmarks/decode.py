@@ -1,7 +1,7 @@
 """What it costs to decode a tick: in the contract's form, and in others by a mapping.
 
 All forms carry the same five fields and are timed in turn within one run. A mapping is compared
-with the strict form of the same tick; at most twice the cost is aimed at.
+with the strict form of the same tick; the target is at most twice the cost.
 """
 
 from __future__ import annotations

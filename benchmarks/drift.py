@@ -1,12 +1,12 @@
-"""The detectors of drift on made series and two months: false alarms, and the delay of true ones.
+"""The drift detectors on synthetic series and two months: false alarms, and the delay of true ones.
 
-Made bars go through the worker's own volatility forecast and Kalman filter, and their scores
+Synthetic bars pass through the worker's own volatility forecast and Kalman filter, and their scores
 through the detectors of `stream-app drift`. While nothing changes, every alarm is false: normal
 returns, Student's t with 4 degrees of freedom, and GARCH(1,1) with the parameters 0.05 and 0.93.
 Then, at a bar, the volatility grows by a factor, or the errors alone do, which no volatility
-forecast explains. Beside them stand a detector that always alarms, one at random as often as is
-wanted, and one that never does. On the two months nobody knows when something changed; they show
-how many alarms to expect, and how many there would be of errors and innovations that are not
+forecast explains. For comparison there are a detector that always fires, one that fires at random
+at the wanted rate, and one that never does. On the two months the true changes are unknown; they
+show how many alarms to expect, and how many there would be from errors and innovations that are not
 divided by the volatility.
 """
 

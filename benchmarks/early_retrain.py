@@ -1,12 +1,12 @@
-"""Whether retrains at alarms of drift help: against as many at random times, and against none.
+"""Whether retrains at drift alarms help: against as many at random times, and against none.
 
 Two months of bars are retrained daily, as `stream-app backtest --retrain-every 1d` does. The
 detectors of `stream-app drift` run over the scores, set to one false alarm in ten days, so that a
-month has enough alarms. Then each month is predicted again with a retrain more at each alarm, at
+month has enough alarms. Then each month is predicted again with an extra retrain at each alarm, at
 most one in six hours; and with as many at random bars, for each of the seeds. The windows are those
-of the daily retrains: the filter's noise of the extra ones does not reach into what others learn.
+of the daily retrains: the filter's noise of the extra ones does not affect other trainings.
 
-Trainings are kept in `--kept`, and done once.
+Trainings are cached in `--kept`.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
-"""How soon a known return is found: by the trees, and by the best that the same bars allow.
+"""How soon a predictable return is found: by the trees, and by the best that the same bars allow.
 
-Made five-minute bars, AR(1) returns of which 1 % is known from the bar before, and random walks.
-Everybody learns once a day from all bars before. A forecast is held against what is known, so that
-a few days say much: R2 = (2 cov(forecast, known) - var(forecast)) / var(outcome). Each is given as
-it is said, and after the product's shrinkage of its own record.
+Synthetic five-minute bars, AR(1) returns of which 1 % is predictable from the previous bar, and
+random walks. All learn once a day from all earlier bars. A forecast is compared with the known
+part, so that a few days are enough: R2 = (2 cov(forecast, known) - var(forecast)) / var(outcome).
+Each is shown raw, and after the product's shrinkage by its own record.
 
-* known: the return that the made prices allow to foretell; no learning is needed.
-* one slope: least squares on the last return alone. It is told where to look.
+* known: the predictable return of the synthetic prices; no learning is needed.
+* one slope: least squares on the last return alone, so it knows where to look.
 * the line: what the product's models begin with, without what they learn beyond it.
-* random forest, LightGBM: the product's forecasters; `--quick` leaves them out. Beside them what is
+* random forest, LightGBM: the product's forecasters; `--quick` leaves them out. Also what is
   published with the weights of the catalogue, as if the LSTM had learned nothing beyond the line,
-  and the Kalman filter always said the last price.
+  and the Kalman filter always predicted the last price.
 
 `--rounds` is the number of series of each kind.
 """

@@ -1,6 +1,6 @@
-"""1,000 symbols in one worker: memory, a tick, the look of each second, a load, the plan.
+"""1,000 symbols in one worker: memory, a tick, the check of each second, a load, the plan.
 
-All in one process, without a broker: the cost of a tick and of the retrain timer's look beside
+All in one process, without a broker: the cost of a tick and of the retrain timer's check against
 those of one symbol, in processor time; the load of a symbol's models from disk, which a restart
 does for each; and the worker's own planned cycles over symbols with a month of bars, in its pool.
 """

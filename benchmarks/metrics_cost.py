@@ -1,7 +1,7 @@
 """What the metrics cost: a scrape with 1,000 symbols, and the part that each batch pays.
 
 All in processor time, which other processes disturb little. A batch: `PartitionPipeline.process`
-with all four models and the encoding of its predictions, beside all that the worker then does for
+with all four models and the encoding of its predictions, against all that the worker then does for
 the metrics. The scrape: what /metrics answers, with each symbol scored by every forecaster.
 """
 

@@ -1,6 +1,6 @@
-"""A month of bars as it was known at five moments of each: features, outcomes and the retrains.
+"""A month of bars as known at five moments of each bar: features, outcomes and the retrains.
 
-A moment is the last tick of a fifth of a bar that tells nothing of how its file's bar ends
+A moment is the last tick of a fifth of a bar that does not reveal how its file's bar ends
 (`offline/inside.py`): with one-minute files and bars of five, the minutes' closes. Windows, noises
 and times of the retrains are those of `stream-app backtest`.
 """

@@ -1,6 +1,6 @@
 """How long symbols wait for answers while workers leave, die and join.
 
-Three workers share a group. Ticks come at a steady rate. Then all three are restarted in turn, one
+Three workers form a group. Ticks arrive at a steady rate. Then all three are restarted in turn, one
 is killed with `kill -9`, and one is added. Each tick's wait is from its own append to that of its
 first answer, both by the broker's clock. A symbol's longest wait in a phase is its pause.
 """

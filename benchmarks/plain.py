@@ -1,5 +1,4 @@
-"""The plain way: scikit-learn, LightGBM and torch with their usual settings, one after the
-other."""
+"""The baseline: scikit-learn, LightGBM and torch with their usual settings, one after the other."""
 
 from __future__ import annotations
 

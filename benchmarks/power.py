@@ -1,13 +1,13 @@
-"""How likely half a month, and more, shows a skill: the Clark-West t of a skill that is there.
+"""How likely half a month, and more, detects a skill: the Clark-West t of a planted skill.
 
 The outcomes are those of real five-minute bars, second half of each month, in their order, with
-signs drawn again: nothing can be known of them, and their heavy tails and clusters stay. To them is
-added what is forecast, R2 of the variance. It is as large at all times, or as large as the
-product's volatility forecast. Beside a forecast that says just that, one that says as much noise
-again. Longer stretches are the same bars again, with other signs.
+redrawn signs: they are unpredictable, but keep their heavy tails and clusters. A predictable part
+is added, R2 of the variance. Its size is constant, or proportional to the product's volatility
+forecast. One forecast is just that part, another one has as much noise on top. Longer periods
+repeat the same bars, with other signs.
 
 By the formula the t is sqrt(n R2 s) on average with a deviation of 1, where s is the signal's share
-of the forecast's variance (1, or a half); so it says as if the outcomes were normal.
+of the forecast's variance (1, or a half); so it assumes normal outcomes.
 """
 
 from __future__ import annotations

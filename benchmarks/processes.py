@@ -1,4 +1,4 @@
-"""Workers as processes of their own: start, look, kill."""
+"""Workers as separate processes: start, inspect, kill."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What the gate refuses: ordinary retrains of a month, which it must let pass, and broken models.
+"""What the gate rejects: ordinary retrains of a month, which must pass, and broken models.
 
 For each file and horizon it trains the four models once a day (or `--every` hours) on the trailing
-window, as the worker does, and judges each version beside the one before it. Then it breaks the
-last version of the first file in five ways. Trainings are kept in `--kept`, and done once.
+window, as the worker does, and judges each version against the one before it. Then it breaks the
+last version of the first file in five ways. Trainings are cached in `--kept`.
 """
 
 from __future__ import annotations

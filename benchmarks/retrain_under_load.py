@@ -1,9 +1,9 @@
-"""A month's retrain and the predictions beside it, on cores that other work keeps busy.
+"""A month's retrain and the predictions during it, on cores that other work keeps busy.
 
-Busy loops run beside a worker, each in a session of its own with the worker's nice value. Two
-workers take turns: one raises the priority of a training that nears the target of 45 s, and one has
-so long a target that it never does. Ticks come at a steady rate. At rest means between retrains,
-with the busy loops.
+Busy loops run next to a worker, each in its own session with the worker's nice value. Two workers
+alternate: one raises the priority of a training that nears the target of 45 s, and one has such a
+long target that it never does. Ticks arrive at a steady rate. At rest means between retrains, with
+the busy loops.
 """
 
 from __future__ import annotations

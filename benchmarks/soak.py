@@ -1,8 +1,8 @@
 """Two workers over hours: does anything grow?
 
 Both belong to one group, with a symbol in each partition and a month of its bars. One lives
-through the whole run; the other is killed every so often, and starts again at once. Ticks come at a
-steady rate, and all models are retrained again and again. Event time passes faster than the clock,
+through the whole run; the other is killed every so often, and starts again at once. Ticks arrive at
+a steady rate, and all models are retrained continuously. Event time passes faster than the clock,
 so bars close and windows roll as they would in days. Memory, open files, threads, lag and the
 retrains' durations are sampled; of the worker that lives on, the slope over the run is printed.
 """

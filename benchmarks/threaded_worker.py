@@ -1,4 +1,4 @@
-"""A worker that retrains in threads of its own process, for comparison with the pool."""
+"""A worker that retrains in threads of its process, for comparison with the pool."""
 
 from __future__ import annotations
 

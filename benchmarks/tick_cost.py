@@ -1,4 +1,4 @@
-"""The time of a tick with 1 to 1,000 symbols, and the memory of each further symbol.
+"""The time of a tick with 1 to 1,000 symbols, and the memory of each additional symbol.
 
 Time: `PartitionPipeline.process`, from records to predictions by all four models, each symbol with
 a month of bars. Memory: the window with its month alone, the symbol's own four models, and

@@ -1,8 +1,8 @@
 """What it costs to pass a tick's trace headers on to its prediction, in processor time a message.
 
 Timed is what the worker does with the messages of a batch besides predicting: find the headers,
-encode the predictions and pack them. The sides take turns within one run; at most 1 us more a
-message is aimed at, and nothing for ticks without headers.
+encode the predictions and pack them. The sides take turns within one run; the target is at most 1
+us more a message, and nothing for ticks without headers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Trains all four models on one month: in the worker's pool, and the plain way, one by one.
+"""Trains all four models on one month: in the worker's pool, and with the plain libraries, one by
+one.
 
 The time is for the whole month. Errors are mean absolute errors of the price on the last fifth of
 the month after learning from the rest, with another seed in each round. The plain side fits no

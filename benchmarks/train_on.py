@@ -1,4 +1,4 @@
-"""Trains all four models on a month again and again, in the worker's pool, until it is ended.
+"""Trains all four models on a month continuously, in the worker's pool, until it is stopped.
 
 What a retrain costs others on the machine, without a worker. Nothing raises the priority of a
 training that takes long, as a worker's cycle does.

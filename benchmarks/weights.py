@@ -1,9 +1,9 @@
-"""Weights that follow the members' recent errors, beside the owner's.
+"""Weights that follow the members' recent errors, against the owner's.
 
 The members' forecasts are those of `stream-app backtest`, retrained daily, as they enter the mean:
-after their own shrinkage. Each rule makes another mean of them, the product's rule for the ensemble
-runs over that mean, and what it publishes, without bias correction, is scored on the second half of
-each month. A weight knows the outcomes that a worker would: those of the bars that have closed.
+after their own shrinkage. Each rule takes another mean of them, the product's rule for the ensemble
+is applied to that mean, and the result, without bias correction, is scored on the second half of
+each month. A weight uses the outcomes that a worker would know: those of the closed bars.
 
 m is a member's mean squared error, recent outcomes more (half-life a day of bars, or 24 horizons):
 

@@ -1,9 +1,9 @@
-"""How long symbols wait while partitions are added, against what `topics apply` says beforehand.
+"""How long symbols wait while partitions are added, against what `topics apply` prints beforehand.
 
 One worker answers ticks of all symbols at a steady rate. Then the ticks topic and its twins get
 one more partition, and more than half of the symbols move, with their bars. Each tick's wait is
 from its own append to that of its first answer, both by the broker's clock. Of the others, those
-are told apart that share their partition with a symbol that comes to it.
+that share their partition with an arriving symbol are shown separately.
 """
 
 from __future__ import annotations

@@ -211,7 +211,7 @@ class Worker:
 
         Raises:
             StreamAppError: it cannot start.
-            WorkerFault: a fault after which it must not go on.
+            WorkerFault: a fault after which it must not continue.
         """
         require_writable(self._settings.data_dir)
         await self._require_store()
@@ -250,7 +250,7 @@ class Worker:
     async def _until(self, stop: asyncio.Event) -> None:
         stopped = asyncio.ensure_future(stop.wait())
         waits: set[asyncio.Future[Any]] = {stopped, self.service.failed, *self._watches}
-        # Faust's consumer tells of its end from a thread, which does not wake this loop.
+        # Faust's consumer reports its end from a thread, which does not wake this loop.
         while not (self._app.should_stop or stopped.done() or self.service.failed.done()):
             await asyncio.wait(waits, timeout=LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
             for watch in self._watches:
@@ -266,7 +266,7 @@ class Worker:
         self._forced_end.arm()
         self._watchdog.stop()
         parts = [
-            # Before the pool, or the end of its processes would be told as a failed retrain.
+            # Before the pool, or the end of its processes would be reported as a failed retrain.
             Part(name="the retrain cycle", stop=self.retrainer.stop),
             # Before the pool, whose end takes seconds: others answer from here on.
             Part(name="the batch in hand", stop=self._finish),

@@ -1,9 +1,9 @@
-"""Where Numba keeps machine code, and when what is kept is still right.
+"""Where Numba caches machine code, and when the cached code is still valid.
 
-By itself Numba compiles a loop again when the loop's own file has changed. But a loop's machine
-code also holds the functions that it calls and the constants that it names, from any file. After a
-change of one of those the old code would go on being used, and nobody would be told. So here what
-is kept also names all that has gone into it.
+By default Numba recompiles a loop when the loop's own file has changed. But a loop's machine code
+also contains the functions that it calls and the constants that it names, from any file. After a
+change of one of those the stale code would still be used, without any notice. So here the cache key
+also covers all of these.
 
 Numba finds these classes by `NUMBA_CACHE_LOCATOR_CLASSES`, its setting for such cases.
 """

@@ -40,7 +40,7 @@ class OutputError(StreamAppError):
 
 
 class ArtifactError(StreamAppError):
-    """A model artifact is missing, altered or not what its manifest says."""
+    """A model artifact is missing, altered or does not match its manifest."""
 
 
 class StoreError(StreamAppError):

@@ -1,4 +1,4 @@
-"""The retrain timer: looks every second whether a cycle is due, and whether one is late."""
+"""The retrain timer: checks every second whether a cycle is due, and whether one is overdue."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Ticks whose time is too far ahead to be believed at once.
 
-A tick from a clock that runs ahead must not move the watermark: all right ticks behind it would be
-late until time has caught up. So a step in time that nothing explains (`OpenBars.expects`) goes
-into a copy of the open bars. Later ticks decide: one that carries on the time before drops the
-copy, and the tick ahead is lost; ticks that go on from its time confirm it, and the copy becomes
-the window's. docs/decisions/0013 says why.
+A tick from a clock that runs ahead must not move the watermark: all correct ticks behind it would
+be late until time has caught up. So a step in time that nothing explains (`OpenBars.expects`)
+enters a copy of the open bars. Later ticks decide: one that continues the earlier time drops the
+copy, and the tick ahead is lost; ticks that continue from its time confirm it, and the copy becomes
+the window's. See docs/decisions/0013 for the reasons.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class OpenBars:
         return taken
 
     def fork(self) -> OpenBars:
-        """A copy that takes ticks from beyond the grace: no tick of before can be seen again."""
+        """A copy that takes ticks from beyond the grace: no earlier tick can be seen again."""
         twin = OpenBars(bar_ms=self._bar_ms, grace_ms=self._grace_ms, revisions=self._revisions)
         twin.recent = self.recent.fork()
         twin.bars = [OpenBar.of(bar.state()) for bar in self.bars]

@@ -13,7 +13,7 @@ from stream_app.messages.arrivals import TickKey
 REMEMBERED_TICKS: Final = 1024
 """How many ticks within the grace are remembered to recognise duplicates."""
 REMEMBERED_STEPS: Final = 16
-"""How many of the last steps forward in time tell what to expect of the next."""
+"""From how many of the last steps forward in time the next one is estimated."""
 RHYTHM_MULTIPLE: Final = 2
 """A step of twice the usual is nothing special: at random times one in a thousand is longer."""
 LIVE_MS: Final = 60_000
@@ -168,7 +168,7 @@ class RecentTicks:
             known.pop(order.popleft(), None)
 
     def fork(self) -> RecentTicks:
-        """A copy for ticks from beyond the grace: no tick of before can be seen again."""
+        """A copy for ticks from beyond the grace: no earlier tick can be seen again."""
         self._sort_in()
         twin = RecentTicks(self._grace_ms)
         twin.newest_ts = twin._sorted_ts = self.newest_ts

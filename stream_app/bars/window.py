@@ -4,8 +4,8 @@ A pure state machine: no clock, no Kafka. Within the grace the result does not d
 order of arrival: a bar's open and close are those of its earliest and latest tick, equal times
 decided by price. The watermark is the newest confirmed event time less the grace; a tick behind
 it is late, and a bar that ends at or before it is closed and never changes again. A tick whose
-time is further ahead than the log and the symbol's rhythm explain waits beside the window
-(`ahead.py`) until later ticks confirm its time, so that one wrong time costs one tick.
+time is further ahead than the log and the symbol's rhythm explain waits outside the window
+(`ahead.py`) until later ticks confirm its time, so that one wrong time costs only one tick.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Window(ClosedBars):
         """Forget the ticks ahead when a tick that is not late contradicts them.
 
         It does when it carries on the time before them, or is ahead itself but by less. A tick
-        that is not newer than the newest one tells nothing: it was only slow.
+        that is not newer than the newest one is ignored: it was only slow.
 
         Returns:
             How many ticks were forgotten.
@@ -115,7 +115,7 @@ class Window(ClosedBars):
         return self._last
 
     def state(self) -> dict[str, Any]:
-        """What a restart needs beside the closed bars, as JSON values; see `restore`."""
+        """What a restart needs besides the closed bars, as JSON values; see `restore`."""
         state = self.main.state()
         if self.ahead is not None:
             state["ahead"] = self.ahead.state()

@@ -48,7 +48,7 @@ _PREDICTS: Final = ("bars", "filter", "predict")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What the command line asks for, beside the settings."""
+    """What the command line asks for, besides the settings."""
 
     every_ms: int
     latency_s: float | None

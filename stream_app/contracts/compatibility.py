@@ -1,7 +1,7 @@
-"""Whether a reader with one schema takes all that a writer with another may write. Pure.
+"""Whether a reader with one schema accepts all that a writer with another may write. Pure.
 
-The answer is on the safe side: what cannot be shown is named as a refusal. Decision 0017 says why
-this is our own.
+The answer is conservative: what cannot be proven counts as a refusal. Decision 0017 explains why
+this is our own code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The two forms of a schema: closed for whoever writes a message, open for whoever reads it. Pure.
+"""The two forms of a schema: closed for writers of a message, open for its readers. Pure.
 
 Only objects with named fields have two forms. A map, such as `members` of a prediction, is the same
 in both.

@@ -1,1 +1,1 @@
-"""What all workers do, in a browser: the page that shows the read model, live."""
+"""The dashboard: a page that shows the read model in a browser, live."""

@@ -1,4 +1,4 @@
-"""One part of the page as several browsers look at it: made once, sent to all of them. Pure."""
+"""One part of the page, shared by several browsers: built once, sent to all of them. Pure."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Final
 from stream_app.dashboard.channel import Channel
 
 MOST_PENDING_BYTES: Final = 1 << 20
-"""A browser that is so far behind is dropped; it comes back and gets the newest state."""
+"""A browser that is so far behind is dropped; it reconnects and gets the newest state."""
 
 
 class Client:

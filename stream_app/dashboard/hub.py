@@ -1,8 +1,8 @@
-"""Looks at the read model again and again and tells every browser what has changed.
+"""Polls the read model and sends every browser what has changed.
 
-A symbol's newest answer goes out up to four times a second, and at once where the last one is
-longer ago. Each channel is made once, however many browsers look at it. A channel that nobody looks
-at goes on for five minutes, so that a browser that comes back lacks nothing.
+A symbol's newest answer goes out up to four times a second, and at once if the last one is longer
+ago. Each channel is built once, however many browsers use it. A channel without browsers is kept
+for five minutes, so that a browser that reconnects misses nothing.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ ANSWER: Final = SECOND // 4
 """From one answer of a symbol to its next."""
 HEARTBEAT: Final = 15 * SECOND
 RETRY_MS: Final = 2000
-"""How long a browser waits before it comes back."""
+"""How long a browser waits before it reconnects."""
 MOST_CLIENTS: Final = 100
 MOST_CHANNELS: Final = 400
-"""Those that nobody looks at any more end before their five minutes beyond it."""
+"""Beyond it, unused channels end before their five minutes."""
 
 
 class Hub:
@@ -146,7 +146,7 @@ class Hub:
                 yield self._event(channel, self._number, channel.ring.newest)
 
     def _renew(self, channel: Channel) -> None:
-        """Send what is new in a channel to everyone who looks at it."""
+        """Send what is new in a channel to all its browsers."""
         data = channel.look(self._steps)
         if data is None:
             return
@@ -220,7 +220,7 @@ class Hub:
 
 
 def _keys(looking: Looking) -> Iterator[tuple[Any, ...]]:
-    """What tells the channels of a browser from those of others; the first part is the name."""
+    """The key of a browser's channel; the first part is the name."""
     yield from (("health",), ("table", looking.page))
     if looking.symbol:
         if looking.view == "day":

@@ -1,4 +1,4 @@
-"""What one browser looks at, as the query of its stream says. Pure."""
+"""What one browser shows, from the query of its stream. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The events of the last five minutes, so that a browser that comes back lacks none. Pure."""
+"""The events of the last five minutes, so that a browser that reconnects misses none. Pure."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ async def run_dashboard(settings: Settings, say: Callable[[str], None]) -> None:
 
     Args:
         settings: those of the workers.
-        say: is told the address of the page.
+        say: is called with the address of the page.
 
     Raises:
         ConfigError: it cannot listen, or a certificate is unusable.

@@ -1,1 +1,1 @@
-"""Records that are no valid tick: written, counted, read again and sent again."""
+"""Records that are not valid ticks: written, counted, read and replayed."""

@@ -1,4 +1,4 @@
-"""The other commands that a demo runs, each a process of its own that ends with the demo."""
+"""The other commands that a demo runs, each in its own process, which ends with the demo."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Whether symbols still behave as they did: detectors over the scores, in a process of its own"""
+"""Detects changes in a symbol's behaviour, from its scores, in a separate process."""

@@ -19,7 +19,7 @@ ALLOWANCE: Final = 0.1
 2 / pi atan(2) - 1 / 2 = 0.205. Half of the shift to be found is the best choice (Page 1954,
 Continuous Inspection Schemes; Moustakides 1986, Optimal Stopping Times for Detecting Changes)."""
 MIN_VALUES: Final = 30
-"""No alarm before so many: the mean of before must be known."""
+"""No alarm before so many values: the past mean must be known."""
 _DEVIATION: Final = math.sqrt(1.0 / 12.0)
 """Of a number that is spread evenly over 0 to 1."""
 _ADWIN_VALUES: Final = 2600.0

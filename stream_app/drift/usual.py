@@ -1,4 +1,4 @@
-"""How large a number is beside what is usual of it, on a scale from 0 to 1. Pure."""
+"""How large a number is relative to its usual size, on a scale from 0 to 1. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SCALE: Final = 1.0 / math.sqrt(math.pi)
 
 
 class Usual:
-    """The mean of one input so far, and each next value beside it.
+    """The mean of one input so far, and each next value relative to it.
 
     >>> usual = Usual()
     >>> for _ in range(100):

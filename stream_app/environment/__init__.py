@@ -1,4 +1,4 @@
-"""What settings are made from: variables as they come, types that check values, refusals.
+"""The parts that settings are made of: raw variables, types that check values, error lines.
 
 Reads nothing when it is imported. `settings.py` alone decides which settings there are.
 """

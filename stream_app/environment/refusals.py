@@ -1,4 +1,4 @@
-"""What a user is told of a refused setting: one line with the key, the value and the remedy."""
+"""The error line for a rejected setting: the key, the value and the remedy."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What `stream-app feed` reads, makes and sends: files of prices and synthetic ticks."""
+"""The sources and the sender of `stream-app feed`: files of prices and synthetic ticks."""

@@ -1,4 +1,4 @@
-"""A file's bars as ticks: each bar becomes four, and none of them tells the bar's future."""
+"""A file's bars as ticks: each bar becomes four, and none of them reveals the bar's future."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _SEPARATORS: Final = ("\t", ";", "|")
 _UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SHOWN_LINES: Final = 3
 _SEP_LINE: Final = re.compile(r'"?sep=(.)"?[ \t]*\n', re.IGNORECASE)
-"""By which Excel is told what separates the fields."""
+"""The line that tells Excel what separates the fields."""
 
 
 class CsvTable:
@@ -303,7 +303,7 @@ def _encoding(head: bytes, layout: Layout | None) -> str:
 
 
 def _delimiter(line: str) -> str:
-    """What separates a line's fields; commas beside another separator are decimal ones."""
+    """What separates a line's fields; commas next to another separator are decimal ones."""
     bare = re.sub(r'"[^"]*"', "", line)
     commas = bare.count(",")
     best = max(_SEPARATORS, key=bare.count)

@@ -1,4 +1,4 @@
-"""Files that would be read without a bad row, and wrongly: refused by what their rows say."""
+"""Files that would be read without a bad row, but wrongly: rejected by their content."""
 
 from __future__ import annotations
 

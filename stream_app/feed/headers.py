@@ -36,7 +36,7 @@ def is_value(name: str) -> bool:
 
 
 def likely_names(fields: Sequence[str]) -> str | None:
-    """What `--names` could be for a row without a header; None where it cannot be told.
+    """What `--names` could be for a row without a header; None where it is unclear.
 
     >>> likely_names(["46029.63", "4.4589", "1709510400.1234", "b", "m", "", "400000"])
     'price,size,time,extra4,extra5,extra6,extra7'

@@ -1,4 +1,4 @@
-"""Whether an unused column of text tells instruments apart, in a file that is read as of one."""
+"""Whether an unused text column separates instruments, in a file that is read as of one."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _FOLDER: Final = "layouts"
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class Layout:
-    """What a file does not say of itself. Whatever is left out is looked for in the file."""
+    """What a file does not show itself. Whatever is left out is detected from the file."""
 
     title: str = ""
     """Which files are laid out like this, for the list and the messages."""

@@ -100,7 +100,7 @@ class Outbox:
         future.add_done_callback(done)
 
     def _follow_partitions(self) -> None:
-        """Send by the topic's new count, once the client has heard of it.
+        """Send by the topic's new partition count, once the client knows it.
 
         Fewer partitions are what a broker knows that lags behind: symbols would go back and forth.
         """

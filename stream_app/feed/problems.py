@@ -24,7 +24,7 @@ class Problem:
     """What is there."""
     wanted: str
     remedy: str
-    """What can be done beside mending or removing the row; may be empty."""
+    """What can be done besides fixing or removing the row; may be empty."""
     count: int = 1
 
 

@@ -121,7 +121,7 @@ class FileBytes:
 
     @property
     def most_bytes(self) -> int:
-        """How much of it is held in memory, before it is taken for a bomb."""
+        """How much of it is held in memory before it counts as a decompression bomb."""
         size = self.path.stat().st_size if self._kept is None else len(self._kept)
         return max(MOST_UNPACKED_BYTES, MOST_TIMES * size)
 

@@ -94,7 +94,7 @@ def made_anew(topic: str, was: str, now: str) -> str:
 
 
 class GroupView:
-    """What a broker says of one group and one topic. Every method waits on the broker.
+    """A broker's data on one group and one topic. Every method waits on the broker.
 
     Every method raises a KafkaError where the broker does not answer, and
     UnknownTopicOrPartitionError where the topic is gone.
@@ -192,7 +192,7 @@ class GroupView:
 async def open_group(
     client_settings: Mapping[str, Any], *, group: str, topic: str
 ) -> AsyncIterator[GroupView]:
-    """Look at a group without joining it.
+    """Inspect a group without joining it.
 
     Args:
         client_settings: from `connection.client_settings`.

@@ -48,7 +48,7 @@ def is_refused(error: BaseException) -> bool:
 
 
 def _for_good(what: str, error: BaseException) -> BrokerError:
-    """What a user is told of a refusal.
+    """The error line for a refusal.
 
     Args:
         what: cannot be followed, such as "the champions topic".
@@ -61,7 +61,7 @@ def _for_good(what: str, error: BaseException) -> BrokerError:
 
 
 class Outage:
-    """What whoever follows a topic makes of errors: each is said once, and a refusal ends it."""
+    """How followers of a topic handle errors: each is logged once, and a refusal ends it."""
 
     def __init__(self, what: str, logger: logging.Logger) -> None:
         """Have said nothing yet.
@@ -75,7 +75,7 @@ class Outage:
         self._said = ""
 
     def is_over(self) -> None:
-        """The broker has answered: the next error is said, whichever it is."""
+        """The broker has answered: the next error is logged, whichever it is."""
         self._said = ""
 
     async def wait(self, error: Exception) -> None:

@@ -1,1 +1,1 @@
-"""The messages on the topics: their types, and the checks of everything that comes in."""
+"""The messages on the topics: their types, and the validation of all input."""

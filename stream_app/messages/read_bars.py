@@ -107,7 +107,7 @@ def read_bar(value: bytes) -> ReadBar:
         bar = _DECODER.decode(value)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return lean(decode_bar(value))
-    # msgspec does not look at the encoding of strings that it passes over.
+    # msgspec does not check the encoding of strings that it skips.
     if not (value.isascii() or _is_utf8(value)) or not is_symbol(bar.symbol):
         return lean(decode_bar(value))
     return bar

@@ -68,7 +68,7 @@ def symbol_problem(text: str) -> str:
 
 
 def state_name(symbol: str, partition: int | None) -> str:
-    """What tells a symbol's window and models from all others of one topic.
+    """What identifies a symbol's window and models within one topic.
 
     Args:
         symbol: whose.

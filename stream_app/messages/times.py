@@ -32,7 +32,7 @@ def to_ms(given: float, unit: TimeUnit) -> int | float:
     """An epoch time as whole milliseconds; what is smaller is cut off.
 
     A fraction of a second is first rounded to the microsecond: 1640995200.123 is a float just
-    below that number, and means .123. A float beyond 64 bits comes back as it is.
+    below that number, and means .123. A float beyond 64 bits is returned unchanged.
 
     >>> to_ms(1640995200.123, "s"), to_ms(1640995200123999, "us"), to_ms(1640995200, "s")
     (1640995200123, 1640995200123, 1640995200000)

@@ -1,1 +1,1 @@
-"""The four models of the ensemble, behind one contract (base.py). Knows no Kafka and no clock."""
+"""The four models of the ensemble, behind one contract (base.py). Uses no Kafka and no clock."""

@@ -1,7 +1,7 @@
-"""Members of many symbols, asked by one compiled call.
+"""Runs the members of many symbols in one compiled call.
 
-A member that the loop can ask has a `Kernel`: its kind, and the address of a record that says where
-its numbers are. So a new model is served as soon as it is loaded, and nothing is compiled for it.
+A member that the loop can run has a `Kernel`: its kind, and the address of a record that points to
+its numbers. So a new model is served as soon as it is loaded, and nothing is compiled for it.
 """
 
 from __future__ import annotations

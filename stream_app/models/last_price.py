@@ -1,7 +1,8 @@
-"""The member for data that its model cannot learn from: it answers the last price and says why.
+"""The member for data that its model cannot be trained on: it predicts the last price, with a
+reason.
 
-A set of models is complete or not at all. So where one model finds nothing to learn, this takes
-its place, as an artifact of its own, and the other three need not stay old.
+A set of models is all or nothing. So where one model finds nothing to learn, this takes its place,
+as a separate artifact, and the other three can still be replaced.
 """
 
 from __future__ import annotations

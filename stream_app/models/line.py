@@ -1,14 +1,13 @@
-"""What all models that learn from features begin with: a line through the last returns.
+"""The start of all models that learn from features: a linear regression on the last returns.
 
-Trees and networks look for any dependence on any feature, and pay for the search with noise. What
-is known of returns from prices alone is for a good part of one kind: the next return leans with or
-against the last ones (Campbell, Lo, MacKinlay, *The Econometrics of Financial Markets*, 1997,
-chapter 2). A line finds that in days. Each model learns what is left of the outcomes beyond it.
+Trees and networks search for any dependence on any feature, and pay for the search with noise. What
+prices alone predict of returns is largely of one kind: the next return continues or reverses the
+last ones (Campbell, Lo, MacKinlay, *The Econometrics of Financial Markets*, 1997, chapter 2). A
+line finds that in days. Each model learns the residuals of the line.
 
 The line is the posterior mean of a regression whose slopes are normal around 0, each expected to
-explain a share of what may be known at all, the last return half of it, the one before a quarter,
-and so on. Returns count up to a limit, so that one wild bar decides neither the line nor a
-forecast.
+explain a share of the predictable part, the last return half of it, the one before a quarter, and
+so on. Returns are capped, so that one extreme bar dominates neither the line nor a forecast.
 """
 
 from __future__ import annotations

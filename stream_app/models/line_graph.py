@@ -40,7 +40,7 @@ class Parts(NamedTuple):
 
 
 def append_line(graph: onnx.ModelProto, line: Line) -> None:
-    """Let a graph answer with the line added.
+    """Add the line to a graph's output.
 
     Args:
         graph: has an input x of shape [B, FEATURES], or [T, B, FEATURES] of which the last of T

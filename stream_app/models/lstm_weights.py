@@ -1,6 +1,6 @@
 """Reads an LSTM's numbers from its artifact, to serve them or to start a training from them.
 
-It does not need torch, because the worker reads them in a thread beside its event loop.
+It does not need torch, because the worker reads them in a thread next to its event loop.
 """
 
 from __future__ import annotations

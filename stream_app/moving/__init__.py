@@ -1,1 +1,1 @@
-"""Symbols that belong to another partition since partitions were added: where to, and with what."""
+"""Moves symbols with their state to their new partition after partitions were added."""

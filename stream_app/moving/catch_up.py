@@ -1,4 +1,4 @@
-"""Goes through ticks that the states of symbols on their way to another partition do not cover."""
+"""Replays ticks that the states of moving symbols do not cover."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class CatchUp:
     async def where_they_were(
         self, there: PartitionPipeline, number: int, covered: Mapping[str, int]
     ) -> tuple[Source, list[Bar]]:
-        """Go through their ticks in the partition that they come from, to its end as it is now.
+        """Replay their ticks in the partition that they come from, to its current end.
 
-        Whoever has that partition answers them.
+        The owner of that partition answers them.
 
         Args:
             there: the symbols, as their last states say.
@@ -65,14 +65,14 @@ class CatchUp:
     async def where_they_go(
         self, there: PartitionPipeline, number: int, before: Mapping[str, int]
     ) -> list[Bar]:
-        """Go through ticks of symbols that come back to a partition, and came sooner than known.
+        """Replay ticks of symbols that return to a partition, and did so before it was known.
 
         The state that they had left there has answered them. Those count that are newer than all
         that the symbol had elsewhere.
 
         Args:
             there: the symbols, as they left the other partition.
-            number: of the partition that they come back to.
+            number: of the partition that they return to.
             before: by symbol, the offset of its first tick there that is not answered yet.
 
         Returns:

@@ -1,8 +1,8 @@
-"""Brings symbols to the partition where they belong since partitions were added.
+"""Moves symbols to their new partition after partitions were added.
 
 A symbol's first tick in its new partition waits until its bars, its state and all its ticks in the
 partition before have been read; they are published into the new one before the tick is answered.
-docs/decisions/0021 says why. Nobody is asked, and nothing is remembered but what is on the topics.
+See docs/decisions/0021. It needs no other process, and no state but the topics.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Moves:
             before: by symbol, the offset of its first tick there, which is not answered yet.
 
         Returns:
-            By symbol, a pipeline to go on with there; without those that were nowhere else.
+            By symbol, a pipeline to continue with there; without those that were nowhere else.
         """
         started = time.perf_counter()
         brought: dict[str, SymbolPipeline] = {}
@@ -154,7 +154,7 @@ class Moves:
             luggage = (await self._source(of, number)).luggage_of(name)
             if luggage is not None:
                 home = luggage.last.state.get("home")
-                if home == count or home is None:  # None in bars of before it was noted
+                if home == count or home is None:  # None in bars from before it was recorded
                     return number, luggage
         return None
 

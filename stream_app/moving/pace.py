@@ -32,7 +32,7 @@ BEFORE: Final = 200
 GROUP_S: Final = 2.0
 """For the group to divide its partitions again, by processes that need not wait for a processor."""
 TRIPS: Final = 20
-"""Answers of the broker that a worker waits for because of a symbol, beside those to its bars."""
+"""Broker responses that a worker waits for because of a symbol, besides those for its bars."""
 ASKED: Final = 5
 """How often the broker is asked to see how long that takes."""
 SHARE: Final = 0.5

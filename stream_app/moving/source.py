@@ -59,7 +59,7 @@ class MoveSource:
         self._wanted: dict[bytes, bool] = {}
         """By key."""
         self._window_bars = window_bars
-        # All that is there counts, committed or not: the ticks behind it are gone through again.
+        # All that is there counts, committed or not: the ticks after it are replayed.
         self._log = BarLog(of.topic, sys.maxsize, topic_id=of.topic_id, bar_s=bar_s)
         self._kept: dict[str, KeptBars] = {}
         self._position = first

@@ -91,7 +91,7 @@ class SymbolPlaces:
         return placement(count, key_required=self._access.settings.tick_mapping.key_required)
 
     async def note_count(self, count: int, *, is_given: bool = False) -> None:
-        """The ticks topic has so many partitions. Symbols are told where they belong.
+        """The ticks topic has so many partitions. Updates where symbols belong.
 
         Args:
             count: as the broker says.
@@ -160,7 +160,7 @@ class SymbolPlaces:
         ]
         for name in lacking:
             brought.pop(name, None)
-        # Whoever sends may have heard of more partitions before this worker has.
+        # A producer may know of more partitions before this worker does.
         strays = [name for name in lacking if not pipeline.is_home(name)]
         news = [name for name in strays if self._has_come(pipeline, name, number)]
         if news or len(strays) < len(lacking):

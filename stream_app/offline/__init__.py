@@ -1,1 +1,1 @@
-"""The worker's own code over a file, without Kafka: windows, measurements."""
+"""Runs the worker's code over a file, without Kafka: windows, measurements."""

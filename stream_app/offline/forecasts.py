@@ -1,4 +1,4 @@
-"""What was forecast beside what came: at each bar's close, and inside bars."""
+"""Forecasts with their outcomes: at each bar's close, and inside bars."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ForecastLog:
     Args:
         settings: of the pipeline.
         names: the members that must all have answered.
-        is_settled: by offset, whether a tick tells nothing of how the bar of its file ends.
+        is_settled: by offset, whether a tick does not reveal how the bar of its file ends.
             Forecasts inside bars are taken at those alone.
         score_from: forecasts before this event time are left out, epoch ms.
         score_to: those at or after this one too.

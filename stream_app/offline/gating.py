@@ -1,4 +1,4 @@
-"""Which of a backtest's versions serve: each is judged beside the one that serves before it."""
+"""Which of a backtest's versions serve: each is judged against the one that served before it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class VerdictCache:
         self._folder = folder
 
     def find(self, key: str) -> Verdict | None:
-        """What was said before; None where nothing was, or it cannot be read."""
+        """The cached verdict; None if there is none, or it cannot be read."""
         try:
             told = orjson.loads(read_regular(self._place(key), MOST_BYTES))
             return Verdict(check=told["check"], reason=told["reason"], figures=told["figures"])

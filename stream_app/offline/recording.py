@@ -85,7 +85,7 @@ class Recording:
 
     @property
     def is_settled(self) -> NDArray[np.bool_]:
-        """By offset, whether a tick tells nothing of how its file's bar ends."""
+        """By offset, whether a tick does not reveal how its file's bar ends."""
         return _settled(self.rows)
 
     @property

@@ -1,4 +1,4 @@
-"""Forecasts of one symbol beside what came, as arrays."""
+"""Forecasts of one symbol with their outcomes, as arrays."""
 
 from __future__ import annotations
 

@@ -253,7 +253,9 @@ class Trainings:
         return row_count(bars, models) >= MIN_ROWS and price_moves(bars, models)
 
     def _latency(self, retrains: Sequence[Retrain]) -> int:
-        """The setting; or what one turn with the longest window takes, with nothing beside it."""
+        """The setting; or how long one turn with the longest window takes when nothing else
+        runs.
+        """
         if self._settings.latency_ms is not None:
             return self._settings.latency_ms
         longest = max(retrains, key=lambda each: (len(each.bars), each.ts))

@@ -1,4 +1,4 @@
-"""What operators see of a process: its metrics, and the watchdog that ends it.
+"""What operators need from a process: its metrics, and the watchdog that ends it.
 
 Imports no other room.
 """

@@ -1,4 +1,4 @@
-"""When a process that answers ticks looks for garbage."""
+"""When a process that answers ticks collects garbage."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Which symbol, cycle, version and partition a line of the log is about.
 
-They are fields beside the text, for `LOG_FORMAT=json`. What runs within `log_fields`, tasks and
-threads of asyncio that begin there included, has its fields; a line of its own gives `extra`.
+They are separate from the text, for `LOG_FORMAT=json`. Code within `log_fields`, including asyncio
+tasks and threads that start there, logs with its fields; a single line can pass `extra`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def log_fields(
     version: str | None = None,
     partition: int | None = None,
 ) -> Iterator[None]:
-    """Give these fields, beside those from around it, to every line of the block."""
+    """Add these fields, and those of enclosing blocks, to every line of the block."""
     own = {"symbol": symbol, "cycle": cycle, "version": version, "partition": partition}
     given = {name: value for name, value in own.items() if value is not None}
     token = _FIELDS.set({**_FIELDS.get(), **given})

@@ -91,9 +91,9 @@ def counting_histogram(name: str, meaning: str, *, buckets: Sequence[float]) -> 
 
 
 class GaugeAtScrape(Collector):
-    """Asks whoever knows the values, so that nothing is done where nobody looks.
+    """Reads its values at each scrape, so that it costs nothing without one.
 
-    A series ends when its values are no longer given, as when a partition goes elsewhere.
+    A series ends when its values are no longer given, as when a partition is reassigned.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What all workers do: a read model of the topics, for the dashboard and for `stream-app top`.
+"""A read model of the topics, with all workers, for the dashboard and `stream-app top`.
 
 It only reads: it joins no group and commits nothing.
 """

@@ -1,4 +1,4 @@
-"""The alarms of drift of one symbol, beside what chance alone, always and never would say. Pure."""
+"""The drift alarms of one symbol, compared with chance, always firing and never firing. Pure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Tells a flood of dead letters from the few that every feed has. Pure.
+"""Distinguishes a flood of dead letters from the few that every feed has. Pure.
 
-For the page. Whoever has Prometheus has the same as a rule: StreamAppDeadLetterFlood in
+For the page. Prometheus has the same rule: StreamAppDeadLetterFlood in
 deploy/observability/alerts.yml.
 """
 

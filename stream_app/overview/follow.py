@@ -35,8 +35,8 @@ BEFORE_THE_END: Final = {
     "champions": 100_000,
     "drift": 10_000,
 }
-"""By role, records of each partition with which the following begins. Bars and scores of before
-are read backwards, beside it."""
+"""By role, records of each partition to start from. Earlier bars and scores are read backwards, in
+parallel."""
 MOST_BEHIND: Final = 10_000
 """Predictions of a partition. Further behind, those in between are passed over: only the newest of
 each symbol is shown."""
@@ -112,7 +112,7 @@ class Follower:
     async def _read_past(
         self, roles: Mapping[TopicPartition, str], ends: Mapping[TopicPartition, int]
     ) -> None:
-        """Bars and scores of before, as many of each symbol as are kept."""
+        """Earlier bars and scores, as many of each symbol as are kept."""
         try:
             async with open_reader(self._client_settings) as consumer:
                 for tp, role in roles.items():
@@ -173,7 +173,7 @@ class Follower:
 
 
 async def _stay_near(consumer: AIOKafkaConsumer, tp: TopicPartition) -> None:
-    """Pass over what nobody would see."""
+    """Skip what would not be shown."""
     end = consumer.highwater(tp) or 0
     if end - await consumer.position(tp) > MOST_BEHIND:
         consumer.seek(tp, end - BEFORE_THE_END["predictions"])

@@ -31,7 +31,7 @@ class GroupStanding:
     def __init__(self) -> None:
         self.places: Mapping[int, Place] = {}
         self.members: Sequence[GroupMember] | None = None
-        """None where the broker does not tell who they are, as while the group is changing."""
+        """None if the broker does not report them, as during a rebalance."""
         self.looks: deque[Look] = deque(maxlen=KEPT_LOOKS)
 
     def take(
@@ -62,7 +62,7 @@ class GroupStanding:
         return None if taken_ms <= 0 else max(0, last.written - first.written) * 1000 / taken_ms
 
     def unread(self) -> list[int] | None:
-        """The partitions that no worker has; None where the broker does not tell."""
+        """The partitions that no worker has; None if the broker does not report them."""
         if self.members is None or any(item.partitions is None for item in self.members):
             return None
         owned = {number for item in self.members for number in item.partitions or ()}

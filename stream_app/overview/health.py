@@ -32,7 +32,7 @@ WORDS: Final[dict[Level, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """The settings that tell good from bad."""
+    """The settings with the thresholds of the checks."""
 
     retrain_target_s: float
     retrain_interval_s: float
@@ -113,7 +113,7 @@ def _retrain(model: ReadModel, bounds: Bounds) -> Check:
 
 
 def _heard(model: ReadModel, found: list[Standing]) -> list[Standing]:
-    """Without symbols that were silent for long: nobody waits for their models."""
+    """Without symbols that were silent for long, whose models are not needed."""
     records = model.symbols
     return [
         item

@@ -1,4 +1,4 @@
-"""A symbol's newest answers, thinned out: where the price was, and what was said of it. Pure."""
+"""A symbol's newest predictions, thinned out: the price, and what was predicted of it. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stream_app.overview.sorted_rows import SortedRows, numbers, or_nan, times
 
 POINTS_A_HORIZON: Final = 60
 HORIZONS: Final = 3
-"""How many horizons back: what was said that long ago came true two horizons ago."""
+"""How many horizons back: predictions that old had their target two horizons ago."""
 _LATE: Final = "late tick"
 """How `degraded` begins for a tick that is behind its symbol's newest ones."""
 _BOUNDS: Final = ("inner_low", "inner_high", "outer_low", "outer_high")
@@ -25,7 +25,7 @@ class PointHistory:
     def take(self, answer: Answer) -> None:
         """Note an answer, in place of the last one where that is too near to the one before.
 
-        An answer to a late tick tells of no new price. Any other step back in time is another
+        A prediction for a late tick has no new price. Any other step back in time is another
         history, such as a replay: it begins again.
         """
         if any(reason.startswith(_LATE) for reason in answer.degraded):

@@ -21,7 +21,7 @@ from stream_app.overview.symbol_record import SymbolRecord
 from stream_app.overview.version_log import VersionLog
 
 MOST_SYMBOLS: Final = 10_000
-"""Symbols beyond are counted and not kept: whoever writes ticks shall not fill the memory."""
+"""Symbols beyond are counted and not kept, so that producers cannot fill the memory."""
 NEWEST_ANSWERS: Final = 2000
 """Predictions of each partition with which the reading begins."""
 SILENT_MS: Final = DAY_MS
@@ -44,7 +44,7 @@ class Reading:
     newest_read: bool = False
     """Whether the newest records that were there at the start have been read."""
     history_read: bool = False
-    """Whether the bars and scores of before the start have been read too."""
+    """Whether the bars and scores from before the start have been read too."""
     unreadable: str = ""
     """Why the topics cannot be read, one line."""
     refused: int = 0
@@ -70,10 +70,10 @@ class _Rates:
 
 
 class ReadModel:
-    """What is known of all workers.
+    """The known state of all workers.
 
     Args:
-        clock: by which ages and floods are told.
+        clock: for ages and floods.
     """
 
     def __init__(self, clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""The retrain cycles of all workers, as their events tell. Pure."""
+"""The retrain cycles of all workers, from their events. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stream_app.overview.inputs import cut
 from stream_app.training.standing import Standing, State, standings
 
 KEPT_CYCLES: Final = 200
-"""A week of hourly cycles, and some; less where each symbol has a cycle of its own."""
+"""Somewhat more than a week of hourly cycles; less where each symbol has its own cycle."""
 SEEN_EVENTS: Final = 20_000
 KEPT_REASONS: Final = 5
 """Lines of one cycle: with a thousand symbols it may have a thousand."""

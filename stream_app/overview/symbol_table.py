@@ -21,7 +21,7 @@ _TRAININGS: Final = {
     "rejected": ("warn", "new models rejected"),
 }
 _FRESH_S: Final = 0.9
-"""Below the second after which each page looks again."""
+"""Less than the second after which each page polls again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

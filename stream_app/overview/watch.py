@@ -28,13 +28,13 @@ Existing = Mapping[str, KnownTopic]
 
 
 class Watch:
-    """What the broker says, written into the read model.
+    """The broker's answers, written into the read model.
 
     Args:
         topics: as they should be.
         client_settings: how to connect.
         group: the consumer group of the workers.
-        model: is told.
+        model: is updated.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Watch:
         """Set whenever `existing` is another one than before."""
 
     async def run(self) -> None:
-        """Look until cancelled, by connections of its own; again after each error."""
+        """Poll until cancelled, on its own connections; retry after each error."""
         while True:
             try:
                 await self._look_on()
@@ -74,7 +74,7 @@ class Watch:
                 await asyncio.sleep(LOOK_EVERY_S)
 
     async def _look_at_topics(self, admin: AIOKafkaAdminClient) -> None:
-        """Which topics there are; a change is told, with what differs from topics.yaml."""
+        """Which topics exist; a change is noted, with the differences from topics.yaml."""
         named: dict[str, str] = {spec.name: spec.role for spec in self._topics.specs}
         listed = [item["topic"] for item in await admin.describe_topics()]
         existing = {named[name]: await known_topic(admin, name) for name in listed if name in named}

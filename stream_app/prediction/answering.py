@@ -1,9 +1,9 @@
-"""Ticks of any number of symbols become answers, in three passes.
+"""Ticks of any number of symbols become predictions, in three passes.
 
-The first enters the ticks into their symbol's window and Kalman filter and notes what each tick
-saw; the second computes the features of all ticks at once, asks each symbol's models and blends all
-their answers at once; the third publishes them, stretch by stretch between closed bars, which
-change the corrections. The result is that of one tick at a time.
+The first enters the ticks into their symbol's window and Kalman filter and stores the inputs at
+each tick; the second computes the features of all ticks at once, runs each symbol's models and
+blends their forecasts; the third publishes them, for each stretch between closed bars, which change
+the corrections. The result is the same as for one tick at a time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Answered(NamedTuple):
 
     predictions: Predictions
     symbols: list[SymbolAnswer]
-    """What they gave beside, of those that gave any, in the order of the symbols."""
+    """Their further output, of those that have any, in the order of the symbols."""
 
 
 def answer_ticks(
@@ -51,7 +51,7 @@ def answer_ticks(
         settings: of all symbols.
         place: topic and partition of the ticks.
         floor: the partition's, just before the ticks; closed bars carry it.
-        adopt: whether new champions take over; not when answered ticks are gone through again,
+        adopt: whether new champions take over; not in a replay of answered ticks,
             which must leave the state as it was.
     """
     if not batches:
@@ -152,7 +152,7 @@ def _finish(
         bar_ms: length of a bar.
 
     Returns:
-        What symbols gave beside the predictions, of those that gave any.
+        The symbols' output besides predictions, of those that have any.
     """
     said = lines.said
     is_usual = said.blend.is_full and not said.seen.reasons

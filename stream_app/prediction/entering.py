@@ -26,7 +26,7 @@ from stream_app.prediction.state import SymbolState
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class SymbolAnswer:
-    """What a batch of one symbol gave beside the predictions."""
+    """The output of a batch of one symbol besides the predictions."""
 
     bars: list[Bar]
     scores: list[Score]

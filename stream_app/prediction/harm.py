@@ -21,7 +21,7 @@ class HarmTest:
     recent deviation, cut to -1 and 1. Bets on it, each of a fixed share, make wealth; the mean
     wealth is the e-value (betting: Waudby-Smith and Ramdas 2024; comparing forecasters by e-values:
     Choe and Ramdas 2023). By Ville's inequality it exceeds 1 / a with a chance of at most a where
-    there is no harm, however often it is looked at. Of overlapping outcomes every h-th counts.
+    there is no harm, however often it is checked. Of overlapping outcomes every h-th counts.
 
     Args:
         horizon_bars: how far ahead the forecasts look.

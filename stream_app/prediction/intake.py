@@ -212,7 +212,7 @@ class Intake:
         models: ModelSet,
         closed: list[ClosedBar],
     ) -> tuple[OpenBars, KalmanFilter, str | None, float]:
-        """Enter a tick ahead beside the window, or into it once its time is confirmed.
+        """Enter a tick ahead outside the window, or into it once its time is confirmed.
 
         Args:
             tick: which.

@@ -1,4 +1,4 @@
-"""Prediction intervals that keep what they say: conformal PID control without a scorecaster.
+"""Prediction intervals with the stated coverage: conformal PID control without a scorecaster.
 
 For each level two trackers, one for each bound, of the quantiles of the signed score
 
@@ -15,12 +15,12 @@ Conformal PID Control for Time Series Prediction, section 2; no learned scorecas
 known h bars after its forecast, so the feedback is h bars late (Wang, Hyndman 2024, Online
 Conformal Inference for Multi-Step Time Series Forecasting).
 
-Over any stretch the mean of err differs from a by what q has moved there, divided by rate B and
-the stretch's length, whatever prices do: a larger rate holds the coverage of short stretches, a
-smaller one gives narrower intervals. The paper names 0.01 to 0.1. Outcomes of overlapping horizons
-miss in runs of up to h, which moves q by chance. Divided by h, the rate would move it by chance as
-little as at a horizon of one bar, but hold short stretches worse; it is divided by h^(3/4). The
-constants were chosen on synthetic series, none on recorded prices.
+Over any period the mean of err differs from a by the change in q, divided by rate B and the
+period's length, whatever prices do: a larger rate keeps the coverage over short periods, a smaller
+one gives narrower intervals. The paper names 0.01 to 0.1. Outcomes of overlapping horizons miss in
+runs of up to h, which moves q by chance. Divided by h, the rate would move it by chance as little
+as at a horizon of one bar, but keep short periods worse; it is divided by h^(3/4). The constants
+were chosen on synthetic series, none on recorded prices.
 """
 
 from __future__ import annotations

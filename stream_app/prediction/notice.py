@@ -1,4 +1,4 @@
-"""What an operator should hear of; the core says it, the worker logs it."""
+"""What an operator should know; the core returns it, the worker logs it."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ class Origin:
     """The ticks topic behind its name."""
 
     topic_id: str = ""
-    """As the broker tells it; empty where it does not."""
+    """As the broker reports it; empty where it does not."""
     is_named: bool = True
     """Whether the ids of predictions name it. Only where versions that did not have begun."""
     counts: tuple[int, ...] = ()

@@ -57,8 +57,8 @@ class Outcomes:
 
     By time, the outcome is the close of the bar that begins h bar lengths later; if that bar has
     no ticks, there is none. By bars, it is the close of the h-th bar with ticks. A jump of the
-    price on the way leaves none either, for nobody could know. Training takes its targets the same
-    way (`training/job.py`).
+    price in between leaves none either, since it is unpredictable. Training computes its targets
+    in the same way (`training/job.py`).
 
     Args:
         horizon_ms: the horizon on the clock.

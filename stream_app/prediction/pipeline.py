@@ -126,7 +126,7 @@ class PartitionPipeline:
             pipeline.place(elsewhere, is_misplaced=is_misplaced, origin=origin)
 
     def sort(self, records: Sequence[Record]) -> SortedRecords:
-        """Tell ticks from dead letters. Changes nothing."""
+        """Separate ticks from dead letters. Changes nothing."""
         ticks, dead_letters = self._decode(records)
         return SortedRecords(records=records, ticks=ticks, dead_letters=dead_letters)
 
@@ -196,7 +196,7 @@ class PartitionPipeline:
             yield from pipeline.checkpoint(source, floor)
 
     def handover(self, topic: str) -> tuple[list[Bar], list[Bar]]:
-        """New states of the symbols as they are now: whoever goes on has no tick to go through.
+        """The symbols' current states, so that the next owner has no ticks to replay.
 
         Changes nothing: `note_handed_over` follows once the broker has acknowledged them. Called
         by the service when all ticks are answered and the partition may go to another worker.
@@ -242,7 +242,7 @@ class PartitionPipeline:
         return None
 
     def start_anew(self, name: str) -> None:
-        """Forget what is known of a symbol; its answers say so."""
+        """Drop the state of a symbol; its predictions show this."""
         del self.symbols[name]
         self.pipeline_of(name).lose_history()
 
@@ -254,7 +254,7 @@ class PartitionPipeline:
     def replay(
         self, records: Sequence[Record], covered: Mapping[str, int], *, others: int = -1
     ) -> Answer:
-        """Go through answered records again for their effect on the state alone.
+        """Replay answered records for their effect on the state only.
 
         Args:
             records: of this partition, in the order of their offsets.

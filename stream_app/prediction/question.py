@@ -1,4 +1,4 @@
-"""What the models of a symbol are asked from: the bars before the forming one, and who answers."""
+"""The models' input for a symbol: the bars before the forming one, and the members to run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last month's forecasts of a symbol beside what came, and their figures over running spans."""
+"""The last month's forecasts of a symbol with outcomes, and their figures over running spans."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ SPANS: Final = (
 class RunningScores:
     """Keeps forecasts and outcomes, and scores them over each span.
 
-    What it says follows from the outcomes of the spans alone, so a restart that goes through the
-    closed bars again gives the same.
+    The figures depend only on the outcomes of the spans, so a restart that replays the closed bars
+    gives the same.
 
     Args:
         names: of the models.

@@ -1,4 +1,4 @@
-"""What a symbol's closed bars carry, so that a restart goes on from the last one."""
+"""What a symbol's closed bars carry, so that a restart continues from the last one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a symbol needs to go on from just after one tick, beside its closed bars."""
+"""What a symbol needs, besides its closed bars, to continue just after a tick."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class SymbolState:
     learned: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """As `TrackRecord.sums` gives it."""
     intervals: Mapping[str, Any] = field(default_factory=dict)
-    """As `TrackRecord.interval_state` gives it; empty in bars of before there were intervals."""
+    """As `TrackRecord.interval_state` gives it; empty in bars from before there were intervals."""
     horizon_s: int | None = None
     """Of the forecasts; None in states of versions that did not say it."""
     topic_id: str = ""
-    """Of the ticks topic; see `Origin`. Empty in bars of before it was noted."""
+    """Of the ticks topic; see `Origin`. Empty in bars from before it was recorded."""
     counts: Sequence[int] = ()
-    """As `Origin.counts`. Empty in bars of before it was noted."""
+    """As `Origin.counts`. Empty in bars from before it was recorded."""
     home: int | None = None
-    """As `Residence.home`. None in bars of before it was noted."""
+    """As `Residence.home`. None in bars from before it was recorded."""
     is_anew: bool = False
     """Whether ids name the topic: as `Origin.is_named`. Once only a topic made again was named."""
 

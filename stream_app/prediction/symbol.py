@@ -1,7 +1,7 @@
 """The state machine of one symbol: Tick -> Prediction. Pure: no Kafka, no clock of its own.
 
-`answering.py` drives it: it enters ticks here, asks the models about what they saw, and comes back
-with the answers.
+`answering.py` drives it: it enters ticks here, runs the models on the stored inputs, and returns
+with the forecasts.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class SymbolPipeline:
         """Let the champions serve from the tick at this offset on.
 
         Returns:
-            A checkpoint just before this tick: a restart that goes on from it runs the filter
+            A checkpoint just before this tick: a restart that continues from it runs the filter
             with the old noise up to here, and with the new one from here on.
         """
         self._serving = self.models
@@ -233,7 +233,7 @@ class SymbolPipeline:
     ) -> Iterator[Stretch]:
         """As `stretches`, where bars have closed: they change the corrections.
 
-        Yields each stretch of ticks, and goes on once it is published.
+        Yields each stretch of ticks, and continues once it is published.
 
         Args:
             entered: as of `stretches`.
@@ -272,7 +272,7 @@ class SymbolPipeline:
         self._snapshots.last_bar = whole(closed.messages[-1])
 
     def resume(self, last: Bar, serving: ModelSet | None, *, origin: Origin) -> None:
-        """Take over the state that the last closed bar carries, and go on from it.
+        """Restore the state that the last closed bar carries, and continue from it.
 
         Args:
             last: the last of the bars that `recall` was given, or a later checkpoint of it.

@@ -47,10 +47,10 @@ class TrackRecord:
         self._forming: dict[int, Forming] = {}
         """By opening time of the open bars, what was published at their last tick so far."""
         self._restored: dict[int, BarForecasts] = {}
-        """The same of before a restart."""
+        """The same from before a restart."""
         self.bias = BiasCorrection(horizon_bars=settings.horizon_bars)
         self._recalled: deque[float] = deque(maxlen=recent_outcomes(settings.horizon_bars))
-        """Errors of before that `bias` has not been given yet."""
+        """Earlier errors that `bias` has not been given yet."""
         self._members = {
             name: MemberShrinkage(
                 horizon_bars=settings.horizon_bars, memory_bars=settings.window_bars
@@ -241,7 +241,7 @@ class TrackRecord:
         self._note_factors()
 
     def open_forecasts(self) -> list[tuple[int, BarForecasts]]:
-        """What a restart needs beside the closed bars: the forecasts of the open ones."""
+        """What a restart needs besides the closed bars: the forecasts of the open ones."""
         forming = {ts: self._forecasts(each.published()) for ts, each in self._forming.items()}
         return list((self._restored | forming).items())
 
@@ -259,7 +259,7 @@ class TrackRecord:
         return {"volatility": self.volatility.state(), "trackers": self._intervals.state()}
 
     def recall(self, closed: Sequence[ClosedForecasts]) -> None:
-        """Go through closed bars of before, oldest first; `restore` must follow."""
+        """Replay earlier closed bars, oldest first; `restore` must follow."""
         pairs = self._outcomes.replay(closed)
         self._recalled.extend(
             later.log_close - bar.log_close - bar.forecasts.ensemble

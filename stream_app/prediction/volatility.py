@@ -46,7 +46,7 @@ FACTOR_PRIOR_DAYS: Final = 1.5
 from day to day by about a third, and so it does from hour to hour of a day: a day's hour is worth
 about as much as the prior knowledge that hours are alike."""
 MOST_RATIO: Final = 8.0
-"""A bar that is wilder than so many ordinary ones tells of itself, not of its hour."""
+"""A bar more volatile than so many ordinary ones is an outlier, not typical of its hour."""
 LEAST: Final = 1e-8
 """No level is smaller, a log return a bar: a price that stands still will move again."""
 MOST: Final = 1.0

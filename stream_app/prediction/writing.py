@@ -162,8 +162,8 @@ class Lines:
 class Predictions(Sequence[Prediction]):
     """The predictions of a batch, in the order of their offsets, as messages.
 
-    They are written when `values` is first asked for: nobody asks when answered ticks are gone
-    through again. As a sequence it holds what they say, read back.
+    They are written when `values` is first read, which a replay of answered ticks never does. As a
+    sequence it holds the decoded messages.
     """
 
     def __init__(self, lines: Lines | None = None) -> None:

@@ -1,1 +1,1 @@
-"""A partition's state, brought back from the bars topic: at once, or followed as it comes."""
+"""Restores a partition's state from the bars topic: at once, or continuously for a standby."""

@@ -60,7 +60,7 @@ class Readers:
 
     async def _keep(self, consumer: AIOKafkaConsumer, connection: AsyncExitStack) -> None:
         if len(self._idle) < IDLE and not self._is_closed:
-            consumer.assign([])  # or it would go on fetching
+            consumer.assign([])  # or it would continue fetching
             self._idle.append((consumer, connection))
         else:
             await connection.aclose()
@@ -74,7 +74,7 @@ class Readers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogAccess:
-    """With what settings the topics are read, by what connections, and who hears of progress."""
+    """The settings and connections for reading the topics, and who is notified of progress."""
 
     settings: Settings
     topics: Topics
@@ -83,7 +83,7 @@ class LogAccess:
     """Called now and then: the watchdog waits for it."""
 
     def group(self) -> AbstractAsyncContextManager[GroupView]:
-        """A look at where the worker's group stands in the ticks."""
+        """A check of the group's position in the ticks."""
         return open_group(
             self.readers.client_settings,
             group=self.settings.consumer_group,

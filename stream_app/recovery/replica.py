@@ -1,7 +1,7 @@
-"""What the bars topic says of a partition, taken over as it comes: a restore, in pieces.
+"""A partition's state, read from the bars topic as it arrives: a restore in pieces.
 
-A worker that is given a partition reads its bars once, up to the commit. One that stands by for it
-reads them before, and goes on reading: then nearly nothing is left when it is given the partition.
+A worker that is assigned a partition reads its bars once, up to the commit. A standby reads them
+earlier and keeps reading, so almost nothing is left to read at the assignment.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAY_REPEAT: Final = 300
 """Bars of a symbol that a worker which was killed may have published without a commit: they come
 again, so they are kept back."""
 Pause = Callable[[], Awaitable[bool]]
-"""Between two pieces of work: lets other tasks run, and says whether to go on."""
+"""Between two pieces of work: lets other tasks run, and returns whether to continue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +86,9 @@ class Replica:
         return self.is_settled and self.has_models
 
     def leads_to(self, committed: int, of: Log) -> bool:
-        """Whether it can go on to this offset: it is of the same log, and no further.
+        """Whether it can continue to this offset: it is of the same log, and not beyond it.
 
-        Where partitions were added meanwhile, its symbols are told where they belong now.
+        If partitions were added meanwhile, updates where its symbols belong.
         """
         if replace(self.of, partitions=of.partitions) != of or self.log.committed > committed:
             return False

@@ -45,7 +45,7 @@ async def restore_partition(
     load_models: LoadModels,
     learn: Callable[[set[int]], Awaitable[tuple[int, ...]]],
 ) -> PartitionPipeline:
-    """Bring a replica to a committed offset, so that its pipeline may go on there.
+    """Bring a replica to a committed offset, so that its pipeline can continue there.
 
     Waits on the broker; lets other tasks run every few hundred records. Called when this worker is
     given a partition.
@@ -155,7 +155,7 @@ async def _resume_symbols(
 def has_resumed(
     target: SymbolPipeline, last: Bar, serving: ModelSet | None, origin: Origin
 ) -> bool:
-    """Let a symbol go on from its last bar; where its state is of no use, the log says so.
+    """Restore a symbol from its last bar; logs if its state is unusable.
 
     Args:
         target: has recalled the symbol's bars.
@@ -164,7 +164,7 @@ def has_resumed(
         origin: the same.
 
     Returns:
-        Whether it goes on; else it is to begin again, and to say that its history is lost.
+        Whether it continues; otherwise it starts over, and reports that its history is lost.
     """
     try:
         target.resume(last, serving, origin=origin)

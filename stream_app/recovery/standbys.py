@@ -21,7 +21,7 @@ from stream_app.recovery.replica import Log, Replica
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S: Final = 1.0
-"""Between two looks at the bars and commits of what is followed."""
+"""Between two polls of the bars and commits of what is followed."""
 REST: Final = 0.5
 """After a piece of work, as a share of the processor time that it took: 1,000 symbols with a month
 each are warm within `arrival.ARRIVES_WITHIN_S`."""
@@ -151,10 +151,10 @@ class Standbys:
                 return True
             rest_s = LOOK_AGAIN_S
         await asyncio.sleep(0)
-        return False  # who has to answer it now goes on with it
+        return False  # its current owner keeps it
 
     def _replica_of(self, place: Place, partitions: int) -> Replica | None:
-        """The replica to go on with; None where the partition is not to be followed now."""
+        """The replica to continue with; None where the partition is not to be followed now."""
         number = place.partition
         if number not in self.following or place.problem is not None:
             return None  # who answers the partition says what is wrong

@@ -1,4 +1,4 @@
-"""Model versions on disk and on an object store behind it, each written whole or not at all.
+"""Model versions on disk and on an object store behind it, each written completely or not at all.
 
-Knows no Kafka.
+Does not depend on Kafka.
 """

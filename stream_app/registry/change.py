@@ -1,4 +1,4 @@
-"""What an operator's command says on the champions topic, or why it cannot."""
+"""What an operator's command writes to the champions topic, or why it cannot."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Model versions on an object store: each written once, and whole or not at all.
+"""Model versions on an object store: each written once, and completely or not at all.
 
     REGISTRY_URL/SYMBOL/VERSION/one object per artifact, and manifest.json, which is written last
 
-Each object is put on the condition that there is none of its name (`If-None-Match`). So of two
-writers of one version the first counts, and a version that can be read never changes. A version is
-there once its manifest is. Nothing is listed to read one: its name says where it is.
+Each object is put on the condition that its name is free (`If-None-Match`). So of two writers of
+one version the first wins, and a readable version never changes. A version exists once its manifest
+does. Reading one needs no listing: its name gives its place.
 
-What a store answers is in no message: it may hold credentials. Messages name an HTTP status, the
+Messages never contain a store's response: it may hold credentials. They name an HTTP status, the
 store's code for the error, or the kind of a network error.
 """
 

@@ -1,4 +1,4 @@
-"""The versions of a symbol: what the champions topic says of them, beside what can be loaded."""
+"""The versions of a symbol: the champions topic's records, and what can be loaded."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class VersionLine:
 
 
 class Overview:
-    """All that is known of the versions of every symbol."""
+    """All known versions of every symbol."""
 
     def __init__(self, told: Sequence[Champion], listing: Listing) -> None:
         self._told = told
@@ -52,7 +52,7 @@ class Overview:
         return sorted({*self.log.symbols, *self._listing.symbols()})
 
     def require(self, name: str) -> None:
-        """Refuse a symbol that nothing is known of.
+        """Reject an unknown symbol.
 
         Raises:
             VersionError: one line with the symbols that there are.

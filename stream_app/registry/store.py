@@ -6,10 +6,10 @@ SYMBOL stands for a state's name: a symbol whose ticks come in two partitions ha
 because each is written by the worker that has the partition.
 
 A version is written to a staging folder, loaded back, and renamed into place. Several workers may
-write at the same time: each uses names of its own. Which version serves is said on the champions
-topic; the registry keeps the files. Reading trusts nothing: symbols, versions and file names
-must be the expected ones, symbolic links are not followed, and each size and SHA-256 must match.
-The artifacts are ONNX or JSON, never pickles.
+write at the same time: each uses names of its own. Which version serves is recorded on the
+champions topic; the registry keeps the files. Reading trusts nothing: symbols, versions and file
+names must be the expected ones, symbolic links are not followed, and each size and SHA-256 must
+match. The artifacts are ONNX or JSON, never pickles.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ _NETWORK: Final = {
     "decoding response body": "the connection was cut",
     "StorageFull": "the disk is full",
 }
-"""From what is in the library's message to what is said; the first that fits."""
+"""From a part of the library's message to our text; the first match."""
 
 
 @dataclass(frozen=True, slots=True)

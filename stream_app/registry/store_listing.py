@@ -17,7 +17,7 @@ from stream_app.registry.object_store import ObjectStore
 class StoreListing:
     """The versions at one REGISTRY_URL, listed once.
 
-    A listing may lag behind what is written: whether one version is there is asked by its name.
+    A listing may lag behind writes, so a single version is looked up by its name.
     """
 
     where = "REGISTRY_URL"

@@ -1,4 +1,4 @@
-"""What forecasts were worth: the arithmetic once, for every place that measures.
+"""The skill of forecasts: one implementation for every place that measures it.
 
-Pure: arrays in, numbers out. Knows no models, no stream and no files.
+Pure: arrays in, numbers out. Depends on no models, streams or files.
 """

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 def cumulative_gain(
     forecast: NDArray[np.float64], outcome: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """How much absolute error was saved so far beside forecasts of 0, log return, shape (N,).
+    """The absolute error saved so far against forecasts of 0, log return, shape (N,).
 
     Rises where forecasts are better than the last price (Goyal and Welch 2008, with absolute
     errors).

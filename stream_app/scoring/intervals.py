@@ -1,4 +1,4 @@
-"""What prediction intervals were worth: whether they held what they say, and how wide they were."""
+"""The quality of prediction intervals: their coverage, and their width."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What point forecasts of a return were worth beside saying nothing.
+"""The skill of point forecasts of a return against the no-change forecast.
 
 Saying nothing is to forecast the last price, a return of 0. Scores are taken once a bar: the
 outcomes of neighbouring ticks overlap, and would count the same thing many times.
@@ -18,7 +18,7 @@ from stream_app.scoring.chance import long_run_variance, mean_t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skill:
-    """Errors of N return forecasts, and what they are worth beside forecasts of 0."""
+    """Errors of N return forecasts, and their skill against forecasts of 0."""
 
     n: int
     mae: float

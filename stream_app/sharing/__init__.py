@@ -1,1 +1,1 @@
-"""How the workers of a group share its partitions, and who stands by for which."""
+"""How a group's partitions and their standbys are assigned to its workers."""

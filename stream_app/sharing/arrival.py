@@ -15,10 +15,10 @@ raised for a worker that is not ready for five minutes."""
 
 
 class Arrival:
-    """Over once: when the worker has been given what it is to have, and can take over all that it
-    stands by for. What comes after, it follows while it is ready, so that readiness does not flap.
+    """Over once the worker has been assigned its partitions, and can take over all that it stands
+    by for. It follows later ones while ready, so that readiness does not flap.
 
-    A worker that is alone has nothing to wait for.
+    A single worker has nothing to wait for.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:

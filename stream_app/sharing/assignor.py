@@ -23,10 +23,10 @@ VERSION: Final = 0
 
 
 class GroupAssignor(PartitionAssignor):
-    """Called in the consumer's thread: with each join for what this worker says of itself, in the
-    group's leader to divide, and with what this worker is given.
+    """Called in the consumer's thread: at each join for this worker's metadata, in the group's
+    leader to assign, and with this worker's assignment.
 
-    Faust's own would not know who is warm, and tells no one who stands by for what.
+    Faust's own does not know which workers are warm, and does not announce standbys.
     """
 
     report: Callable[[], Report] = Report
@@ -67,7 +67,7 @@ class GroupAssignor(PartitionAssignor):
         }
 
     def on_assignment(self, assignment: ConsumerProtocolMemberAssignment) -> None:
-        """Note what this worker is given, before it is told of its partitions."""
+        """Note this worker's assignment, before its partitions are announced."""
         self.share = Share.decode(assignment.user_data)
 
 

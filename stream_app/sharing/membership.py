@@ -1,4 +1,4 @@
-"""This worker as a member of its group: what it was told, and when the group is to divide again."""
+"""This worker as a member of its group: its assignment, and when to trigger a rebalance."""
 
 from __future__ import annotations
 

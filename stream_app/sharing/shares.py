@@ -1,9 +1,9 @@
-"""Who of a group has which partition, and who stands by for it. Pure: it knows no Kafka.
+"""Which worker of a group has which partition, and which is its standby. Pure: no Kafka.
 
 A partition goes to a worker that can answer it at once, if there is one: a *warm* one, which has
-followed its bars. So a worker that joins is first told what to follow, and is given it once it is
-warm; and the partitions of one that leaves go to those who stood by. Nothing moves that need not.
-Kafka Streams does the same (KIP-441).
+followed its bars. So a worker that joins first follows partitions, and is assigned them once it is
+warm; and the partitions of one that leaves go to its standbys. Nothing moves without need. Kafka
+Streams does the same (KIP-441).
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ class _Division:
             for name in chosen:
                 self._follow(name, number)
             if not any(self._is_ready(name, number) for name in self._followers[number]):
-                # One that is warm goes on until those who are to follow are warm too.
+                # A warm one continues until those that are to follow are warm too.
                 for name in others:
                     if self._is_ready(name, number):
                         self._follow(name, number)

@@ -1,1 +1,1 @@
-"""What commands show on a screen: logs, progress, retrain cycles, dead letters. Decides nothing."""
+"""Terminal output of commands: logs, progress, retrain cycles, dead letters. Decides nothing."""

@@ -15,12 +15,12 @@ _BAR_EVERY_S: Final = 0.1
 
 
 class Bar:
-    """Shows how far it is while its context is open.
+    """Shows progress while its context is open.
 
     Args:
         total: what there is to do; None if that does not end.
         console: of standard error.
-        words: what stands beside the bar at first.
+        words: the initial text next to the bar.
         prefix: of each line where there is no terminal.
         clock: monotonic seconds.
     """

@@ -14,7 +14,7 @@ from stream_app.terminal.width import Column, Sheet
 from stream_app.training.standing import Standing
 
 NAMED: Final = 3
-"""How many symbols are named. Of the others, the number is told."""
+"""How many symbols are named. The others are only counted."""
 
 
 def history_sheet(events: Sequence[RetrainEvent]) -> Sheet:

@@ -1,1 +1,1 @@
-"""What all workers do, in a terminal: `stream-app top`, which is the demo's live view too."""
+"""`stream-app top`: the read model in a terminal, and the demo's live view."""

@@ -38,13 +38,13 @@ PARTS: Final = (
 
 
 class TopApp(App[None]):
-    """Shows a read model that something else keeps up to date, until it is told to end.
+    """Shows a read model, which something else keeps up to date, until it is asked to quit.
 
     Args:
         model: what is shown.
-        bounds: what tells good from bad.
+        bounds: the thresholds of the checks.
         monotonic: the clock, in seconds.
-        note: a line of its own above all, such as the demo's; empty for none.
+        note: an extra line at the top, such as the demo's; empty for none.
     """
 
     CSS_PATH = "top.tcss"

@@ -101,7 +101,7 @@ def _share(share: float | None) -> str:
 
 
 def drift(value: tuple[Mapping[str, Any], bool]) -> RenderableType:
-    """A symbol's alarms by detector, beside chance and two detectors that know nothing.
+    """A symbol's alarms by detector, compared with chance and two detectors that use no data.
 
     Args:
         value: the section `about`, and whether there is a topic of drift.
@@ -131,7 +131,7 @@ def _by_chance(count: float | None) -> str:
 
 
 def members(value: Mapping[str, Any] | None) -> RenderableType:
-    """What each model of the newest answer says."""
+    """The forecasts of each model in the newest prediction."""
     if value is None:
         return Text("No answer among those that were read.")
     last = value["last_price"]

@@ -1,4 +1,4 @@
-"""Runs the screen beside the reading, in one event loop."""
+"""Runs the screen and the readers in one event loop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stream_app.settings import Settings
 from stream_app.top.app import TopApp
 
 TERMINAL_EVERY_S: Final = 1.0
-"""From one look whether the terminal is still there to the next."""
+"""The interval between two checks whether the terminal is still there."""
 
 
 def is_screen() -> bool:
@@ -30,7 +30,7 @@ async def run_top(settings: Settings, *, note: Callable[[], str] | None = None) 
         note: a line of its own above all; none without it.
 
     Returns:
-        The exit code: 0 but for a fault of the screen, which is told on standard error.
+        The exit code: 0 except for a fault of the screen, which is printed on standard error.
 
     Raises:
         ConfigError: a certificate is unusable.
@@ -61,6 +61,6 @@ async def _terminal_gone() -> None:
     read the end of input again and again, as fast as it can.
     """
     poll = select.poll()
-    poll.register(sys.stdin.fileno(), 0)  # a hang-up is told whatever is asked for
+    poll.register(sys.stdin.fileno(), 0)  # a hang-up is always reported
     while not poll.poll(0):  # noqa: ASYNC110 - textual reads the terminal in a thread
         await asyncio.sleep(TERMINAL_EVERY_S)

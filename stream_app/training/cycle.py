@@ -1,13 +1,13 @@
-"""The retrain cycle: who gets a turn, in which time, and what is told of it.
+"""The retrain cycle: which symbols get a turn, in what time, and what is published of it.
 
-A cycle gives the symbols that are due their turns, the one with the oldest models first, for as
-long as the next one is done within the target. Those that are left are the first of the next
-cycle. Where there are more symbols than a cycle has time for, a plan lets them be due one after the
-other. Each then has a cycle of its own, and one begins as soon as a process is free.
+A cycle gives due symbols their turns, the one with the oldest models first, as long as the next one
+fits into the target. The rest come first in the next cycle. If there are more symbols than a cycle
+has time for, a plan makes them due one after the other. Each then has its own cycle, which starts
+as soon as a process is free.
 
-A turn is all or nothing: four new models pass the gate and take over together, by one assignment,
-or the old ones serve on. Predictions never wait for it: the jobs run in the pool, the registry's
-disk work in a thread.
+A turn is all or nothing: four new models pass the gate and are promoted together, by one
+assignment, or the old ones keep serving. Predictions never wait for it: the jobs run in the pool,
+the registry's disk work in a thread.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 KEPT_EVENTS: Final = 1000
 LAST_WORD_S: Final = 2.0
-"""How long the end of a cycle that the worker's end cuts off may take to be told."""
+"""How long publishing the end of an interrupted cycle may take at the worker's shutdown."""
 STILL: Final = "the price does not move in the training window"
 
 
@@ -56,7 +56,7 @@ class Cycle:
 
     started: RetrainEvent
     is_planned: bool
-    """Whether it is one of a plan, for one symbol, of which the end alone is told."""
+    """Whether it is one of a plan, for one symbol, which publishes only its end."""
     began_s: float
     """Monotonic time."""
     turns: dict[str, asyncio.Task[Outcome]] = field(default_factory=dict)
@@ -149,7 +149,7 @@ class Retrainer:
             self._cycles.add_done_callback(_note_fault)
 
     async def stop(self) -> None:
-        """Begin no other cycle; end those that run and tell so. Their symbols keep their models."""
+        """Start no other cycle; end and publish those that run. Their symbols keep their models."""
         self._stopped = True
         if self._cycles is not None:
             self._cycles.cancel()

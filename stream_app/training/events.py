@@ -1,4 +1,4 @@
-"""What a cycle gave, and the events that tell it. Pure."""
+"""The result of a cycle, and its events. Pure."""
 
 from __future__ import annotations
 

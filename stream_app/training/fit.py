@@ -65,7 +65,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The challenger beside the champion, on the newest day that only the challenger has seen."""
+    """The challenger against the champion, on the newest day that only the challenger has seen."""
 
     rows: int
     t: float
@@ -113,7 +113,7 @@ def _squared_correlation(one: _Floats, other: _Floats) -> float:
 
 
 def compare(challenger: _Floats, champion: _Floats, outcomes: _Floats, horizon: int) -> Comparison:
-    """The challenger's squared errors beside the champion's; all of shape (N,), log returns.
+    """The challenger's squared errors against the champion's; all of shape (N,), log returns.
 
     The deviation of the mean is the larger one of Newey and West's and of that of N / horizon
     independent outcomes: with few rows the first is often far too small.

@@ -1,19 +1,19 @@
-"""Whether freshly trained models may serve: what is broken is refused. Pure.
+"""Whether freshly trained models may serve: broken ones are rejected. Pure.
 
 One day of bars cannot show which of two nearly equal models is the better one, so the gate does not
-try. It looks for what no working training gives, on the rows that the models learned from.
+try. It checks for results that no working training gives, on the models' training rows.
 
-Which figures are taken of what:
+What is checked for what:
 
-* Of each member: finite answers, no constant, not worse than the last price, neither too good nor
-  too large. A broken member among three good ones would hide in the ensemble.
-* Of the ensemble: the same but for the constant, and the comparison with the champion; and it may
+* Each member: finite answers, not constant, not worse than the last price, neither too good nor too
+  large. A broken member among three good ones would hide in the ensemble.
+* The ensemble: the same except the constant, plus the comparison with the champion; and it may
   never be larger than MOST_SIZE. A member that overfits a short window is, without being broken.
-* The Kalman filter is held to none of this, but for finite answers that are no constant. It is
-  fitted to the likelihood of the bars and not to the outcomes: its figures are those of any other
-  rows, and say nothing of a fault. Its artifact is three variances, which have no sign or scale.
+* The Kalman filter: only finite answers that are not constant. It is fitted to the likelihood of
+  the bars and not to the outcomes: its figures are like those of any other rows, and do not show a
+  fault. Its artifact is three variances, which have no sign or scale.
 
-A member that could not be trained and answers the last price is as it should be.
+A member that could not be trained and predicts the last price passes.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ ENSEMBLE: Final = "ensemble"
 MOST_SIZE: Final = 0.5
 """Root mean square of the ensemble's forecasts over that of the outcomes: half of the deviation."""
 BEYOND_CHANCE: Final = 3.0
-"""The t above which a loss beside the last price's is no chance. Models are fitted to these rows,
+"""The t above which a loss against the last price is significant. Models are fitted to these rows,
 so theirs is below 0; a model without any skill has one above 3 once in 700 times."""
 BEYOND_CHAMPION: Final = 4.0
-"""The same beside the champion, on a day or less: few rows and fat tails need more room."""
+"""The same against the champion, on a day or less: few rows and fat tails need more room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The plan of an interval, for more symbols than fit into one cycle. Pure: it is told the time.
+"""The plan of an interval, for more symbols than fit into one cycle. Pure: the time is passed in.
 
 Instead of all at once, symbols come due one after the other, evenly over the interval, the one with
 the oldest models first. Each has a deadline: its new models serve before its old ones are two
@@ -60,7 +60,7 @@ class PlanFigures:
 class Plan:
     """Which symbols come due when, by how long their trainings take.
 
-    Times are monotonic seconds. `keep` comes first in each look at the symbols.
+    Times are monotonic seconds. Call `keep` first in each check of the symbols.
     """
 
     def __init__(self, *, interval_s: float, target_s: float) -> None:

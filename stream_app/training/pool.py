@@ -30,7 +30,7 @@ _J = TypeVar("_J")
 JOBS_PER_PROCESS: Final = 24
 """After so many jobs a process is replaced, because LightGBM keeps its memory (LightGBM#4239)."""
 LOOK_EVERY_S: Final = 1.0
-"""How often a job that waits looks whether the pool still works."""
+"""How often a waiting job checks whether the pool still works."""
 STARTS: Final = 3
 """How often a job has the pool started again before it fails: processes may die at each start."""
 RANKS: Final = 3
@@ -71,7 +71,7 @@ class _Spawning(SpawnContext):
 
 
 class TrainingPool:
-    """Runs training jobs beside the event loop."""
+    """Runs training jobs outside the event loop."""
 
     def __init__(self, processes: int) -> None:
         self._processes = processes
@@ -230,7 +230,7 @@ class TrainingPool:
             raise
 
     async def _done(self, future: Future[_T]) -> _T:
-        """What a future gives, which goes on if the waiting task is cancelled.
+        """The result of a future, which keeps running if the waiting task is cancelled.
 
         Raises:
             BrokenProcessPool: the pool works no more and has not said so to the future.
@@ -261,7 +261,7 @@ class TrainingPool:
         return self._as_done(run_job, jobs)
 
     def judge_numbered(self, jobs: Sequence[GateJob]) -> Iterator[tuple[int, Verdict]]:
-        """Judge challengers and give each verdict with its job's position, as it is said. Blocks.
+        """Judge challengers and yield each verdict with its job's position, as it arrives. Blocks.
 
         Raises:
             ArtifactError: as `judge`.

@@ -1,4 +1,4 @@
-"""How each symbol stands with its training, as the retrain events tell. Pure."""
+"""The training status of each symbol, from the retrain events. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ State = Literal["trained", "pinned", "rejected", "skipped", "failed", "waiting"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What the last event that names a symbol says of it."""
+    """What the last event that names a symbol has on it."""
 
     symbol: str
     state: State

@@ -51,7 +51,7 @@ class Champions(Protocol):
 
 
 class Deadline:
-    """The time that one symbol's jobs have. The tasks of the jobs tell it when they begin."""
+    """The time that one symbol's jobs have. The tasks of the jobs report their start to it."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -267,7 +267,7 @@ class SymbolTrainer:
     def _told_by(self) -> list[str]:
         """The models whose bytes tell whether anything new was learned.
 
-        A warm start goes on from the weights before, so its bytes change on the same bars too.
+        A warm start continues from the previous weights, so its bytes change on the same bars too.
         """
         return [name for name in CATALOG if name != LSTM or not self._settings.lstm_warm_start]
 

@@ -1,1 +1,1 @@
-"""What a worker shows over HTTP: health, status and metrics. Changes nothing."""
+"""A worker's HTTP endpoints: health, status and metrics. Changes nothing."""

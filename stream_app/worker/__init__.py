@@ -1,5 +1,5 @@
 """One worker process: batches in from Kafka, answers out to Kafka.
 
-With `agents` and `sharing` the only room that knows Faust. Prices are worked on in
+With `agents` and `sharing` the only room that depends on Faust. Prices are processed in
 `prediction`, not here.
 """

@@ -1,4 +1,4 @@
-"""Who serves, as the champions topic says: follows it, and lets what it names serve."""
+"""Which versions serve: follows the champions topic, and puts its versions into service."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Champions:
         )
 
     def standing(self, name: str) -> Champion | None:
-        """What the topic says of a symbol; None where it says nothing."""
+        """The topic's record of a symbol; None without one."""
         return self._log.standing(name)
 
     def is_pinned(self, name: str) -> bool:
@@ -233,7 +233,7 @@ class Champions:
         task.add_done_callback(note_failure)
 
     async def _let_all_serve(self) -> None:
-        # Most are served so already: to look at all for each of them would be quadratic.
+        # Most are already served by it: checking all for each of them would be quadratic.
         for name, pipeline in list(self._symbols().items()):
             champion = self._log.standing(name)
             if champion is not None and champion.version != pipeline.models.version:

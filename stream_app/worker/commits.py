@@ -1,4 +1,4 @@
-"""Where the group stands in the partitions of the ticks, and where it therefore goes on."""
+"""The group's position in the ticks partitions, and where it therefore continues."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Commits:
         self._consumer = consumer
         self._note_count = note_count
         self.topic_id = ""
-        """Of the ticks topic; empty until it is first asked, and where no broker tells it."""
+        """Of the ticks topic; empty until the first request, and on brokers without topic ids."""
         self._view: GroupView | None = None
         self._connection = AsyncExitStack()
         """Kept open: while a worker connects, what it was given waits."""
@@ -83,7 +83,7 @@ class Commits:
         return places
 
     async def start(self, place: Place) -> int:
-        """The offset to go on from: the commit, or what the bars cover where there is none.
+        """The offset to continue from: the commit, or what the bars cover where there is none.
 
         Waits on the broker.
 

@@ -1,6 +1,6 @@
 """Faust's consumer thread: commits with the topic's id, one way to seek, and its membership.
 
-It has an event loop of its own, so heartbeats go on while ticks are computed.
+It has its own event loop, so heartbeats continue while ticks are computed.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         coordinator._push_error_to_user = noted_error  # noqa: SLF001
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit, with the topic's id beside each offset: it tells of what topic the offset is."""
+        """Commit, with the topic's id as metadata of each offset: it identifies the offset's
+        topic.
+        """
         topic_id = cast(Any, self.transport).topic_id()  # of transport.py, which imports this
         here = self.assignment()
         noted = {
@@ -100,7 +102,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _join_again(self) -> None:
         consumer = self._ensure_consumer()
-        # Whoever divides them must know all that there are.
+        # The group's leader must know all partitions.
         await consumer._client.force_metadata_update()  # noqa: SLF001 - it looks each 30 s
         consumer._coordinator.request_rejoin()  # noqa: SLF001 - Java's enforceRebalance
 
@@ -113,7 +115,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _leave(self) -> None:
         coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - it has no public name
-        # A static member does not leave by itself, and the broker would wait for it to come back.
+        # A static member does not leave by itself, and the broker would wait for its return.
         coordinator._group_instance_id = None  # noqa: SLF001
         await coordinator.close()
 

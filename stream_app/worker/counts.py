@@ -64,7 +64,7 @@ def count_delays(records: Sequence[Record], *, until_s: float) -> None:
     # Records that came to the broker together have one timestamp: there are few different ones.
     for appended_ms, count in Counter([record.timestamp for record in records]).items():
         if appended_ms < 0:
-            continue  # a client of before Kafka 0.10 gave none
+            continue  # a client older than Kafka 0.10 sends none
         # The broker's clock may run a little ahead of ours.
         metrics.TICK_TO_PREDICTION.observe(max(0.0, until_s - appended_ms / 1000), count)
 

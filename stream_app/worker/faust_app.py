@@ -20,7 +20,7 @@ from stream_app.worker.transport import Transport
 
 COMMIT_INTERVAL_S: Final = 1.0
 HEARTBEAT_S: Final = 0.2
-"""The answer tells a worker that the group changes: until all know, none goes on."""
+"""The response announces a rebalance: no worker continues until all know."""
 METADATA_MAX_AGE_MS: Final = 30_000
 """New partitions are given to a worker after so long at most."""
 

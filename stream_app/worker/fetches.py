@@ -70,7 +70,7 @@ class Fetches:
         return name in self._tasks
 
     def give_up(self, name: str, version: str) -> None:
-        """A version is damaged or gone: nobody is to wait for it."""
+        """A version is damaged or gone: do not wait for it."""
         self._given_up[name] = version
 
     def may_bring(self, name: str, version: str) -> bool:
@@ -133,6 +133,6 @@ class Fetches:
 
 
 def note_failure(task: asyncio.Task[None]) -> None:
-    """What serves goes on serving, whatever a task dies of; the log says it."""
+    """What serves keeps serving, whatever a task dies of; the error is logged."""
     if not task.cancelled() and (error := task.exception()) is not None:
         logger.error("a version cannot be let serve: %r", error, exc_info=error)

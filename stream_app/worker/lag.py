@@ -65,11 +65,11 @@ class LagWatch:
 
     @property
     def lag(self) -> int:
-        """Ticks that wait for this worker or for nobody."""
+        """Ticks that wait for this worker, or in partitions that no worker reads."""
         return self.own + self.unread
 
     async def run(self) -> None:
-        """Look again and again, by connections of its own, until cancelled.
+        """Poll until cancelled, on its own connections.
 
         Raises:
             TopicError: the topic is not the one that was read until now.

@@ -52,7 +52,7 @@ class Ledger:
     """Where each partition is read from, and which offset of it may be committed.
 
     Nothing is handed out of a partition whose place in the log is not known. Whatever drops
-    fetched records takes the place away, and the consumer must seek before it goes on.
+    fetched records loses the position, and the consumer must seek before it continues.
     """
 
     def __init__(self) -> None:

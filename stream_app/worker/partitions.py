@@ -96,7 +96,9 @@ class Partitions:
 
     @property
     def topic_id(self) -> str:
-        """Of the ticks topic; empty until the first assignment, and where no broker tells it."""
+        """Of the ticks topic; empty until the first assignment, and on brokers without topic
+        ids.
+        """
         return self._commits.topic_id
 
     @property
@@ -141,7 +143,7 @@ class Partitions:
         }
 
     def restored(self) -> dict[int, PartitionPipeline]:
-        """By number, this worker's partitions that stand where it goes on."""
+        """By number, this worker's partitions that are at the position where it continues."""
         return {n: item for n, item in self._pipelines.of.items() if n not in self._restoring}
 
     def going(self) -> dict[int, PartitionPipeline]:
@@ -153,7 +155,7 @@ class Partitions:
         return {**self.standbys.symbols(), **self.symbols()}
 
     def report(self) -> Report:
-        """What the group is told of this worker. Called in the consumer's thread too."""
+        """This worker's metadata for the group. Called in the consumer's thread too."""
         standbys = self.standbys
         return Report(
             assigned=self._assigned or frozenset(),
@@ -168,11 +170,11 @@ class Partitions:
 
         Args:
             partitions: to answer.
-            share: what the group says beside.
+            share: the rest of the group's assignment.
             generation: the number of this change of the group.
 
         Returns:
-            By partition that nobody else can have had meanwhile, the offset to go on from.
+            By partition that no other worker can have owned meanwhile, the offset to continue from.
         """
         # A batch that was in hand may have begun to bring symbols along since `on_revoked`.
         self.bring_nothing()
@@ -216,7 +218,9 @@ class Partitions:
         self._settling.stop()
 
     def _note_warm(self) -> None:
-        """Another partition can be taken over: look at its models, and take it if it is to come."""
+        """Another partition can be taken over: check its models, and take it if it is due to move
+        here.
+        """
         self._on_restored()
         self._membership.note_warm()
 

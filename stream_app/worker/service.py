@@ -1,4 +1,4 @@
-"""What the worker does with each batch, and how it says that it is well."""
+"""What the worker does with each batch, and how it reports its health."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class TickService:
         """Not set while a batch has been computed and its answers are on their way."""
         self._published.set()
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
-        """Resolved with the error after which this process must not go on."""
+        """Resolved with the error after which this process must not continue."""
         self.rebalance = RebalanceTimer()
         self._notices = NoticeLog()
         self._scores = ScoreWatch(settings.metrics_symbols)
@@ -144,7 +144,7 @@ class TickService:
     def fail(self, error: BaseException) -> None:
         """End the process by `failed`: going on would answer from a state that lacks ticks."""
         if not self.failed.done():
-            # What a user can fix is said in one line; anything else needs its place in the code.
+            # What a user can fix is logged in one line; anything else needs a traceback.
             trace = None if isinstance(error, StreamAppError) else error
             logger.error("the worker ends: %s: %s", type(error).__name__, error, exc_info=trace)
             self.failed.set_result(error)
@@ -210,7 +210,7 @@ class TickService:
         """As `hand_over`, for partitions that the change of the group is about to take away.
 
         Called when the group changes, once all that is answered is committed. All workers wait for
-        it, so it is given up where the broker is slow: what is not covered is gone through again.
+        it, so it is skipped if the broker is slow: what is not covered is replayed.
         """
         if self._is_closing or self.failed.done():
             return
@@ -221,7 +221,7 @@ class TickService:
         """Wait until the batch in hand is answered, and answer no other.
 
         Batches that were fetched but not begun stay unanswered: after the last commit an answer
-        would be given again by whoever goes on.
+        would be repeated by the next owner.
         """
         self._is_closing = True
         await self._idle.wait()
@@ -230,7 +230,7 @@ class TickService:
     async def hand_over(self) -> None:
         """Publish the symbols' states as they are now; `close` and the commit come before.
 
-        Whoever is given the partitions has no tick to go through again. Waits on the broker.
+        The next owner then has no ticks to replay. Waits on the broker.
         """
         await self._hand_over_all(self.partitions.restored())
 

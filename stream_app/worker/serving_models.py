@@ -1,4 +1,4 @@
-"""Which models a symbol goes on with after a restore: what served, and who serves now."""
+"""Which models a symbol continues with after a restore: those that served, and the champion."""
 
 from __future__ import annotations
 

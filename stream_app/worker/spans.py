@@ -26,7 +26,7 @@ STOP_TIMEOUT_S: Final = 3.0
 
 
 class Spans(Protocol):
-    """What the service tells of its batches."""
+    """What the service reports on its batches."""
 
     def batch(self, batch: Batch, traces: Mapping[int, Headers]) -> AbstractContextManager[object]:
         """A batch is answered within this context."""
@@ -36,7 +36,7 @@ class Spans(Protocol):
 
 
 class NoSpans:
-    """Tells nothing."""
+    """Reports nothing."""
 
     def batch(
         self,

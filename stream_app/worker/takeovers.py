@@ -92,7 +92,7 @@ class Takeovers:
         )
 
     async def start(self, place: Place) -> int:
-        """The offset to go on from."""
+        """The offset to continue from."""
         return await self.ask(place.partition, partial(self._commits.start, place))
 
     async def committed(self, number: int) -> int:

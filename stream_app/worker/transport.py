@@ -1,10 +1,10 @@
 """Faust's aiokafka transport, handing an agent a batch of records as one event.
 
-One Faust event costs 0.1 to 0.4 ms, more than all that is done with a tick, so an event is a
-`Batch`: consecutive records of one partition. What may be committed follows from what the agent
-says it has answered. Faust's own acks are off: it acks an event in a `finally`, also when the
-loop's body raised, its search for gaps in the offsets advances by one batch per commit, and what is
-acked but not committed by Faust itself stays in its memory forever.
+One Faust event costs 0.1 to 0.4 ms, more than all processing of a tick, so an event is a `Batch`:
+consecutive records of one partition. What may be committed follows from what the agent reports as
+answered. Faust's own acks are off: it acks an event in a `finally`, also when the loop's body
+raised, its search for gaps in the offsets advances by one batch per commit, and what is acked but
+not committed by Faust itself stays in its memory forever.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class BatchConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.ledger = Ledger()
         self._kept: dict[TP, int] = {}
-        """Since the group has changed, where to go on in partitions that stayed here."""
+        """After a rebalance, where to continue in partitions that stayed here."""
         self._held: set[TP] = set()
         """Partitions of which nothing is read for a while."""
         self._agent_is_done = asyncio.Event()
@@ -141,7 +141,7 @@ class BatchConsumer(driver.Consumer):
         self._forget(self.ledger.partitions())
 
     def resume_flow(self) -> None:
-        """Go on after a pause, in which batches may have been dropped on their way."""
+        """Resume after a pause, in which batches in flight may have been dropped."""
         self._forget(self.ledger.partitions())
         super().resume_flow()
 
@@ -156,7 +156,7 @@ class BatchConsumer(driver.Consumer):
         self._held.add(batch.tp)
 
     def release(self, tp: TP) -> None:
-        """Go on with a partition that was held."""
+        """Resume a partition that was held."""
         self._held.discard(tp)
         self._agent_is_done.set()
 
@@ -173,13 +173,13 @@ class BatchConsumer(driver.Consumer):
         await transport.hand_over()
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Tell the application before any record of the new assignment flows."""
+        """Notify the application before any record of the new assignment flows."""
         self._forget(self.ledger.partitions())
         self._kept = dict(cast(Transport, self.transport).on_assigned(assigned))
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Tell the application, commit what is answered, then forget the partitions."""
+        """Notify the application, commit what is answered, then drop the partitions."""
         cast(Transport, self.transport).on_revoked()
         await super().on_partitions_revoked(revoked)
         self._forget(revoked)
