@@ -424,3 +424,13 @@ async def test_it_is_drawn_no_more_while_the_screen_is_taken_down() -> None:
     async with shown(*full()) as screen:
         await screen.app.query_one("#health").remove()
         screen.app._draw_again()
+
+
+@pytest.mark.parametrize("symbol", ["[/b]", "[red]", "A[bold"])
+async def test_a_symbol_with_brackets_stands_in_the_titles_as_it_is(symbol: str) -> None:
+    clock = FakeClock()
+    model = read_model(clock)
+    model.take_answers([prediction(START_MS, symbol=symbol, written_ms=clock.now_ms())], 1)
+    async with shown(model, clock, WIDE) as screen:
+        assert f"2 {symbol}: live" in screen.text()
+        assert "with [/b ·" in await screen.press("slash", *"[/b")
