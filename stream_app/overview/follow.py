@@ -35,8 +35,8 @@ BEFORE_THE_END: Final = {
     "champions": 100_000,
     "drift": 10_000,
 }
-"""By role, records of each partition with which the following begins. Bars and scores of before
-are read backwards, beside it."""
+"""By role, records of each partition with which the following begins; fewer where some of them were
+taken before. Bars and scores of before are read backwards, beside it."""
 MOST_BEHIND: Final = 10_000
 """Predictions of a partition. Further behind, those in between are passed over: only the newest of
 each symbol is shown."""
@@ -59,6 +59,9 @@ class Follower:
         self._client_settings = client_settings
         self._watch = watch
         self._model = model
+        self._begun = model.begun
+        self._taken: dict[TopicPartition, int] = {}
+        """The offset after the newest record that the model has taken since it began."""
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -94,6 +97,9 @@ class Follower:
         }
         if not roles:
             return
+        if self._begun != self._model.begun:
+            self._begun = self._model.begun
+            self._taken.clear()
         async with open_reader(self._client_settings) as consumer:
             consumer.assign(list(roles))
             ends = {tp: await end_offset(consumer, tp) for tp in roles}
@@ -101,7 +107,8 @@ class Follower:
         async with open_reader(self._client_settings, max_wait_ms=MAX_WAIT_MS) as consumer:
             consumer.assign(list(roles))
             for tp, role in roles.items():
-                consumer.seek(tp, max(firsts[tp], ends[tp] - BEFORE_THE_END[role]))
+                newest = max(firsts[tp], ends[tp] - BEFORE_THE_END[role])
+                consumer.seek(tp, max(newest, min(ends[tp], self._taken.get(tp, 0))))
             past = asyncio.create_task(self._read_past(roles, ends))
             try:
                 await self._take_what_comes(consumer, roles, ends)
@@ -147,6 +154,9 @@ class Follower:
         while True:
             batches = await consumer.getmany(timeout_ms=POLL_MS)
             for tp, records in batches.items():
+                if self._begun != self._model.begun:
+                    return  # these are of topics that were recreated meanwhile
+                self._taken[tp] = records[-1].offset + 1
                 self._take(roles[tp], records, ends[tp])
                 if roles[tp] == "predictions":
                     await _stay_near(consumer, tp)

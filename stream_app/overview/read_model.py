@@ -79,10 +79,13 @@ class ReadModel:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.reading = Reading()
+        self.begun = 0
+        """Grows with each time that it begins again."""
         self.forget()
 
     def forget(self) -> None:
         """Begin again: the topics are others than those that were read until now."""
+        self.begun += 1
         self.symbols: dict[str, SymbolRecord] = {}
         self.left_out = 0
         """Messages of symbols beyond `MOST_SYMBOLS`."""
