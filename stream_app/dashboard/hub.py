@@ -186,7 +186,7 @@ class Hub:
             "retrains": (
                 SECOND,
                 partial(sections.retrains, model, bounds),
-                lambda: model.retrains.noted,
+                partial(sections.retrains_stamp, model, bounds),
             ),
             "letters": (SECOND, partial(sections.letters, model), None),
             "group": (2 * SECOND, partial(sections.group, model), None),

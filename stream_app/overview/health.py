@@ -36,6 +36,12 @@ class Bounds:
 
     retrain_target_s: float
     retrain_interval_s: float
+    retrain_deadline_s: float = 120.0
+
+    @property
+    def longest_cycle_s(self) -> float:
+        """No cycle takes longer: the last turn may begin just before the target."""
+        return self.retrain_target_s + 2 * self.retrain_deadline_s
 
 
 def checks(model: ReadModel, bounds: Bounds) -> list[Check]:
@@ -88,7 +94,7 @@ def _retrain(model: ReadModel, bounds: Bounds) -> Check:
         return Check(id="retrain", name="Last retrain", level=level, text=text)
 
     last = model.retrains.last
-    begun = next(iter(model.retrains.running.values()), None)
+    begun = next(iter(model.retrains.under_way(model.now_ms, bounds.longest_cycle_s)), None)
     running = f"; one runs since {begun.timestamp[11:19]}" if begun is not None else ""
     if last is None:
         return told("unknown", f"None has finished yet{running}")

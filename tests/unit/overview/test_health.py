@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from stream_app.overview import sections
 from stream_app.overview.check import Check
 from stream_app.overview.health import Bounds, checks, overall
 from stream_app.overview.read_model import ReadModel
@@ -319,3 +320,18 @@ def test_drift_needs_a_look_where_chance_alone_seldom_gives_as_many_alarms() -> 
     assert check(model, "drift").level == "warn"
     model.reading.missing = frozenset({"drift"})
     assert check(model, "drift").text == "There is no topic of drift"
+
+
+def test_a_cycle_whose_worker_was_killed_does_not_run_for_ever() -> None:
+    clock = FakeClock()
+    model = well(clock)
+    model.take("retrain_events", retrain(58, "started", worker="killed-7"))
+    assert check(model, "retrain").text.endswith("; one runs since 11:58:00")
+    clock.passed_s = 45.0 + 2 * 120.0
+    assert "runs since" not in check(model, "retrain").text
+    assert sections.retrains(model, BOUNDS)["running"] == []
+    noted = sections.retrains_stamp(model, BOUNDS)
+    model.take("retrain_events", retrain(62, "started", worker="host-2"))
+    assert check(model, "retrain").text.endswith("; one runs since 12:02:00")
+    assert sections.retrains_stamp(model, BOUNDS) != noted
+    assert list(model.retrains.running) == ["host-2"], "nor is it kept"
