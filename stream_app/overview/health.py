@@ -85,7 +85,7 @@ def _lag(model: ReadModel) -> Check:
         text += f", {duration(waiting / rate)} of what comes" if waiting / rate >= 1 else ""
     level: Level = "ok"
     if waiting > LAG_FREE + LAG_S * rate:  # one look alone does not tell how many come
-        level = "warn" if len(model.group.looks) > 1 else "unknown"
+        level = "warn" if model.group.is_followed else "unknown"
     return Check(id="lag", name="Lag", level=level, text=text)
 
 

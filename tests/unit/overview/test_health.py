@@ -335,3 +335,42 @@ def test_a_cycle_whose_worker_was_killed_does_not_run_for_ever() -> None:
     assert check(model, "retrain").text.endswith("; one runs since 12:02:00")
     assert sections.retrains_stamp(model, BOUNDS) != noted
     assert list(model.retrains.running) == ["host-2"], "nor is it kept"
+
+
+def test_lag_is_not_judged_by_the_one_look_after_an_outage() -> None:
+    clock = FakeClock()
+    model = well(clock)
+    model.note_away("connection refused")
+    clock.passed_s = 60
+    model.take_group({0: place(0, end=9000, committed=8000)}, [worker(0)])
+    assert check(model, "lag").level == "unknown"
+    clock.passed_s = 62
+    model.take_group({0: place(0, end=9000, committed=8000)}, [worker(0)])
+    assert check(model, "lag").level == "warn"
+
+
+def test_the_lag_of_the_last_ten_minutes_does_not_go_back_beyond_an_outage() -> None:
+    clock = FakeClock()
+    model = well(clock)
+    model.take_group({0: place(0, end=9000, committed=8000)}, [worker(0)])
+    clock.passed_s = 601
+    model.take_group({0: place(0, end=9000, committed=9000)}, [worker(0)])
+    assert sections.group(model)["lag"]["waiting"] == [0]
+
+
+def test_a_feed_of_invalid_ticks_alone_is_no_sign_that_workers_are_away() -> None:
+    clock = FakeClock()
+    model = read_model(clock)
+    waiting = {0: place(0, end=60, committed=50)}
+    model.take_group(waiting, [worker(0)])
+    assert check(model, "ready").level == "bad"
+    model.take("dead_letters", replace(dead_letter(0), timestamp=clock.now_ms()))
+    assert check(model, "ready").level == "unknown"
+    assert check(model, "ready").text == "No valid tick has come yet, only dead letters"
+    model = well(clock)
+    clock.passed_s = 30
+    model.take_group(waiting, [worker(0)])
+    assert check(model, "ready").level == "bad"
+    model.take("dead_letters", replace(dead_letter(0), timestamp=clock.now_ms()))
+    assert check(model, "ready").level == "ok"
+    assert check(model, "ready").text == "No valid tick came for 30 s; 1 symbol answered in full"
