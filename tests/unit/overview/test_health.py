@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+
+import pytest
 
 from stream_app.overview import sections
 from stream_app.overview.check import Check
 from stream_app.overview.health import Bounds, checks, overall
 from stream_app.overview.read_model import ReadModel
+from stream_app.overview.symbol_table import SymbolTable, TablePage
 from stream_app.training.standing import STOPPED
 from tests.builders import START_MS
 from tests.topic_records import (
@@ -374,3 +378,52 @@ def test_a_feed_of_invalid_ticks_alone_is_no_sign_that_workers_are_away() -> Non
     model.take("dead_letters", replace(dead_letter(0), timestamp=clock.now_ms()))
     assert check(model, "ready").level == "ok"
     assert check(model, "ready").text == "No valid tick came for 30 s; 1 symbol answered in full"
+
+
+def test_the_table_sorted_by_state_begins_with_the_worst() -> None:
+    clock = FakeClock()
+    model = well(clock)
+    now = clock.now_ms()
+    model.take_answers(
+        [prediction(START_MS, symbol="WEAK", written_ms=now, degraded=["lstm: too old"])], 1
+    )
+    model.take("retrain_events", retrain(56, "failed", versions={}, symbols=("BROKEN",)))
+    model.take_answers([prediction(START_MS, symbol="BROKEN", written_ms=now)], 1)
+    model.take("scores", scored(1, symbol="UNSEEN"))
+    table = SymbolTable(model, clock.monotonic)
+    rows = table.page(TablePage(sort="state"))["rows"]
+    assert [row["symbol"] for row in rows] == ["BROKEN", "WEAK", "UNSEEN", "BTC-USD"]
+
+
+def test_a_score_whose_target_is_no_later_than_its_bar_ends_nothing() -> None:
+    model = well(FakeClock())
+    model.take("scores", scored(1, ts_target=START_MS, ts_open=START_MS))
+    assert sections.about(model, "BTC-USD")["drift"] == []
+    assert model.reading.refused == 1
+
+
+def test_a_price_beyond_all_bounds_ends_nothing() -> None:
+    clock = FakeClock()
+    model = well(clock)
+    odd = prediction(START_MS + 1, price=1e300, prediction=1e-300, written_ms=clock.now_ms())
+    model.take_answers([odd], 1)
+    (row,) = SymbolTable(model, clock.monotonic).page(TablePage())["rows"]
+    assert row["move_bp"] == pytest.approx(-1e4 * 600 * math.log(10))
+
+
+def test_a_failed_training_of_a_state_elsewhere_is_forgotten_with_its_ticks() -> None:
+    """As of ticks that came in another partition than their key's, until the feed was mended."""
+    clock = FakeClock()
+    model = well(clock)
+    name = "BTC-USD (partition 3)"
+    reasons = (f"{name}: NaN",)
+    model.take(
+        "retrain_events", retrain(56, "failed", versions={}, symbols=(name,), reasons=reasons)
+    )
+    clock.passed_s = 3600
+    model.take("retrain_events", retrain(115))
+    assert check(model, "retrain").level == "bad"
+    clock.passed_s = 30 * 3600
+    model.take_answers([prediction(START_MS + 1, written_ms=clock.now_ms())], 1)
+    model.take("retrain_events", retrain(60 + 29 * 60))
+    assert check(model, "retrain").level == "ok"
