@@ -33,6 +33,7 @@ from tests.topic_records import (
     prediction,
     read_model,
     retrain,
+    scored,
     worker,
 )
 
@@ -434,3 +435,17 @@ async def test_a_symbol_with_brackets_stands_in_the_titles_as_it_is(symbol: str)
     async with shown(model, clock, WIDE) as screen:
         assert f"2 {symbol}: live" in screen.text()
         assert "with [/b ·" in await screen.press("slash", *"[/b")
+
+
+async def test_a_level_between_two_percents_is_not_rounded() -> None:
+    clock = FakeClock()
+    model = read_model(clock)
+    intervals = [{"level": level, "low": 99.0, "high": 101.0} for level in (0.57, 0.995)]
+    record = prediction(START_MS, intervals=intervals, written_ms=clock.now_ms())
+    model.take_answers([record], 1)
+    model.take("scores", scored(40, coverage={"day": {"0.995": 0.99}}))
+    async with shown(model, clock, (160, 80)) as screen:
+        text = screen.text()
+        assert "57% within" in text
+        assert "99.5% within" in text
+        assert "99.5% stated" in text
