@@ -64,14 +64,18 @@ class Follower:
         """The offset after the newest record that the model has taken since it began."""
 
     async def run(self) -> None:
-        """Follow until cancelled."""
+        """Follow until cancelled. Raises what is no fault of the broker."""
         while True:
             await self._watch.changed.wait()
             self._watch.changed.clear()
             following = asyncio.create_task(self._follow_on(self._watch.existing))
             changed = asyncio.create_task(self._watch.changed.wait())
             try:
-                await asyncio.wait({following, changed}, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(
+                    {following, changed}, return_when=asyncio.FIRST_COMPLETED
+                )
+                if following in done:
+                    following.result()  # a fault: it ends by nothing else
             finally:
                 for task in (following, changed):
                     task.cancel()

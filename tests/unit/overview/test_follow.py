@@ -129,3 +129,21 @@ async def test_topics_that_were_recreated_are_read_from_their_beginning(logs: Fa
         await until(lambda: bool(sections.letters(model)["counts"]))
         await asyncio.sleep(0.05)
     assert sections.letters(model)["counts"] == {"bad_price": 5}
+
+
+async def test_a_fault_ends_it_instead_of_leaving_the_page_as_it_was(
+    logs: FakeLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a fault")
+
+    model = read_model(FakeClock())
+    monkeypatch.setattr(model, "take", broken)
+    logs.append(LETTERS, dead_letter(0))
+    logs.append(CHAMPIONS)
+    watch = Watch(TOPICS, {}, group="g", model=model)
+    watch.existing = EXISTING
+    watch.changed.set()
+    async with asyncio.timeout(2):
+        with pytest.raises(RuntimeError, match="a fault"):
+            await Follower(TOPICS, {}, watch, model).run()
