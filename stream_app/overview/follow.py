@@ -180,7 +180,8 @@ class Follower:
             newest = {record.key: record for record in records}.values()
             # Those of before the start are few, and the charts begin with them.
             chosen = list(newest) if is_new else records
-            self._model.take_answers(chosen, len(records), is_new=is_new)
+            count = sum(record.offset >= end for record in records)
+            self._model.take_answers(chosen, count, is_new=is_new)
             return
         for record in records:
             self._model.take(role, record, is_new=record.offset >= end)

@@ -162,8 +162,9 @@ class ReadModel:
 
         Args:
             newest: of each symbol the newest record of a batch.
-            count: records of the batch, also those that are not among the newest.
-            is_new: whether they were written after the start.
+            count: records of the batch, also those that are not among the newest, but none that
+                was written before the start.
+            is_new: whether any was written after the start.
         """
         for record in newest:
             try:

@@ -17,8 +17,8 @@ from stream_app.overview import follow, sections
 from stream_app.overview.follow import Follower
 from stream_app.overview.read_model import ReadModel
 from stream_app.overview.watch import Watch
-from tests.builders import FakeRecord, settings
-from tests.topic_records import NOON, FakeClock, champion, dead_letter, read_model
+from tests.builders import START_MS, FakeRecord, settings
+from tests.topic_records import NOON, FakeClock, champion, dead_letter, prediction, read_model
 
 TOPICS = load_topics(settings().topics_file)
 LETTERS, CHAMPIONS = TOPICS.dead_letters.name, TOPICS.champions.name
@@ -147,3 +147,13 @@ async def test_a_fault_ends_it_instead_of_leaving_the_page_as_it_was(
     async with asyncio.timeout(2):
         with pytest.raises(RuntimeError, match="a fault"):
             await Follower(TOPICS, {}, watch, model).run()
+
+
+async def test_answers_of_before_the_start_are_in_no_rate() -> None:
+    clock = FakeClock()
+    model = read_model(clock)
+    follower = Follower(TOPICS, {}, Watch(TOPICS, {}, group="g", model=model), model)
+    records = [prediction(START_MS + number) for number in range(1001)]
+    follower._take("predictions", records, end=991)
+    clock.passed_s = 1
+    assert model.answers_per_second == 1.0, "ten are new, and the rate is that of ten seconds"
