@@ -7,7 +7,7 @@ import logging
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 import orjson
@@ -82,18 +82,18 @@ async def run_checks(settings: Settings, wait_s: float) -> list[Check]:
 async def _predictions(settings: Settings, wait_s: float) -> tuple[dict[str, Answered], Check]:
     """The newest prediction of each symbol, sorted by time, and whether new ones arrive."""
     from stream_app.kafka.connection import client_settings
-    from stream_app.kafka.reader import open_reader, read_last
+    from stream_app.kafka.reader import open_reader, read_last, topic_ends
     from stream_app.kafka.topic_check import load_topics
 
     topic = load_topics(settings.topics_file).predictions
     loop = asyncio.get_running_loop()
     async with open_reader(client_settings(settings)) as consumer:
-        before = await read_last(consumer, topic, 1)
+        before = await topic_ends(consumer, topic)
         started, more = loop.time(), 0
         while not more and loop.time() - started < wait_s:
             await asyncio.sleep(0.2)
-            after = await read_last(consumer, topic, 1)
-            more = sum(_ends(after)) - sum(_ends(before))
+            after = await topic_ends(consumer, topic)
+            more = sum(after.values()) - sum(before.values())
         took = f"{loop.time() - started:.1f} s"
         newest: dict[str, Answered] = {}
         for record in await read_last(consumer, topic, LOOK_BACK):
@@ -135,7 +135,3 @@ def _answered(value: bytes | None, appended_ms: int) -> Answered | None:
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
-
-
-def _ends(records: list[Any]) -> list[int]:
-    return [record.offset + 1 for record in records]

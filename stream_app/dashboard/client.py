@@ -23,8 +23,8 @@ class Client:
         self._closed = False
 
     def offer(self, data: bytes) -> None:
-        """Add events to what is written next."""
-        if len(self._pending) + len(data) > MOST_PENDING_BYTES:
+        """Add events to what is written next. The first ones may be of any size."""
+        if self._pending and len(self._pending) + len(data) > MOST_PENDING_BYTES:
             self.is_dropped = True
             self.close()
             return

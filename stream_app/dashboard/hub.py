@@ -99,9 +99,9 @@ class Hub:
         """
         channels = [self._channel(key, looking) for key in _keys(looking)]
         client = Client(channels)
-        client.offer(f"retry: {RETRY_MS}\n\n".encode())
         missed = self._missed(channels, last_event_id)
-        client.offer(b"".join(self._newest(looking, channels)) if missed is None else missed)
+        begin = b"".join(self._newest(looking, channels)) if missed is None else missed
+        client.offer(f"retry: {RETRY_MS}\n\n".encode() + begin)
         for channel in channels:
             channel.clients += 1
             channel.unused_since_s = None
@@ -186,7 +186,7 @@ class Hub:
             "retrains": (
                 SECOND,
                 partial(sections.retrains, model, bounds),
-                lambda: model.retrains.noted,
+                partial(sections.retrains_stamp, model, bounds),
             ),
             "letters": (SECOND, partial(sections.letters, model), None),
             "group": (2 * SECOND, partial(sections.group, model), None),

@@ -89,6 +89,16 @@ async def read_last(
     return sorted(found, key=lambda record: (record.timestamp, record.offset))
 
 
+async def topic_ends(consumer: AIOKafkaConsumer, topic: TopicSpec) -> dict[int, int]:
+    """By partition, the offset after its last record. Waits for the broker."""
+    ends = {}
+    for partition in range(topic.partitions):
+        tp = TopicPartition(topic.name, partition)
+        consumer.assign([tp])
+        ends[partition] = await end_offset(consumer, tp)
+    return ends
+
+
 async def read_through(
     client_settings: dict[str, Any],
     tp: TopicPartition,

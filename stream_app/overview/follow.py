@@ -35,8 +35,8 @@ BEFORE_THE_END: Final = {
     "champions": 100_000,
     "drift": 10_000,
 }
-"""By role, records of each partition to start from. Earlier bars and scores are read backwards, in
-parallel."""
+"""By role, records of each partition with which the following begins; fewer where some of them were
+taken before. Bars and scores of before are read backwards, beside it."""
 MOST_BEHIND: Final = 10_000
 """Predictions of a partition. Further behind, those in between are passed over: only the newest of
 each symbol is shown."""
@@ -59,16 +59,23 @@ class Follower:
         self._client_settings = client_settings
         self._watch = watch
         self._model = model
+        self._begun = model.begun
+        self._taken: dict[TopicPartition, int] = {}
+        """The offset after the newest record that the model has taken since it began."""
 
     async def run(self) -> None:
-        """Follow until cancelled."""
+        """Follow until cancelled. Raises what is no fault of the broker."""
         while True:
             await self._watch.changed.wait()
             self._watch.changed.clear()
             following = asyncio.create_task(self._follow_on(self._watch.existing))
             changed = asyncio.create_task(self._watch.changed.wait())
             try:
-                await asyncio.wait({following, changed}, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(
+                    {following, changed}, return_when=asyncio.FIRST_COMPLETED
+                )
+                if following in done:
+                    following.result()  # a fault: it ends by nothing else
             finally:
                 for task in (following, changed):
                     task.cancel()
@@ -94,6 +101,9 @@ class Follower:
         }
         if not roles:
             return
+        if self._begun != self._model.begun:
+            self._begun = self._model.begun
+            self._taken.clear()
         async with open_reader(self._client_settings) as consumer:
             consumer.assign(list(roles))
             ends = {tp: await end_offset(consumer, tp) for tp in roles}
@@ -101,7 +111,8 @@ class Follower:
         async with open_reader(self._client_settings, max_wait_ms=MAX_WAIT_MS) as consumer:
             consumer.assign(list(roles))
             for tp, role in roles.items():
-                consumer.seek(tp, max(firsts[tp], ends[tp] - BEFORE_THE_END[role]))
+                newest = max(firsts[tp], ends[tp] - BEFORE_THE_END[role])
+                consumer.seek(tp, max(newest, min(ends[tp], self._taken.get(tp, 0))))
             past = asyncio.create_task(self._read_past(roles, ends))
             try:
                 await self._take_what_comes(consumer, roles, ends)
@@ -147,6 +158,9 @@ class Follower:
         while True:
             batches = await consumer.getmany(timeout_ms=POLL_MS)
             for tp, records in batches.items():
+                if self._begun != self._model.begun:
+                    return  # these are of topics that were recreated meanwhile
+                self._taken[tp] = records[-1].offset + 1
                 self._take(roles[tp], records, ends[tp])
                 if roles[tp] == "predictions":
                     await _stay_near(consumer, tp)
@@ -166,7 +180,8 @@ class Follower:
             newest = {record.key: record for record in records}.values()
             # Those of before the start are few, and the charts begin with them.
             chosen = list(newest) if is_new else records
-            self._model.take_answers(chosen, len(records), is_new=is_new)
+            count = sum(record.offset >= end for record in records)
+            self._model.take_answers(chosen, count, is_new=is_new)
             return
         for record in records:
             self._model.take(role, record, is_new=record.offset >= end)

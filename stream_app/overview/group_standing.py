@@ -11,6 +11,8 @@ from stream_app.kafka.group import GroupMember, Place
 
 KEPT_LOOKS: Final = 300
 """Ten minutes of looks, two seconds apart."""
+KEPT_MS: Final = 600_000
+LATELY_MS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,8 @@ class GroupStanding:
     ) -> None:
         """Note a look."""
         self.places, self.members = places, members
+        while self.looks and at_ms - self.looks[0].at_ms > KEPT_MS:
+            self.looks.popleft()
         self.looks.append(
             Look(
                 at_ms=at_ms,
@@ -52,12 +56,17 @@ class GroupStanding:
         """Records that wait; None before the first look."""
         return self.looks[-1].waiting if self.looks else None
 
-    def per_second(self, within_s: float = 10.0) -> float | None:
+    @property
+    def is_followed(self) -> bool:
+        """Whether there was a look shortly before the newest one: none was in an outage."""
+        return len(self.looks) > 1 and self.looks[-1].at_ms - self.looks[-2].at_ms <= LATELY_MS
+
+    def per_second(self) -> float | None:
         """Records written a second, lately; None where that is not known yet."""
-        if len(self.looks) < 2:
+        if not self.is_followed:
             return None
         last = self.looks[-1]
-        first = next(look for look in self.looks if last.at_ms - look.at_ms <= 1000 * within_s)
+        first = next(look for look in self.looks if last.at_ms - look.at_ms <= LATELY_MS)
         taken_ms = last.at_ms - first.at_ms
         return None if taken_ms <= 0 else max(0, last.written - first.written) * 1000 / taken_ms
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from stream_app.overview.check import LEVELS, Check, Level, symbols
-from stream_app.overview.read_model import ReadModel
+from stream_app.overview.read_model import SILENT_MS, ReadModel
 from stream_app.overview.ready import READING, ready
 from stream_app.overview.symbol_record import SymbolRecord, does_harm, has_drifted
 from stream_app.terminal.cycles import duration, overfull, shortened
@@ -36,6 +36,12 @@ class Bounds:
 
     retrain_target_s: float
     retrain_interval_s: float
+    retrain_deadline_s: float = 120.0
+
+    @property
+    def longest_cycle_s(self) -> float:
+        """No cycle takes longer: the last turn may begin just before the target."""
+        return self.retrain_target_s + 2 * self.retrain_deadline_s
 
 
 def checks(model: ReadModel, bounds: Bounds) -> list[Check]:
@@ -45,7 +51,7 @@ def checks(model: ReadModel, bounds: Bounds) -> list[Check]:
         ready(model),
         _lag(model),
         _when(reading.newest_read, _retrain(model, bounds)),
-        _when(reading.newest_read, _rejected(model)),
+        _when(reading.newest_read, _rejected(model, bounds)),
         _when(reading.history_read, _drift(model)),
         _when(reading.history_read, _skill(model)),
         _when(reading.newest_read, _letters(model)),
@@ -79,7 +85,7 @@ def _lag(model: ReadModel) -> Check:
         text += f", {duration(waiting / rate)} of what comes" if waiting / rate >= 1 else ""
     level: Level = "ok"
     if waiting > LAG_FREE + LAG_S * rate:  # one look alone does not tell how many come
-        level = "warn" if len(model.group.looks) > 1 else "unknown"
+        level = "warn" if model.group.is_followed else "unknown"
     return Check(id="lag", name="Lag", level=level, text=text)
 
 
@@ -88,7 +94,7 @@ def _retrain(model: ReadModel, bounds: Bounds) -> Check:
         return Check(id="retrain", name="Last retrain", level=level, text=text)
 
     last = model.retrains.last
-    begun = next(iter(model.retrains.running.values()), None)
+    begun = next(iter(model.retrains.under_way(model.now_ms, bounds.longest_cycle_s)), None)
     running = f"; one runs since {begun.timestamp[11:19]}" if begun is not None else ""
     if last is None:
         return told("unknown", f"None has finished yet{running}")
@@ -98,7 +104,7 @@ def _retrain(model: ReadModel, bounds: Bounds) -> Check:
         why = f": {last.reasons[0]}" if last.reasons else ""
         level: Level = "warn" if last.reasons == (STOPPED,) else "bad"
         return told(level, f"{last.state.replace('_', ' ').capitalize()} after {took}{why}")
-    if failed := _heard(model, model.retrains.standing("failed")):
+    if failed := _heard(model, bounds, model.retrains.standing("failed")):
         names = shortened(sorted(item.symbol for item in failed))
         return told("bad", f"Succeeded after {took}; before, it failed for {names}")
     too_many = overfull(last.plan)
@@ -112,23 +118,33 @@ def _retrain(model: ReadModel, bounds: Bounds) -> Check:
     return told("ok", f"Succeeded in {took}{waiting}{planned}")
 
 
-def _heard(model: ReadModel, found: list[Standing]) -> list[Standing]:
-    """Without symbols that were silent for long, whose models are not needed."""
+def _heard(model: ReadModel, bounds: Bounds, found: list[Standing]) -> list[Standing]:
+    """Without symbols that were silent for long: nobody waits for their models.
+
+    Of others than the symbols that are kept, such as the state of one in another partition, only
+    the events tell.
+    """
+    told_within_s = max(SILENT_MS / 1000, INTERVALS_LATE * bounds.retrain_interval_s)
+    since_s = model.now_ms / 1000 - told_within_s
     records = model.symbols
     return [
         item
         for item in found
-        if item.symbol not in records or not model.is_silent(records[item.symbol])
+        if (
+            not model.is_silent(records[item.symbol])
+            if item.symbol in records
+            else item.told_at.timestamp() > since_s
+        )
     ]
 
 
-def _rejected(model: ReadModel) -> Check:
+def _rejected(model: ReadModel, bounds: Bounds) -> Check:
     def told(level: Level, text: str) -> Check:
         return Check(id="rejected", name="Rejected models", level=level, text=text)
 
     if model.retrains.last is None:
         return told("unknown", "No retrain has finished yet")
-    rejected = _heard(model, model.retrains.standing("rejected"))
+    rejected = _heard(model, bounds, model.retrains.standing("rejected"))
     if not rejected:
         return told("ok", "None in the last training of any symbol")
     names = shortened(sorted(item.symbol for item in rejected))

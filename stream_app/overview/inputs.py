@@ -42,6 +42,7 @@ Name = Annotated[str, Field(max_length=80)]
 Symbol = Annotated[str, AfterValidator(_symbol)]
 Level = Annotated[float, Field(gt=0, lt=1)]
 EpochMs = Annotated[int, Field(ge=0, le=4_102_444_800_000)]
+HorizonS = Annotated[int, Field(ge=1, le=100_000_000)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ class Answer:
     symbol: Symbol
     ts: EpochMs
     target_ts: EpochMs
-    horizon_s: Annotated[int, Field(ge=1)]
+    horizon_s: HorizonS
     last_price: Price
     prediction: Number
     bias_correction: Number = 0.0
@@ -113,7 +114,7 @@ class BarShown:
     close: Price | None
     ticks: int
     forecast: Number | None = None
-    horizon_s: int | None = None
+    horizon_s: HorizonS | None = None
     forecasts: BarForecasts | None = None
     source: Position
 
@@ -184,7 +185,10 @@ def read_bar(value: bytes | None) -> BarShown:
 
 def read_scored(value: bytes | None) -> Scored:
     """A record of the scores topic; raises a ValueError as `read_answer`."""
-    return _read(_SCORED, value)
+    scored = _read(_SCORED, value)
+    if scored.ts_target <= scored.ts_open:
+        raise ValueError("ts_target: not after ts_open")
+    return scored
 
 
 def read_alarm(value: bytes | None) -> Alarm:

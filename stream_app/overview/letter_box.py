@@ -31,6 +31,8 @@ class LetterBox:
         self.counts: Counter[str] = Counter()
         """By reason, of the letters that were read: the newest ones at start, and all since."""
         self.newest: deque[Letter] = deque(maxlen=KEPT_LETTERS)
+        self.written_ms = 0
+        """When the newest one was written, wall clock, epoch milliseconds."""
         self._flood = Flood(monotonic)
         self._since_start: deque[float] = deque(maxlen=10_000)
         self._monotonic = monotonic
@@ -54,6 +56,7 @@ class LetterBox:
         known = reason in self.counts or len(self.counts) < MOST_REASONS
         self.counts[reason if known else OTHER] += 1
         self.newest.append(letter)
+        self.written_ms = max(self.written_ms, letter.written_ms)
         if is_new:
             self._since_start.append(self._monotonic())
             self._flood.note(1, 1)

@@ -33,6 +33,7 @@ class Observer:
         self.bounds = Bounds(
             retrain_target_s=settings.retrain_target_seconds,
             retrain_interval_s=settings.retrain_interval_hours * 3600,
+            retrain_deadline_s=settings.retrain_deadline_seconds,
         )
         watch = Watch(topics, connection, group=settings.consumer_group, model=self.model)
         self._parts = (watch, Follower(topics, connection, watch, self.model))

@@ -79,10 +79,13 @@ class ReadModel:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.reading = Reading()
+        self.begun = 0
+        """Grows with each time that it begins again."""
         self.forget()
 
     def forget(self) -> None:
         """Begin again: the topics are others than those that were read until now."""
+        self.begun += 1
         self.symbols: dict[str, SymbolRecord] = {}
         self.left_out = 0
         """Messages of symbols beyond `MOST_SYMBOLS`."""
@@ -159,8 +162,9 @@ class ReadModel:
 
         Args:
             newest: of each symbol the newest record of a batch.
-            count: records of the batch, also those that are not among the newest.
-            is_new: whether they were written after the start.
+            count: records of the batch, also those that are not among the newest, but none that
+                was written before the start.
+            is_new: whether any was written after the start.
         """
         for record in newest:
             try:

@@ -45,8 +45,10 @@ def _trouble_of_group(model: ReadModel) -> tuple[Level, str] | None:
         return "bad", f"No worker reads partition {named}; start one, or wait for a rebalance"
     if not model.reading.newest_read:
         return "unknown", READING
-    waiting, silent_s = model.group.waiting, (model.now_ms - model.answered_ms) / 1000
-    if waiting and not model.answered_ms:
+    # A dead letter is a worker's word on a tick, too.
+    told_ms = max(model.answered_ms, model.letters.written_ms)
+    waiting, silent_s = model.group.waiting, (model.now_ms - told_ms) / 1000
+    if waiting and not told_ms:
         return "bad", f"{waiting:,} ticks wait and none was ever answered; start a worker"
     if waiting and silent_s > SILENT_AFTER_S:
         return "bad", f"Ticks wait, and none was answered for {duration(silent_s)}"
@@ -55,12 +57,15 @@ def _trouble_of_group(model: ReadModel) -> tuple[Level, str] | None:
 
 def _flow(model: ReadModel) -> tuple[Level, str]:
     """What comes, where nothing is wrong."""
+    are_refused = model.now_ms - model.letters.written_ms <= 1000 * SILENT_AFTER_S
     if not model.answered_ms:
+        if are_refused:
+            return "unknown", "No valid tick has come yet, only dead letters"
         return "unknown", "No tick has been answered yet: waiting for a feed"
     silent_s = (model.now_ms - model.answered_ms) / 1000
     flow = f"{model.answers_per_second:,.0f} answers a second"
     if silent_s > SILENT_AFTER_S:
-        flow = f"No tick came for {duration(silent_s)}"
+        flow = f"No {'valid ' if are_refused else ''}tick came for {duration(silent_s)}"
     known = model.symbols.values()
     heard = [item for item in known if not model.is_silent(item)]
     answered = [(item.name, item.answer) for item in heard if item.answer is not None]

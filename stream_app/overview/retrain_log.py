@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final
 
 from stream_app.messages.codec import require_dated
@@ -54,7 +55,7 @@ class RetrainLog:
     def __init__(self) -> None:
         self.cycles: deque[Cycle] = deque(maxlen=KEPT_CYCLES)
         self.running: dict[str, RetrainEvent] = {}
-        """By worker, the cycle that has begun and not ended."""
+        """By worker, the cycle that has begun and whose end was not told."""
         self.standings: dict[str, Standing] = {}
         self.noted = 0
         """Grows with each event."""
@@ -84,6 +85,19 @@ class RetrainLog:
             had_models = before is not None and before.has_models
             self.standings[symbol] = replace(standing, has_models=standing.has_models or had_models)
         return True
+
+    def under_way(self, now_ms: int, longest_s: float) -> list[RetrainEvent]:
+        """The cycles that run. One that would be too long ended untold: its worker was killed.
+
+        Args:
+            now_ms: wall clock, epoch milliseconds.
+            longest_s: no cycle takes so long.
+        """
+        since_s = now_ms / 1000 - longest_s
+        for worker, event in list(self.running.items()):
+            if datetime.fromisoformat(event.timestamp).timestamp() <= since_s:
+                del self.running[worker]
+        return list(self.running.values())
 
     @property
     def last(self) -> Cycle | None:

@@ -42,10 +42,16 @@ def retrains(model: ReadModel, bounds: Bounds) -> dict[str, Any]:
         "target_s": bounds.retrain_target_s,
         "cycles": model.retrains.table(),
         "running": [
-            {"worker": worker, "since": event.timestamp, "symbols": len(event.symbols)}
-            for worker, event in model.retrains.running.items()
+            {"worker": event.worker, "since": event.timestamp, "symbols": len(event.symbols)}
+            for event in model.retrains.under_way(model.now_ms, bounds.longest_cycle_s)
         ],
     }
+
+
+def retrains_stamp(model: ReadModel, bounds: Bounds) -> object:
+    """Changes whenever `retrains` may have."""
+    running = model.retrains.under_way(model.now_ms, bounds.longest_cycle_s)
+    return model.retrains.noted, len(running)
 
 
 def letters(model: ReadModel) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
+from stream_app.overview.check import LEVELS
 from stream_app.overview.inputs import Answer
 from stream_app.overview.read_model import NEWEST_ANSWERS, ReadModel
 from stream_app.overview.symbol_record import SymbolRecord, does_harm
@@ -91,7 +92,7 @@ _KEYS: Final[dict[Sort, Callable[[dict[str, Any]], Any]]] = {
     "width": lambda row: row["width_bp"],
     "skill": lambda row: row["skill"],
     "answered": lambda row: row["answered_ms"],
-    "state": lambda row: (row["level"], row["state"]),
+    "state": lambda row: (-LEVELS.index(row["level"]), row["state"]),
 }
 
 
@@ -100,7 +101,7 @@ def _row(model: ReadModel, record: SymbolRecord) -> dict[str, Any]:
     answer = record.answer
     move = width = None
     if answer is not None and answer.prediction > 0:
-        move = _BASIS_POINTS * math.log(answer.prediction / answer.last_price)
+        move = _BASIS_POINTS * (math.log(answer.prediction) - math.log(answer.last_price))
         if answer.intervals:
             outer = max(answer.intervals, key=lambda item: item.level)
             width = _BASIS_POINTS * (outer.high - outer.low) / answer.last_price

@@ -45,6 +45,8 @@ class Watch:
         self._group = group
         self._model = model
         self.existing: Existing = {}
+        self._ids: dict[str, str] = {}
+        """By role, of the topics that are or were there: one may be away before it is recreated."""
         self.changed = asyncio.Event()
         """Set whenever `existing` is another one than before."""
 
@@ -74,22 +76,27 @@ class Watch:
                 await asyncio.sleep(LOOK_EVERY_S)
 
     async def _look_at_topics(self, admin: AIOKafkaAdminClient) -> None:
-        """Which topics exist; a change is noted, with the differences from topics.yaml."""
+        """Which topics there are, and while any differs from topics.yaml, what differs."""
         named: dict[str, str] = {spec.name: spec.role for spec in self._topics.specs}
         listed = [item["topic"] for item in await admin.describe_topics()]
         existing = {named[name]: await known_topic(admin, name) for name in listed if name in named}
         missing = frozenset(named.values()) - existing.keys()
-        if existing == self.existing and missing == self._model.reading.missing:
+        reading, is_same = self._model.reading, existing == self.existing
+        if is_same and missing == reading.missing and not reading.topic_problems:
             return
         report = await check_topics(self._topics, self._client_settings)
-        reading = self._model.reading
+        told = reading.topic_problems
         reading.topic_problems = tuple(item.message for item in report.mismatches)
         reading.missing = missing
         for line in reading.topic_problems:
-            logger.warning("%s", line)
-        was = {role: topic.topic_id for role, topic in self.existing.items()}
-        if any(existing[role].topic_id != was[role] for role in was.keys() & existing.keys()):
+            if line not in told:
+                logger.warning("%s", line)
+        if is_same:
+            return
+        ids = {role: topic.topic_id for role, topic in existing.items()}
+        if any(self._ids.get(role, topic_id) != topic_id for role, topic_id in ids.items()):
             self._model.forget()
+        self._ids |= ids
         self.existing = existing
         self.changed.set()
 

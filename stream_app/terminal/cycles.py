@@ -10,6 +10,7 @@ from rich.text import Text
 
 from stream_app.messages.schemas import RetrainEvent
 from stream_app.models.catalog import CATALOG
+from stream_app.terminal.letters import printable
 from stream_app.terminal.width import Column, Sheet
 from stream_app.training.standing import Standing
 
@@ -33,7 +34,7 @@ def history_sheet(events: Sequence[RetrainEvent]) -> Sheet:
         sheet.add(
             event.timestamp[:19],
             event.trigger,
-            "; ".join(_states(event)),
+            printable("; ".join(_states(event))),
             Text(f"{event.duration_seconds:.1f} s", "red" if event.exceeded else ""),
             *(f"{event.model_seconds.get(name, 0.0):.1f} s" for name in CATALOG),
             str(event.rows),

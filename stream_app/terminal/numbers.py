@@ -18,3 +18,12 @@ def significant(value: float, digits: int = _DIGITS) -> str:
         return f"{value:.2f}"
     after = digits - 1 - math.floor(math.log10(abs(value)))
     return f"{value:,.{max(2, after)}f}"
+
+
+def stated(level: float) -> str:
+    """The level of an interval in percent, with the digits that it has.
+
+    >>> stated(0.9), stated(0.995)
+    ('90%', '99.5%')
+    """
+    return f"{100 * level:g}%"

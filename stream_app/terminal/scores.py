@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from stream_app.messages.schemas import Score, SkillFigures
+from stream_app.terminal.numbers import stated
 from stream_app.terminal.width import Column, Sheet
 
 
@@ -24,7 +25,7 @@ def scores_sheet(score: Score) -> Sheet:
             for name, told in forecasters.items()
         ]
         for level, share in score.coverage.get(span, {}).items():
-            rows.append((f"inside {float(level):.0%}", "", "", "", "", f"{share:.1%}", "", ""))
+            rows.append((f"inside {stated(float(level))}", "", "", "", "", f"{share:.1%}", "", ""))
         for number, row in enumerate(rows, 1):
             sheet.add(span, *row, ends_section=number == len(rows))
     return sheet

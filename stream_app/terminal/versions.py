@@ -43,11 +43,12 @@ def versions_sheet(symbols: Mapping[str, Sequence[VersionLine]]) -> Sheet:
 
 
 def version_lines(symbol: str, line: VersionLine) -> Iterator[str]:
-    """One version with all its figures, as lines of text."""
+    """One version with all its figures, as lines of text that only show."""
     yield f"{symbol} {line.version}"
     yield f"  serves        {_serves(line) or 'no'}"
     if line.since:
-        yield f"  last named    {line.since} by {line.by}{f': {line.why}' if line.why else ''}"
+        why = f": {printable(line.why)}" if line.why else ""
+        yield f"  last named    {line.since} by {line.by}{why}"
     if not line.on_disk:
         yield "  gone from the registry"
         return
@@ -60,7 +61,7 @@ def champion_line(champion: Champion) -> str:
     """Who serves a symbol, and why, in one line."""
     pin = ", pinned" if champion.pinned else ""
     why = f": {champion.why}" if champion.why else ""
-    return (
+    return printable(
         f"{champion.symbol}: {champion.version} since {champion.since} by {champion.by}{pin}{why}"
     )
 

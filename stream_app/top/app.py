@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import ClassVar, Final
 
+from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
@@ -83,6 +84,8 @@ class TopApp(App[None]):
         self._table = SymbolTable(model, monotonic)
         self._note = note
         self._view: View = "live"
+        self._titles: dict[str, str] = {}
+        """By part, as it is shown."""
 
     def compose(self) -> ComposeResult:
         """The state of things stays in sight; the rest is scrolled."""
@@ -194,6 +197,6 @@ class TopApp(App[None]):
         }
         for number, part in enumerate(PARTS, 1):
             title = f"{number} {named[part]}"
-            widget = self.query_one(f"#{part}")
-            if widget.border_title != title:
-                widget.border_title = title
+            if self._titles.get(part) != title:
+                self._titles[part] = title
+                self.query_one(f"#{part}").border_title = Text(title)  # a str would be markup

@@ -18,7 +18,7 @@ from stream_app.models.catalog import CATALOG
 from stream_app.overview.alarm_log import SPAN_DAYS
 from stream_app.terminal.cycles import duration
 from stream_app.terminal.letters import printable
-from stream_app.terminal.numbers import significant
+from stream_app.terminal.numbers import significant, stated
 
 SIGNS: Final = {"ok": "✓", "unknown": "?", "warn": "!", "bad": "✗"}
 STYLES: Final = {"ok": "green", "unknown": "dim", "warn": "yellow", "bad": "red"}
@@ -81,7 +81,7 @@ def scores(value: tuple[Mapping[str, Any], bool]) -> RenderableType:
     coverage: Mapping[str, Any] = about["coverage"]
     for level in sorted({level for shares in coverage.values() for level in shares}):
         shares = (coverage.get(span, {}).get(level) for span in spans)
-        inside.add_row(f"{level:.0%} stated", *(_share(share) for share in shares))
+        inside.add_row(f"{stated(level)} stated", *(_share(share) for share in shares))
     outcomes = ", ".join(
         f"{running[span].get('published', {}).get('n') or 0:,.0f} a {span}" for span in spans
     )

@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.widgets import Static
 from textual_plotext import PlotextPlot
 
-from stream_app.terminal.numbers import significant
+from stream_app.terminal.numbers import significant, stated
 from stream_app.top.panels import PRICE_DIGITS, basis_points
 
 _TICKS: Final = 4
@@ -55,7 +55,7 @@ def readout(answer: Mapping[str, Any] | None) -> Text:
     text.append_text(basis_points(answer["prediction"], last)).append(" bp)", "not bold")
     for level, low, high in answer["intervals"]:
         between = f"{significant(low, PRICE_DIGITS)} to {significant(high, PRICE_DIGITS)}"
-        text.append(f"\n{level:.0%} within {between}", "not bold")
+        text.append(f"\n{stated(level)} within {between}", "not bold")
     return text
 
 

@@ -76,7 +76,7 @@ class Symbols(DataTable[Text]):
                 self.move_cursor(row=names.index(self.chosen))
             else:
                 self._choose(names[0] if names else "")
-        self.border_subtitle = _told(found, self.page)
+        self.border_subtitle = Text(_told(found, self.page))  # a str would be markup
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         """The cursor has moved, or the rows under it are others."""

@@ -361,3 +361,15 @@ async def test_a_chart_whose_library_did_not_come_asks_again(stage: Stage, page:
     await asyncio.wait_for(refused.wait(), LONG_MS / 1000)
     stage.tick(101.0)
     await expect(page.locator("#price-chart svg.main-svg").first).to_be_visible()
+
+
+async def test_a_level_between_two_percents_is_not_rounded(stage: Stage, page: Page) -> None:
+    stage.all_is_well()
+    stage.tick(intervals=[{"level": 0.995, "low": 99.0, "high": 101.0}])
+    stage.model.take("scores", scored(40, coverage={"day": {"0.995": 0.99}}))
+    await page.goto(stage.url)
+    await expect(page.locator("#readout")).to_contain_text("99.5 % interval", timeout=10_000)
+    await page.locator("#calibration summary").click()
+    await expect(page.locator("#calibration-table tbody tr").first).to_contain_text(
+        "99.5 %", timeout=10_000
+    )

@@ -22,6 +22,9 @@ export function percent(value, digits = 1) {
   return value === null || value === undefined ? missing : `${(100 * value).toFixed(digits)} %`;
 }
 
+// The level of an interval, with the digits that it has.
+export const stated = (level) => `${Number((100 * level).toFixed(4))} %`;
+
 export function signedPercent(value, digits = 2) {
   return value === null || value === undefined ? missing : `${signed(100 * value, digits)} %`;
 }

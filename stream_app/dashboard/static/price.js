@@ -3,7 +3,7 @@
 import { Chart, colour } from "./charts.js";
 import { DataTable } from "./datatable.js";
 import { byId, element, say, show } from "./dom.js";
-import { basisPoints, clock, moment, percent, price, signed, span } from "./format.js";
+import { basisPoints, clock, moment, price, signed, span, stated } from "./format.js";
 
 const pointsAHorizon = 60;
 const horizonsBack = 2;
@@ -91,7 +91,7 @@ export class Price {
       items.push([`Price at ${clock(answer.ts)}`, price(answer.last_price)]);
       items.push([`Predicted for ${clock(answer.target_ts)}`, `${price(answer.prediction, answer.last_price)} (${signed(move)} bp)`]);
       const outer = answer.intervals.at(-1);
-      if (outer) items.push([`${percent(outer[0], 0)} interval`, `${price(outer[1], answer.last_price)} to ${price(outer[2], answer.last_price)}`]);
+      if (outer) items.push([`${stated(outer[0])} interval`, `${price(outer[1], answer.last_price)} to ${price(outer[2], answer.last_price)}`]);
       if (answer.shrinkage !== null) items.push(["Shrinkage", answer.shrinkage.toFixed(2)]);
       items.push(["Horizon", span(answer.horizon_s)]);
     }
@@ -157,7 +157,7 @@ function cone(answer) {
   const middle = (part) => answer.last_price + part * (answer.prediction - answer.last_price);
   const edge = (end) => steps.map((part) => middle(part) + Math.sqrt(part) * (end - answer.prediction));
   const traces = answer.intervals.toReversed().map(([level, low, high]) => ({
-    name: `${percent(level, 0)} ahead`, x: [...times, ...times.toReversed()], y: [...edge(low), ...edge(high).toReversed()],
+    name: `${stated(level)} ahead`, x: [...times, ...times.toReversed()], y: [...edge(low), ...edge(high).toReversed()],
     fill: "toself", fillcolor: colour("published", 0.16), line: { width: 0.6, color: colour("published", 0.5) }, mode: "lines", hoverinfo: "skip",
   }));
   traces.push({

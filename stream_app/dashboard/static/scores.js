@@ -3,7 +3,7 @@
 import { Chart, colour } from "./charts.js";
 import { DataTable } from "./datatable.js";
 import { byId, say, show } from "./dom.js";
-import { count, fixed, moment, percent, signedPercent } from "./format.js";
+import { count, fixed, moment, percent, signedPercent, stated } from "./format.js";
 
 const band = 1.96;
 const spans = ["week", "day", "month"]; // the first of them that has outcomes is drawn
@@ -34,7 +34,7 @@ export class Scores {
     this.skill = new Chart(byId("skill-chart"));
     this.calibrationTable = new DataTable(byId("calibration-table"), [
       { title: "Over", text: (row) => `a ${row.span}` },
-      { title: "Stated", number: true, text: (row) => percent(row.level, 0) },
+      { title: "Stated", number: true, text: (row) => stated(row.level) },
       { title: "Realised", number: true, text: (row) => percent(row.inside) },
       { title: "± by chance", number: true, text: (row) => percent(row.chance) },
       { title: "Outcomes", number: true, text: (row) => count(row.n) },
@@ -85,14 +85,14 @@ export class Scores {
         {
           x: rows.map((row) => row.level), y: rows.map((row) => row.inside), mode: "markers", type: "scatter", showlegend: false,
           error_y: { type: "data", array: rows.map((row) => row.chance), color: colour("quiet"), thickness: 1.5, width: 5 },
-          marker: { size: 10, color: colour("published") }, hovertemplate: "%{x:.0%} stated, %{y:.1%} realised<extra></extra>",
+          marker: { size: 10, color: colour("published") }, hovertemplate: "%{x:~p} stated, %{y:.1%} realised<extra></extra>",
         },
       ],
       layout: {
         xaxis: { title: { text: "stated" }, range: [0, 1], tickformat: ".0%", fixedrange: true },
         yaxis: { title: { text: "realised" }, range: [0, 1.02], tickformat: ".0%", fixedrange: true },
       },
-      label: `Calibration: ${rows.map((row) => `${percent(row.level, 0)} stated, ${percent(row.inside)} realised`).join("; ")}`,
+      label: `Calibration: ${rows.map((row) => `${stated(row.level)} stated, ${percent(row.inside)} realised`).join("; ")}`,
     }));
   }
 

@@ -255,3 +255,41 @@ def test_a_ring_of_what_replaces_itself_keeps_the_newest() -> None:
         ring.add(number, b"x")
     assert len(ring) == 1
     assert [item.number for item in ring.since(3) or ()] == [99]
+
+
+async def test_a_browser_that_missed_more_than_may_wait_is_told_all_of_it_at_once(
+    stage: Stage,
+) -> None:
+    """Such as one on a machine that slept for minutes while four answers a second came."""
+    client = stage.hub.join(LIVE, None)
+    stage.tick()
+    stage.step()
+    seen = [id_ for _, id_, _ in events(pending(client))][-1]
+    stage.hub.leave(client)
+    said = {
+        "prediction": 598.6637353057943,
+        "weight": 0.25,
+        "version": "20261126T020255Z-e4e5476a@35091",
+        "age_s": 2285010.301,
+        "shrinkage": 0.2199,
+    }
+    members = dict.fromkeys(("kalman", "random_forest", "lightgbm", "lstm"), said)
+    weak = ["late tick: 12 s behind", "lstm: its data ended 33 days ago, allowed are 30"]
+    for _ in range(int(0.95 * KEPT_S / STEP_S / ANSWER)):
+        stage.ticks += 1
+        answer = prediction(
+            START_MS + 1000 * stage.ticks, price=598.66313995948, members=members, degraded=weak
+        )
+        stage.model.take_answers([answer], 1)
+        stage.step(ANSWER)
+    again = stage.hub.join(LIVE, seen)
+    assert not again.is_dropped
+    data = await again.take()
+    assert data is not None
+    assert len(data) > MOST_PENDING_BYTES
+    assert [value["ts"] for name, _, value in events(data) if name == "answer"][-1] == (
+        START_MS + 1000 * stage.ticks
+    )
+    again.offer(b"x" * MOST_PENDING_BYTES)
+    again.offer(b"x")
+    assert again.is_dropped

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+import pytest
+
+from stream_app.overview import sections
 from stream_app.overview.check import Check
 from stream_app.overview.health import Bounds, checks, overall
 from stream_app.overview.read_model import ReadModel
+from stream_app.overview.symbol_table import SymbolTable, TablePage
 from stream_app.training.standing import STOPPED
 from tests.builders import START_MS
 from tests.topic_records import (
@@ -319,3 +324,106 @@ def test_drift_needs_a_look_where_chance_alone_seldom_gives_as_many_alarms() -> 
     assert check(model, "drift").level == "warn"
     model.reading.missing = frozenset({"drift"})
     assert check(model, "drift").text == "There is no topic of drift"
+
+
+def test_a_cycle_whose_worker_was_killed_does_not_run_for_ever() -> None:
+    clock = FakeClock()
+    model = well(clock)
+    model.take("retrain_events", retrain(58, "started", worker="killed-7"))
+    assert check(model, "retrain").text.endswith("; one runs since 11:58:00")
+    clock.passed_s = 45.0 + 2 * 120.0
+    assert "runs since" not in check(model, "retrain").text
+    assert sections.retrains(model, BOUNDS)["running"] == []
+    noted = sections.retrains_stamp(model, BOUNDS)
+    model.take("retrain_events", retrain(62, "started", worker="host-2"))
+    assert check(model, "retrain").text.endswith("; one runs since 12:02:00")
+    assert sections.retrains_stamp(model, BOUNDS) != noted
+    assert list(model.retrains.running) == ["host-2"], "nor is it kept"
+
+
+def test_lag_is_not_judged_by_the_one_look_after_an_outage() -> None:
+    clock = FakeClock()
+    model = well(clock)
+    model.note_away("connection refused")
+    clock.passed_s = 60
+    model.take_group({0: place(0, end=9000, committed=8000)}, [worker(0)])
+    assert check(model, "lag").level == "unknown"
+    clock.passed_s = 62
+    model.take_group({0: place(0, end=9000, committed=8000)}, [worker(0)])
+    assert check(model, "lag").level == "warn"
+
+
+def test_the_lag_of_the_last_ten_minutes_does_not_go_back_beyond_an_outage() -> None:
+    clock = FakeClock()
+    model = well(clock)
+    model.take_group({0: place(0, end=9000, committed=8000)}, [worker(0)])
+    clock.passed_s = 601
+    model.take_group({0: place(0, end=9000, committed=9000)}, [worker(0)])
+    assert sections.group(model)["lag"]["waiting"] == [0]
+
+
+def test_a_feed_of_invalid_ticks_alone_is_no_sign_that_workers_are_away() -> None:
+    clock = FakeClock()
+    model = read_model(clock)
+    waiting = {0: place(0, end=60, committed=50)}
+    model.take_group(waiting, [worker(0)])
+    assert check(model, "ready").level == "bad"
+    model.take("dead_letters", replace(dead_letter(0), timestamp=clock.now_ms()))
+    assert check(model, "ready").level == "unknown"
+    assert check(model, "ready").text == "No valid tick has come yet, only dead letters"
+    model = well(clock)
+    clock.passed_s = 30
+    model.take_group(waiting, [worker(0)])
+    assert check(model, "ready").level == "bad"
+    model.take("dead_letters", replace(dead_letter(0), timestamp=clock.now_ms()))
+    assert check(model, "ready").level == "ok"
+    assert check(model, "ready").text == "No valid tick came for 30 s; 1 symbol answered in full"
+
+
+def test_the_table_sorted_by_state_begins_with_the_worst() -> None:
+    clock = FakeClock()
+    model = well(clock)
+    now = clock.now_ms()
+    model.take_answers(
+        [prediction(START_MS, symbol="WEAK", written_ms=now, degraded=["lstm: too old"])], 1
+    )
+    model.take("retrain_events", retrain(56, "failed", versions={}, symbols=("BROKEN",)))
+    model.take_answers([prediction(START_MS, symbol="BROKEN", written_ms=now)], 1)
+    model.take("scores", scored(1, symbol="UNSEEN"))
+    table = SymbolTable(model, clock.monotonic)
+    rows = table.page(TablePage(sort="state"))["rows"]
+    assert [row["symbol"] for row in rows] == ["BROKEN", "WEAK", "UNSEEN", "BTC-USD"]
+
+
+def test_a_score_whose_target_is_no_later_than_its_bar_ends_nothing() -> None:
+    model = well(FakeClock())
+    model.take("scores", scored(1, ts_target=START_MS, ts_open=START_MS))
+    assert sections.about(model, "BTC-USD")["drift"] == []
+    assert model.reading.refused == 1
+
+
+def test_a_price_beyond_all_bounds_ends_nothing() -> None:
+    clock = FakeClock()
+    model = well(clock)
+    odd = prediction(START_MS + 1, price=1e300, prediction=1e-300, written_ms=clock.now_ms())
+    model.take_answers([odd], 1)
+    (row,) = SymbolTable(model, clock.monotonic).page(TablePage())["rows"]
+    assert row["move_bp"] == pytest.approx(-1e4 * 600 * math.log(10))
+
+
+def test_a_failed_training_of_a_state_elsewhere_is_forgotten_with_its_ticks() -> None:
+    """As of ticks that came in another partition than their key's, until the feed was mended."""
+    clock = FakeClock()
+    model = well(clock)
+    name = "BTC-USD (partition 3)"
+    reasons = (f"{name}: NaN",)
+    model.take(
+        "retrain_events", retrain(56, "failed", versions={}, symbols=(name,), reasons=reasons)
+    )
+    clock.passed_s = 3600
+    model.take("retrain_events", retrain(115))
+    assert check(model, "retrain").level == "bad"
+    clock.passed_s = 30 * 3600
+    model.take_answers([prediction(START_MS + 1, written_ms=clock.now_ms())], 1)
+    model.take("retrain_events", retrain(60 + 29 * 60))
+    assert check(model, "retrain").level == "ok"

@@ -291,14 +291,14 @@ def test_alarms_of_drift_stand_beside_chance_and_detectors_that_know_nothing(
 
 
 def test_cycles_are_noted_once_and_the_running_one_until_it_ends(model: ReadModel) -> None:
-    model.take("retrain_events", retrain(1, "started"))
+    model.take("retrain_events", retrain(59, "started"))
     shown = sections.retrains(model, BOUNDS)
     assert [item["worker"] for item in shown["running"]] == ["host-1"]
     for _ in range(2):
-        model.take("retrain_events", retrain(1))
+        model.take("retrain_events", retrain(59))
     shown = sections.retrains(model, BOUNDS)
     assert shown["running"] == []
-    assert [cycle["models"]["lstm"] for cycle in shown["cycles"]] == [21.0]
+    assert [cycle["models"]["lstm"] for cycle in shown["cycles"]] == [79.0]
 
 
 def test_a_thousand_reasons_are_a_few_and_a_number(model: ReadModel) -> None:

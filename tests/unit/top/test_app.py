@@ -33,6 +33,7 @@ from tests.topic_records import (
     prediction,
     read_model,
     retrain,
+    scored,
     worker,
 )
 
@@ -424,3 +425,27 @@ async def test_it_is_drawn_no_more_while_the_screen_is_taken_down() -> None:
     async with shown(*full()) as screen:
         await screen.app.query_one("#health").remove()
         screen.app._draw_again()
+
+
+@pytest.mark.parametrize("symbol", ["[/b]", "[red]", "A[bold"])
+async def test_a_symbol_with_brackets_stands_in_the_titles_as_it_is(symbol: str) -> None:
+    clock = FakeClock()
+    model = read_model(clock)
+    model.take_answers([prediction(START_MS, symbol=symbol, written_ms=clock.now_ms())], 1)
+    async with shown(model, clock, WIDE) as screen:
+        assert f"2 {symbol}: live" in screen.text()
+        assert "with [/b ·" in await screen.press("slash", *"[/b")
+
+
+async def test_a_level_between_two_percents_is_not_rounded() -> None:
+    clock = FakeClock()
+    model = read_model(clock)
+    intervals = [{"level": level, "low": 99.0, "high": 101.0} for level in (0.57, 0.995)]
+    record = prediction(START_MS, intervals=intervals, written_ms=clock.now_ms())
+    model.take_answers([record], 1)
+    model.take("scores", scored(40, coverage={"day": {"0.995": 0.99}}))
+    async with shown(model, clock, (160, 80)) as screen:
+        text = screen.text()
+        assert "57% within" in text
+        assert "99.5% within" in text
+        assert "99.5% stated" in text
