@@ -205,9 +205,10 @@ async def _show(settings: Settings, partition: int, offset: int) -> Letter:
         found = await letters.letter(partition, offset)
         if found is None:
             end = (await letters.ends(Filter(partition=partition)))[partition]
+            last = f"ends at offset {end - 1}" if end else "is empty"
             raise click.ClickException(
                 f"{letters.topic}: no letter at partition {partition} offset {offset}; the "
-                f"partition ends at offset {end - 1}; `stream-app dlq list` shows the newest ones"
+                f"partition {last}; `stream-app dlq list` shows the newest ones"
             )
         return found
 

@@ -22,7 +22,7 @@ Examples:
 )
 @config_option
 def drift(config: Path | None) -> None:
-    """Watch the scores, and publish an alarm when a symbol no longer behaves as it did.
+    """Watch the scores, and publish an alarm when a symbol's behaviour changes.
 
     Runs until SIGTERM or Ctrl-C, also while the broker is away. Run one for all workers: it reads
     all partitions of the scores. A start goes through all scores that the topic holds.

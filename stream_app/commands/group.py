@@ -27,7 +27,7 @@ def group() -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @config_option
 def reset(config: Path | None, yes: bool) -> None:
-    """Let the workers answer the whole ticks topic, from its beginning.
+    """Make the workers reprocess the whole ticks topic, from its beginning.
 
     Needed after the topic was recreated, or to have everything answered again. All workers of
     CONSUMER_GROUP must have stopped. Predictions of ticks that were answered before have the same

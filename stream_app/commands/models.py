@@ -38,7 +38,7 @@ Examples:
 """
 )
 def models() -> None:
-    """Say which model version serves each symbol; go back to another, or pin one.
+    """Show which model version serves each symbol; roll back to another, or pin one.
 
     Reads and writes the champions topic, and reads the versions in DATA_DIR, which must be that of
     the worker, or those at REGISTRY_URL where that is set. A change is in force with the worker's
@@ -102,7 +102,7 @@ def show(symbol: str, version: str | None, config: Path | None, as_json: bool) -
 def rollback(
     symbol: str, version: str | None, why: str, config: Path | None, as_json: bool
 ) -> None:
-    """Go back to the version that served before, or to VERSION.
+    """Roll back to the version that served before, or to VERSION.
 
     The next retrain replaces it, unless the symbol is pinned: then it is pinned to this version.
     """
@@ -120,7 +120,7 @@ def rollback(
 @config_option
 @json_option
 def pin(symbol: str, version: str, why: str, config: Path | None, as_json: bool) -> None:
-    """Let VERSION serve until `unpin`. What retrains make meanwhile is kept and does not serve."""
+    """Keep VERSION serving until `unpin`. Versions of later retrains are kept, but do not serve."""
     from stream_app.registry.change import pinned
 
     settings = _settings(config)
@@ -154,7 +154,7 @@ Examples:
 @config_option
 @json_option
 def at(time: str, symbol: str | None, config: Path | None, as_json: bool) -> None:
-    """Say which version served at TIME, of the wall clock: ISO 8601, UTC unless it says otherwise.
+    """Show which version served at TIME of the wall clock: ISO 8601, UTC unless it has a zone.
 
     Answers for as long as the champions topic keeps what was said: 90 days.
     """

@@ -28,7 +28,7 @@ Examples:
 @config_option
 @json_option
 def scores(symbol: str | None, config: Path | None, as_json: bool) -> None:
-    """Print what the forecasts of each symbol, or of SYMBOL, have been worth.
+    """Print the forecasts' skill against the last price, for each symbol or for SYMBOL.
 
     A skill is 1 less the error over the last price's: 0.20% is that much better than saying
     nothing. Reads the newest message of each symbol from the scores topic.

@@ -108,7 +108,7 @@ async def restore_partition(
         symbol_pipeline.residence.note_left()
     pipeline.position = committed
     logger.info(
-        "partition %d: restored %d symbols, %d bars, %d ticks gone through again, at offset %d%s",
+        "partition %d: restored %d symbols, %d bars, %d ticks replayed, at offset %d%s",
         partition,
         len(covered),
         bars,

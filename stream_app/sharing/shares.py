@@ -107,7 +107,10 @@ def _decoded(encoded: bytes) -> Mapping[str, Any]:
 
 
 def _numbers(said: Mapping[str, Any], name: str) -> frozenset[int]:
-    return frozenset(int(number) for number in said.get(name, ()))
+    numbers = said.get(name, [])
+    if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
+        raise ValueError(f"{name} is not a list of whole numbers")
+    return frozenset(numbers)
 
 
 def shares(

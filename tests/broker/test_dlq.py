@@ -183,6 +183,8 @@ async def test_what_is_not_there_is_said_with_where_the_letters_end(
 ) -> None:
     await fails("show", "1", "4")
     assert "partition 1 offset 4; the partition ends at offset 3" in capsys.readouterr().err
+    await fails("show", "0", "0")
+    assert "partition 0 offset 0; the partition is empty" in capsys.readouterr().err
     await fails("show", "4", "0")
     assert "partitions 0 to 3" in capsys.readouterr().err
     await fails("list", "--partition", "7")

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_app.sharing.assignor import VERSION, GroupAssignor
 from stream_app.sharing.shares import Report, Share, shares
 
 ROUNDS = 50
@@ -165,6 +170,20 @@ def test_what_is_said_is_read_back(
     assert Report.decode(report.encode()) == report
     assert Share.decode(share.encode()) == share
     assert Report.decode(b"") == Report()
+
+
+@pytest.mark.parametrize("of_another", [b"no JSON", b"[]", b'{"ready":3}', b'{"ready":[null]}'])
+def test_a_member_that_says_nothing_readable_is_taken_as_new(of_another: bytes) -> None:
+    app: Any = SimpleNamespace(tables=None)
+    assignor, topic = GroupAssignor(app), "ticks"
+    assignor.topic = topic
+    cluster: Any = SimpleNamespace(partitions_for_topic=lambda _: {0, 1})
+    members = {
+        name: ConsumerProtocolMemberMetadata(VERSION, [topic], said)
+        for name, said in {"a": Report(ready=frozenset({0})).encode(), "b": of_another}.items()
+    }
+    divided = assignor.assign(cluster, members)
+    assert sorted(len(each.assignment[0][1]) for each in divided.values()) == [1, 1]
 
 
 def test_a_follower_without_models_is_given_a_partition_only_where_nobody_else_has_it() -> None:
