@@ -13,7 +13,7 @@ from aiohttp import web
 from stream_app.dashboard.client import Client
 from stream_app.dashboard.hub import MOST_CLIENTS, Hub
 from stream_app.dashboard.looking import Looking
-from stream_app.web.listening import listen
+from stream_app.web.listening import address, listen
 
 SLOW_S: Final = 20.0
 """A browser that takes nothing for so long is dropped."""
@@ -64,8 +64,7 @@ class DashboardServer:
             ConfigError: it cannot listen on this address.
         """
         port = await listen(self._runner, self._host, self._port, setting="DASHBOARD")
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{port}/"
+        return f"{address(self._host, port)}/"
 
     async def stop(self) -> None:
         """End the streams and close the port."""

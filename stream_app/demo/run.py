@@ -25,6 +25,7 @@ from stream_app.kafka.topic_check import Topics, apply_topics
 from stream_app.messages.codec import decode_retrain_event
 from stream_app.messages.schemas import Tick
 from stream_app.settings import Settings
+from stream_app.web.listening import address
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ async def _ask(settings: Settings, story: Story) -> None:
 
 async def _status(settings: Settings) -> dict[str, Any]:
     timeout = aiohttp.ClientTimeout(total=2)
-    url = f"http://{settings.web_host}:{settings.web_port}/status"
+    url = f"{address(settings.web_host, settings.web_port)}/status"
     async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
         status: dict[str, Any] = await response.json()
         return status

@@ -6,6 +6,7 @@ import errno
 import logging
 
 from aiohttp import web
+from yarl import URL
 
 from stream_app.errors import ConfigError
 
@@ -38,3 +39,12 @@ async def listen(runner: web.AppRunner, host: str, port: int, *, setting: str) -
         logger.warning("%s_PORT=%d is taken, perhaps by another process", setting, port)
         await web.TCPSite(runner, host, 0).start()
     return int(runner.addresses[0][1])
+
+
+def address(host: str, port: int) -> str:
+    """Where a browser finds the server.
+
+    >>> address("127.0.0.1", 6066), address("::1", 6066)
+    ('http://127.0.0.1:6066', 'http://[::1]:6066')
+    """
+    return str(URL.build(scheme="http", host=host, port=port))

@@ -11,7 +11,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from stream_app.ops.metrics import REGISTRY
-from stream_app.web.listening import listen
+from stream_app.web.listening import address, listen
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class WebServer:
             ConfigError: it cannot listen on this address.
         """
         port = await listen(self._runner, self._host, self._port, setting="WEB")
-        logger.info("Health, status and metrics at http://%s:%d/status", self._host, port)
+        logger.info("Health, status and metrics at %s/status", address(self._host, port))
         return port
 
     async def stop(self) -> None:
