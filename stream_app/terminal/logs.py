@@ -23,6 +23,7 @@ LIBRARIES: Final = (
     "faust",
     "mode",
     "stream_app.worker.consumer_thread",
+    "stream_app.worker.no_tables",
     "stream_app.worker.transport",
 )
 QUIET_S: Final = 60.0

@@ -5,6 +5,7 @@ It has its own event loop, so heartbeats continue while ticks are computed.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping
@@ -40,6 +41,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         await super().on_start()
         if self.app.conf.consumer_group_instance_id:
             self._watch_membership()
+
+    async def on_thread_stop(self) -> None:
+        """Close the client.
+
+        It cancels fetches, and raises that itself where one waits to be repeated, as after a
+        connection was closed. Then its connections are left.
+        """
+        try:
+            await super().on_thread_stop()
+        except asyncio.CancelledError:
+            await self._ensure_consumer()._client.close()  # noqa: SLF001 - it has no public name
 
     def _watch_membership(self) -> None:
         """End the worker when the broker refuses it, or forgets it again and again.

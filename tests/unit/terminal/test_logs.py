@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import importlib
 import logging
+from typing import Any
 
 import pytest
+from mode import Service
 
-from stream_app.terminal.logs import QUIET_S, OneLineAnOutage
+from stream_app.terminal.logs import LIBRARIES, QUIET_S, OneLineAnOutage
 from tests.builders import SteppedClock
 
 
@@ -42,3 +45,16 @@ def test_what_the_application_says_always_passes(outage: OneLineAnOutage) -> Non
 def test_a_fatal_record_of_a_library_always_passes(outage: OneLineAnOutage) -> None:
     outage.filter(record("faust.app"))
     assert outage.filter(record("faust.app", logging.CRITICAL))
+
+
+def test_services_of_our_own_are_as_quiet_as_those_of_the_library() -> None:
+    importlib.import_module("stream_app.worker.faust_app")
+    kinds: list[type[Any]] = [Service]
+    found: set[str] = set()
+    while kinds:
+        kind = kinds.pop()
+        kinds += kind.__subclasses__()
+        found.add(kind.__module__)
+    ours = {name for name in found if name.startswith("stream_app.")}
+    assert "stream_app.worker.transport" in ours
+    assert ours <= set(LIBRARIES)
