@@ -6,22 +6,28 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from stream_app.worker.consumer_thread import ConsumerThread
 
 
-async def test_a_fetch_that_waits_to_be_repeated_does_not_break_the_end() -> None:
-    closed = []
+async def _with_a_fetch_to_be_repeated() -> None:
+    waiting = asyncio.create_task(asyncio.sleep(600))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await waiting
 
-    async def stop() -> None:
-        waiting = asyncio.create_task(asyncio.sleep(600))
-        await asyncio.sleep(0)
-        waiting.cancel()
-        await waiting
 
-    async def close() -> None:
-        closed.append(True)
+async def _with_a_connection_being_made() -> None:
+    raise AttributeError("'NoneType' object has no attribute 'done'")
 
+
+@pytest.mark.parametrize("stop", [_with_a_fetch_to_be_repeated, _with_a_connection_being_made])
+async def test_a_client_that_cannot_be_closed_in_order_does_not_break_the_end(
+    stop: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     thread: Any = ConsumerThread.__new__(ConsumerThread)
-    thread._consumer = SimpleNamespace(stop=stop, _client=SimpleNamespace(close=close))
+    thread._consumer = SimpleNamespace(stop=stop)
     await thread.on_thread_stop()
-    assert closed == [True]
+    assert "the consumer was not closed in order" in caplog.text
