@@ -82,6 +82,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         def noted_error(error: Exception) -> Any:
             if type(error) is KafkaError:  # it knows no name for the code of a fenced member
                 end(f"{error}")
+                # Whoever fetches would end the worker by this error before, with a traceback.
+                return asyncio.wait([coordinator._closing])  # noqa: SLF001 - as `push` waits
             return push(error)
 
         coordinator.reset_generation = noted_reset
