@@ -81,10 +81,8 @@ async def read_last(
 ) -> list[ConsumerRecord]:
     """The last `count` records of each partition, sorted by timestamp. Waits for the broker."""
     found: list[ConsumerRecord] = []
-    for partition in range(topic.partitions):
+    for partition, end in (await topic_ends(consumer, topic)).items():
         tp = TopicPartition(topic.name, partition)
-        consumer.assign([tp])
-        end = await end_offset(consumer, tp)
         found.extend([record async for record in read_range(consumer, tp, end - count, end)])
     return sorted(found, key=lambda record: (record.timestamp, record.offset))
 
