@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import uuid
@@ -48,6 +49,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"broker", "kafka_home"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.broker)
+
+
+@pytest.fixture(autouse=True)
+def _logging_stays_as_it_was() -> Iterator[None]:
+    """Commands that run in this process set loggers up; later tests read their records."""
+    root = logging.getLogger()
+    handlers = root.handlers[:]
+    before = {logger: (logger.level, logger.propagate) for logger in _loggers()}
+    yield
+    root.handlers[:] = handlers
+    for logger in _loggers():
+        level, logger.propagate = before.get(logger, (logging.NOTSET, True))
+        if logger.level != level:  # to set it empties all loggers' caches
+            logger.setLevel(level)
+
+
+def _loggers() -> list[logging.Logger]:
+    known = logging.root.manager.loggerDict.values()
+    return [logging.root, *(it for it in known if isinstance(it, logging.Logger))]
 
 
 @pytest.fixture(scope="session")

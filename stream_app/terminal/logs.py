@@ -17,15 +17,7 @@ from pythonjsonlogger.orjson import OrjsonFormatter
 from stream_app.environment.types import LogFormat
 from stream_app.ops.log_fields import WithFields
 
-# Faust's services log under the name of their class's module.
-LIBRARIES: Final = (
-    "aiokafka",
-    "faust",
-    "mode",
-    "stream_app.worker.consumer_thread",
-    "stream_app.worker.no_tables",
-    "stream_app.worker.transport",
-)
+LIBRARIES: Final = ("aiokafka", "faust", "mode")
 QUIET_S: Final = 60.0
 
 

@@ -30,6 +30,8 @@ _FORGOTTEN: Final = 3
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's consumer thread, with a short wait for fetches and one way to seek."""
 
+    logger = logging.getLogger("faust")  # for what Faust logs of each service
+
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         # Faust fixes 1,500 ms.

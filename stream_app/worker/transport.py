@@ -23,6 +23,7 @@ from aiokafka.errors import (
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from stream_app.kafka.retries import Outage
 from stream_app.worker.consumer_thread import ConsumerThread
 from stream_app.worker.ledger import Batch, Ledger
 
@@ -42,6 +43,7 @@ class BatchConsumer(driver.Consumer):
     has one. There is one way to seek, and it needs no commit.
     """
 
+    logger = logging.getLogger("faust")  # for what Faust logs of each service
     _thread: ConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -51,6 +53,7 @@ class BatchConsumer(driver.Consumer):
         self._held: set[TP] = set()
         """Partitions of which nothing is read for a while."""
         self._agent_is_done = asyncio.Event()
+        self._outage = Outage("the ticks", logger)
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> ConsumerThread:
@@ -127,9 +130,9 @@ class BatchConsumer(driver.Consumer):
             except KafkaError as error:
                 if not error.retriable:
                     raise
-                logger.warning("cannot seek yet (%s); trying again", error)
-                await asyncio.sleep(_LOOK_AGAIN_S)
+                await self._outage.wait(error)
                 return {}
+            self._outage.is_over()
             for tp, offset in placed.items():
                 self.ledger.place(tp, offset, is_kept=self._kept.pop(tp, None) is not None)
                 # Faust would drop what lies below the offset that it has read before.

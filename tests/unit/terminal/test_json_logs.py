@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,15 +14,6 @@ from stream_app.ops.log_fields import log_fields
 from stream_app.terminal.logs import log_to_stderr
 
 logger = logging.getLogger("stream_app.tests")
-
-
-@pytest.fixture(autouse=True)
-def _the_log_is_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def lines(said: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
