@@ -232,6 +232,9 @@ class Worker:
                 asyncio.create_task(
                     self.service.partitions.standbys.run(), name="what it stands by for"
                 ),
+                asyncio.create_task(
+                    self.service.partitions.keeper.run(), name="the copies on this disk"
+                ),
                 asyncio.create_task(event_loop.watch_delay(), name="the look at the event loop"),
                 asyncio.create_task(self._alarms.run(), name="the alarms of drift"),
             ]

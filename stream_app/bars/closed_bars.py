@@ -101,6 +101,17 @@ def _enter(  # noqa: PLR0917 - compiled functions take no keywords
     return float(usual[-1])
 
 
+class ClosedArrays(NamedTuple):
+    """N closed bars as they are kept, with what the bars before each said of it."""
+
+    times: NDArray[np.int64]
+    """Opening times and those of the last ticks, shape (2, N)."""
+    values: FloatArray
+    """Shape (9, N)."""
+    ticks: NDArray[np.int32]
+    """Shape (N,)."""
+
+
 class ClosedBar(NamedTuple):
     """A bar that has just closed."""
 
@@ -201,6 +212,28 @@ class ClosedBars:
         self._end += kept
         jumped: NDArray[np.bool_] = values[_JUMP] != 0.0
         return jumped
+
+    def kept(self) -> ClosedArrays:
+        """The closed bars: views, valid until the next `append`."""
+        rows = slice(self._start, self._end)
+        return ClosedArrays(self._times[:, rows], self._values[:, rows], self._ticks[rows])
+
+    def take_kept(self, kept: ClosedArrays) -> None:
+        """Take over what `kept` gave of a window of the same capacity. This one is empty.
+
+        Raises:
+            ValueError: the arrays do not fit.
+        """
+        count = len(kept.ticks)
+        fits = kept.times.shape == (2, count) and kept.values.shape == (len(_COLUMNS), count)
+        if not fits or count > self.capacity:
+            raise ValueError("the closed bars do not fit the window")
+        self._times[:, :count], self._values[:, :count] = kept.times, kept.values
+        self._ticks[:count] = kept.ticks
+        self._end = count
+        if count:
+            self._last = int(kept.times[0, -1]), float(kept.values[_CLOSE, -1])
+            self._usual_move = usual_move(self._values[_MOVE, :count])
 
     def _row(self, bar: OpenBar, ts_before: int, close_before: float) -> list[float]:
         """A bar's values, after a bar that opened and closed so, in the order of _COLUMNS."""

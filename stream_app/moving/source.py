@@ -13,7 +13,8 @@ from stream_app.kafka.reader import read_range
 from stream_app.messages.schemas import Bar
 from stream_app.moving.kept_bars import KeptBars
 from stream_app.recovery.bar_log import BarLog
-from stream_app.recovery.replica import MAY_REPEAT, PART, SLICE, Log, Pause
+from stream_app.recovery.pauses import Pause
+from stream_app.recovery.replica import MAY_REPEAT, PART, SLICE, Log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,15 +72,15 @@ class Outcomes:
         self._horizon_ms = horizon_ms
         self._horizon_bars = horizon_bars
         self._by_bars = horizon_by == "bars"
-        self._waiting: deque[ClosedForecasts] = deque()
+        self.waiting: deque[ClosedForecasts] = deque()
         """The closed bars whose horizon is still to come."""
 
     def close(self, bar: ClosedForecasts) -> Outcome | None:
         """A bar has closed: the outcome that it reveals, if it does."""
         if bar.jumped:
-            self._waiting = deque(each._replace(forecasts=None) for each in self._waiting)
+            self.waiting = deque(each._replace(forecasts=None) for each in self.waiting)
         earlier = self._one_horizon_before(bar.ts_open)
-        self._waiting.append(bar)
+        self.waiting.append(bar)
         if earlier is None or earlier.forecasts is None:
             return None
         return Outcome(
@@ -93,7 +93,7 @@ class Outcomes:
 
     def _one_horizon_before(self, ts_open: int) -> ClosedForecasts | None:
         """Take out the bar whose horizon this one is; bars that have missed theirs go too."""
-        waiting = self._waiting
+        waiting = self.waiting
         if self._by_bars:
             return waiting.popleft() if len(waiting) == self._horizon_bars else None
         while waiting and waiting[0].ts_open < ts_open - self._horizon_ms:
@@ -113,7 +113,7 @@ class Outcomes:
         Returns:
             Each bar whose forecasts have an outcome, and the bar whose close is that.
         """
-        first, bars = len(self._waiting), [*self._waiting, *closed]
+        first, bars = len(self.waiting), [*self.waiting, *closed]
         ts = np.array([bar.ts_open for bar in bars], dtype=np.int64)
         jumps = np.cumsum([bar.jumped for bar in bars])
         later = np.arange(first, len(bars))
@@ -126,7 +126,7 @@ class Outcomes:
             is_met = ts[earlier] == ts[later] - self._horizon_ms
             waits = ts > ts[-1:] - self._horizon_ms
         is_met &= jumps[np.maximum(earlier, 0)] == jumps[later]
-        self._waiting = deque(
+        self.waiting = deque(
             bars[at] if jumps[at] == jumps[-1] else bars[at]._replace(forecasts=None)
             for at in np.flatnonzero(waits).tolist()
         )

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_app.clock import DAY_MS, HOUR_MS
 from stream_app.messages.read_bars import Forecasts
@@ -105,6 +106,23 @@ class RunningScores:
                 stamps.append(bar.ts_open)
                 rows.append(row)
         self._put(stamps, rows)
+
+    def kept(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The bars' opening times, shape (N,), and what is remembered of each, shape (M, N).
+
+        Views, valid until the next `take`.
+        """
+        return self._ts[: self._end], self._rows[:, : self._end]
+
+    def take_kept(self, ts: NDArray[np.int64], rows: NDArray[np.float32]) -> None:
+        """Take over what `kept` gave with the same names and levels. Nothing is remembered yet.
+
+        Raises:
+            ValueError: the arrays do not fit.
+        """
+        if rows.shape != (len(self._rows), len(ts)):
+            raise ValueError("the outcomes do not fit the models and levels")
+        self._ts, self._rows, self._end = ts, rows, len(ts)
 
     def _row(self, said: Forecasts, came: float) -> tuple[float, ...] | None:
         """What is kept of one outcome; None where a version made it that did not say enough."""

@@ -19,6 +19,7 @@ from stream_app.prediction.observation import MISPLACED, Cut
 from stream_app.prediction.origin import Origin
 from stream_app.prediction.outcomes import ClosedForecasts
 from stream_app.prediction.published import NEVER, Stretch
+from stream_app.prediction.recalled import Recalled
 from stream_app.prediction.residence import Residence
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.snapshots import Snapshots
@@ -270,6 +271,25 @@ class SymbolPipeline:
         items = zip(closed.times[0].tolist(), closed.log_close, said, jumped.tolist(), strict=True)
         self.record.recall(list(map(ClosedForecasts._make, items)))
         self._snapshots.last_bar = whole(closed.messages[-1])
+
+    def recalled(self) -> Recalled:
+        """What `recall` has built, as views: valid until it is called again.
+
+        Called before `resume`, which takes the errors away.
+        """
+        return Recalled(self.window.kept(), self.record.recalled(), self._snapshots.last_bar)
+
+    def take_recalled(self, recalled: Recalled) -> None:
+        """Take over what `recalled` gave of this symbol, with the same settings.
+
+        Nothing was recalled yet; later bars may be, and `resume` must follow.
+
+        Raises:
+            ValueError: it does not fit.
+        """
+        self.window.take_kept(recalled.closed)
+        self.record.take_recalled(recalled.record)
+        self._snapshots.last_bar = recalled.last_bar
 
     def resume(self, last: Bar, serving: ModelSet | None, *, origin: Origin) -> None:
         """Restore the state that the last closed bar carries, and continue from it.

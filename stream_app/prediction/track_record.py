@@ -16,6 +16,7 @@ from stream_app.prediction.harm import HarmTest
 from stream_app.prediction.intervals import Bound, IntervalTrackers, returns_of
 from stream_app.prediction.outcomes import ClosedForecasts, Outcome, Outcomes
 from stream_app.prediction.published import Corrections, Forming, Published
+from stream_app.prediction.recalled import RecalledRecord
 from stream_app.prediction.running import LAST_PRICE, PUBLISHED, UNSHRUNK, RunningScores
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.shrinkage import EnsembleShrinkage, MemberShrinkage
@@ -267,6 +268,16 @@ class TrackRecord:
             if bar.forecasts is not None
         )
         self._running.take_all(pairs)
+
+    def recalled(self) -> RecalledRecord:
+        """What `recall` has built since the beginning: views, valid until it is called again."""
+        return RecalledRecord(*self._running.kept(), self._outcomes.waiting, self._recalled)
+
+    def take_recalled(self, recalled: RecalledRecord) -> None:
+        """Take over what `recalled` gave with the same settings. Nothing was recalled yet."""
+        self._running.take_kept(recalled.scored_ts, recalled.scored)
+        self._outcomes.waiting.extend(recalled.waiting)
+        self._recalled.extend(recalled.errors)
 
     def recall_volatility(self, bars: BarColumns) -> None:
         """Learn the volatility from the window's bars, where a state says nothing of it."""

@@ -12,6 +12,7 @@ from stream_app.messages.codec import decode_bar, encode_bar
 from stream_app.messages.read_bars import ReadBar, lean, read_bar
 from stream_app.messages.schemas import Bar
 from stream_app.prediction.origin import Origin
+from stream_app.recovery.log_state import LogState
 from stream_app.recovery.moved_bars import MovedBars, move_of
 
 logger = logging.getLogger(__name__)
@@ -56,9 +57,9 @@ class BarLog:
         """Whether the ids of predictions named the topic when its bars were made."""
         self.counts: set[int] = set()
         """How many partitions the ticks topic has had, as the bars say."""
-        self._unanswered: list[_Item | list[Bar]] = []
-        """Made from ticks that are not committed yet, in the order of the log. A list is what a
-        symbol brought along."""
+        self._unanswered: list[tuple[int, _Item | list[Bar]]] = []
+        """Made from ticks that are not committed yet, in the order of the log, each with the
+        offset that it was read at. A list is what a symbol brought along."""
         self._moved = MovedBars()
         self.begun_anew: set[str] = set()
         """Symbols of which all is replaced by what they brought along; who reads this clears it."""
@@ -95,9 +96,9 @@ class BarLog:
         self._named.add(bar.state.is_anew)
         self.counts.update(bar.state.counts)
         if moved is None or move is None:
-            self._note_once_answered(_Item(bar, value))
+            self._note_once_answered(record.offset, _Item(bar, value))
         elif came := self._moved.take(moved, move, record.partition):
-            self._note_once_answered(came)
+            self._note_once_answered(record.offset, came)
 
     def advance(self, committed: int) -> None:
         """The commit has moved on: note what was made before it.
@@ -106,13 +107,13 @@ class BarLog:
             committed: no less than before.
         """
         waiting, self._unanswered, self.committed = self._unanswered, [], committed
-        for item in waiting:
-            self._note_once_answered(item)
+        for at, item in waiting:
+            self._note_once_answered(at, item)
 
-    def _note_once_answered(self, item: _Item | list[Bar]) -> None:
+    def _note_once_answered(self, at: int, item: _Item | list[Bar]) -> None:
         newest = item.bar if isinstance(item, _Item) else item[-1]
         if newest.source.offset >= self.committed:
-            self._unanswered.append(item)
+            self._unanswered.append((at, item))
         elif isinstance(item, _Item):
             self._note(item)
         else:
@@ -135,7 +136,7 @@ class BarLog:
             symbol: whose.
             before: the tick's offset.
         """
-        moved = (item for item in self._unanswered if isinstance(item, list))
+        moved = (item for _, item in self._unanswered if isinstance(item, list))
         found = (
             bars
             for bars in moved
@@ -211,6 +212,51 @@ class BarLog:
                 for ts in times:
                     del closed[ts]
         return given
+
+    def first_unanswered(self) -> int | None:
+        """Where the first bar was read that was made from ticks not committed yet, if any."""
+        return self._unanswered[0][0] if self._unanswered else None
+
+    def state(self) -> LogState | None:
+        """All but the bars that are given and those not answered yet; None while symbols come.
+
+        Called when every bar that was made before the commit is given.
+        """
+        if self._moved.are_coming or any(isinstance(item, list) for _, item in self._unanswered):
+            return None
+        return LogState(
+            newest_offset=self.newest_offset,
+            floor=self.floor,
+            other_topic_id=self.other_topic_id,
+            named=tuple(self._named),
+            counts=tuple(self.counts),
+            newest={symbol: item.value for symbol, item in self._newest.items()},
+            given_ts=self._given_ts,
+            covered=self._covered,
+            came=self._moved.came,
+            left_out=self.left_out,
+            left_out_ts=self._left_out_ts,
+            left_out_at=self._left_out_at,
+        )
+
+    def take_state(self, state: LogState) -> None:
+        """Take over a `state` of the same log at an earlier commit. Nothing was noted yet.
+
+        Raises:
+            ValueError, KeyError, TypeError: a bar is of no use.
+        """
+        newest = {symbol: _Item(read_bar(it), it) for symbol, it in state.newest.items()}
+        self.newest_offset, self.floor = state.newest_offset, state.floor
+        self.other_topic_id = state.other_topic_id
+        self._named.update(state.named)
+        self.counts.update(state.counts)
+        self._newest = newest
+        self._given_ts.update(state.given_ts)
+        self._covered.update(state.covered)
+        self._moved.came.update(state.came)
+        self.left_out.update(state.left_out)
+        self._left_out_ts.update(state.left_out_ts)
+        self._left_out_at.update(state.left_out_at)
 
     def with_gap(self) -> set[str]:
         """Symbols whose last bars are of another length: the window lacks the ticks in between."""

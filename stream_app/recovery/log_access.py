@@ -13,6 +13,9 @@ from aiokafka import AIOKafkaConsumer
 from stream_app.kafka.group import GroupView, open_group
 from stream_app.kafka.reader import open_reader
 from stream_app.kafka.topic_check import Topics
+from stream_app.prediction.settings import PredictionSettings
+from stream_app.recovery.copy_parts import maker
+from stream_app.recovery.local_copies import LocalCopies
 from stream_app.settings import Settings
 
 IDLE: Final = 2
@@ -89,6 +92,12 @@ class LogAccess:
             group=self.settings.consumer_group,
             topic=self.topics.ticks.name,
         )
+
+    @property
+    def copies(self) -> LocalCopies:
+        """The copies of windows on this disk."""
+        made_by = maker(PredictionSettings.of(self.settings))
+        return LocalCopies(self.settings.data_dir, self.topics.ticks.name, made_by)
 
     async def go_on(self) -> bool:
         """Between two pieces of work that somebody waits for: other tasks run."""

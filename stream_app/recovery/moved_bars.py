@@ -67,8 +67,13 @@ class MovedBars:
     def __init__(self) -> None:
         self._coming: dict[str, dict[str, list[Bar]]] = {}
         """By symbol and who moves it."""
-        self._came: dict[str, int] = {}
+        self.came: dict[str, int] = {}
         """By symbol, before which offset it came."""
+
+    @property
+    def are_coming(self) -> bool:
+        """Whether a part of what a symbol brings along is there."""
+        return any(bars for attempts in self._coming.values() for bars in attempts.values())
 
     def take(self, bar: Bar, move: Move, partition: int) -> list[Bar]:
         """Take the next one.
@@ -91,12 +96,12 @@ class MovedBars:
         if move.begins:
             attempts[move.by] = []
         coming = attempts.get(move.by)
-        if coming is None or self._came.get(symbol) == move.before:
+        if coming is None or self.came.get(symbol) == move.before:
             return []
         state = {name: item for name, item in bar.state.items() if name != MOVED}
         coming.append(replace(bar, source=here, state=state))
         if not move.ends:
             return []
-        self._came[symbol] = move.before
+        self.came[symbol] = move.before
         del self._coming[symbol]
         return coming

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
 
 from stream_app.kafka.reader import read_range
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.recovery.bar_log import BarLog
+from stream_app.recovery.copy_parts import Head
+from stream_app.recovery.copying import digest_of, take_copy, write_copy
+from stream_app.recovery.local_copies import LocalCopies
+from stream_app.recovery.pauses import Pause
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +32,6 @@ PART: Final = 20_000
 MAY_REPEAT: Final = 300
 """Bars of a symbol that a worker which was killed may have published without a commit: they come
 again, so they are kept back."""
-Pause = Callable[[], Awaitable[bool]]
-"""Between two pieces of work: lets other tasks run, and returns whether to continue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,7 @@ class Replica:
         placement: Callable[[int], Callable[[str], Sequence[int]]],
         bar_s: int,
         window_bars: int,
+        copies: LocalCopies | None = None,
     ) -> None:
         """Know nothing of the partition yet.
 
@@ -65,6 +69,7 @@ class Replica:
             placement: from how many partitions there are to where symbols belong then.
             bar_s: length of the windows' bars; others are left out.
             window_bars: how many a window holds.
+            copies: where to begin from, if there is one of the partition.
         """
         self.of = of
         self.pipeline = pipeline
@@ -76,14 +81,25 @@ class Replica:
         """Whether all bars before the last known commit are in the windows."""
         self.has_models = False
         """Whether its symbols have models, as far as there are any; noted by who follows it."""
+        self._copies = copies
+        """Until the first read."""
+        self.from_copy: Head | None = None
+        """What it began with."""
         self._window_bars = window_bars
-        self._position = 0
+        self.position = 0
         """The offset after the last bar read."""
+        self._last: ConsumerRecord | None = None
+        """The last bar read."""
 
     @property
     def is_warm(self) -> bool:
         """Whether it can be taken over at once, and answer as well as who has it now."""
         return self.is_settled and self.has_models
+
+    @property
+    def bars(self) -> int:
+        """How many are in the windows."""
+        return sum(len(each.window) for each in self.pipeline.symbols.values())
 
     def leads_to(self, committed: int, of: Log) -> bool:
         """Whether it can continue to this offset: it is of the same log, and not beyond it.
@@ -106,15 +122,53 @@ class Replica:
             pause: called every few milliseconds. Where it says no, the rest is left for later.
         """
         tp = TopicPartition(bars, self.of.partition)
+        await self._begin(tp, consumer, pause)
         count = 0
-        async for record in read_range(consumer, tp, self._position, None):
+        async for record in read_range(consumer, tp, self.position, None):
             self.log.take(record)
-            self._position = record.offset + 1
+            self.position, self._last = record.offset + 1, record
             count += 1
             if count % PART == 0:
                 await self._fill_windows(pause, but=MAY_REPEAT)
             if count % SLICE == 0 and not await pause():
                 return
+
+    async def _begin(self, tp: TopicPartition, consumer: AIOKafkaConsumer, pause: Pause) -> None:
+        copies, self._copies = self._copies, None
+        if copies is None:
+            return
+        head = await take_copy(copies, tp, self.pipeline, self.log, consumer=consumer, pause=pause)
+        if head is not None:
+            self.from_copy, self.position = head, head.position
+
+    async def copy_to(self, copies: LocalCopies, pause: Pause) -> Head | None:
+        """Write what it has now to this disk. It is settled, and was never taken over.
+
+        Waits on the disk.
+
+        Returns:
+            What was written; None where nothing has come since it began, or a symbol is coming.
+
+        Raises:
+            OSError: the disk takes no file.
+        """
+        state, last = self.log.state(), self._last
+        if state is None or last is None:
+            return None
+        unanswered = self.log.first_unanswered()
+        head = Head(
+            made_by=copies.made_by,
+            topic_id=self.of.topic_id,
+            committed=self.log.committed,
+            position=self.position if unanswered is None else unanswered,
+            seen_at=last.offset,
+            seen_digest=digest_of(last),
+            symbols=len(self.pipeline.symbols),
+            bars=self.bars,
+            log=state,
+        )
+        await write_copy(copies, self.of.partition, self.pipeline, head, pause=pause)
+        return head
 
     async def settle(self, committed: int, pause: Pause) -> None:
         """Take all bars that were made before a commit into the windows."""

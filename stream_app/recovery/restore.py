@@ -27,7 +27,8 @@ from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.recovery.bar_log import BarLog
 from stream_app.recovery.log_access import LogAccess
-from stream_app.recovery.replica import Pause, Replica
+from stream_app.recovery.pauses import Pause
+from stream_app.recovery.replica import Replica
 
 logger = logging.getLogger(__name__)
 
@@ -63,13 +64,13 @@ async def restore_partition(
     settings, topics = access.settings, access.topics
     partition, pipeline, log = replica.of.partition, replica.pipeline, replica.log
     ticks = TopicPartition(topics.ticks.name, partition)
-    stood_by = ", it stood by" if replica.is_settled else ""
+    stood_by = replica.is_settled
     async with access.readers.one() as consumer, replica.lock:
         await replica.read_on(consumer, topics.bars.name, access.go_on)
         await replica.settle(committed, access.go_on)
         pipeline.origin = replace(log.origin, counts=await learn(log.counts))
         await _resume_symbols(pipeline, log, load_models, access.go_on)
-        bars = sum(len(each.window) for each in pipeline.symbols.values())
+        bars = replica.bars
         for symbol in log.with_gap():
             pipeline.pipeline_of(symbol).lose_history()
         for bar_s, count in log.left_out.items():
@@ -114,7 +115,7 @@ async def restore_partition(
         bars,
         gone_through,
         committed,
-        stood_by,
+        ", it stood by" if stood_by else "" if replica.from_copy is None else ", from its copy",
     )
     return pipeline
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
@@ -16,17 +15,13 @@ from stream_app.kafka.retries import Outage
 from stream_app.ops import metrics
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.recovery.log_access import LogAccess
+from stream_app.recovery.pauses import Rests
 from stream_app.recovery.replica import Log, Replica
 
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S: Final = 1.0
 """Between two polls of the bars and commits of what is followed."""
-REST: Final = 0.5
-"""After a piece of work, as a share of the processor time that it took: 1,000 symbols with a month
-each are warm within `arrival.ARRIVES_WITHIN_S`."""
-LOOK_AGAIN_S: Final = 0.02
-"""Whether what has to go first is done."""
 
 
 class Standbys:
@@ -54,10 +49,8 @@ class Standbys:
         self._access = access
         self._new_replica = new_replica
         self._have_models = have_models
-        self._is_busy = is_busy
+        self._rests = Rests(is_busy)
         self._on_warm = on_warm
-        self._worked_s = 0.0
-        """Of the processor, by this thread, when the last piece of work began."""
         self._replicas: dict[int, Replica] = {}
         self.following: frozenset[int] = frozenset()
         self.warm: frozenset[int] = frozenset()
@@ -122,9 +115,9 @@ class Standbys:
                 for number, place in sorted(places.items()):
                     replica = self._replica_of(place, topic.partitions)
                     if replica is not None:
-                        pause = partial(self._rest, number, replica)
+                        pause = partial(self._rests.rest, partial(self._follows, number, replica))
                         async with replica.lock:
-                            self._worked_s = time.thread_time()
+                            self._rests.begin()
                             await pause()
                             await replica.read_on(consumer, bars, pause)
                             if self._follows(number, replica):
@@ -136,22 +129,6 @@ class Standbys:
 
     def _follows(self, number: int, replica: Replica) -> bool:
         return self._replicas.get(number) is replica
-
-    async def _rest(self, number: int, replica: Replica) -> bool:
-        """Rest after a piece of work, and stand still while the worker has to hurry.
-
-        Nobody waits for a month of bars. Ticks wait for this thread, and while several workers
-        warm up on one machine, for its processors.
-        """
-        rest_s = REST * (time.thread_time() - self._worked_s)
-        while self._follows(number, replica):
-            await asyncio.sleep(rest_s)
-            if not self._is_busy():
-                self._worked_s = time.thread_time()
-                return True
-            rest_s = LOOK_AGAIN_S
-        await asyncio.sleep(0)
-        return False  # its current owner keeps it
 
     def _replica_of(self, place: Place, partitions: int) -> Replica | None:
         """The replica to continue with; None where the partition is not to be followed now."""

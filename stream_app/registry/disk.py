@@ -10,6 +10,7 @@ import stat
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from stream_app.errors import ConfigError
 
@@ -63,19 +64,30 @@ def sync_folder(folder: Path) -> None:
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """The content of a regular file. It follows no link and does not wait on a pipe.
+    """The content of a regular file, as `open_regular`.
 
     Raises:
         OSError: the file is missing, not a regular file, or larger than `most` bytes.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        if found.st_size > most:
-            raise OSError(errno.EFBIG, f"{found.st_size} bytes, expected at most {most}")
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise OSError(errno.EFBIG, f"{size} bytes, expected at most {most}")
         return file.read(most)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading. It follows no link and does not wait on a pipe.
+
+    Raises:
+        OSError: the file is missing, or not a regular file.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = os.fdopen(handle, "rb")
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file")
+    return file
 
 
 def require_folder(folder: Path) -> None:

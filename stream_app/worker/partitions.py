@@ -14,6 +14,7 @@ from stream_app.ops import metrics
 from stream_app.ops.log_fields import log_fields
 from stream_app.prediction.pipeline import PartitionPipeline, SortedRecords
 from stream_app.prediction.symbol import SymbolPipeline
+from stream_app.recovery.keeper import Keeper
 from stream_app.recovery.log_access import LogAccess
 from stream_app.recovery.replica import Log, Replica
 from stream_app.recovery.restore import LoadModels
@@ -69,6 +70,12 @@ class Partitions:
             have_models=have_models,
             is_busy=lambda: self._is_changing or bool(self._restoring),
             on_warm=self._note_warm,
+        )
+        self.keeper = Keeper(
+            access,
+            partitions=lambda: self.restored().keys(),
+            new_replica=self._new_replica,
+            is_busy=lambda: self._is_changing or bool(self._restoring),
         )
         self._membership = Membership(self.standbys, join_again=consumer.join_again)
         self.places = SymbolPlaces(

@@ -75,6 +75,7 @@ class Takeovers:
             placement=placement,
             bar_s=settings.bar_seconds,
             window_bars=settings.window_bars,
+            copies=self._access.copies,
         )
 
     async def ask(self, number: int, request: Callable[[], Awaitable[_T]]) -> _T:

@@ -32,6 +32,7 @@ from stream_app.prediction.observation import HISTORY_LOST
 from stream_app.prediction.pipeline import PartitionPipeline, SortedRecords
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
+from stream_app.recovery.local_copies import LocalCopies
 from stream_app.recovery.log_access import LogAccess
 from stream_app.recovery.replica import Log, Replica
 from stream_app.recovery.restore import restore_partition
@@ -143,6 +144,8 @@ class Cluster:
         """Ticks that are not sent yet."""
         self.left = math.inf
         """Bars that are published until the worker is killed."""
+        self.copies: LocalCopies | None = None
+        """On the disk that all of them have, if there is one."""
 
     async def models(self, _: SymbolPipeline, __: str) -> tuple[ModelSet, ModelSet]:
         return MODELS, MODELS
@@ -162,21 +165,35 @@ class Cluster:
     def of(self, number: int) -> Log:
         return Log(topic=TICKS, partition=number, topic_id="T", partitions=self.count)
 
-    async def start(self, number: int) -> None:
-        counts = self.known[number] = PartitionCounts(self.access)
+    def replica(self, number: int) -> Replica:
         pipeline = PartitionPipeline(
             PredictionSettings.of(SETTINGS),
             partition=number,
             placement=placement(self.count, key_required=True),
         )
-        replica = Replica(
+        return Replica(
             pipeline,
             self.committed[number],
             of=self.of(number),
             placement=partial(placement, key_required=True),
             bar_s=SETTINGS.bar_seconds,
             window_bars=SETTINGS.window_bars,
+            copies=self.copies,
         )
+
+    async def copy(self, number: int) -> None:
+        """Copy a partition to the disk, as it is at the commit."""
+        assert self.copies is not None
+        replica = self.replica(number)
+        async with self.access.readers.one() as reader:
+            await replica.read_on(reader, BARS, self.access.go_on)
+        await replica.settle(self.committed[number], self.access.go_on)
+        if await replica.copy_to(self.copies, self.access.go_on) is not None:
+            event("copied" if replica.from_copy is None else "copied once more")
+
+    async def start(self, number: int) -> None:
+        counts = self.known[number] = PartitionCounts(self.access)
+        replica = self.replica(number)
         pipeline = await restore_partition(
             replica,
             self.committed[number],
@@ -184,6 +201,8 @@ class Cluster:
             load_models=self.models,
             learn=lambda said: counts.learn(self.count, said),
         )
+        if replica.from_copy is not None:
+            event("restored from a copy")
         moves = Moves(self.access, load_models=self.models, publish=self.publish)
         moves.note_restored(number, replica.log)
         self.workers[number] = pipeline, moves
@@ -214,6 +233,8 @@ class Cluster:
             except KilledError:
                 event("killed")
                 self.left = math.inf
+                if self.copies is not None and self.draw(1):
+                    await self.copy(number)
                 self.send_some(self.draw(60))
                 await self.start(number)
 
@@ -287,6 +308,7 @@ def same_state(one: SymbolPipeline, two: SymbolPipeline) -> None:
         np.testing.assert_array_equal(left, right)
     assert orjson.dumps(one.window.state()) == orjson.dumps(two.window.state())
     assert one.kalman.to_state() == two.kalman.to_state()
+    assert repr(one.record._running.figures()) == repr(two.record._running.figures())
     assert one.record.bias.value == pytest.approx(two.record.bias.value, rel=1e-9)
     np.testing.assert_allclose(one.record.factors, two.record.factors, rtol=1e-6)
 
@@ -295,10 +317,18 @@ def end(cluster: Cluster, number: int) -> int:
     return len(cluster.logs.records[TopicPartition(TICKS, number)])
 
 
+def symbols_of(cluster: Cluster) -> dict[str, SymbolPipeline]:
+    return {
+        symbol.name: symbol
+        for pipeline, _ in cluster.workers.values()
+        for symbol in pipeline.symbols.values()
+    }
+
+
 async def restarted(cluster: Cluster) -> Cluster:
     """The same logs and commits, with workers that know nothing else."""
     other = Cluster(cluster.draw, cluster.logs)
-    other.count = cluster.count
+    other.count, other.copies = cluster.count, cluster.copies
     for number, (pipeline, _) in cluster.workers.items():
         other.committed[number] = pipeline.position
         await other.start(number)
@@ -319,21 +349,29 @@ async def run(cluster: Cluster, ticks: list[Tick], cuts: tuple[int, int]) -> Non
             for number in range(cluster.count):
                 # Some of it is left unread, also when partitions are added.
                 await cluster.work(number, max(0, end(cluster, number) - cluster.draw(30)))
+                if cluster.copies is not None and not cluster.draw(3):
+                    await cluster.copy(number)
             await cluster.tell_all()
     for number in range(cluster.count):
         await cluster.work(number, end(cluster, number))
 
 
 @hypothesis_settings(max_examples=15, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.floats(0.1, 0.5), st.floats(0.55, 0.9))
+@given(st.integers(0, 2**32 - 1), st.floats(0.1, 0.5), st.floats(0.55, 0.9), st.booleans())
 def test_a_symbol_that_moved_goes_on_as_if_it_had_always_been_there(
-    seed: int, one: float, two: float
+    tmp_path_factory: pytest.TempPathFactory, seed: int, one: float, two: float, has_disk: bool
 ) -> None:
     rng = np.random.default_rng(seed)
     cluster = Cluster(lambda most: int(rng.integers(0, most + 1)))
+    if has_disk:
+        cluster.copies = LocalCopies(tmp_path_factory.mktemp("data"), TICKS, "test")
     ticks = list(ticks_of(seed, 900))
     asyncio.run(run(cluster, ticks, (int(900 * one), int(900 * two))))
     again = asyncio.run(restarted(cluster))
+    if cluster.copies is not None:
+        cluster.copies = None
+        for name, symbol in symbols_of(asyncio.run(restarted(cluster))).items():
+            same_state(symbol, symbols_of(again)[name])
     assert len(cluster.said) == len(ticks)
     for first, *others in cluster.said.values():
         if first.symbol in (RETURNING, STRAYING) and first.source.partition == 0:

@@ -16,8 +16,9 @@ from aiokafka.errors import KafkaConnectionError
 from stream_app.kafka.topic_check import load_topics
 from stream_app.kafka.topic_ids import KnownTopic
 from stream_app.recovery.log_access import LogAccess, Readers
+from stream_app.recovery.pauses import REST
 from stream_app.recovery.replica import Log, Replica
-from stream_app.recovery.standbys import REST, Standbys
+from stream_app.recovery.standbys import Standbys
 from tests.builders import settings
 
 
@@ -72,7 +73,7 @@ class Around:
         raise AssertionError("nothing is followed again")
 
     async def rests(self) -> bool:
-        return await self.standbys._rest(3, self.replica)
+        return await self.standbys._rests.rest(lambda: self.standbys._follows(3, self.replica))
 
 
 async def test_it_rests_for_a_share_of_the_time_that_it_has_worked(
@@ -81,7 +82,7 @@ async def test_it_rests_for_a_share_of_the_time_that_it_has_worked(
     around = Around(monkeypatch)
     now_s = 5.0
     monkeypatch.setattr(time, "thread_time", lambda: now_s)
-    around.standbys._worked_s = 4.75
+    around.standbys._rests._worked_s = 4.75
     assert await around.rests()
     assert around.slept == [REST * 0.25]
     now_s = 5.125

@@ -1,0 +1,109 @@
+"""A replica begins with the copy on this disk, and is copied there. The bars decide.
+
+A copy is what a replica has at a commit, so a replica that begins with it reads only the bars that
+came later. A copy that does not fit, or is of another log, is left aside: all bars are read then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from stream_app.kafka.reader import read_range
+from stream_app.prediction.pipeline import PartitionPipeline
+from stream_app.recovery.bar_log import BarLog
+from stream_app.recovery.copy_parts import Head, SymbolPart
+from stream_app.recovery.local_copies import UNUSABLE, Copy, LocalCopies
+from stream_app.recovery.pauses import Pause
+
+logger = logging.getLogger(__name__)
+
+
+async def take_copy(
+    copies: LocalCopies,
+    bars: TopicPartition,
+    pipeline: PartitionPipeline,
+    log: BarLog,
+    *,
+    consumer: AIOKafkaConsumer,
+    pause: Pause,
+) -> Head | None:
+    """Fill an empty pipeline and log from the copy on this disk. Waits on the disk and the broker.
+
+    Args:
+        copies: of this disk.
+        bars: the partition.
+        pipeline: of the partition.
+        log: of the partition.
+        consumer: a reader.
+        pause: called after each symbol.
+
+    Returns:
+        What was taken; None where there is no copy, or none of use. Then both are still empty.
+    """
+    try:
+        with copies.reading(bars.partition) as copy:
+            if copy is None or not await _is_of_this_log(copy.head, bars, log, consumer):
+                return None
+            await _fill(pipeline, copy, pause)
+            log.take_state(copy.head.log)
+            return copy.head
+    except UNUSABLE as error:
+        pipeline.symbols.clear()
+        logger.warning(
+            "partition %d: its copy in %s is of no use (%s: %s); reading all of its bars",
+            bars.partition,
+            copies.path(bars.partition),
+            type(error).__name__,
+            error,
+        )
+        return None
+
+
+async def _fill(pipeline: PartitionPipeline, copy: Copy, pause: Pause) -> None:
+    for number in range(copy.head.symbols):
+        part = await asyncio.to_thread(copy.symbol, number)
+        pipeline.pipeline_of(part.symbol).take_recalled(part.recalled())
+        await pause()
+
+
+async def _is_of_this_log(
+    head: Head, bars: TopicPartition, log: BarLog, consumer: AIOKafkaConsumer
+) -> bool:
+    """Whether it is of the same ticks, not beyond the commit, and of the same bars."""
+    if head.topic_id != log.topic_id or head.committed > log.committed:
+        return False
+    found = [record async for record in read_range(consumer, bars, head.seen_at, head.seen_at + 1)]
+    return [digest_of(record) for record in found] == [head.seen_digest]
+
+
+def digest_of(record: ConsumerRecord) -> bytes:
+    """Tells a record from others at its offset."""
+    return hashlib.blake2b(record.value or b"", digest_size=16).digest()
+
+
+async def write_copy(
+    copies: LocalCopies, partition: int, pipeline: PartitionPipeline, head: Head, *, pause: Pause
+) -> None:
+    """Write a copy of a pipeline that only knows bars. Waits on the disk.
+
+    Args:
+        copies: of this disk.
+        partition: its number.
+        pipeline: whose symbols have recalled all bars and not resumed.
+        head: what to say of it.
+        pause: called after each symbol.
+
+    Raises:
+        OSError: the disk takes no file.
+    """
+    with copies.writing(partition) as new:
+        for symbol, each in list(pipeline.symbols.items()):
+            part = SymbolPart.made(symbol, each.recalled())
+            await asyncio.to_thread(new.add, part)
+            await pause()
+        await asyncio.to_thread(new.finish, head)
