@@ -19,6 +19,7 @@ from stream_app.recovery.bar_log import BarLog
 from stream_app.recovery.copy_parts import Head, SymbolPart
 from stream_app.recovery.local_copies import UNUSABLE, Copy, LocalCopies
 from stream_app.recovery.pauses import Pause
+from stream_app.registry.disk import reason
 
 logger = logging.getLogger(__name__)
 
@@ -55,11 +56,10 @@ async def take_copy(
     except UNUSABLE as error:
         pipeline.symbols.clear()
         logger.warning(
-            "partition %d: its copy in %s is of no use (%s: %s); reading all of its bars",
+            "partition %d: its copy in %s is of no use (%s); reading all of its bars",
             bars.partition,
             copies.path(bars.partition),
-            type(error).__name__,
-            error,
+            reason(error) if isinstance(error, OSError) else repr(error),
         )
         return None
 

@@ -78,8 +78,8 @@ class LocalCopies:
                     left.unlink()
         part = self._folder / f".{uuid.uuid4().hex}.part"
         try:
-            with part.open("xb") as file:
-                yield NewCopy(file, part, self.path(partition))
+            with part.open("xb") as file, ZipFile(file, "w", ZIP_STORED) as members:
+                yield NewCopy(members, file, part, self.path(partition))
         finally:
             remove_file(part)
 
@@ -105,11 +105,11 @@ class Copy:
 class NewCopy:
     """A copy that is being written."""
 
-    def __init__(self, file: IO[bytes], part: Path, path: Path) -> None:
+    def __init__(self, members: ZipFile, file: IO[bytes], part: Path, path: Path) -> None:
+        self._zip = members
         self._file = file
         self._part = part
         self._path = path
-        self._zip = ZipFile(file, "w", ZIP_STORED)
         self._count = 0
 
     def add(self, symbol: SymbolPart) -> None:

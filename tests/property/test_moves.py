@@ -6,9 +6,8 @@ import asyncio
 import itertools
 import math
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -36,8 +35,9 @@ from stream_app.recovery.local_copies import LocalCopies
 from stream_app.recovery.log_access import LogAccess
 from stream_app.recovery.replica import Log, Replica
 from stream_app.recovery.restore import restore_partition
-from tests.builders import START_MS, FakeRecord, record, settings, walk
+from tests.builders import START_MS, record, settings, walk
 from tests.fakes import FeatureMember, model_set
+from tests.logs import Logs, Reading
 
 SETTINGS = settings()
 TOPICS: Topics = load_topics(SETTINGS.topics_file)
@@ -61,64 +61,11 @@ class KilledError(Exception):
     """The worker is gone."""
 
 
-@dataclass
-class Logs:
-    """All records of a broker, as a consumer reads them."""
-
-    records: dict[TopicPartition, list[FakeRecord]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    here: list[TopicPartition] = field(default_factory=list)
-    places: dict[TopicPartition, int] = field(default_factory=dict)
-
-    def append(self, topic: str, partition: int, key: bytes, value: bytes, timestamp: int) -> int:
-        log = self.records[TopicPartition(topic, partition)]
-        log.append(FakeRecord(len(log), value, key, timestamp, topic, partition))
-        return len(log) - 1
-
-    def assign(self, partitions: list[TopicPartition]) -> None:
-        self.here = partitions
-
-    async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[Any, int]:
-        return dict.fromkeys(partitions, 0)
-
-    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[Any, int]:
-        return {tp: len(self.records[tp]) for tp in partitions}
-
-    async def offsets_for_times(self, times: dict[TopicPartition, int]) -> dict[Any, None]:
-        return dict.fromkeys(times)
-
-    def highwater(self, tp: TopicPartition) -> int:
-        return len(self.records[tp])
-
-    def seek(self, tp: TopicPartition, offset: int) -> None:
-        self.places[tp] = offset
-
-    async def position(self, tp: TopicPartition) -> int:
-        return self.places[tp]
-
-    async def getmany(self, tp: TopicPartition, **_: Any) -> dict[Any, list[FakeRecord]]:
-        found = self.records[tp][self.places[tp] :]
-        self.places[tp] += len(found)
-        return {tp: found}
-
-
 MODELS: ModelSet = model_set(
     {name: FeatureMember(1e-3) for name in ("random_forest", "lightgbm", "lstm")},
     version="v0",
     trained_to_ts=START_MS,
 )
-
-
-class Reading:
-    """Readers of the logs."""
-
-    def __init__(self, logs: Logs) -> None:
-        self._logs = logs
-
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[Logs]:
-        yield self._logs
 
 
 class Cluster:

@@ -215,7 +215,7 @@ def test_outcomes_and_running_scores_are_the_same(
         (bar.ts_open, later.ts_open, bar.forecasts, later.log_close - bar.log_close)
         for bar, later in found
     ]
-    assert list(one._waiting) == list(other._waiting)
+    assert list(one.waiting) == list(other.waiting)
     assert scores._end == other_scores._end
     assert len(scores._ts) == len(other_scores._ts)
     for name in ("_ts", "_rows"):
