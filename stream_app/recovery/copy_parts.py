@@ -57,9 +57,14 @@ class Head(_Part, frozen=True):
     log: LogState
 
 
-def maker(settings: PredictionSettings) -> str:
-    """What the content of a copy depends on besides the bars."""
-    return f"{FORMAT} {version('stream-app')} {settings}"
+def maker(ticks: str, settings: PredictionSettings) -> str:
+    """What the content of a copy depends on besides the bars.
+
+    Args:
+        ticks: the topic whose bars they are.
+        settings: that made them.
+    """
+    return f"{FORMAT} {version('stream-app')} {ticks} {settings}"
 
 
 class SymbolPart(_Part, frozen=True):

@@ -42,7 +42,6 @@ class Keeper:
         partitions: Callable[[], Collection[int]],
         new_replica: Callable[[int, Log], Replica],
         is_busy: Callable[[], bool],
-        look_every_s: float = LOOK_EVERY_S,
     ) -> None:
         """Have looked at nothing yet.
 
@@ -51,13 +50,11 @@ class Keeper:
             partitions: that this worker answers.
             new_replica: makes one, at a commit, of a log.
             is_busy: whether ticks wait for a change of the group or a restore in this worker.
-            look_every_s: between two looks at how many bars have come.
         """
         self._access = access
         self._partitions = partitions
         self._new_replica = new_replica
         self._rests = Rests(is_busy)
-        self._look_every_s = look_every_s
         self._known: dict[int, tuple[int, int]] = {}
         """By partition, up to which offset bars are in its copy, or could not be copied, and how
         many the windows had."""
@@ -72,7 +69,7 @@ class Keeper:
         """
         outage = Outage("the bars for the copies on this disk", logger)
         while True:
-            await asyncio.sleep(self._look_every_s)
+            await asyncio.sleep(LOOK_EVERY_S)
             try:
                 await self.look()
                 outage.is_over()

@@ -37,7 +37,7 @@ class LocalCopies:
 
         Args:
             data_dir: whose.
-            topic: of the ticks.
+            topic: of the bars.
             made_by: as of `Head`.
         """
         self._folder = data_dir / FOLDER

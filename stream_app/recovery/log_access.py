@@ -96,8 +96,8 @@ class LogAccess:
     @property
     def copies(self) -> LocalCopies:
         """The copies of windows on this disk."""
-        made_by = maker(PredictionSettings.of(self.settings))
-        return LocalCopies(self.settings.data_dir, self.topics.ticks.name, made_by)
+        made_by = maker(self.topics.ticks.name, PredictionSettings.of(self.settings))
+        return LocalCopies(self.settings.data_dir, self.topics.bars.name, made_by)
 
     async def go_on(self) -> bool:
         """Between two pieces of work that somebody waits for: other tasks run."""

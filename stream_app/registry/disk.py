@@ -32,10 +32,10 @@ def require_writable(data_dir: Path) -> None:
     Raises:
         ConfigError: one line that names the folder, the reason and the remedy.
     """
-    faust, models = data_dir / "faust", data_dir / "models"
+    faust, models, windows = (data_dir / name for name in ("faust", "models", "windows"))
     folder = data_dir
     try:
-        for folder in (data_dir, faust, models):
+        for folder in (data_dir, faust, models, windows):
             folder.mkdir(parents=True, exist_ok=True)
             _probe(folder, write_new)
         for folder in (*faust.rglob("*"), *models.iterdir()):

@@ -311,7 +311,7 @@ def test_a_symbol_that_moved_goes_on_as_if_it_had_always_been_there(
     rng = np.random.default_rng(seed)
     cluster = Cluster(lambda most: int(rng.integers(0, most + 1)))
     if has_disk:
-        cluster.copies = LocalCopies(tmp_path_factory.mktemp("data"), TICKS, "test")
+        cluster.copies = LocalCopies(tmp_path_factory.mktemp("data"), BARS, "test")
     ticks = list(ticks_of(seed, 900))
     asyncio.run(run(cluster, ticks, (int(900 * one), int(900 * two))))
     again = asyncio.run(restarted(cluster))

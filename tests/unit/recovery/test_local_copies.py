@@ -89,7 +89,7 @@ def content(replica: Replica) -> list[bytes]:
 
 @pytest.fixture
 def copies(tmp_path: Path) -> LocalCopies:
-    return LocalCopies(tmp_path, TICKS.topic, maker(PredictionSettings.of(SETTINGS)))
+    return LocalCopies(tmp_path, BARS.topic, maker(TICKS.topic, PredictionSettings.of(SETTINGS)))
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ async def test_it_reads_the_later_bars_alone(copied: LocalCopies) -> None:
 
 async def test_a_copy_of_a_copy_is_one_of_all_bars(copied: LocalCopies, tmp_path: Path) -> None:
     assert await (await read(COUNT, copies=copied)).copy_to(copied, go_on) is not None
-    at_once = LocalCopies(tmp_path / "other", TICKS.topic, copied.made_by)
+    at_once = LocalCopies(tmp_path / "other", BARS.topic, copied.made_by)
     assert await (await read(COUNT, copies=None)).copy_to(at_once, go_on) is not None
     assert copied.path(0).read_bytes()[:64] == at_once.path(0).read_bytes()[:64]
     assert content(await read(COUNT, copies=copied)) == content(await read(COUNT, copies=at_once))
@@ -236,7 +236,7 @@ async def test_no_copy_of_other_settings_another_topic_or_a_later_commit_is_take
     copied: LocalCopies, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = PredictionSettings.of(settings(horizon_bars=1))
-    elsewhere = LocalCopies(copied.path(0).parents[1], TICKS.topic, maker(other))
+    elsewhere = LocalCopies(copied.path(0).parents[1], BARS.topic, maker(TICKS.topic, other))
     assert (await read(COUNT, copies=elsewhere)).from_copy is None
     assert (await read(COUNT, copies=copied, topic_id="U")).from_copy is None
     assert (await read(COUNT // 2 - 1, copies=copied)).from_copy is None
