@@ -2,7 +2,8 @@
 
 The history is on the broker: each symbol's closed bars as a worker with four models publishes
 them, each with its state, and a few ticks that are not answered yet. A worker starts, and is killed
-once it has answered. With `--before PATH`, another checkout takes turns on the same topics.
+once it has answered: with the copy on its disk that a first worker has made, and without one, in
+turn. With `--before PATH`, another checkout takes turns on the same topics.
 
 With `--workers 4`, so many share the symbols: memory, the restart of one, a tick's processor time,
 and the planned cycles of all of them side by side.
@@ -16,12 +17,13 @@ import argparse
 import asyncio
 import contextlib
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 import psutil
@@ -58,6 +60,7 @@ from stream_app.models.model_set import ModelSet
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
+from stream_app.recovery.local_copies import FOLDER
 from stream_app.settings import Settings
 from stream_app.training.job import TrainedModel, run_job
 
@@ -173,6 +176,14 @@ async def until_ready(workers: Mapping[int, Process]) -> None:
                 await asyncio.sleep(LOOK_S)
 
 
+class Side(NamedTuple):
+    """Of a comparison."""
+
+    checkout: Path | None = None
+    """Whose code runs; None for this one."""
+    has_copy: bool = True
+
+
 class Bench:
     """A broker with the history of so many symbols."""
 
@@ -184,6 +195,7 @@ class Bench:
         self.partitions = 4
         self._number = 0
         self.ends: dict[int, int] = {}
+        self._copies = folder
 
     def settings(self, **overrides: Any) -> Settings:
         """Of one run: a group and a predictions topic of its own, the same history."""
@@ -212,8 +224,35 @@ class Bench:
             price=last.close or 0.0,
         )
 
-    async def restart(self, checkout: Path | None) -> dict[str, float]:
+    async def copy(self) -> None:
+        """One worker works until it has copied all partitions to its disk."""
+        settings = self.settings()
+        async with topics_of(settings):
+            await commit(settings, self.ends)
+            worker = Process(WORKER, settings, self._folder / "copying.log")
+            try:
+                with console.status("a worker makes its copies"):
+                    async with asyncio.timeout(DEADLINE_S):
+                        while worker.text().count("is on this disk") < self.partitions:
+                            worker.check()
+                            await asyncio.sleep(LOOK_S)
+            finally:
+                worker.kill()
+            self._copies = settings.data_dir / FOLDER
+
+    async def restart(self, side: Side) -> dict[str, float]:
         """One worker starts, restores all, answers, and is killed."""
+        aside = self._copies.with_name("aside")
+        if not side.has_copy:
+            self._copies.rename(aside)
+        try:
+            return await self._restart(side.checkout)
+        finally:
+            if not side.has_copy:
+                shutil.rmtree(self._copies, ignore_errors=True)
+                aside.rename(self._copies)
+
+    async def _restart(self, checkout: Path | None) -> dict[str, float]:
         (port,) = free_ports(1)
         settings = self.settings(web_port=port)
         async with topics_of(settings) as topics, open_reader(client_settings(settings)) as reader:
@@ -247,14 +286,15 @@ async def restarts(
     bench = Bench(broker, folder, month, symbol_names(given.symbols))
     await bench.prepare(given.bars)
     await send(bench.settings(), bench.pending(), "ticks to answer")
-    sides: dict[str, Path | None] = {"now": None}
+    await bench.copy()
+    sides = {"with a copy": Side(), "without one": Side(has_copy=False)}
     if given.before:
-        sides["before"] = given.before.resolve()
+        sides["before"] = Side(given.before.resolve(), has_copy=False)
     found: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
     for turn in range(chosen.rounds):
-        for name, checkout in list(sides.items())[:: -1 if turn % 2 else 1]:
+        for name, side in list(sides.items())[:: -1 if turn % 2 else 1]:
             console.print(f"round {turn + 1}: {name}")
-            found[name].append(await bench.restart(checkout))
+            found[name].append(await bench.restart(side))
     return {
         name: {key: [item[key] for item in items] for key in items[0]}
         for name, items in found.items()

@@ -14,91 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bars.features import BarColumns, FloatArray
-from stream_app.bars.jumps import JUMP, SCALE_BARS, believed, limit_of, usual_move, usual_moves
+from stream_app.bars.judged_bars import CLOSE, COLUMNS, GIVEN, HIGH, JUMP_ROW, LOW, MOVE, judge
+from stream_app.bars.jumps import SCALE_BARS, limit_of, usual_move
 from stream_app.bars.open_bar import OpenBar
-from stream_app.compiled import DOUBLES, INTS, compiled, types
 
 _SLACK: Final = 256
 """Spare rows, so that the arrays are moved once in 256 bars and not at each."""
-_COLUMNS: Final = (
-    "open",
-    "high",
-    "low",
-    "close",
-    "volume",
-    "kalman_velocity",
-    "kalman_innovation",
-    "log_jump",
-    "move",
-)
-_GIVEN: Final = _COLUMNS[:-2]
-"""The columns that a bar itself has."""
-_HIGH, _LOW, _CLOSE = map(_COLUMNS.index, ("high", "low", "close"))
-_JUMP, _MOVE = len(_COLUMNS) - 2, len(_COLUMNS) - 1
-
-
-@compiled(
-    types.float64(
-        INTS,
-        types.float64[:, ::1],
-        DOUBLES,
-        types.int64,
-        types.float64,
-        types.int64,
-        types.int64,
-        types.float64,
-    )
-)
-def _enter(  # noqa: PLR0917 - compiled functions take no keywords
-    ts_open: NDArray[np.int64],
-    values: FloatArray,
-    known: FloatArray,
-    capacity: int,
-    usual_before: float,
-    bar_ms: int,
-    ts_before: int,
-    close_before: float,
-) -> float:
-    """The arithmetic of `ClosedBars.append_all`, as `ClosedBars._row` for one bar.
-
-    Args:
-        ts_open: shape (N,).
-        values: shape (9, N); what the bars before say is filled in.
-        known: moves of the bars before, the last SCALE_BARS.
-        capacity: of the window.
-        usual_before: the usual move before these bars.
-        bar_ms: length of a bar.
-        ts_before: opening time of the bar before these.
-        close_before: its close; NaN without one.
-
-    Returns:
-        The usual move after these bars.
-    """
-    count = len(ts_open)
-    steps, bars = np.zeros(count), np.ones(count)
-    for at in range(count):
-        before = close_before if at == 0 else values[_CLOSE, at - 1]
-        if not math.isnan(before):
-            passed = ts_open[at] - (ts_before if at == 0 else ts_open[at - 1])
-            bars[at] = max(1, passed // bar_ms)
-            steps[at] = math.log(values[_CLOSE, at] / before)
-            values[_MOVE, at] = abs(steps[at]) / math.sqrt(bars[at])
-    usual = usual_moves(np.concatenate((known, values[_MOVE])), len(known), capacity)
-    for at in range(count):
-        before = close_before if at == 0 else values[_CLOSE, at - 1]
-        if math.isnan(before):
-            continue
-        close = values[_CLOSE, at]
-        limit = believed(usual_before if at == 0 else usual[at - 1], bars[at], JUMP)
-        if abs(steps[at]) > limit:
-            values[_JUMP, at] = steps[at]
-            before = close
-        top, bottom = max(close, before), min(close, before)
-        if math.log(values[_HIGH, at] / top) > limit:
-            values[_HIGH, at] = top
-        if math.log(bottom / values[_LOW, at]) > limit:
-            values[_LOW, at] = bottom
-    return float(usual[-1])
 
 
 class ClosedArrays(NamedTuple):
@@ -133,7 +54,7 @@ class ClosedBars:
         self.bar_ms = bar_ms
         rows = capacity + _SLACK
         self._times = np.zeros((2, rows), dtype=np.int64)
-        self._values = np.zeros((len(_COLUMNS), rows))
+        self._values = np.zeros((len(COLUMNS), rows))
         self._ticks = np.zeros(rows, dtype=np.int32)
         self._usual_move = math.nan
         self._last: tuple[int, float] | None = None
@@ -160,15 +81,15 @@ class ClosedBars:
         if self._last is not None:
             empty = (bar.ts_open - self._last[0]) // self.bar_ms - 1
             values = self._row(bar, *self._last)
-            jumped = values[_JUMP] != 0.0
+            jumped = values[JUMP_ROW] != 0.0
         else:
-            values = [*(getattr(bar, name) for name in _GIVEN), 0.0, 0.0]
+            values = [*(getattr(bar, name) for name in GIVEN), 0.0, 0.0]
         self._values[:, row] = values
         self._end += 1
         self._last = bar.ts_open, bar.close
         self._start = max(self._start, self._end - self.capacity)
-        self._usual_move = usual_move(self._values[_MOVE, self._start : self._end])
-        return ClosedBar(bar, empty, jumped, values[_HIGH], values[_LOW])
+        self._usual_move = usual_move(self._values[MOVE, self._start : self._end])
+        return ClosedBar(bar, empty, jumped, values[HIGH], values[LOW])
 
     def append_all(
         self, times: NDArray[np.int64], given: FloatArray, ticks: NDArray[np.int32]
@@ -177,7 +98,7 @@ class ClosedBars:
 
         Args:
             times: opening times and those of the last ticks, shape (2, N), N at least 1.
-            given: the bars' own columns (_GIVEN), shape (7, N).
+            given: the bars' own columns (GIVEN), shape (7, N).
             ticks: how many each bar has, shape (N,).
 
         Returns:
@@ -187,12 +108,12 @@ class ClosedBars:
             ValueError: a price is not above 0.
         """
         count = times.shape[1]
-        if not (given[_HIGH].min() > 0.0 and given[_LOW].min() > 0.0 and given[_CLOSE].min() > 0.0):
+        if not (given[HIGH].min() > 0.0 and given[LOW].min() > 0.0 and given[CLOSE].min() > 0.0):
             raise ValueError("a closed bar has a price that is not above 0")
-        values = np.zeros((len(_COLUMNS), count))
-        values[: len(_GIVEN)] = given
-        known = self._values[_MOVE, max(self._start, self._end - SCALE_BARS) : self._end].copy()
-        self._usual_move = _enter(
+        values = np.zeros((len(COLUMNS), count))
+        values[: len(GIVEN)] = given
+        known = self._values[MOVE, max(self._start, self._end - SCALE_BARS) : self._end].copy()
+        self._usual_move = judge(
             np.ascontiguousarray(times[0]),
             values,
             known,
@@ -201,7 +122,7 @@ class ClosedBars:
             self.bar_ms,
             *(self._last or (0, math.nan)),
         )
-        self._last = int(times[0, -1]), float(given[_CLOSE, -1])
+        self._last = int(times[0, -1]), float(given[CLOSE, -1])
         kept = min(count, self.capacity)
         self._start = max(self._start, self._end + kept - self.capacity)
         if self._end + kept > self._times.shape[1]:
@@ -210,7 +131,7 @@ class ClosedBars:
         self._times[:, rows], self._values[:, rows] = times[:, -kept:], values[:, -kept:]
         self._ticks[rows] = ticks[-kept:]
         self._end += kept
-        jumped: NDArray[np.bool_] = values[_JUMP] != 0.0
+        jumped: NDArray[np.bool_] = values[JUMP_ROW] != 0.0
         return jumped
 
     def kept(self) -> ClosedArrays:
@@ -225,31 +146,31 @@ class ClosedBars:
             ValueError: the arrays do not fit.
         """
         count = len(kept.ticks)
-        fits = kept.times.shape == (2, count) and kept.values.shape == (len(_COLUMNS), count)
+        fits = kept.times.shape == (2, count) and kept.values.shape == (len(COLUMNS), count)
         if not fits or count > self.capacity:
             raise ValueError("the closed bars do not fit the window")
         self._times[:, :count], self._values[:, :count] = kept.times, kept.values
         self._ticks[:count] = kept.ticks
         self._end = count
         if count:
-            self._last = int(kept.times[0, -1]), float(kept.values[_CLOSE, -1])
-            self._usual_move = usual_move(self._values[_MOVE, :count])
+            self._last = int(kept.times[0, -1]), float(kept.values[CLOSE, -1])
+            self._usual_move = usual_move(self._values[MOVE, :count])
 
     def _row(self, bar: OpenBar, ts_before: int, close_before: float) -> list[float]:
-        """A bar's values, after a bar that opened and closed so, in the order of _COLUMNS."""
+        """A bar's values, after a bar that opened and closed so, in the order of COLUMNS."""
         bars = max(1, (bar.ts_open - ts_before) // self.bar_ms)
         step = math.log(bar.close / close_before)
         limit = limit_of(self._usual_move, bars)
-        values = [getattr(bar, name) for name in _GIVEN]
+        values = [getattr(bar, name) for name in GIVEN]
         jumped = abs(step) > limit
         if jumped:
             close_before = bar.close
         # As `features.vectors` does with the ticks of the forming bar.
         top, bottom = max(bar.close, close_before), min(bar.close, close_before)
         if math.log(bar.high / top) > limit:
-            values[_HIGH] = top
+            values[HIGH] = top
         if math.log(bottom / bar.low) > limit:
-            values[_LOW] = bottom
+            values[LOW] = bottom
         return [*values, step if jumped else 0.0, abs(step) / math.sqrt(bars)]
 
     @property
@@ -268,7 +189,7 @@ class ClosedBars:
 
         A high or low that mistaken ticks have made is not among them.
         """
-        return self._values[_COLUMNS.index(name), self._start : self._end]
+        return self._values[COLUMNS.index(name), self._start : self._end]
 
     @property
     def ts_open(self) -> NDArray[np.int64]:
@@ -289,13 +210,13 @@ class ClosedBars:
             rows = []
             before = self._last
             for bar in pending:
-                given = [getattr(bar, name) for name in _GIVEN]
+                given = [getattr(bar, name) for name in GIVEN]
                 rows.append([*given, 0.0, 0.0] if before is None else self._row(bar, *before))
                 before = bar.ts_open, bar.close
             values = np.concatenate([values, np.array(rows).T], axis=1)
             stamps = np.array([[bar.ts_open for bar in pending], [bar.ts_last for bar in pending]])
             times = np.concatenate([times, stamps], axis=1)
-        at = _COLUMNS.index
+        at = COLUMNS.index
         return BarColumns(
             ts_open=times[0].copy(),
             ts_last=times[1].copy(),
