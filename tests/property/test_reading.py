@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from faust.types import TP
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream_app.kafka.retries import Outage
 from stream_app.worker.consumer_thread import ConsumerThread
 from stream_app.worker.ledger import Batch, Ledger
 from stream_app.worker.transport import BatchConsumer
@@ -93,6 +95,7 @@ class Reading(BatchConsumer):
     def __init__(self) -> None:  # the parent's starts a thread
         self.ledger = Ledger()
         self._agent_is_done = asyncio.Event()
+        self._outage = Outage("the ticks", logging.getLogger(__name__))
         self.client = FakeClient()
         self._thread = FakeThread(self.client)
         self.app: Any = SimpleNamespace(client_only=False, consumer_generation_id=1)
