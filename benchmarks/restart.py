@@ -74,6 +74,8 @@ TICKS_EACH: Final = 10
 CYCLES: Final = 2
 """Planned ones of each worker."""
 CYCLES_S: Final = 600.0
+COPIED: Final = 0.95
+"""Of the bars: a copy is made anew once a twentieth of its bars has come."""
 TRAINED: Final = 1500
 """Bars that the models are trained on; how long a restart takes does not depend on it."""
 
@@ -119,25 +121,35 @@ def answered(
 
 
 async def publish(
-    settings: Settings, topics: Topics, bars: Sequence[Bar], names: Sequence[str]
-) -> dict[int, int]:
-    """Write the history of all symbols.
+    settings: Settings,
+    topics: Topics,
+    bars: Sequence[Bar],
+    names: Sequence[str],
+    *,
+    part: range,
+    ends: dict[int, int],
+) -> None:
+    """Write a part of the history of all symbols.
 
-    Returns:
-        The end of each partition of the ticks topic.
+    Args:
+        settings: of the broker.
+        topics: where to.
+        bars: the whole history of one symbol.
+        names: of the symbols.
+        part: which of these bars.
+        ends: the end of each partition of the ticks topic; kept up to date.
     """
     partitions = range(topics.ticks.partitions)
     groups: dict[int, list[str]] = {number: [] for number in partitions}
     for name in names:
         groups[partition_of(name.encode(), partitions)].append(name)
-    ends = {}
     with progress() as shown:
-        task = shown.add_task("history", total=len(names) * len(bars))
+        task = shown.add_task("history", total=len(names) * len(part))
         async with connected_producer(settings) as producer:
             for number, group in groups.items():
                 total = len(group) * len(bars)
-                ends[number] = 0
-                for at, bar in enumerate(bars):
+                for at in part:
+                    bar = bars[at]
                     for turn, name in enumerate(group):
                         offset = (at * len(group) + turn) * min(total, MOST_TICKS) // total
                         if offset == ends[number]:
@@ -160,7 +172,6 @@ async def publish(
                         )
                     shown.advance(task, len(group))
             await producer.flush()
-    return ends
 
 
 async def until_ready(workers: Mapping[int, Process]) -> None:
@@ -205,13 +216,22 @@ class Bench:
         )
         return settings_without_training(self._broker, self._folder, file, **overrides)
 
-    async def prepare(self, bars: int) -> None:
-        """Write the history and make the models."""
+    async def prepare(self, bars: int, *, copied: float = 0.0) -> None:
+        """Write the history and make the models.
+
+        Args:
+            bars: of each symbol.
+            copied: once this share of them is written, a worker copies its windows to the disk.
+        """
         settings = self.settings()
-        async with topics_of(settings) as topics:
-            kept = self._month.bars[-bars:]
-            self.ends = await publish(settings, topics, kept, self._names)
         publish_models(settings, self._names, self._month.trained, self._month.columns)
+        kept, first = self._month.bars[-bars:], round(copied * bars)
+        self.ends = dict.fromkeys(range(self.partitions), 0)
+        async with topics_of(settings) as topics:
+            for part in (range(first), range(first, bars)):
+                await publish(settings, topics, kept, self._names, part=part, ends=self.ends)
+                if part.stop and part.stop == first:
+                    await self._copy()
 
     def pending(self, each: int = 1) -> list[Tick]:
         """Ticks of each symbol, just after the history."""
@@ -224,7 +244,7 @@ class Bench:
             price=last.close or 0.0,
         )
 
-    async def copy(self) -> None:
+    async def _copy(self) -> None:
         """One worker works until it has copied all partitions to its disk."""
         settings = self.settings()
         async with topics_of(settings):
@@ -284,9 +304,8 @@ async def restarts(
 ) -> dict[str, Any]:
     """One worker, now and before in turn."""
     bench = Bench(broker, folder, month, symbol_names(given.symbols))
-    await bench.prepare(given.bars)
+    await bench.prepare(given.bars, copied=COPIED)
     await send(bench.settings(), bench.pending(), "ticks to answer")
-    await bench.copy()
     sides = {"with a copy": Side(), "without one": Side(has_copy=False)}
     if given.before:
         sides["before"] = Side(given.before.resolve(), has_copy=False)
