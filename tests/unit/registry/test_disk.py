@@ -26,6 +26,7 @@ def test_a_folder_that_can_be_written_is_made_and_left_clean(tmp_path: Path) -> 
         "faust/v1/tables",
         "models",
         "models/BTC",
+        "windows",
     ]
 
 
