@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections import Counter
 from typing import NamedTuple
 
@@ -79,6 +80,11 @@ class BarLog:
         """By symbol, the opening time of the newest one: those that repeat are counted once."""
         self._left_out_at: dict[str, int] = {}
         """By symbol, the offset of the last tick that a bar of another length covers."""
+        self._taken: tuple[int, int] = sys.maxsize, 0
+        """Of a state that was taken over, where the last bar in it was read, and its commit."""
+        self.is_answered_again = False
+        """Whether ticks before that commit were answered once more after it, as after a reset of
+        the group: then other bars count than those of the state."""
 
     def take(self, record: ConsumerRecord) -> None:
         """Note a record."""
@@ -112,6 +118,8 @@ class BarLog:
 
     def _note_once_answered(self, at: int, item: _Item | list[Bar]) -> None:
         newest = item.bar if isinstance(item, _Item) else item[-1]
+        last_at, committed = self._taken
+        self.is_answered_again |= at > last_at and newest.source.offset < committed
         if newest.source.offset >= self.committed:
             self._unanswered.append((at, item))
         elif isinstance(item, _Item):
@@ -239,13 +247,19 @@ class BarLog:
             left_out_at=self._left_out_at,
         )
 
-    def take_state(self, state: LogState) -> None:
-        """Take over a `state` of the same log at an earlier commit. Nothing was noted yet.
+    def take_state(self, state: LogState, *, last_at: int, committed: int) -> None:
+        """Take over a `state` of the same log. Nothing was noted yet.
+
+        Args:
+            state: what was known.
+            last_at: where the last bar in it was read.
+            committed: the commit then, not after the one now.
 
         Raises:
             ValueError, KeyError, TypeError: a bar is of no use.
         """
         newest = {symbol: _Item(read_bar(it), it) for symbol, it in state.newest.items()}
+        self._taken = last_at, committed
         self.newest_offset, self.floor = state.newest_offset, state.floor
         self.other_topic_id = state.other_topic_id
         self._named.update(state.named)

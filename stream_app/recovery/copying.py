@@ -51,8 +51,9 @@ async def take_copy(
             if copy is None or not await _is_of_this_log(copy.head, bars, log, consumer):
                 return None
             await _fill(pipeline, copy, pause)
-            log.take_state(copy.head.log)
-            return copy.head
+            head = copy.head
+            log.take_state(head.log, last_at=head.seen_at, committed=head.committed)
+            return head
     except UNUSABLE as error:
         pipeline.symbols.clear()
         logger.warning(

@@ -74,7 +74,8 @@ class Replica:
         self.of = of
         self.pipeline = pipeline
         self._placement = placement
-        self.log = BarLog(of.topic, committed, topic_id=of.topic_id, bar_s=bar_s)
+        self._bar_s = bar_s
+        self.log = self._new_log(committed)
         self.lock = asyncio.Lock()
         """For who reads on."""
         self.is_settled = False
@@ -90,6 +91,10 @@ class Replica:
         """The offset after the last bar read."""
         self._last: ConsumerRecord | None = None
         """The last bar read."""
+
+    def _new_log(self, committed: int) -> BarLog:
+        of = self.of
+        return BarLog(of.topic, committed, topic_id=of.topic_id, bar_s=self._bar_s)
 
     @property
     def is_warm(self) -> bool:
@@ -123,6 +128,14 @@ class Replica:
         """
         tp = TopicPartition(bars, self.of.partition)
         await self._begin(tp, consumer, pause)
+        await self._read_on(consumer, tp, pause)
+        if self.log.is_answered_again:
+            self.from_copy, self.position = None, 0
+            self.log = self._new_log(self.log.committed)
+            self.pipeline.symbols.clear()
+            await self._read_on(consumer, tp, pause)
+
+    async def _read_on(self, consumer: AIOKafkaConsumer, tp: TopicPartition, pause: Pause) -> None:
         count = 0
         async for record in read_range(consumer, tp, self.position, None):
             self.log.take(record)

@@ -26,18 +26,15 @@ from tests.logs import Logs
 SETTINGS = settings(horizon_bars=3)
 TICKS, BARS = TopicPartition("market.ticks.v1", 0), TopicPartition("market.bars.v1", 0)
 COUNT = 4000
-MODELS = model_set(
-    {name: FeatureMember(1e-3) for name in ("random_forest", "lightgbm", "lstm")},
-    trained_to_ts=START_MS,
-)
 
 
-def published() -> Logs:
+def published(answer: float = 1e-3) -> Logs:
     """Bars of two symbols, by turns."""
     logs = Logs()
     pipeline = PartitionPipeline(PredictionSettings.of(SETTINGS))
+    members = {name: FeatureMember(answer) for name in ("random_forest", "lightgbm", "lstm")}
     for name in ("BTC", "ETH"):
-        pipeline.pipeline_of(name).models = MODELS
+        pipeline.pipeline_of(name).models = model_set(members, trained_to_ts=START_MS)
     both = zip(walk(COUNT // 2), walk(COUNT // 2, symbol="ETH", seed=2), strict=True)
     for bar in pipeline.process(records(tick for two in both for tick in two)).bars:
         logs.append(BARS.topic, 0, bar.symbol.encode(), encode_bar(bar), bar.ts_last)
@@ -283,3 +280,17 @@ async def test_a_write_that_ends_early_leaves_the_copy_before(copied: LocalCopie
         await (await read(COUNT, copies=copied)).copy_to(copied, cut)
     assert copied.path(0).read_bytes() == before
     assert [path.name for path in copied.path(0).parent.iterdir()] == [copied.path(0).name]
+
+
+async def test_what_was_answered_again_after_a_reset_counts_instead_of_the_copy(
+    copied: LocalCopies,
+) -> None:
+    """The commit went back, and was beyond that of the copy again when nobody looked."""
+    logs = Logs()
+    again = published(answer=2e-3)
+    logs.records[BARS] = list(LOGS.records[BARS])
+    for record in again.records[BARS]:
+        logs.append(BARS.topic, 0, record.key or b"", record.value or b"", record.timestamp)
+    found = await read(COUNT, copies=copied, logs=logs)
+    assert found.from_copy is None
+    assert content(found) == content(await read(COUNT, copies=None, logs=logs))
