@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,9 +22,11 @@ from stream_app.feed.source import WANTED, FileBytes, one_line
 
 _STREAM: Final = b"\xff\xff\xff\xff"
 _CELL_BYTES: Final = 8
+_PAIR: Final = re.compile(r"\('(.*)', '(.*)'\)")
+"""How pandas writes a name of two levels."""
 _PLAIN_TYPES: Final = (
     *(pa.types.is_string, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal),
-    *(pa.types.is_date, pa.types.is_timestamp, pa.types.is_null),
+    *(pa.types.is_date, pa.types.is_time, pa.types.is_timestamp, pa.types.is_null),
 )
 
 
@@ -31,14 +35,14 @@ class ArrowTable:
 
     bad_lines = None
     delimiter = None
-    symbol = None
     taken_for = None
 
     def __init__(self, path: Path, table: Any, layout: Layout) -> None:
         self.layout = layout
         self._path = path
         self._table = table
-        self.names: Sequence[str] = list(layout.names) or table.column_names
+        names, self.symbol = _without_symbol(path, table.column_names)
+        self.names: Sequence[str] = list(layout.names) or names
         if len(self.names) != table.num_columns:
             raise SourceError(
                 f"{path}: {table.num_columns} columns and {len(self.names)} names; looked for as "
@@ -47,14 +51,10 @@ class ArrowTable:
 
     @property
     def first_row(self) -> Sequence[str]:
-        """The first texts; empty for columns of another type."""
+        """The first texts, dates, times of day and whole numbers; empty for other types."""
         if not self._table.num_rows:
             return ()
-        first = self._table.slice(0, 1)
-        return [
-            (first.column(at)[0].as_py() or "").strip() if _is_text(field.type) else ""
-            for at, field in enumerate(first.schema)
-        ]
+        return [_as_text(column[0].as_py()) for column in self._table.columns]
 
     @property
     def texts(self) -> Sequence[int]:
@@ -92,6 +92,34 @@ class ArrowTable:
     def places(self, data_rows: Sequence[int]) -> list[str]:
         """`row N`, from 1."""
         return [f"row {row + 1}" for row in data_rows]
+
+
+def _without_symbol(path: Path, names: Sequence[str]) -> tuple[list[str], str | None]:
+    """The names, and the symbol that pandas wrote behind each, as yfinance's tables have it.
+
+    >>> _without_symbol(Path("a"), ["('Open', 'AAPL')", "('Close', 'AAPL')", "Date"])
+    (['Open', 'Close', 'Date'], 'AAPL')
+
+    Raises:
+        SourceError: they are of several symbols.
+    """
+    pairs = [_PAIR.fullmatch(name) for name in names]
+    symbols = sorted({pair[2] for pair in pairs if pair} - {""})
+    if len(symbols) > 1:
+        raise SourceError(
+            f"{path}: {len(symbols)} symbols side by side in the names of the columns "
+            f"({', '.join(symbols[:5])}); looked for one; write each to a file of its own"
+        )
+    bare = [pair[1] if pair else name for pair, name in zip(pairs, names, strict=True)]
+    return bare, symbols[0] if symbols else None
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.date().isoformat() if value.time() == time() and not value.tzinfo else ""
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return str(value).strip() if type(value) is str or type(value) is int else ""
 
 
 def _is_text(kind: Any) -> bool:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from stream_app.errors import SourceError
 from stream_app.feed.bar_orders import other_order
 from stream_app.feed.columns import OHLC, Columns, Kind, find_columns, shown_name
+from stream_app.feed.joined_times import joined
 from stream_app.feed.layout import Layout
 from stream_app.feed.numbers import decimal_of, middle, read_numbers, without_size
 from stream_app.feed.problems import BadRows
@@ -146,7 +147,7 @@ class Part:
         layout = self._table.layout
         column = self._by_role["time"]
         if "time" in self._second:
-            column = _joined(column, self._second["time"])
+            column = joined(column, self._second["time"], spelt=layout.time_format is None)
         times = read_times(
             column,
             time_format=layout.time_format,
@@ -310,9 +311,3 @@ class Part:
 def _shown(column: Any, row: int) -> str:
     value = column[row].as_py()
     return "is missing" if value is None else repr(str(value))[:60]
-
-
-def _joined(dates: Any, clocks: Any) -> Any:
-    """Two columns as one text; missing where one of them is."""
-    texts = [each.cast(pa.string()).combine_chunks() for each in (dates, clocks)]
-    return pa.chunked_array([pc.binary_join_element_wise(*texts, " ")])
