@@ -49,7 +49,7 @@ def refuse_points(part: Part) -> None:
 
 
 def refuse_instruments(part: Part) -> None:
-    """A column of text that has no role may tell instruments apart.
+    """A column of text, or of codes, that has no role may tell instruments apart.
 
     Raises:
         SourceError: it does, and no symbol was given. Where one was, or where the prices do not
@@ -57,7 +57,7 @@ def refuse_instruments(part: Part) -> None:
     """
     for name, column in part.texts.items():
         found = mixed(column, part.ts, part.price[:, -1], part.bad.good)
-        if found is None:
+        if found is None or (name in part.codes and not found.is_sure):
             continue
         shown = ", ".join(repr(value)[:40] for value in found.values[:3])
         more = ", ..." if len(found.values) > 3 else ""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from stream_app.errors import SourceError
 from stream_app.feed.bar_orders import other_order
 from stream_app.feed.columns import OHLC, Columns, Kind, find_columns, shown_name
+from stream_app.feed.instruments import may_be_codes
 from stream_app.feed.joined_times import joined
 from stream_app.feed.layout import Layout
 from stream_app.feed.numbers import decimal_of, middle, read_numbers, without_size
@@ -49,7 +50,15 @@ def read_part(path: Path, symbol: str | None, layout: Layout | None, *, pick: bo
             f"{table.names[found.positions['symbol']]!r} names the symbols; leave --symbol out"
         )
     named = "symbol" in found.positions or table.symbol is not None
-    texts = [] if named else [at for at in table.texts if at not in found.used]
+    may_name = {
+        *table.texts,
+        *(
+            at
+            for at, (name, text) in enumerate(zip(table.names, table.first_row, strict=False))
+            if text.strip().isdecimal() and may_be_codes(name)
+        ),
+    }
+    texts = [] if named else sorted(may_name.difference(found.used))
     return Part(path, table, found, table.read([*found.used, *texts]), symbol)
 
 
@@ -71,6 +80,7 @@ class Part:
         self._by_role = {role: read[position] for role, position in found.positions.items()}
         self._second = {role: read[position] for role, position in found.second.items()}
         self.texts = {shown_name(table.names, at): read[at] for at in read if at not in found.used}
+        self.codes = {shown_name(table.names, at) for at in read if at not in table.texts}
         rows = len(self._by_role["time"])
         self.notices: tuple[str, ...] = ()
         self.bad = BadRows(rows, table.data_row)
