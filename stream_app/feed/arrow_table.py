@@ -1,4 +1,4 @@
-"""Files whose columns have types: Parquet, Feather and Arrow, JSON lines."""
+"""Files whose columns have types: Parquet, Feather and Arrow, JSON."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.feather as arrow_feather
-import pyarrow.json as arrow_json
 import pyarrow.parquet as arrow_parquet
+from numpy.typing import NDArray
 
 from stream_app.errors import SourceError
 from stream_app.feed.csv_table import no_rows, trimmed
 from stream_app.feed.headers import is_value
 from stream_app.feed.layout import Layout
+from stream_app.feed.problems import Problem
 from stream_app.feed.source import WANTED, FileBytes, one_line
 
 _STREAM: Final = b"\xff\xff\xff\xff"
@@ -33,11 +35,20 @@ _PLAIN_TYPES: Final = (
 class ArrowTable:
     """A table that is in memory as `pyarrow` reads it; see `Table`."""
 
-    bad_lines = None
     delimiter = None
     taken_for = None
 
-    def __init__(self, path: Path, table: Any, layout: Layout) -> None:
+    def __init__(
+        self,
+        path: Path,
+        table: Any,
+        layout: Layout,
+        *,
+        lines: NDArray[np.int64] | None = None,
+        bad_lines: Problem | None = None,
+    ) -> None:
+        self.bad_lines = bad_lines
+        self._lines = lines
         self.layout = layout
         self._path = path
         self._table = table
@@ -86,12 +97,13 @@ class ArrowTable:
         return trimmed(column) if pa.types.is_string(column.type) else column
 
     def data_row(self, row: int) -> int:
-        """The same: no row is left out."""
-        return row
+        """The same, or its line where it has one."""
+        return row if self._lines is None else int(self._lines[row])
 
     def places(self, data_rows: Sequence[int]) -> list[str]:
-        """`row N`, from 1."""
-        return [f"row {row + 1}" for row in data_rows]
+        """`row N` or `line N`, from 1."""
+        what = "row" if self._lines is None else "line"
+        return [f"{what} {row + 1}" for row in data_rows]
 
 
 def _without_symbol(path: Path, names: Sequence[str]) -> tuple[list[str], str | None]:
@@ -165,31 +177,6 @@ def read_ipc(source: FileBytes) -> Any:
             f"{source.path}: damaged Feather or Arrow ({one_line(error)}); {WANTED}; write the "
             "file again"
         ) from None
-
-
-def read_json_lines(source: FileBytes) -> Any:
-    """JSON lines as a `pyarrow.Table`: one object a line, its names the columns.
-
-    Text that looks like times stays text, so that it is understood as in CSV.
-
-    Raises:
-        SourceError: a line is no JSON object, or a field changes its type.
-    """
-    content = _in_memory(source)
-    try:
-        table = arrow_json.read_json(content)
-        times = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
-        if times:
-            content.seek(0)
-            schema = pa.schema([(name, pa.string()) for name in times])
-            options = arrow_json.ParseOptions(explicit_schema=schema)
-            table = arrow_json.read_json(content, parse_options=options)
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError(
-            f"{source.path}: not JSON lines ({one_line(error)}); {WANTED}; write one object a "
-            "line, each field of one type"
-        ) from None
-    return table
 
 
 def _in_memory(source: FileBytes) -> io.BytesIO:

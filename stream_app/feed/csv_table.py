@@ -277,6 +277,14 @@ class CsvTable:
         return [found[row] or f"row {row + 1}" for row in data_rows]
 
 
+class RowTable(CsvTable):
+    """Rows that have been made lines: where one stands is told by its number."""
+
+    def places(self, data_rows: Sequence[int]) -> list[str]:
+        """`row N`, from 1."""
+        return [f"row {row + 1}" for row in data_rows]
+
+
 def trimmed(texts: Any) -> Any:
     """Text without blanks around it; nothing becomes null."""
     bare = pc.utf8_trim_whitespace(texts)

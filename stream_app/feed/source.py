@@ -45,7 +45,11 @@ MOST_TIMES: Final = 200
 class FileBytes:
     """A file that can be read from its beginning as often as needed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, content: bytes | None = None) -> None:
+        self.path = path
+        self._kept = content
+        if content is not None:  # what has been made of the file
+            return
         if path.is_dir():
             raise SourceError(f"{path}: a directory; {WANTED}; name one file in it")
         if str(path) == "-" and not path.exists():
@@ -54,7 +58,6 @@ class FileBytes:
             )
         if not path.exists():
             raise SourceError(f"{path}: no such file; {WANTED}; check the path")
-        self.path = path
         # A pipe gives its bytes once.
         self._kept = None if path.is_file() else path.read_bytes()
 
