@@ -1,7 +1,8 @@
-"""A file's bytes, whatever they are packed in: gzip, zip with one member, zstd."""
+"""A file's bytes, whatever they are packed in: gzip, bzip2, xz, zstd, zip with one member."""
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import lzma
@@ -17,25 +18,35 @@ import pyarrow as pa
 from stream_app.errors import SourceError
 
 WANTED: Final = (
-    "looked for CSV, JSON lines, Parquet, Feather or Arrow, plain or in gzip, zip or zstd"
+    "looked for CSV, JSON, Parquet, Feather or Arrow, plain or in gzip, zip, zstd, bzip2 or xz"
 )
 HEAD_BYTES: Final = 1 << 16
 _GZIP: Final = b"\x1f\x8b"
 _ZIP: Final = b"PK\x03\x04"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
-_MAGIC_BYTES: Final = 4
+_BZIP2: Final = b"BZh"
+_XZ: Final = b"\xfd7zXZ\0"
+_MAGIC_BYTES: Final = 6
 _DAMAGED: Final = (*(EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile),)
 _UNPACKABLE: Final = (NotImplementedError, RuntimeError)
 """As `zipfile` says of a method of packing that it does not know, and of a password."""
 _FOREIGN: Final = (
-    (b"BZh", 0, "bzip2"),
-    (b"\xfd7zXZ", 0, "xz"),
+    (_GZIP, 0, "gzip in another package"),
+    (_BZIP2, 0, "bzip2 in another package"),
+    (_XZ, 0, "xz in another package"),
+    (_ZSTD, 0, "zstd in another package"),
+    (_ZIP, 0, "zip in another package"),
+    (b"\x04\x22\x4d\x18", 0, "lz4"),
+    (b"\x1f\x9d", 0, "compress"),
+    (b"]\0\0", 0, "lzma"),
     (b"7z\xbc\xaf", 0, "7-Zip"),
     (b"Rar!", 0, "RAR"),
     (b"PK\x05\x06", 0, "a zip of nothing"),
     (b"ustar", 257, "tar"),
 )
 """Bytes, where they stand, and what is packed so."""
+_REMARKS: Final = (".txt", ".md", ".pdf", ".html", ".htm", ".xml")
+"""What is no table where a zip has one that is named otherwise."""
 MOST_UNPACKED_BYTES: Final = 1 << 28
 """What any file may unpack to; a larger one may unpack to `MOST_TIMES` its size."""
 MOST_TIMES: Final = 200
@@ -76,31 +87,37 @@ class FileBytes:
                 if magic.startswith(_GZIP):
                     with gzip.GzipFile(fileobj=raw) as unpacked:
                         yield self._bounded(unpacked)
-                elif magic == _ZIP:
+                elif magic.startswith((_BZIP2, _XZ)):
+                    packing = "bzip2" if magic.startswith(_BZIP2) else "xz"
+                    opened = bz2.BZ2File if packing == "bzip2" else lzma.LZMAFile
+                    with opened(raw) as unpacked:
+                        yield self._bounded(unpacked)
+                elif magic.startswith(_ZIP):
                     with zipfile.ZipFile(raw) as archive, archive.open(self._member(archive)) as it:
                         yield self._bounded(it)
-                elif magic == _ZSTD:
+                elif magic.startswith(_ZSTD):
                     packing = "zstd"
                     with pa.CompressedInputStream(pa.PythonFile(raw), "zstd") as unpacked:
                         yield self._bounded(unpacked)
                 else:
                     yield raw
         except _UNPACKABLE as error:
-            if magic != _ZIP:
+            if not magic.startswith(_ZIP):
                 raise
             raise SourceError(
                 f"{self.path}: a zip that cannot be unpacked here ({one_line(error)}); {WANTED}; "
                 "unpack it and name the file in it"
             ) from None
         except _DAMAGED as error:
-            kind = "gzip" if magic.startswith(_GZIP) else "zip"
+            kind = packing or ("gzip" if magic.startswith(_GZIP) else "zip")
             raise SourceError(
                 f"{self.path}: damaged {kind} ({one_line(error)}); {WANTED}; copy the file again"
             ) from None
         except OSError as error:
-            if packing == "zstd":
+            if packing is not None:
                 raise SourceError(
-                    f"{self.path}: damaged zstd ({one_line(error)}); {WANTED}; copy the file again"
+                    f"{self.path}: damaged {packing} ({one_line(error)}); {WANTED}; copy the file "
+                    "again"
                 ) from None
             raise SourceError(
                 f"{self.path}: cannot be read ({one_line(error)}); {WANTED}; check it and its "
@@ -158,6 +175,9 @@ class FileBytes:
         ]
         if "[Content_Types].xml" in names:
             raise SourceError(f"{self.path}: an Excel workbook; {WANTED}; export the sheet as CSV")
+        tables = [name for name in names if not name.lower().endswith(_REMARKS)]
+        if len(tables) == 1:  # HistData puts a report next to the file
+            return tables[0]
         if len(names) != 1:
             shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
             raise SourceError(

@@ -574,3 +574,13 @@ def test_a_refusal_names_the_option_that_helps(tmp_path: Path, text: str, found:
     with pytest.raises(SourceError, match=found) as refusal:
         read_ticks(written(tmp_path / "x.csv", text))
     assert "\n" not in str(refusal.value)
+
+
+def test_a_report_beside_the_table_in_a_zip_is_not_read(tmp_path: Path) -> None:
+    """As HistData packs it."""
+    content = zipped(("status.txt", "Gaps: none"), ("EURUSD.csv", TEXT), ("a.PDF", "%PDF"))
+    path = written(tmp_path / "x.zip", content)
+
+    assert list(read_ticks(path, symbol="X").ticks)
+    with pytest.raises(SourceError, match=r"a zip of 2 files \(a.txt, b.txt\)"):
+        read_ticks(written(path, zipped(("a.txt", TEXT), ("b.txt", TEXT))), symbol="X")
