@@ -9,6 +9,8 @@ from typing import Final
 
 _EPOCH: Final = re.compile(r"\d{10}(?:\.\d+)?|\d{13}|\d{16}|\d{19}")
 _DATE: Final = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}.*|\d{8} \d{4,9}")
+_ONLY_DATE: Final = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}|\d{8}")
+_ONLY_CLOCK: Final = re.compile(r"\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?|\d{4}|\d{6}")
 _NUMBER: Final = re.compile(r"[+-]?\d*[.,]?\d+(?:[eE][-+]?\d+)?")
 _MONTH: Final = re.compile(r"[A-Z][a-z]{2,8}\.? \d{1,2}")
 _YEAR: Final = re.compile(r" ?\d{4}(?: .*)?")
@@ -45,6 +47,9 @@ def likely_names(fields: Sequence[str]) -> str | None:
     """
     bare = [field.strip() for field in fields]
     times = [at for at, field in enumerate(bare) if _EPOCH.fullmatch(field) or _DATE.match(field)]
+    if len(bare) > 2 and _ONLY_DATE.fullmatch(bare[0]) and _ONLY_CLOCK.fullmatch(bare[1]):
+        rest = likely_names(["1709510400", *bare[2:]])
+        return rest and rest.replace("time,", "date,time,", 1)
     numbers = [
         at for at, field in enumerate(bare) if _NUMBER.fullmatch(field) and at not in times[:1]
     ]

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stream_app.feed.rounded_times import rounded_rows
-from stream_app.feed.time_formats import formats_of
+from stream_app.feed.time_formats import formats_of, is_serial
 from stream_app.feed.zones import to_utc, zone_of
 from stream_app.messages.times import EARLIEST_TS, LATEST_TS
 
@@ -161,6 +161,10 @@ def _of_iso(texts: Any, times: Any, time_zone: _Zone, found: Any) -> Times:
 
 def _hint(text: str) -> str:
     """What to add where a time is in another format, or its day and month could be either."""
+    if is_serial(text):
+        return (
+            " (a spreadsheet's number for it: format its cells as yyyy-mm-dd hh:mm:ss and export)"
+        )
     formats = formats_of(text)
     if not formats:
         return ""

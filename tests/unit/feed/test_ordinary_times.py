@@ -137,3 +137,48 @@ def test_the_volume_of_ticks_is_used_where_a_bar_has_no_other(tmp_path: Path) ->
     path.write_text(f"{header}\n1709544600,{bar}\n1709544660,{bar}\n")
 
     assert read_ticks(path).understood.columns["volume"] == "tick_volume"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "20240314-09:30:00.123",
+        "20240314093000123",
+        "2024-03-14D09:30:00.123456789",
+        "March 14, 2024 9:30 AM",
+        "3/14/2024 9:30AM",
+        "Thu, 14 Mar 2024 09:30:00 +0000",
+        "Thu Mar 14 09:30:00 2024",
+        "20240314 05:30:00 US/Eastern",
+        "20240314  09:30:00",
+    ],
+)
+def test_the_format_that_is_offered_reads_the_time(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"time;price\n{text};1.5\n")
+
+    with pytest.raises(SourceError) as refusal:
+        read_ticks(path)
+    form = str(refusal.value).split('--time-format "')[1].split('"')[0]
+    assert times(path, layout=Layout(time_format=form)) == ["09:30:00"]
+
+
+@pytest.mark.parametrize("text", ["45355.395833", "45355,395833"])
+def test_a_number_of_a_spreadsheet_is_told(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"time;price\n{text};1.5\n")
+
+    with pytest.raises(SourceError, match=r"a spreadsheet's number for it: format its cells as"):
+        read_ticks(path)
+
+
+def test_the_names_that_are_offered_keep_a_date_and_a_clock_together(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("".join(f"03/14/2024,09:3{n},1.5,1.6,1.4,1.5,7\n" for n in range(2)))
+
+    with pytest.raises(SourceError) as refusal:
+        read_ticks(path)
+    names = tuple(str(refusal.value).split("--names ")[1].split(",")[:7])
+    assert names[:3] == ("date", "time", "open")
+    layout = Layout(names=(*names[:6], "volume"), time_format="%m/%d/%Y %H:%M")
+    assert read_ticks(path, layout=layout).kind == "bars"
