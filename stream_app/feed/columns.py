@@ -237,6 +237,8 @@ def _missing(path: Path, role: str, names: Sequence[str]) -> SourceError:
     known = ", ".join(USUAL_NAMES[role][:8])
     bars = " (or open, high, low and close)" if role == "price" else ""
     remedy = f"--column {role}=NAME"
+    if role == "price" and len(names) > len(OHLC):
+        remedy += ", or a bar's four with " + " ".join(f"--column {each}=NAME" for each in OHLC)
     by_name = {normalised(name): name.strip() for name in names}
     for bid, ask in QUOTE_NAMES:
         if role == "price" and bid in by_name and ask in by_name:

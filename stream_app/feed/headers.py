@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from stream_app.feed.usual_names import usual
+
 _EPOCH: Final = re.compile(r"\d{10}(?:\.\d+)?|\d{13}|\d{16}|\d{19}")
 _DATE: Final = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}.*|\d{8} \d{4,9}")
 _ONLY_DATE: Final = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}|\d{8}")
@@ -35,6 +37,22 @@ def is_value(name: str) -> bool:
         re.match(r"\s*[+-]?[.,]?\d+([.,]\d*)?\s*$|\s*\d{1,4}([-./])\d\d?\2\d|\s*\d{8} \d{4}", name)
         is not None
     )
+
+
+def other_separator(line: str) -> str | None:
+    """What separates a line's fields where it is none of the usual.
+
+    >>> other_separator("time^price^size"), other_separator("<html>")
+    ('^', None)
+    """
+    fields = r"[^\W_][\w.:+/-]*"
+    for mark in "^~#@ :":
+        found = line.strip().split(mark)
+        if re.fullmatch(rf"{fields}(?:{re.escape(mark)}{fields})+", line.strip()) and (
+            usual("time", found) or are_values(found)
+        ):
+            return mark
+    return None
 
 
 def likely_names(fields: Sequence[str]) -> str | None:

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 
 from stream_app.errors import SourceError
 from stream_app.feed.problems import Problem
-from stream_app.feed.source import WANTED, FileBytes, one_line
+from stream_app.feed.source import WANTED, FileBytes, one_line, utf16_of
 from stream_app.feed.usual_names import usual
 
-_UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _MOST_COLUMNS: Final = 1_000
 """How many an object's objects may become."""
 _EXTENDED: Final = re.compile(r"\.\$(?:date|oid|number\w+)$")
@@ -43,8 +42,8 @@ class JsonRows:
 
 def json_start(head: bytes) -> bytes:
     """The first character, whatever Unicode it is in: `{` or `[` where it is JSON."""
-    if head.startswith(_UTF16):
-        head = head.decode("utf-16", errors="ignore").encode()
+    if (encoding := utf16_of(head)) is not None:
+        head = head.decode(encoding, errors="ignore").encode()
     return head.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
 
 
@@ -97,7 +96,7 @@ def read_array(source: FileBytes, encoding: str | None) -> JsonRows | bytes:
 def _utf8(source: FileBytes, encoding: str | None) -> bytes:
     with source.open() as stream:
         content = stream.read()
-    given = encoding or ("utf-16" if content.startswith(_UTF16) else None)
+    given = encoding or utf16_of(content[:8])
     try:
         text = content if given is None else content.decode(given).encode()
     except UnicodeDecodeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import io
 import lzma
@@ -212,6 +213,21 @@ class _Bounded(io.RawIOBase):
             raise self._too_large()
         view[: len(got)] = got
         return len(got)
+
+
+def utf16_of(head: bytes) -> str | None:
+    """The UTF-16 that a text is in, by its mark or by the zeros between its first letters.
+
+    >>> utf16_of("time,price".encode("utf-16-le")), utf16_of(b"time,price")
+    ('utf-16-le', None)
+    """
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    for at, name in enumerate(("utf-16-le", "utf-16-be")):
+        letters, zeros = head[at:8:2], head[1 - at : 8 : 2]
+        if zeros == bytes(4) and letters.isascii() and letters.decode().strip().isprintable():
+            return name
+    return None
 
 
 def one_line(error: BaseException) -> str:

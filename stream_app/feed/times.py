@@ -20,7 +20,7 @@ from stream_app.messages.times import EARLIEST_TS, LATEST_TS
 _UNIT_NS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _NS_IN_MS: Final = 1_000_000
 _UTC: Final = "UTC"
-_ASSUMED: Final = "UTC (assumed)"
+ASSUMED: Final = "UTC (assumed)"
 _WRITTEN: Final = "as written"
 _YEARS: Final = "of 2000 to 2100"
 _ANY_FORMAT: Final = "epoch s, ms, us or ns, or ISO 8601"
@@ -231,7 +231,7 @@ def _of_epoch(numbers: NDArray[Any], column: Any) -> Times:
 def _of_datetimes(times: Any, time_format: str, zone: _Zone, wanted: str, has_zone: bool) -> Times:
     """Parsed times, of the zone where they have none of their own; NaT was not understood."""
     reason = times.isna().to_numpy().astype(np.int8)
-    shown = _WRITTEN if has_zone else zone.name or _ASSUMED
+    shown = _WRITTEN if has_zone else zone.name or ASSUMED
     local_ms = _ms(times.dt.tz_localize(None))
     utc = times
     if has_zone:
