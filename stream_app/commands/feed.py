@@ -82,8 +82,8 @@ Examples:
   stream-app feed synthetic --ticks 100000 --start 2022-01-01T00:00Z --seed 1
 
 \b
-A file is CSV, JSON lines, Parquet, Feather or Arrow, plain or in gzip, zip or zstd. A file of
-ticks has columns of times and prices, and may have sizes, ids and symbols. A file of bars has
+A file is CSV, JSON, Parquet, Feather or Arrow, plain or in gzip, zip, zstd, bzip2 or xz. A file
+of ticks has columns of times and prices, and may have sizes, ids and symbols. A file of bars has
 times, open, high, low, close, and may have volumes and symbols; a bar gives four ticks. Times are
 epoch s, ms, us or ns, or ISO 8601. Several files are read as one. docs/files.md has a command for
 each kind.

@@ -1,44 +1,59 @@
-"""Files whose columns have types: Parquet, Feather and Arrow, JSON lines."""
+"""Files whose columns have types: Parquet, Feather and Arrow, JSON."""
 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.feather as arrow_feather
-import pyarrow.json as arrow_json
 import pyarrow.parquet as arrow_parquet
+from numpy.typing import NDArray
 
 from stream_app.errors import SourceError
 from stream_app.feed.csv_table import no_rows, trimmed
 from stream_app.feed.headers import is_value
 from stream_app.feed.layout import Layout
+from stream_app.feed.problems import Problem
 from stream_app.feed.source import WANTED, FileBytes, one_line
 
 _STREAM: Final = b"\xff\xff\xff\xff"
 _CELL_BYTES: Final = 8
+_PAIR: Final = re.compile(r"\('(.*)', '(.*)'\)")
+"""How pandas writes a name of two levels."""
 _PLAIN_TYPES: Final = (
     *(pa.types.is_string, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal),
-    *(pa.types.is_date, pa.types.is_timestamp, pa.types.is_null),
+    *(pa.types.is_date, pa.types.is_time, pa.types.is_timestamp, pa.types.is_null),
 )
 
 
 class ArrowTable:
     """A table that is in memory as `pyarrow` reads it; see `Table`."""
 
-    bad_lines = None
     delimiter = None
-    symbol = None
     taken_for = None
 
-    def __init__(self, path: Path, table: Any, layout: Layout) -> None:
+    def __init__(
+        self,
+        path: Path,
+        table: Any,
+        layout: Layout,
+        *,
+        lines: NDArray[np.int64] | None = None,
+        bad_lines: Problem | None = None,
+    ) -> None:
+        self.bad_lines = bad_lines
+        self._lines = lines
         self.layout = layout
         self._path = path
         self._table = table
-        self.names: Sequence[str] = list(layout.names) or table.column_names
+        names, self.symbol = _without_symbol(path, table.column_names)
+        self.names: Sequence[str] = list(layout.names) or names
         if len(self.names) != table.num_columns:
             raise SourceError(
                 f"{path}: {table.num_columns} columns and {len(self.names)} names; looked for as "
@@ -47,14 +62,10 @@ class ArrowTable:
 
     @property
     def first_row(self) -> Sequence[str]:
-        """The first texts; empty for columns of another type."""
+        """The first texts, dates, times of day and whole numbers; empty for other types."""
         if not self._table.num_rows:
             return ()
-        first = self._table.slice(0, 1)
-        return [
-            (first.column(at)[0].as_py() or "").strip() if _is_text(field.type) else ""
-            for at, field in enumerate(first.schema)
-        ]
+        return [_as_text(column[0].as_py()) for column in self._table.columns]
 
     @property
     def texts(self) -> Sequence[int]:
@@ -86,12 +97,41 @@ class ArrowTable:
         return trimmed(column) if pa.types.is_string(column.type) else column
 
     def data_row(self, row: int) -> int:
-        """The same: no row is left out."""
-        return row
+        """The same, or its line where it has one."""
+        return row if self._lines is None else int(self._lines[row])
 
     def places(self, data_rows: Sequence[int]) -> list[str]:
-        """`row N`, from 1."""
-        return [f"row {row + 1}" for row in data_rows]
+        """`row N` or `line N`, from 1."""
+        what = "row" if self._lines is None else "line"
+        return [f"{what} {row + 1}" for row in data_rows]
+
+
+def _without_symbol(path: Path, names: Sequence[str]) -> tuple[list[str], str | None]:
+    """The names, and the symbol that pandas wrote behind each, as yfinance's tables have it.
+
+    >>> _without_symbol(Path("a"), ["('Open', 'AAPL')", "('Close', 'AAPL')", "Date"])
+    (['Open', 'Close', 'Date'], 'AAPL')
+
+    Raises:
+        SourceError: they are of several symbols.
+    """
+    pairs = [_PAIR.fullmatch(name) for name in names]
+    symbols = sorted({pair[2] for pair in pairs if pair} - {""})
+    if len(symbols) > 1:
+        raise SourceError(
+            f"{path}: {len(symbols)} symbols side by side in the names of the columns "
+            f"({', '.join(symbols[:5])}); looked for one; write each to a file of its own"
+        )
+    bare = [pair[1] if pair else name for pair, name in zip(pairs, names, strict=True)]
+    return bare, symbols[0] if symbols else None
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.date().isoformat() if value.time() == time() and not value.tzinfo else ""
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return str(value).strip() if type(value) is str or type(value) is int else ""
 
 
 def _is_text(kind: Any) -> bool:
@@ -137,31 +177,6 @@ def read_ipc(source: FileBytes) -> Any:
             f"{source.path}: damaged Feather or Arrow ({one_line(error)}); {WANTED}; write the "
             "file again"
         ) from None
-
-
-def read_json_lines(source: FileBytes) -> Any:
-    """JSON lines as a `pyarrow.Table`: one object a line, its names the columns.
-
-    Text that looks like times stays text, so that it is understood as in CSV.
-
-    Raises:
-        SourceError: a line is no JSON object, or a field changes its type.
-    """
-    content = _in_memory(source)
-    try:
-        table = arrow_json.read_json(content)
-        times = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
-        if times:
-            content.seek(0)
-            schema = pa.schema([(name, pa.string()) for name in times])
-            options = arrow_json.ParseOptions(explicit_schema=schema)
-            table = arrow_json.read_json(content, parse_options=options)
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError(
-            f"{source.path}: not JSON lines ({one_line(error)}); {WANTED}; write one object a "
-            "line, each field of one type"
-        ) from None
-    return table
 
 
 def _in_memory(source: FileBytes) -> io.BytesIO:

@@ -11,34 +11,11 @@ from typing import Final, Literal
 
 from stream_app.errors import SourceError
 from stream_app.feed.short_names import short_roles
+from stream_app.feed.usual_names import QUOTE_NAMES, USUAL_NAMES, normalised, usual
 
 Kind = Literal["ticks", "bars", "quotes"]
 
-_VOLUME = ("volume", "vol", "v", "size", "qty", "q", "quantity", "amount")
-USUAL_NAMES: Final[dict[str, tuple[str, ...]]] = {
-    "time": (
-        *("timestamp", "time", "date", "datetime", "ts", "t", "opentime", "eventtime"),
-        *("tradetime", "starttime", "unix", "unixtime", "unixtimestamp", "epoch", "epochms"),
-        *("timestampms", "timestamputc", "timeutc", "datetimeutc", "gmttime", "localtime"),
-        *("windowstart", "transacttime"),
-    ),
-    "symbol": ("symbol", "sym", "ticker", "instrument", "pair"),
-    "price": (
-        *("price", "last", "lastprice", "tradeprice", "px", "p", "close", "c", "closeprice"),
-        "closelast",
-    ),
-    "size": _VOLUME,
-    "open": ("open", "o", "openprice"),
-    "high": ("high", "h", "highprice"),
-    "low": ("low", "l", "lowprice"),
-    "close": ("close", "c", "closeprice", "closelast"),
-    "volume": _VOLUME,
-    "id": ("tradeid", "aggtradeid", "tid"),
-}
-"""Role -> names, in lower case without separators."""
 ROLES: Final = tuple(USUAL_NAMES)
-QUOTE_NAMES: Final = (("bid", "ask"), ("bidprice", "askprice"))
-
 OHLC: Final = ("open", "high", "low", "close")
 _TICK_ROLES: Final = ("time", "price", "size", "symbol", "id")
 _ROLES: Final[dict[Kind, tuple[str, ...]]] = {
@@ -50,7 +27,9 @@ _OPTIONAL: Final = frozenset({"size", "volume", "symbol", "id"})
 _PAIRED: Final = frozenset({"time", "price"})
 _SHOWN_COLUMNS: Final = 12
 _DATE: Final = re.compile(r"\d{8}|\d{1,4}[-./]\d{1,2}[-./]\d{1,4}")
-_CLOCK: Final = re.compile(r"\d{1,2}:\d\d(:\d\d([.,]\d+)?)?|\d{4}|\d{6}")
+_CLOCK: Final = re.compile(r"\d{1,2}:\d\d(:\d\d([.,]\d+)?)?( ?[AaPp]\.?[Mm]\.?)?")
+_DIGITS: Final = re.compile(r"0|\d{3,6}")
+"""A time of day without colons, whose first zeros may be lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +106,14 @@ def find_columns(
     second: dict[str, int] = {}
     candidates: dict[str, list[int]] = {}
     mapped = set()
-    short = {} if _usual("symbol", names) else short_roles(names, first_row)
+    short = {} if usual("symbol", names) else short_roles(names, first_row)
     for role in USUAL_NAMES:
         found = _mapped(path, role, names, mapping[role]) if role in mapping else []
         if found:
             mapped.add(role)
         if len(found) == 2 and "+" in mapping[role]:
             second[role] = found.pop()
-        candidates[role] = found or ([short[role]] if role in short else _usual(role, names))
+        candidates[role] = found or ([short[role]] if role in short else usual(role, names))
     _pair_of_times(names, first_row, candidates, second)
     kind = _kind(path, names, mapped, candidates)
     if kind == "ticks" and "price" in second:
@@ -162,19 +141,6 @@ def shown_name(names: Sequence[str], position: int) -> str:
     ('1', 'Open')
     """
     return names[position].strip() or str(position + 1)
-
-
-def _normalised(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def _usual(role: str, names: Sequence[str]) -> list[int]:
-    usual = USUAL_NAMES[role]
-    found = [place for place, name in enumerate(names) if _normalised(name) in usual]
-    # What pandas writes of an index without a name.
-    if role == "time" and not found and names and names[0].strip() in ("", "__index_level_0__"):
-        return [0]
-    return found
 
 
 def _mapped(path: Path, role: str, names: Sequence[str], wanted: str) -> list[int]:
@@ -216,12 +182,13 @@ def _pair_of_times(
     found = candidates["time"]
     if len(found) != 2 or len(first_row) != len(names):
         return
-    by_name = {_normalised(names[place]): place for place in found}
-    if set(by_name) != {"date", "time"}:
-        return
-    date, clock = by_name["date"], by_name["time"]
-    if _DATE.fullmatch(first_row[date].strip()) and _CLOCK.fullmatch(first_row[clock].strip()):
-        candidates["time"], second["time"] = [date], clock
+    for date, clock in (found, found[::-1]):
+        if not _DATE.fullmatch(first_row[date].strip()):
+            continue
+        is_named = [normalised(names[place]) for place in (date, clock)] == ["date", "time"]
+        of_day = first_row[clock].strip()
+        if _CLOCK.fullmatch(of_day) or (is_named and _DIGITS.fullmatch(of_day)):
+            candidates["time"], second["time"] = [date], clock
 
 
 def _kind(
@@ -244,7 +211,7 @@ def _kind(
     # A column of closes is a price only where no better-named one and no open, high or low is.
     prices = [place for place in candidates["price"] if place not in candidates["close"]]
     absent = [role for role in OHLC if not candidates[role]]
-    named_price = [place for place in prices if _normalised(names[place]) == "price"]
+    named_price = [place for place in prices if normalised(names[place]) == "price"]
     if absent == ["close"] and len(named_price) == 1:
         candidates["close"] = named_price  # the price of a bar is the last one
         return "bars"
@@ -267,15 +234,17 @@ def _kind(
 
 
 def _missing(path: Path, role: str, names: Sequence[str]) -> SourceError:
-    usual = USUAL_NAMES[role]
+    known = ", ".join(USUAL_NAMES[role][:8])
     bars = " (or open, high, low and close)" if role == "price" else ""
     remedy = f"--column {role}=NAME"
-    by_name = {_normalised(name): name.strip() for name in names}
+    if role == "price" and len(names) > len(OHLC):
+        remedy += ", or a bar's four with " + " ".join(f"--column {each}=NAME" for each in OHLC)
+    by_name = {normalised(name): name.strip() for name in names}
     for bid, ask in QUOTE_NAMES:
         if role == "price" and bid in by_name and ask in by_name:
             remedy += f", or take the middle with --column price={by_name[bid]}+{by_name[ask]}"
     return SourceError(
-        f"{path}: no {role} column among {_listed(names)}; looked for {', '.join(usual[:8])} "
+        f"{path}: no {role} column among {_listed(names)}; looked for {known} "
         f"and the like{bars}; name it with {remedy}"
     )
 

@@ -17,13 +17,18 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from stream_app.errors import SourceError
-from stream_app.feed.headers import are_values, comma_in_a_date, is_value, likely_names
+from stream_app.feed.csv_text import decodes, delimiter, encoding
+from stream_app.feed.headers import (
+    are_values,
+    comma_in_a_date,
+    is_value,
+    likely_names,
+    other_separator,
+)
 from stream_app.feed.layout import Layout, recognised
 from stream_app.feed.problems import Problem
 from stream_app.feed.source import WANTED, FileBytes, one_line
 
-_SEPARATORS: Final = ("\t", ";", "|")
-_UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SHOWN_LINES: Final = 3
 _SEP_LINE: Final = re.compile(r'"?sep=(.)"?[ \t]*\n', re.IGNORECASE)
 """The line that tells Excel what separates the fields."""
@@ -37,7 +42,7 @@ class CsvTable:
         self._path = source.path
         self.bad_lines: Problem | None = None
         self._bad = np.zeros(0, dtype=np.int64)
-        self._encoding = _encoding(head, layout)
+        self._encoding = encoding(head, layout)
         text = self._decoded(head)
         self.taken_for: str | None = None
         given = layout or Layout()
@@ -62,7 +67,7 @@ class CsvTable:
         body = lines[start:]
         if not body:
             raise no_rows(self._path)
-        self.delimiter: str = given.delimiter or _delimiter(body[0])
+        self.delimiter: str = given.delimiter or delimiter(body[0])
         self._has_header = not self._is_headerless(body[0])
         width = len(self._fields(body[0]))
         self._skipped = start + given.header_lines if self._has_header else start
@@ -88,7 +93,7 @@ class CsvTable:
         try:
             text = decoder.decode(head)
         except UnicodeDecodeError:
-            if not _decodes(head.split(b"\n", 1)[0], self._encoding):
+            if not decodes(head.split(b"\n", 1)[0], self._encoding):
                 raise self._not_text(head) from None
             raise SourceError(
                 f"{self._path}: not CSV (not all of it is {self._encoding}); {WANTED}; say in "
@@ -159,16 +164,22 @@ class CsvTable:
                     f"the lines below it {fits}; looked for as many of both; put quotes around "
                     f"the times, whose comma separates fields, or give {options}"
                 )
-            if _delimiter(lines[start]) == self.delimiter and not are_values(filled[0]):
+            if delimiter(lines[start]) == self.delimiter and not are_values(filled[0]):
                 raise SourceError(
                     f"{self._path}: line {start + 1}, {shown!r}, has {len(self.names)} fields and "
                     f"the lines below it {fits}; looked for a header; pass over the lines above "
                     f"it with --skip-lines {start + 1}"
                 )
         if len(self.names) < 2:
+            mark = other_separator(lines[start])
+            other = (
+                f"if it is {mark!r}, write delimiter = {mark!r} to a --layout file; "
+                if mark
+                else ""
+            )
             raise SourceError(
                 f"{self._path}: one column in the first line, {shown!r}; {WANTED}, separated by "
-                "comma, semicolon, tab or bar; pass over remarks above the header with "
+                f"comma, semicolon, tab or bar; {other}pass over remarks above the header with "
                 "--skip-lines N, or check that it is the right file"
             )
         if are_values(self.names):
@@ -277,6 +288,14 @@ class CsvTable:
         return [found[row] or f"row {row + 1}" for row in data_rows]
 
 
+class RowTable(CsvTable):
+    """Rows that have been made lines: where one stands is told by its number."""
+
+    def places(self, data_rows: Sequence[int]) -> list[str]:
+        """`row N`, from 1."""
+        return [f"row {row + 1}" for row in data_rows]
+
+
 def trimmed(texts: Any) -> Any:
     """Text without blanks around it; nothing becomes null."""
     bare = pc.utf8_trim_whitespace(texts)
@@ -294,25 +313,3 @@ def _may_be_recognised(layout: Layout | None) -> bool:
         return True
     told = layout.names or layout.skip_lines or layout.delimiter or layout.title
     return not told and layout.header_lines == 1
-
-
-def _encoding(head: bytes, layout: Layout | None) -> str:
-    if layout is not None and layout.encoding is not None:
-        return layout.encoding
-    return "utf-16" if head.startswith(_UTF16) else "utf-8-sig"
-
-
-def _delimiter(line: str) -> str:
-    """What separates a line's fields; commas next to another separator are decimal ones."""
-    bare = re.sub(r'"[^"]*"', "", line)
-    commas = bare.count(",")
-    best = max(_SEPARATORS, key=bare.count)
-    return best if bare.count(best) and commas <= bare.count(best) + 1 else ","
-
-
-def _decodes(line: bytes, encoding: str) -> bool:
-    try:
-        line.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
@@ -12,6 +14,8 @@ from stream_app.errors import SourceError
 from stream_app.feed.instruments import mixed
 from stream_app.feed.numbers import refuse_jumps
 from stream_app.feed.part import Part
+from stream_app.feed.times import ASSUMED
+from stream_app.feed.zones import may_be_twice
 
 _FEW_ROWS: Final = 3
 
@@ -35,6 +39,25 @@ def refuse_midnights(part: Part) -> None:
     )
 
 
+def of_repeated(part: Part, files: int) -> Callable[[int], str]:
+    """What can be done about a second bar at a time.
+
+    Args:
+        part: the file that has it.
+        files: how many are read.
+    """
+
+    def remedy(row: int) -> str:
+        local = datetime.fromtimestamp(part.ts[row] / 1000, UTC)
+        if part.time_zone == ASSUMED and may_be_twice(local):
+            return "give the zone whose summer time ends there with --time-zone"
+        if files == 1:
+            return "name the symbols' column with --column symbol=NAME"
+        return "leave out what two of the files have"
+
+    return remedy
+
+
 def refuse_points(part: Part) -> None:
     """A point may be one of thousands, where no number tells.
 
@@ -49,7 +72,7 @@ def refuse_points(part: Part) -> None:
 
 
 def refuse_instruments(part: Part) -> None:
-    """A column of text that has no role may tell instruments apart.
+    """A column of text, or of codes, that has no role may tell instruments apart.
 
     Raises:
         SourceError: it does, and no symbol was given. Where one was, or where the prices do not
@@ -57,7 +80,7 @@ def refuse_instruments(part: Part) -> None:
     """
     for name, column in part.texts.items():
         found = mixed(column, part.ts, part.price[:, -1], part.bad.good)
-        if found is None:
+        if found is None or (name in part.codes and not found.is_sure):
             continue
         shown = ", ".join(repr(value)[:40] for value in found.values[:3])
         more = ", ..." if len(found.values) > 3 else ""

@@ -14,7 +14,7 @@ from stream_app.errors import SourceError
 from stream_app.feed.bar_lengths import BadBarError, bar_lengths, of_each
 from stream_app.feed.bars import bars_to_ticks
 from stream_app.feed.columns import Kind
-from stream_app.feed.doubts import refuse_instruments, refuse_midnights, refuse_points
+from stream_app.feed.doubts import of_repeated, refuse_instruments, refuse_midnights, refuse_points
 from stream_app.feed.layout import Layout
 from stream_app.feed.part import Part, read_part
 from stream_app.feed.rows import TickRows
@@ -151,9 +151,7 @@ class _Merged:
                 bad,
                 found=lambda _: "a second bar of its symbol at its time",
                 wanted="one",
-                remedy="name the symbols' column with --column symbol=NAME"
-                if len(self._parts) == 1
-                else "leave out what two of the files have",
+                remedy=of_repeated(part, len(self._parts)),
             )
         self._gather()
 

@@ -7,8 +7,12 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from stream_app.feed.usual_names import usual
+
 _EPOCH: Final = re.compile(r"\d{10}(?:\.\d+)?|\d{13}|\d{16}|\d{19}")
 _DATE: Final = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}.*|\d{8} \d{4,9}")
+_ONLY_DATE: Final = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}|\d{8}")
+_ONLY_CLOCK: Final = re.compile(r"\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?|\d{4}|\d{6}")
 _NUMBER: Final = re.compile(r"[+-]?\d*[.,]?\d+(?:[eE][-+]?\d+)?")
 _MONTH: Final = re.compile(r"[A-Z][a-z]{2,8}\.? \d{1,2}")
 _YEAR: Final = re.compile(r" ?\d{4}(?: .*)?")
@@ -35,6 +39,22 @@ def is_value(name: str) -> bool:
     )
 
 
+def other_separator(line: str) -> str | None:
+    """What separates a line's fields where it is none of the usual.
+
+    >>> other_separator("time^price^size"), other_separator("<html>")
+    ('^', None)
+    """
+    fields = r"[^\W_][\w.:+/-]*"
+    for mark in "^~#@ :":
+        found = line.strip().split(mark)
+        if re.fullmatch(rf"{fields}(?:{re.escape(mark)}{fields})+", line.strip()) and (
+            usual("time", found) or are_values(found)
+        ):
+            return mark
+    return None
+
+
 def likely_names(fields: Sequence[str]) -> str | None:
     """What `--names` could be for a row without a header; None where it is unclear.
 
@@ -45,6 +65,9 @@ def likely_names(fields: Sequence[str]) -> str | None:
     """
     bare = [field.strip() for field in fields]
     times = [at for at, field in enumerate(bare) if _EPOCH.fullmatch(field) or _DATE.match(field)]
+    if len(bare) > 2 and _ONLY_DATE.fullmatch(bare[0]) and _ONLY_CLOCK.fullmatch(bare[1]):
+        rest = likely_names(["1709510400", *bare[2:]])
+        return rest and rest.replace("time,", "date,time,", 1)
     numbers = [
         at for at, field in enumerate(bare) if _NUMBER.fullmatch(field) and at not in times[:1]
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,11 +18,28 @@ NO_INSTRUMENTS: Final = frozenset(
     )
 )
 """Values, in small letters, that say something of a trade and not of what is traded."""
+_CODE: Final = re.compile(
+    r"(?i).*(?:code|id|isin|cusip|sedol|figi|permno|gvkey|token|contract|security|stock|stkcd)"
+    r"|.*(?:\u4ee3\u7801|\u4ee3\u78bc|\u30b3\u30fc\u30c9|\ucf54\ub4dc)"
+)
+"""A name of what instruments are called by in numbers, such as `code` or `instrument_id`; the last
+ones say `code` in Chinese, Japanese and Korean."""
+_NO_CODES: Final = ("bid", "mid", "paid", "void", "valid")
 _APART: Final = 0.01
 """Prices of one instrument at one time, or from one trade to the next, are not further apart."""
 _TIMES_AS_FAR: Final = 10
 _OFTEN: Final = 0.2
 _SELDOM: Final = 0.01
+
+
+def may_be_codes(name: str) -> bool:
+    """Whether a column's numbers may tell instruments apart: 7203 is Toyota in Tokyo.
+
+    >>> may_be_codes("instrument_id"), may_be_codes("bid"), may_be_codes("count")
+    (True, False, False)
+    """
+    bare = name.strip()
+    return _CODE.fullmatch(bare) is not None and bare.lower() not in _NO_CODES
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,15 +16,23 @@ from stream_app.errors import SourceError
 
 Decimal = Literal[".", ","]
 
-_POINT: Final = re.compile(r"[+-]?\d{1,3}([,'\u2019]\d{3})+(\.\d*)?")
-_COMMA: Final = re.compile(
-    r"[+-]?(\d+|\d{1,3}([.'\u2019 \u00a0\u202f]\d{3})+),\d*|[+-]?\d{1,3}(\.\d{3}){2,}"
+_BLANKS: Final = " \u00a0\u202f"
+_POINT: Final = re.compile(
+    rf"[+-]?(\d{{1,3}}([,'\u2019{_BLANKS}]\d{{3}})+|\d{{1,2}}(,\d\d)+,\d{{3}})(\.\d*)?"
 )
+"""With a decimal point, grouped by thousands or as in India: `1,234,567.8`, `12,34,567.8`."""
+_COMMA: Final = re.compile(
+    rf"[+-]?(\d+|\d{{1,3}}([.'\u2019{_BLANKS}]\d{{3}})+),\d*([eE][+-]?\d+)?"
+    r"|[+-]?\d{1,3}(\.\d{3}){2,}"
+)
+_WHOLE_GROUPED: Final = re.compile(rf"[+-]?\d{{1,3}}(['\u2019{_BLANKS}]\d{{3}})+")
+"""Groups that say nothing of the decimals."""
 _GROUPED_ONCE: Final = re.compile(r"[+-]?\d{1,3}[.,]\d{3}")
 _PLAIN: Final = re.compile(r"[+-]?\d*\.\d*([eE][+-]?\d+)?")
 _CURRENCY: Final = "$€£¥"
 _TIMES: Final = {"K": 1e3, "M": 1e6, "B": 1e9}
-_NO_SIZE: Final = ("-", "nan", "null", "none", "n/a", "na")
+_NO_SIZE: Final = ("-", "--", "nan", "null", "none", "n/a", "na", "#n/a", "#n/a n/a", "<na>", "\\n")
+_SIZES: Final = ("size", "volume")
 _SAMPLE_ROWS: Final = 100_000
 _MOST_DECIMALS: Final = 12
 _WHOLE: Final = 2.0**53
@@ -39,7 +47,7 @@ def decimal_of(
     """Whether a file's numbers have a decimal point or a decimal comma.
 
     Values decide that can be read in one way only: `1.5` and `1,234.5`, or `1,5` and `1.234,5`.
-    In fields that commas separate, a comma within a number is one of thousands.
+    In fields that commas separate, a comma within a size is one of thousands.
 
     Args:
         path: the file, for the message.
@@ -60,11 +68,12 @@ def decimal_of(
         for value in _with_commas(column):
             if _COMMA.fullmatch(value) and not _POINT.fullmatch(value):
                 return ","
-            points = points or bool(_POINT.fullmatch(value) and "." in value)
-            if unclear is None and _GROUPED_ONCE.fullmatch(value):
+            points = points or bool(_POINT.fullmatch(value) and re.search(r"\.|,.*,", value))
+            is_thousands = delimiter == "," and role in _SIZES
+            if unclear is None and not is_thousands and _GROUPED_ONCE.fullmatch(value):
                 unclear = (role, value)
         points = points or _has_points(column)
-    if unclear is None or points or delimiter == ",":
+    if unclear is None or points:
         return "."
     raise _unclear(path, *unclear, "comma")
 
@@ -132,6 +141,8 @@ def read_numbers(column: Any, *, decimal: Decimal, is_size: bool) -> NDArray[np.
         is_size: whether K, M and B may follow, as in volumes.
     """
     if not pa.types.is_string(column.type):
+        if pa.types.is_float32(column.type):  # 1.1 and not 1.10000002384
+            column = column.cast(pa.string())
         try:
             return _floats(column.cast(pa.float64(), safe=False).to_numpy())
         except pa.ArrowNotImplementedError:  # times are no numbers
@@ -211,9 +222,11 @@ def _number(text: str, decimal: Decimal, is_size: bool) -> float:
     if times != 1.0 and not is_size:
         return float("nan")
     if decimal == ".":
-        plain = re.sub("[,'\u2019]", "", bare) if _POINT.fullmatch(bare) else bare
-    elif _COMMA.fullmatch(bare) or _GROUPED_ONCE.fullmatch(bare) or bare.lstrip("+-").isdecimal():
-        plain = re.sub(r"[.'\u2019 \u00a0\u202f]", "", bare).replace(",", ".")
+        plain = re.sub(f"[,'\u2019{_BLANKS}]", "", bare) if _POINT.fullmatch(bare) else bare
+    elif bare.lstrip("+-").isdecimal() or any(
+        form.fullmatch(bare) for form in (_COMMA, _GROUPED_ONCE, _WHOLE_GROUPED)
+    ):
+        plain = re.sub(rf"[.'\u2019{_BLANKS}]", "", bare).replace(",", ".")
     else:
         return float("nan")
     try:

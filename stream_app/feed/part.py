@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from stream_app.errors import SourceError
 from stream_app.feed.bar_orders import other_order
 from stream_app.feed.columns import OHLC, Columns, Kind, find_columns, shown_name
+from stream_app.feed.instruments import may_be_codes
+from stream_app.feed.joined_times import joined
 from stream_app.feed.layout import Layout
 from stream_app.feed.numbers import decimal_of, middle, read_numbers, without_size
 from stream_app.feed.problems import BadRows
@@ -48,7 +50,15 @@ def read_part(path: Path, symbol: str | None, layout: Layout | None, *, pick: bo
             f"{table.names[found.positions['symbol']]!r} names the symbols; leave --symbol out"
         )
     named = "symbol" in found.positions or table.symbol is not None
-    texts = [] if named else [at for at in table.texts if at not in found.used]
+    may_name = {
+        *table.texts,
+        *(
+            at
+            for at, (name, text) in enumerate(zip(table.names, table.first_row, strict=False))
+            if text.strip().isdecimal() and may_be_codes(name)
+        ),
+    }
+    texts = [] if named else sorted(may_name.difference(found.used))
     return Part(path, table, found, table.read([*found.used, *texts]), symbol)
 
 
@@ -70,6 +80,7 @@ class Part:
         self._by_role = {role: read[position] for role, position in found.positions.items()}
         self._second = {role: read[position] for role, position in found.second.items()}
         self.texts = {shown_name(table.names, at): read[at] for at in read if at not in found.used}
+        self.codes = {shown_name(table.names, at) for at in read if at not in table.texts}
         rows = len(self._by_role["time"])
         self.notices: tuple[str, ...] = ()
         self.bad = BadRows(rows, table.data_row)
@@ -146,7 +157,7 @@ class Part:
         layout = self._table.layout
         column = self._by_role["time"]
         if "time" in self._second:
-            column = _joined(column, self._second["time"])
+            column = joined(column, self._second["time"], spelt=layout.time_format is None)
         times = read_times(
             column,
             time_format=layout.time_format,
@@ -310,9 +321,3 @@ class Part:
 def _shown(column: Any, row: int) -> str:
     value = column[row].as_py()
     return "is missing" if value is None else repr(str(value))[:60]
-
-
-def _joined(dates: Any, clocks: Any) -> Any:
-    """Two columns as one text; missing where one of them is."""
-    texts = [each.cast(pa.string()).combine_chunks() for each in (dates, clocks)]
-    return pa.chunked_array([pc.binary_join_element_wise(*texts, " ")])

@@ -12,7 +12,7 @@ from stream_app.messages.symbols import SYMBOL_RULE, is_symbol, symbol_problem
 _ENDINGS: Final = frozenset(
     (
         *("csv", "tsv", "txt", "tab", "dat", "data", "prn", "json", "jsonl", "ndjson"),
-        *("parquet", "pq", "feather", "arrow", "ipc", "gz", "zip", "zst"),
+        *("parquet", "pq", "feather", "arrow", "ipc", "gz", "zip", "zst", "bz2", "xz"),
     )
 )
 _PIPES: Final = ("dev", "proc")

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from stream_app.errors import SourceError
-from stream_app.feed.arrow_table import ArrowTable, read_ipc, read_json_lines, read_parquet
-from stream_app.feed.csv_table import CsvTable
+from stream_app.feed.arrow_table import ArrowTable, read_ipc, read_parquet
+from stream_app.feed.csv_table import CsvTable, RowTable
+from stream_app.feed.json_table import JsonRows, json_start, read_array, read_objects
 from stream_app.feed.layout import Layout
 from stream_app.feed.problems import Problem
-from stream_app.feed.source import WANTED, FileBytes
+from stream_app.feed.source import HEAD_BYTES, WANTED, FileBytes
 
 _PARQUET: Final = b"PAR1"
 _ARROW: Final = (b"ARROW1", b"FEA1", b"\xff\xff\xff\xff")
@@ -97,10 +98,18 @@ def open_table(path: Path, layout: Layout | None = None) -> Table:
         return ArrowTable(path, read_parquet(source), typed)
     if head.startswith(_ARROW):
         return ArrowTable(path, read_ipc(source), typed)
-    if head.lstrip()[:1] == b"{":
-        return ArrowTable(path, read_json_lines(source), typed)
-    if head.lstrip()[:1] == b"[":
-        raise SourceError(
-            f"{path}: a JSON array; {WANTED}; write one object a line, as `jq -c '.[]'` does"
+    start = json_start(head)
+    if start == b"{":
+        return _of_json(path, read_objects(source, typed.encoding), typed)
+    if start == b"[":
+        found = read_array(source, typed.encoding)
+        if isinstance(found, JsonRows):
+            return _of_json(path, found, typed)
+        return RowTable(
+            FileBytes(path, found), found[:HEAD_BYTES], typed.overlaid(encoding="utf-8")
         )
     return CsvTable(source, head, layout)
+
+
+def _of_json(path: Path, rows: JsonRows, layout: Layout) -> ArrowTable:
+    return ArrowTable(path, rows.table, layout, lines=rows.lines, bad_lines=rows.bad_lines)

@@ -15,6 +15,8 @@ _DATES: Final = (
     (re.compile(r"\d{1,2}([ -])[A-Za-z]{3}\1\d{4}"), ("%d{0}%b{0}%Y",)),
     (re.compile(r"\d{1,2}([ -])[A-Za-z]{3}\1\d{2}"), ("%d{0}%b{0}%y",)),
     (re.compile(r"[A-Za-z]{3}( )\d{1,2}, \d{4}"), ("%b %d, %Y",)),
+    (re.compile(r"[A-Za-z]{3,9}( )\d{1,2}, \d{4}"), ("%B %d, %Y",)),
+    (re.compile(r"\d{17}()"), ("%Y%m%d%H%M%S%f",)),
     (re.compile(r"\d{14}()"), ("%Y%m%d%H%M%S",)),
     (re.compile(r"\d{12}()"), ("%Y%m%d%H%M",)),
     (re.compile(r"\d{8}()"), ("%Y%m%d",)),
@@ -23,7 +25,9 @@ _CLOCKS: Final = (
     (re.compile(r"\d{1,2}:\d\d:\d\d\.\d{1,9}"), "%H:%M:%S.%f"),
     (re.compile(r"\d{1,2}:\d\d:\d\d,\d{1,6}"), "%H:%M:%S,%f"),
     (re.compile(r"\d{1,2}:\d\d:\d\d [AaPp][Mm]"), "%I:%M:%S %p"),
+    (re.compile(r"\d{1,2}:\d\d:\d\d[AaPp][Mm]"), "%I:%M:%S%p"),
     (re.compile(r"\d{1,2}:\d\d [AaPp][Mm]"), "%I:%M %p"),
+    (re.compile(r"\d{1,2}:\d\d[AaPp][Mm]"), "%I:%M%p"),
     (re.compile(r"\d{1,2}:\d\d:\d\d"), "%H:%M:%S"),
     (re.compile(r"\d{1,2}:\d\d"), "%H:%M"),
     (re.compile(r"\d{9}"), "%H%M%S%f"),
@@ -31,7 +35,10 @@ _CLOCKS: Final = (
     (re.compile(r"\d{4}"), "%H%M"),
 )
 _WEEKDAY: Final = re.compile(r"^[A-Z][a-z]{2}, ")
-_ZONE: Final = re.compile(r" (?:UTC|GMT)$")
+_ZONE: Final = re.compile(r" (?:UTC|GMT|[+-]\d\d:?\d\d|[A-Z][A-Za-z]+/[A-Z][A-Za-z_/]+)$")
+_UNIX: Final = re.compile(r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}")
+_SERIAL: Final = re.compile(r"(?:3[6-9]|[4-6]\d)\d{3}[.,]\d+")
+"""Days since 1899 with a part of one, as a spreadsheet counts, from 1998."""
 _MOMENT: Final = datetime(2024, 2, 13, 14, 15, 16, 171819, UTC)
 """To try formats on."""
 
@@ -72,14 +79,17 @@ def formats_of(text: str) -> tuple[str, ...]:
     bare = _WEEKDAY.sub("", _ZONE.sub("", text))
     if bare != text:
         before = "%a, " if _WEEKDAY.match(text) else ""
-        after = " %Z" if _ZONE.search(text) else ""
+        zone = _ZONE.search(text)
+        after = "" if zone is None else " %z" if zone[0][1] in "+-" else " %Z"
         return tuple(before + each + after for each in formats_of(bare))
+    if _UNIX.fullmatch(text):
+        return ("%a %b %d %H:%M:%S %Y",)
     for date, date_formats in _DATES:
         found = date.match(text)
         if found is None:
             continue
         rest = text[found.end() :]
-        clock = rest.lstrip(" T,")
+        clock = rest.lstrip(" T,-D")
         between = rest[: len(rest) - len(clock)]
         tails = [name for pattern, name in _CLOCKS if pattern.fullmatch(clock)] if clock else [""]
         possible = [
@@ -87,6 +97,15 @@ def formats_of(text: str) -> tuple[str, ...]:
         ]
         return tuple(each for each in possible if _fits(text, each))
     return ()
+
+
+def is_serial(text: str) -> bool:
+    """Whether a text is a spreadsheet's number for a time.
+
+    >>> is_serial("45355.395833"), is_serial("1709544600.5")
+    (True, False)
+    """
+    return _SERIAL.fullmatch(text) is not None
 
 
 def _fits(text: str, time_format: str) -> bool:

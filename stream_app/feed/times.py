@@ -13,14 +13,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stream_app.feed.rounded_times import rounded_rows
-from stream_app.feed.time_formats import formats_of
+from stream_app.feed.time_formats import formats_of, is_serial
 from stream_app.feed.zones import to_utc, zone_of
 from stream_app.messages.times import EARLIEST_TS, LATEST_TS
 
 _UNIT_NS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _NS_IN_MS: Final = 1_000_000
 _UTC: Final = "UTC"
-_ASSUMED: Final = "UTC (assumed)"
+ASSUMED: Final = "UTC (assumed)"
 _WRITTEN: Final = "as written"
 _YEARS: Final = "of 2000 to 2100"
 _ANY_FORMAT: Final = "epoch s, ms, us or ns, or ISO 8601"
@@ -161,6 +161,10 @@ def _of_iso(texts: Any, times: Any, time_zone: _Zone, found: Any) -> Times:
 
 def _hint(text: str) -> str:
     """What to add where a time is in another format, or its day and month could be either."""
+    if is_serial(text):
+        return (
+            " (a spreadsheet's number for it: format its cells as yyyy-mm-dd hh:mm:ss and export)"
+        )
     formats = formats_of(text)
     if not formats:
         return ""
@@ -227,7 +231,7 @@ def _of_epoch(numbers: NDArray[Any], column: Any) -> Times:
 def _of_datetimes(times: Any, time_format: str, zone: _Zone, wanted: str, has_zone: bool) -> Times:
     """Parsed times, of the zone where they have none of their own; NaT was not understood."""
     reason = times.isna().to_numpy().astype(np.int8)
-    shown = _WRITTEN if has_zone else zone.name or _ASSUMED
+    shown = _WRITTEN if has_zone else zone.name or ASSUMED
     local_ms = _ms(times.dt.tz_localize(None))
     utc = times
     if has_zone:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta, timezone, tzinfo
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -83,3 +83,12 @@ def _summer_by_order(
             summer[run[: back[0] + 1]] = 1.0
             summer[run[back[0] + 1 :]] = 0.0
     return summer
+
+
+def may_be_twice(local: datetime) -> bool:
+    """Whether summer time ends somewhere at a local time: in the night of some Sundays.
+
+    >>> may_be_twice(datetime(2024, 10, 27, 2, 30)), may_be_twice(datetime(2024, 10, 28, 2, 30))
+    (True, False)
+    """
+    return local.weekday() == 6 and local.month in (3, 4, 10, 11) and local.hour <= 3

@@ -18,6 +18,14 @@ REGISTRY_PREFIX_BYTES: Final = 5
 """A zero byte and the four bytes of a schema's number; no JSON begins with a zero byte."""
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff", b"{\x00", b"\x00{\x00")
 """How UTF-16 begins: by a byte order mark, or an object without one."""
+_PACKED: Final = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"\xff\x06\x00\x00sNaPpY": "snappy",
+    b"\x82SNAPPY": "snappy",
+}
+"""How a value begins that a program compressed itself."""
 _NO_NUMBER: Final = re.compile("[^A-Za-z]?-?(NaN|nan|Infinity|Inf|inf)")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LITERALS: Final = {None: "null", True: "true", False: "false"}
@@ -36,13 +44,40 @@ def not_json_hint(value: bytes, error: orjson.JSONDecodeError) -> str:
         return "; begins with a byte order mark: send UTF-8 without one"
     if value.startswith(_UTF16):
         return "; it is UTF-16, not UTF-8 text: send UTF-8"
+    packing = next((name for magic, name in _PACKED.items() if value.startswith(magic)), None)
+    if packing is not None:
+        return f"; it is {packing}: send JSON, and let the producer's compression.type pack it"
     try:
         text = value.decode()
     except UnicodeDecodeError:
         return _prefix_hint(value) or "; it is not UTF-8 text: send JSON in UTF-8"
-    if _NO_NUMBER.match(text, max(0, error.pos - 1)):
+    return _text_hint(text, error.pos) or _prefix_hint(value)
+
+
+def _text_hint(text: str, at: int) -> str:
+    if _NO_NUMBER.match(text, max(0, at - 1)):
         return "; NaN and Infinity are no JSON: send a number, or leave the field out"
-    return _prefix_hint(value)
+    if at and text[at : at + 1] == "\0":
+        return "; a zero byte ends it, as texts end in C: send it without"
+    if at and text[at : at + 1] == "{" and _is_object(text[:at]):
+        return "; it is several objects: send one a record"
+    return ""
+
+
+def not_object_hint(message: Any) -> str:
+    """For JSON that is not an object."""
+    if type(message) is list and message and type(message[0]) is dict:
+        return "; send one object a record"
+    if type(message) is str and _is_object(message):
+        return "; it is JSON inside a text: encode it once"
+    return ""
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return type(orjson.loads(text)) is dict
+    except orjson.JSONDecodeError:
+        return False
 
 
 def _prefix_hint(value: bytes) -> str:
@@ -109,8 +144,11 @@ def type_hint(name: str, value: object) -> str:
     if name == "ts" and type(value) is str and (moment := _iso_ms(value)):
         return f"; it is an ISO 8601 time: send epoch milliseconds, here {moment}"
     number = json_number(value) if type(value) is str else value
+    if name in ("symbol", "source") and type(value) is int:
+        return f'; send it in quotes, "{value}"'
     if type(number) is not int and type(number) is not float:
-        return ""
+        is_none = name in ("size", "source", "id") and value in ("", "null", "None", "NaN", "nan")
+        return "; where there is none, leave it out or send null" if is_none else ""
     unit = time_hint(number) if name == "ts" else ""
     if type(value) is str and name in ("price", "size", "ts"):
         quoted = f'set TICK_FIELDS={{"{name}":"{name}"}} to read numbers in quotes'

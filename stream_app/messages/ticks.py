@@ -18,6 +18,7 @@ from stream_app.messages.tick_hints import (
     key_hint,
     names_hint,
     not_json_hint,
+    not_object_hint,
     time_hint,
     type_hint,
 )
@@ -117,7 +118,9 @@ def json_object(value: bytes | None) -> Any:
     except orjson.JSONDecodeError as error:
         return Rejection(reason="not_json", detail=f"{error}{not_json_hint(value, error)}")
     if type(message) is not dict:
-        return Rejection(reason="not_object", detail=f"it is {json_kind(message)}")
+        return Rejection(
+            reason="not_object", detail=f"it is {json_kind(message)}{not_object_hint(message)}"
+        )
     return message
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import gzip
+import lzma
 import subprocess
 import sys
 import zipfile
@@ -59,15 +61,15 @@ def opened(path: Path, kind: str) -> Iterator[Any]:
         archive = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED)
         with archive, archive.open("x", "w", force_zip64=True) as member:
             yield member
-    elif kind == "gz":
-        with gzip.open(path, "wb") as file:
+    elif kind in ("gz", "bz2", "xz"):
+        with {"gz": gzip, "bz2": bz2, "xz": lzma}[kind].open(path, "wb") as file:
             yield file
     else:
         with pa.CompressedOutputStream(str(path), "zstd") as stream:
             yield stream
 
 
-@pytest.mark.parametrize("kind", ["gz", "zip", "zst"])
+@pytest.mark.parametrize("kind", ["gz", "zip", "zst", "bz2", "xz"])
 def test_a_bomb_is_refused_and_memory_stays_bounded(tmp_path: Path, kind: str) -> None:
     """The memory of a process that reads it is told by the bound, here of 16 MiB."""
     path = bomb(tmp_path / f"x.csv.{kind}", kind, 256)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import bz2
 import gzip
 import itertools
+import lzma
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,6 +57,8 @@ def parquet(**columns: Any) -> bytes:
         ("btc.csv", CSV.replace("\n", "\n\n")),
         ("btc.csv.gz", gzip.compress(CSV.encode(), mtime=0)),
         ("btc.csv", gzip.compress(CSV.encode(), mtime=0)),
+        ("btc.csv.bz2", bz2.compress(CSV.encode())),
+        ("btc.csv.xz", lzma.compress(CSV.encode())),
         ("btc.csv.gz", CSV),
         (
             "btc.parquet",

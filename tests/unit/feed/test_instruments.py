@@ -133,3 +133,29 @@ def test_prices_that_are_alike_are_only_warned_of(tmp_path: Path) -> None:
 )
 def test_other_texts_are_no_instruments(tmp_path: Path, content: str) -> None:
     assert not read_ticks(written(tmp_path / "a.csv", content)).notices
+
+
+@pytest.mark.parametrize("name", ["code", "instrument_id", "\u80a1\u7968\u4ee3\u7801"])
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_numbers_may_name_instruments(tmp_path: Path, name: str, ending: str) -> None:
+    rows = [line.split(",") for line in two(("7203", "9984"), (3400, 8800)).splitlines()[1:]]
+    events = [{"time": int(at), name: int(code), "price": float(p)} for at, code, p in rows]
+    table = two(("7203", "9984"), (3400, 8800)).replace("name", name)
+    path = written(tmp_path / f"a.{ending}", table if ending == "csv" else lines(*events))
+
+    with pytest.raises(SourceError, match=rf"2 values .*'7203', '9984'.*--column symbol={name}"):
+        read_ticks(path)
+    assert read_ticks(path, columns={"symbol": name}).symbols == ("7203", "9984")
+
+
+@pytest.mark.parametrize("name", ["code", "bid", "exchange_id", "trades"])
+def test_other_numbers_are_no_instruments(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path / "a.csv", two(("1", "2"), (400, 400.5)).replace("name", name))
+
+    assert not read_ticks(path).notices
+
+
+def test_an_unused_id_of_any_type_is_left_alone(tmp_path: Path) -> None:
+    events = [{"_id": {"$oid": "a"}, "id": None, "time": T0 + n, "price": 5.5} for n in HOUR]
+
+    assert not read_ticks(written(tmp_path / "a.jsonl", lines(*events))).notices

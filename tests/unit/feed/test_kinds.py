@@ -537,8 +537,11 @@ def test_an_encoding_is_given(tmp_path: Path) -> None:
         (zipped(("[Content_Types].xml", "<x/>"), ("xl/workbook.xml", "")), "an Excel workbook"),
         (zipped(("x.csv", TEXT))[:-30], "damaged zip"),
         (pa.compress(TEXT.encode() * 99, "zstd", asbytes=True)[:-9], "damaged zstd"),
-        (b'[{"time": 1, "price": 2}]', "a JSON array; .*jq -c"),
-        (b'{"time": 1640995200, "price": 2}\n{"time": "soon", "price": 2}\n', "not JSON lines"),
+        (b'[{"time": [1]}, 2]', "a JSON array of something else .*; write one object a line"),
+        (
+            b'{"time": 1640995200, "price": 2}\n{"time": "soon", "price": 2}\n',
+            "row 2: time .soon.|line 2: time .soon.",
+        ),
         (as_feather()[:-20], "damaged Feather or Arrow"),
     ],
 )
@@ -571,3 +574,13 @@ def test_a_refusal_names_the_option_that_helps(tmp_path: Path, text: str, found:
     with pytest.raises(SourceError, match=found) as refusal:
         read_ticks(written(tmp_path / "x.csv", text))
     assert "\n" not in str(refusal.value)
+
+
+def test_a_report_beside_the_table_in_a_zip_is_not_read(tmp_path: Path) -> None:
+    """As HistData packs it."""
+    content = zipped(("status.txt", "Gaps: none"), ("EURUSD.csv", TEXT), ("a.PDF", "%PDF"))
+    path = written(tmp_path / "x.zip", content)
+
+    assert list(read_ticks(path, symbol="X").ticks)
+    with pytest.raises(SourceError, match=r"a zip of 2 files \(a.txt, b.txt\)"):
+        read_ticks(written(path, zipped(("a.txt", TEXT), ("b.txt", TEXT))), symbol="X")

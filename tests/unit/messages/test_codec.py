@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gzip
+
 import orjson
 import pytest
 
@@ -85,7 +87,10 @@ DETAILS = [
     (b'{"symbol":"BTC","price":[1],"ts":1650000000000}', "price is an array, wanted a number"),
     (b'{"symbol":"BTC","price":{"a":1},"ts":1650000000000}', "price is an object, wanted a number"),
     (b'{"symbol":"BTC","price":true,"ts":1650000000000}', "price is true, wanted a number"),
-    (b'{"symbol":7,"price":1,"ts":1650000000000}', "symbol is the number 7, wanted a string"),
+    (
+        b'{"symbol":7,"price":1,"ts":1650000000000}',
+        'symbol is the number 7, wanted a string; send it in quotes, "7"',
+    ),
     (
         b'{"symbol":"BTC","price":1,"ts":"2022-01-01T00:00:00+01:00"}',
         "ts is text '2022-01-01T00:00:00+01:00', wanted an integer, epoch milliseconds; it is an "
@@ -238,3 +243,26 @@ def test_a_retrain_event_is_checked_at_every_depth(change: dict[str, object]) ->
 def test_a_retrain_event_of_a_newer_version_loses_its_unknown_fields() -> None:
     message = orjson.loads(encode_retrain_event(EVENT)) | {"newer": [1]}
     assert decode_retrain_event(orjson.dumps(message)) == EVENT
+
+
+ONE = b'{"symbol":"BTC","price":1.5,"ts":1650000000000}'
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (b"[" + ONE + b"]", "it is an array; send one object a record"),
+        (ONE + b"\n" + ONE, "it is several objects: send one a record"),
+        (ONE + b"\0", "a zero byte ends it, as texts end in C: send it without"),
+        (orjson.dumps(ONE.decode()), "it is JSON inside a text: encode it once"),
+        (gzip.compress(ONE), "it is gzip: send JSON, and let the producer's compression.type"),
+        (b"\x28\xb5\x2f\xfd\0", "it is zstd: send JSON"),
+        (ONE.replace(b'"BTC"', b"7203"), 'send it in quotes, "7203"'),
+        (ONE.replace(b"}", b',"size":""}'), "where there is none, leave it out or send null"),
+    ],
+)
+def test_what_ordinary_producers_do_wrong_is_told_with_its_remedy(value: bytes, told: str) -> None:
+    refused = decode_tick(value, b"BTC", 1_650_000_000_000, 0.0)
+
+    assert isinstance(refused, Rejection)
+    assert told in refused.detail
