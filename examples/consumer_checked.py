@@ -40,13 +40,15 @@ def use(message: dict[str, Any]) -> None:
 async def main(topic: str, contract: Draft7Validator, count: int) -> None:
     """Read predictions that fit until there were `count`."""
     consumer = AIOKafkaConsumer(
-        topic,
         bootstrap_servers=os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092"),
         auto_offset_reset="earliest",
         fetch_max_wait_ms=25,
     )
     try:
         await consumer.start()
+        if topic not in await consumer.topics():
+            sys.exit(f"{topic}: no such topic; create it with `stream-app topics apply`")
+        consumer.subscribe([topic])
         while count > 0:
             record = await consumer.getone()
             place = f"{record.topic}-{record.partition}-{record.offset}"

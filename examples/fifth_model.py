@@ -149,17 +149,20 @@ def main(source: str) -> None:
     error = score(cut.data, cut.rows, serve(member, cut.data, cut.rows, models)).mae
     last = score(cut.data, cut.rows, np.zeros(len(cut.rows))).mae
     print(f"{symbol}: {len(cut.rows)} of {len(bars)} bars forecast; mean absolute error:")
-    print(f"ridge {error:.6g}, last price {last:.6g} ({100 * (error / last - 1):+.2f} %)")
+    print(f"ridge {error:.6g}, last price {last:.6g} ({100 * (1 - error / last):+.2f} % skill)")
 
 
 if __name__ == "__main__":
+    import argparse
     import sys
 
     from stream_app.errors import StreamAppError
 
-    if len(sys.argv) != 2:
-        sys.exit("give one argument: a file of prices, or `synthetic`")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", help="a file of prices, or `synthetic`")
     try:
-        main(sys.argv[1])
+        main(parser.parse_args().source)
     except StreamAppError as problem:
         sys.exit(str(problem))
