@@ -16,7 +16,7 @@ from stream_app.commands.file_options import (
     read_if_given,
     symbol_option,
 )
-from stream_app.commands.options import config_option, json_option, print_json
+from stream_app.commands.options import WholeSentences, config_option, json_option, print_json
 from stream_app.offline.window import counting, window_after
 from stream_app.settings import load_settings
 from stream_app.terminal.logs import log_to_stderr
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from stream_app.offline.lstm_bench import Comparison
 
 
-@click.group(epilog="\b\nExample:\n  stream-app bench lstm")
+@click.group(cls=WholeSentences, epilog="\b\nExample:\n  stream-app bench lstm")
 def bench() -> None:
     """Measure on your own data and machine. Writes nothing."""
 

@@ -7,19 +7,20 @@ from pathlib import Path
 
 import click
 
-from stream_app.commands.options import config_option
+from stream_app.commands.options import WholeSentences, config_option
 from stream_app.errors import ContractError
 from stream_app.settings import load_settings
 
 
 @click.group(
+    cls=WholeSentences,
     epilog="""\b
 Examples:
   stream-app contracts check
   stream-app contracts check --against my-copy-of-the-schemas
   SCHEMA_REGISTRY_URL=http://registry:8081 stream-app contracts register
   stream-app contracts export contracts
-"""
+""",
 )
 def contracts() -> None:
     """Compare the messages' schemas with the last release; register or export them.

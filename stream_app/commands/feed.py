@@ -38,6 +38,7 @@ from stream_app.messages.schemas import Tick
 from stream_app.messages.tick_mapping import encoder_for
 from stream_app.settings import Settings, load_settings
 from stream_app.terminal.progress import ProgressView, utc
+from stream_app.terminal.width import Column, Sheet, table_console
 
 SYNTHETIC: Final = "synthetic"
 _DEFAULT_SEED: Final = 7
@@ -66,8 +67,15 @@ class _Feed:
 
 def _list_layouts(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value:
+        console = table_console()
+        sheet = Sheet(Column(name="layout"), Column(name="files", is_long=True))
         for name, layout in known_layouts().items():
-            click.echo(f"{name:26}{layout.title}")
+            if console.is_terminal:
+                sheet.add(name, layout.title)
+            else:
+                click.echo(f"{name:26}{layout.title}")
+        if console.is_terminal:
+            console.print(sheet)
         ctx.exit()
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from stream_app.commands.options import config_option, json_option, print_json
+from stream_app.commands.options import WholeSentences, config_option, json_option, print_json
 from stream_app.settings import Settings, load_settings
 from stream_app.terminal.logs import log_to_stderr
 from stream_app.terminal.patience import told_when_long
@@ -29,13 +29,14 @@ why_option = click.option("--why", default="", help="The reason, for those who r
 
 
 @click.group(
+    cls=WholeSentences,
     epilog="""\b
 Examples:
   stream-app models list BTC-USD
   stream-app models rollback BTC-USD --why "jumpy since noon"
   stream-app models pin BTC-USD 20261124T064929Z-056ca7e0
   stream-app models at 2026-11-24T12:00
-"""
+""",
 )
 def models() -> None:
     """Show which model version serves each symbol; roll back to another, or pin one.

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from stream_app.commands.options import config_option
+from stream_app.commands.options import WholeSentences, config_option
 from stream_app.errors import TopicError
 from stream_app.kafka.connection import client_settings, wait_until_reachable
 from stream_app.kafka.strimzi import as_yaml, kafka_topics
@@ -27,12 +27,13 @@ _REACH_TIMEOUT_S: Final = 10.0
 
 
 @click.group(
+    cls=WholeSentences,
     epilog="""\b
 Examples:
   stream-app topics apply
   KAFKA_BOOTSTRAP_SERVERS=kafka1:9092 stream-app topics check
   stream-app topics export --strimzi --cluster main | kubectl apply -n kafka -f -
-"""
+""",
 )
 def topics() -> None:
     """Create the topics of topics.yaml, compare them with the broker, or export them.

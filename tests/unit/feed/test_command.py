@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -221,6 +222,14 @@ def test_the_layouts_are_listed(producer: FakeProducer) -> None:
     listed = {line.split()[0] for line in result.stdout.splitlines()}
     assert listed == set(known_layouts())
     assert "Kraken OHLCVT" in result.stdout
+
+
+def test_on_a_terminal_the_layouts_are_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = [click.unstyle(line) for line in run("--layouts").stdout.splitlines()]
+    assert max(map(len, lines)) <= 80
+    assert set(known_layouts()) <= {word for line in lines for word in line.split()[:1]}
 
 
 HOURLY = "time,open,high,low,close\n" + "".join(
