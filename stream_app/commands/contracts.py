@@ -25,7 +25,7 @@ Examples:
 def contracts() -> None:
     """Compare the messages' schemas with the last release; register or export them.
 
-    docs/contracts/README.md says what they promise.
+    docs/contracts/README.md explains what they guarantee.
     """
 
 
@@ -39,9 +39,9 @@ def contracts() -> None:
     help="A folder of *.schema.json files that you keep. The default is the last release.",
 )
 def check(against: Path | None) -> None:
-    """Say whether old readers take this version's messages, and its readers old messages.
+    """Check that old readers accept this version's messages, and its readers old messages.
 
-    Exit code 0 when both hold for every schema, 2 when one breaks a promise; each line says which
+    Exit code 0 when both hold for every schema, 2 when one is incompatible; a line names each
     field. A folder given with --against may have only the schemas that you use.
     """
     from stream_app.contracts.compatibility import broken_promises

@@ -111,23 +111,23 @@ each kind.
     "symbols",
     multiple=True,
     metavar="NAME",
-    help="Of files without a column of symbols; default: the file's name, in capitals. Of "
-    "synthetic ticks, as often as wanted; default: SYNTHETIC.",
+    help="The symbol of files without a symbol column; default: the file's name, in capitals. For "
+    "synthetic ticks it can be repeated; default: SYNTHETIC.",
 )
 @file_options
-@click.option("--coarse", is_flag=True, help="Feed bars although they are longer than BAR_SECONDS.")
+@click.option("--coarse", is_flag=True, help="Send bars even if they are longer than BAR_SECONDS.")
 @click.option(
     "--speed",
     type=_SpeedType(),
-    help="max, as fast as possible; 60x, 60 times event time; 500/s, 500 ticks a second. "
-    "Default: max, and 1x for synthetic ticks without end.",
+    help="max: as fast as possible; 60x: 60 times event time; 500/s: 500 ticks a second. "
+    "Default: max, or 1x for synthetic ticks without --ticks.",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N ticks.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Send at most N ticks.")
 @click.option(
     "--ticks",
     type=click.IntRange(min=1),
     metavar="N",
-    help="How many synthetic ticks; default: until Ctrl-C.",
+    help="How many synthetic ticks to send; default: no limit, until Ctrl-C.",
 )
 @click.option(
     "--seed",
@@ -138,15 +138,15 @@ each kind.
 @click.option(
     "--start",
     type=TimeType(),
-    help="Event time of the first synthetic tick; default: now, or so much earlier that the last "
-    "of --ticks is now, if the speed is above the clock's.",
+    help="Event time of the first synthetic tick. Default: now; if they are sent faster than in "
+    "real time, early enough for the last of --ticks to be now.",
 )
 @click.option(
     "--interval-ms",
     type=FiniteRange(min=0, min_open=True, max=86_400_000),
     metavar="MS",
-    help="Event time between two synthetic ticks of a symbol; default: 1000, and what keeps up "
-    "with the clock for a speed such as 500/s.",
+    help="Event time between two synthetic ticks of a symbol. Default: 1000; for a speed such as "
+    "500/s, the interval that keeps pace with real time.",
 )
 @click.option(
     "--compression",
@@ -173,10 +173,10 @@ def feed(
     as_json: bool,
     config: Path | None,
 ) -> None:
-    """Produce ticks from SOURCE: files of ticks, quotes or bars, or the word synthetic.
+    """Produce ticks from SOURCE: files of ticks, quotes or bars, or the word `synthetic`.
 
-    Ends when the broker has acknowledged every tick, or on Ctrl-C once it has acknowledged what
-    was sent. A file that cannot be understood is refused before anything is sent.
+    Ends when the broker has acknowledged every tick. After Ctrl-C it waits for the ticks that it
+    has sent. A file that cannot be understood is rejected before anything is sent.
     """
     settings = load_settings(config)
     topics = load_topics(settings.topics_file)

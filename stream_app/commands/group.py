@@ -20,11 +20,11 @@ _ANSWER_TIMEOUT_S: Final = 30.0
 
 @click.group(cls=WholeSentences, epilog="\b\nExample:\n  stream-app group reset")
 def group() -> None:
-    """Change what the consumer group of the workers counts as answered."""
+    """Change which ticks the consumer group of the workers counts as answered."""
 
 
 @group.command(epilog="\b\nExamples:\n  stream-app group reset\n  stream-app group reset --yes")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @config_option
 def reset(config: Path | None, yes: bool) -> None:
     """Make the workers reprocess the whole ticks topic, from its beginning.

@@ -42,7 +42,7 @@ def models() -> None:
     """Show which model version serves each symbol; roll back to another, or pin one.
 
     Reads and writes the champions topic, and reads the versions in DATA_DIR, which must be that of
-    the worker, or those at REGISTRY_URL where that is set. A change is in force with the worker's
+    the worker, or those at REGISTRY_URL where that is set. A change takes effect with the worker's
     next batch. SYMBOL may name the state in a partition, as in "BTC-USD (partition 3)".
     """
 
@@ -157,14 +157,16 @@ Examples:
 def at(time: str, symbol: str | None, config: Path | None, as_json: bool) -> None:
     """Show which version served at TIME of the wall clock: ISO 8601, UTC unless it has a zone.
 
-    Answers for as long as the champions topic keeps what was said: 90 days.
+    The champions topic keeps changes for 90 days.
     """
     from stream_app.kafka.champions import told_champions
     from stream_app.registry.champion_log import serving_at
 
     moment = _moment(time)
     if moment > datetime.now(UTC):
-        raise click.UsageError(f"TIME {time[:40]!r} lies ahead; nothing has served then yet")
+        raise click.UsageError(
+            f"TIME {time[:40]!r} is in the future; no version has served then yet"
+        )
     settings = _settings(config)
     told = asyncio.run(told_champions(settings))
     overview = _overview_of(settings, told)

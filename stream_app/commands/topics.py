@@ -47,7 +47,7 @@ def topics() -> None:
 def apply(config: Path | None) -> None:
     """Create missing topics, raise partition counts and change configs. Deletes nothing.
 
-    Where partitions are added to the ticks, it first says which symbols move and what waits.
+    Before it adds partitions to the ticks, it prints which symbols move and what waits.
 
     Exit code 0 when the broker's topics match the file afterwards, 2 when the broker refuses a
     change; its reason is printed.
@@ -80,9 +80,9 @@ def check(config: Path | None) -> None:
 @click.option("--cluster", required=True, help="The name of Strimzi's Kafka resource.")
 @config_option
 def export(strimzi: bool, cluster: str, config: Path | None) -> None:  # noqa: ARG001 - the one form
-    """Print the topics as YAML for another tool. Asks no broker.
+    """Print the topics as YAML for another tool. Needs no broker.
 
-    Let one of the two look after the topics: Strimzi's operator or `topics apply`.
+    Manage the topics with only one of the two: Strimzi's operator or `topics apply`.
     """
     wanted = load_topics(load_settings(config).topics_file)
     click.echo(as_yaml(kafka_topics(wanted, cluster)), nl=False)

@@ -38,7 +38,7 @@ Examples:
 @click.option(
     "--symbol",
     metavar="NAME",
-    help="Which symbol, when the file has several; the symbol of a file without a column of them.",
+    help="Which symbol, if the file has several; its symbol, if it has no symbol column.",
 )
 @file_options
 @config_option
@@ -48,8 +48,8 @@ def train(
 ) -> None:
     """Train the four models once, offline, on the file's last TRAINING_WINDOW_DAYS.
 
-    Learns from the first 80 % of the window and forecasts the rest; prints each model's time and
-    error beside that of the last price. Writes nothing.
+    Learns from the first 80 % of the window and forecasts the rest. Prints each model's time, and
+    its error next to that of the last price. Writes no files.
     """
     from stream_app.training.holdout import evaluate, hold_out
     from stream_app.training.pool import TrainingPool
