@@ -35,7 +35,7 @@ from stream_app.kafka.connection import client_settings
 from stream_app.kafka.producer import COMPRESSION, Compression, connected_producer
 from stream_app.kafka.topic_check import Topics, load_topics
 from stream_app.messages.schemas import Tick
-from stream_app.messages.tick_mapping import encoder_for
+from stream_app.messages.tick_mapping import decoder_for, encoder_for
 from stream_app.settings import Settings, load_settings
 from stream_app.terminal.progress import ProgressView, utc
 from stream_app.terminal.width import Column, Sheet, table_console
@@ -276,7 +276,13 @@ async def _send(
     async with connected_producer(settings, compression=compression) as producer:
         if made.first:
             partitions = await topic_partitions(producer, topic)
-            newest = await newest_on_topic(client_settings(settings), topic, partitions)
+            newest = await newest_on_topic(
+                client_settings(settings),
+                topic,
+                partitions,
+                decode=decoder_for(settings.tick_mapping),
+                max_future_ms=settings.max_future_seconds * 1000,
+            )
             for warning in behind(made.first, newest):
                 click.echo(f"feed: warning: {warning}", err=True)
         with ProgressView(made.total, Console(stderr=True)) as view:

@@ -40,7 +40,7 @@ def producer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeProducer:
     async def connected(settings: Any, **_: Any) -> AsyncIterator[FakeProducer]:
         yield fake
 
-    async def nothing(*_: Any) -> dict[str, int]:
+    async def nothing(*_: Any, **__: Any) -> dict[str, int]:
         return {}
 
     monkeypatch.setattr(command, "connected_producer", connected)
@@ -320,7 +320,7 @@ def test_a_number_in_a_name_is_no_date(producer: FakeProducer, tmp_path: Path, n
 def test_ticks_behind_those_of_the_topic_are_warned_of(
     producer: FakeProducer, bars: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def newest(*_: Any) -> dict[str, int]:
+    async def newest(*_: Any, **__: Any) -> dict[str, int]:
         return {"BTC": 1_640_995_300_000, "ETH": 5}
 
     monkeypatch.setattr(command, "newest_on_topic", newest)
