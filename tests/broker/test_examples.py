@@ -448,7 +448,7 @@ async def test_what_is_no_prediction_is_named_and_passed_over(
         good = "acted on market.ticks.v1-0-4" if name == "consumer_act_once" else "5 predictions"
         await consumer.until(lambda: any(line.startswith(good) for line in consumer.lines("")))
     for offset in range(4):
-        assert len(consumer.lines(f"{topic.name}-0-{offset}: not a prediction, passed over")) == 1
+        assert len(consumer.lines(f"{topic.name}-0-{offset}: not a prediction, skipped")) == 1
 
 
 @pytest.mark.parametrize("name", [*PRODUCERS, *CONSUMERS, "consumer_checked"])
