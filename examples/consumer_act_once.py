@@ -1,28 +1,28 @@
-"""A consumer that acts on each tick's prediction once, also when it is delivered twice.
+"""A consumer that acts on each tick's prediction once, even if it is delivered twice.
 
 What it shows
-    Within a partition of the ticks `source.offset` only rises, except for repeats. So one number a
-    partition, kept on disk, tells what was acted on. A prediction with that number or a lower one
-    is passed over.
+    Within a partition of the ticks, `source.offset` only rises, except for repeats. So one number
+    per partition, kept on disk, is enough to know what was acted on. A prediction with that offset
+    or a lower one is skipped.
 
-    What "once" can mean: an action that leaves the database (an order, a mail) and the note that it
-    was done are two steps, and the process may die between them.
+    What "once" can mean: an action outside the database (an order, a mail) and the note that it was
+    done are two steps, and the process may die between them.
     * Note, then act: nothing happens twice, but the action at the crash may not happen at all.
     * Act, then note: nothing is left out, but the action at the crash may happen twice.
-    No order of the two gives exactly once. Kafka's transactions do not either: they end at Kafka's
-    own topics. Exactly once needs the receiver: the action is a row in the transaction that holds
-    the note, or the receiver takes the `id` and refuses to do one id twice. Then act first.
+    Neither order gives exactly once. Kafka's transactions do not either: they cover only Kafka's
+    own topics. Exactly once needs the receiver: either the action is a row in the same transaction
+    as the note, or the receiver gets the `id` and refuses to act on it twice. Then act first.
 
-    This one notes first, and keeps the id until the action has ended. So after a crash it names the
-    prediction of which nobody knows whether it was acted on.
+    This program notes first, and keeps the id until the action has ended. So after a crash it
+    prints the prediction that may or may not have been acted on.
 How to run it
     python examples/consumer_act_once.py --database acted.db
     KAFKA_BOOTSTRAP_SERVERS names the broker. Processes of one group may share the database.
 What to change
     `act`: what you do, and whether you do it for a prediction that is degraded or whose `target_ts`
-    is past. What is in doubt: look whether it happened, then delete its row from `begun`.
-    On several machines use a database that all of them reach, for a partition may move to any.
-    Start with a new database when the ticks topic was deleted and recreated.
+    is past. If one is in doubt, check whether it was acted on, then delete its row from `begun`.
+    On several machines, use a database that all of them reach: a partition may move to any.
+    Start with a new database after the ticks topic was deleted and recreated.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import CommitFailedError, KafkaError
 
-WAIT_S = 60.0  # SQLite lets nobody queue for its lock: a process may try in vain for seconds
+WAIT_S = 60.0  # SQLite has no queue for its lock: a process may try for seconds
 TABLES = """
 CREATE TABLE IF NOT EXISTS acted (
     topic TEXT, part INTEGER, highest INTEGER, PRIMARY KEY (topic, part));
@@ -53,7 +53,7 @@ WHERE excluded.highest > highest
 
 
 def act(prediction: dict[str, Any]) -> None:
-    """What cannot be taken back. Here: a line on the terminal."""
+    """Do what cannot be undone. Here: print a line."""
     print("acted on", prediction["id"], prediction["symbol"], prediction["prediction"], flush=True)
 
 
@@ -64,7 +64,7 @@ def act_once(db: sqlite3.Connection, record: ConsumerRecord) -> None:
         source = {name: prediction["source"][name] for name in ("topic", "partition", "offset")}
     except (KeyError, TypeError, ValueError) as error:
         place = f"{record.topic}-{record.partition}-{record.offset}"
-        print(f"{place}: not a prediction, passed over ({error!r})", file=sys.stderr)
+        print(f"{place}: not a prediction, skipped ({error!r})", file=sys.stderr)
         return
     with db:  # one transaction, on disk when it ends; of two processes only one can claim a tick
         claimed = db.execute(CLAIM, source).rowcount == 1
@@ -77,10 +77,10 @@ def act_once(db: sqlite3.Connection, record: ConsumerRecord) -> None:
 
 
 async def main(topic: str, group: str, db: sqlite3.Connection) -> None:
-    """Act on what comes, until the process ends; it may end at any moment."""
+    """Act on what arrives, until the process ends; it may end at any moment."""
     db.executescript("PRAGMA synchronous = FULL;" + TABLES)
     for (name,) in db.execute("SELECT id FROM begun"):
-        print("in doubt:", name, "was begun; look whether it was acted on", flush=True)
+        print("in doubt:", name, "was begun; check whether it was acted on", flush=True)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092"),
         group_id=group,
@@ -98,8 +98,8 @@ async def main(topic: str, group: str, db: sqlite3.Connection) -> None:
                 for record in records:
                     act_once(db, record)
             if fetched:
-                # It fails when the partitions have moved to another process meanwhile. That one
-                # reads these predictions again, and passes over them.
+                # It fails if the partitions have moved to another process meanwhile. That one
+                # reads these predictions again, and skips them.
                 with contextlib.suppress(CommitFailedError):
                     await consumer.commit()
     finally:

@@ -1,16 +1,16 @@
 """A consumer that checks each prediction against the contract before it uses it.
 
 What it shows
-    The schema in docs/contracts names what is in a prediction today, and lets further fields be:
-    a newer stream-app may send them, and this program goes on. A message that does not fit is
-    named and passed over.
+    The schema in docs/contracts names the fields of a prediction today, and allows others: a newer
+    stream-app may add fields, and this program keeps working. A message that does not match the
+    schema is reported and skipped.
 How to run it
     python examples/consumer_checked.py --count 10
     KAFKA_BOOTSTRAP_SERVERS names the broker. It reads from the beginning, and ends after that many
-    predictions, or with Ctrl-C.
+    predictions, or on Ctrl-C.
 What to change
-    Keep a copy of the schema beside your program. With `stream-app contracts check --against` and
-    the copy's folder you see before an update whether your program can read the new messages.
+    Keep a copy of the schema next to your program. Before an update, `stream-app contracts check
+    --against` with the copy's folder shows whether your program can read the new messages.
     `use`: what you do with a prediction.
 """
 
@@ -33,27 +33,29 @@ SCHEMA = Path(__file__).parents[1] / "docs" / "contracts" / "prediction.schema.j
 
 
 def use(message: dict[str, Any]) -> None:
-    """What you do with a prediction."""
+    """Use a prediction. Here: print a line."""
     print(f"{message['id']}: {message['symbol']} {message['prediction']:.6g}", flush=True)
 
 
 async def main(topic: str, contract: Draft7Validator, count: int) -> None:
-    """Read predictions that fit until there were `count`."""
+    """Read predictions until `count` matched the contract."""
     consumer = AIOKafkaConsumer(
-        topic,
         bootstrap_servers=os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092"),
         auto_offset_reset="earliest",
         fetch_max_wait_ms=25,
     )
     try:
         await consumer.start()
+        if topic not in await consumer.topics():
+            sys.exit(f"{topic}: no such topic; create it with `stream-app topics apply`")
+        consumer.subscribe([topic])
         while count > 0:
             record = await consumer.getone()
             place = f"{record.topic}-{record.partition}-{record.offset}"
             try:
                 message = json.loads(record.value or b"")
             except ValueError as error:
-                print(f"{place}: not JSON, passed over ({error})", file=sys.stderr)
+                print(f"{place}: not JSON, skipped ({error})", file=sys.stderr)
                 continue
             problem = next(contract.iter_errors(message), None)
             if problem is not None:

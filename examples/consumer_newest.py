@@ -1,19 +1,19 @@
 """A consumer that keeps the newest prediction of each id in SQLite, and loses none.
 
 What it shows
-    Predictions are delivered at least once. Of two with one id the later counts, so the id is the
-    table's key, and the later row replaces the earlier.
-    Rows and the offset to go on from are written in one transaction. After a crash both are there
-    or neither is, so no prediction is lost. Kafka keeps no offsets for this consumer, and it
-    needs no group.
+    Predictions are delivered at least once. Of two with the same id, the later one counts. So the
+    id is the table's key, and the later row replaces the earlier one.
+    Rows and the next offset to read are written in one transaction. After a crash both are there,
+    or neither, so no prediction is lost. Kafka stores no offsets for this consumer, and it needs
+    no group.
 How to run it
     python examples/consumer_newest.py --database predictions.db
     sqlite3 predictions.db "SELECT symbol, target_ts, prediction FROM predictions LIMIT 5"
-    KAFKA_BOOTSTRAP_SERVERS names the broker. One process for one database; Ctrl-C ends it.
+    KAFKA_BOOTSTRAP_SERVERS names the broker. Use one process per database; Ctrl-C ends it.
 What to change
-    The columns, or the database: any that has transactions will do.
-    Delete old rows now and then, or the table grows without end.
-    Start with a new database when the topic was deleted and recreated: offsets begin at 0 again.
+    The columns, or the database: any database with transactions works.
+    Delete old rows regularly, or the table grows without limit.
+    Start with a new database after the topic was deleted and recreated: offsets begin at 0 again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import sys
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-WAIT_S = 60.0  # SQLite lets nobody queue for its lock: who reads the table long holds it
+WAIT_S = 60.0  # SQLite has no queue for its lock, and a long read of the table holds it
 TABLES = """
 CREATE TABLE IF NOT EXISTS predictions (
     id TEXT PRIMARY KEY, symbol TEXT, target_ts INTEGER, prediction REAL, message TEXT);
@@ -39,14 +39,14 @@ CREATE TABLE IF NOT EXISTS positions (
 
 
 def keep(db: sqlite3.Connection, record: ConsumerRecord) -> None:
-    """One row for one id: a later one replaces it."""
+    """Keep one row per id: a later prediction replaces it."""
     try:
         message = json.loads(record.value)
         row = [message[name] for name in ("id", "symbol", "target_ts", "prediction")]
         row.append(record.value.decode())
     except (KeyError, TypeError, ValueError) as error:
         place = f"{record.topic}-{record.partition}-{record.offset}"
-        print(f"{place}: not a prediction, passed over ({error!r})", file=sys.stderr)
+        print(f"{place}: not a prediction, skipped ({error!r})", file=sys.stderr)
         return
     db.execute("INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?, ?)", row)
 
@@ -68,7 +68,7 @@ async def begin(consumer: AIOKafkaConsumer, topic: str, db: sqlite3.Connection) 
 
 
 async def main(topic: str, db: sqlite3.Connection) -> None:
-    """Keep what comes, until the process ends; it may end at any moment."""
+    """Keep what arrives, until the process ends; it may end at any moment."""
     db.executescript(TABLES)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092"),

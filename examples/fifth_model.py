@@ -1,15 +1,15 @@
-"""A fifth model: ridge regression, in one file that keeps the contract of the ensemble's members.
+"""A fifth model: ridge regression, in one file that follows the contract of the ensemble's members.
 
 What it shows
     `stream_app/models/base.py` is the contract. A forecaster learns in a process of the pool and
-    exports bytes; a member is loaded from these bytes in the worker and answers. Both give log
-    returns over the horizon, where 0 is the last price. Artifacts are data: JSON or ONNX, checked
+    exports bytes. The worker loads a member from these bytes, and the member predicts. Both give
+    log returns over the horizon; 0 means the last price. Artifacts are data: JSON or ONNX, checked
     before use, never a pickle.
 How to run it
     python examples/fifth_model.py prices.csv.gz
     python examples/fifth_model.py synthetic
-    It learns from the first 80 % of the window and prints its error on the rest, beside the last
-    price's. Synthetic prices are a random walk, so there is nothing to learn from them.
+    It learns from the first 80 % of the window and prints its error on the rest, next to the
+    last price's. Synthetic prices are a random walk, so there is nothing to learn from them.
 What to change
     `fit`, and what `answers` does with what it learned.
     To let it serve, copy all above `main` to `stream_app/models/ridge.py`, and add this row to
@@ -27,7 +27,7 @@ What to change
         libraries=("numpy",),
     ),
 
-    `python -m pytest tests/contract` then holds it to the same checks as the others.
+    `python -m pytest tests/contract` then runs the same checks on it as on the others.
 """
 
 from __future__ import annotations
@@ -149,17 +149,20 @@ def main(source: str) -> None:
     error = score(cut.data, cut.rows, serve(member, cut.data, cut.rows, models)).mae
     last = score(cut.data, cut.rows, np.zeros(len(cut.rows))).mae
     print(f"{symbol}: {len(cut.rows)} of {len(bars)} bars forecast; mean absolute error:")
-    print(f"ridge {error:.6g}, last price {last:.6g} ({100 * (error / last - 1):+.2f} %)")
+    print(f"ridge {error:.6g}, last price {last:.6g} ({100 * (1 - error / last):+.2f} % skill)")
 
 
 if __name__ == "__main__":
+    import argparse
     import sys
 
     from stream_app.errors import StreamAppError
 
-    if len(sys.argv) != 2:
-        sys.exit("give one argument: a file of prices, or `synthetic`")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", help="a file of prices, or `synthetic`")
     try:
-        main(sys.argv[1])
+        main(parser.parse_args().source)
     except StreamAppError as problem:
         sys.exit(str(problem))

@@ -1,9 +1,9 @@
-"""A feed with aiokafka: sends ticks, and knows which of them the broker has.
+"""A feed with aiokafka: sends ticks, and knows which of them the broker has stored.
 
 What it shows
-    One JSON object a tick, keyed by its symbol. The default partitioner puts all ticks of a symbol
-    into one partition, in the order in which they were sent. A batch counts as sent once the
-    broker has acknowledged all of it; without that the program ends with an error.
+    One JSON object per tick, keyed by its symbol. The default partitioner puts all ticks of a
+    symbol into one partition, in the order in which they were sent. A batch counts as sent once
+    the broker has acknowledged all of it; otherwise the program ends with an error.
 How to run it
     stream-app topics apply
     python examples/producer_aiokafka.py --rounds 100
@@ -11,8 +11,8 @@ How to run it
     producers, set KAFKA_IDEMPOTENT_PRODUCER=false.
 What to change
     `quotes`: yield what your venue has sent since the last time, with the venue's own time as `ts`.
-    After an error send the last batch again: a tick that comes twice does no harm.
-    On a cluster with SASL or TLS, give the producer the arguments that aiokafka has for them.
+    After an error, send the last batch again: a duplicate tick does no harm.
+    On a cluster with SASL or TLS, give the producer aiokafka's arguments for them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SYMBOLS = ("BTC-USD", "ETH-USD", "SOL-USD", "EUR-USD")
 
 
 async def quotes(symbols: Sequence[str], rounds: int) -> AsyncIterator[list[dict[str, Any]]]:
-    """What came since the last time. Here: one step of a random walk for each symbol."""
+    """Yield what arrived since the last time. Here: one step of a random walk for each symbol."""
     prices = dict.fromkeys(symbols, 100.0)
     for _ in range(rounds):
         await asyncio.sleep(0.01)

@@ -1,12 +1,11 @@
 """A feed with confluent-kafka: sends ticks to the partitions that every other client would choose.
 
 What it shows
-    librdkafka's own partitioner hashes keys by CRC32. Java's client, aiokafka and so
-    `stream-app feed` hash them by murmur2. Were a symbol sent by both ways, it would be in two
-    partitions and have two windows with half of its ticks each. So set
-    `partitioner=murmur2_random`.
-    A tick counts as sent once the broker has acknowledged it; the delivery callback says so. While
-    the broker is away, librdkafka tries for five minutes (`message.timeout.ms`).
+    librdkafka's default partitioner hashes keys with CRC32. Java's client, aiokafka and
+    `stream-app feed` use murmur2. A symbol that is sent in both ways is in two partitions, and has
+    two windows with half of its ticks each. So set `partitioner=murmur2_random`.
+    A tick counts as sent once the broker has acknowledged it, which the delivery callback reports.
+    While the broker is away, librdkafka tries for five minutes (`message.timeout.ms`).
 How to run it
     pip install confluent-kafka
     stream-app topics apply
@@ -15,8 +14,8 @@ How to run it
     producers, set KAFKA_IDEMPOTENT_PRODUCER=false.
 What to change
     `quotes`: yield your venue's ticks, with the venue's own time as `ts`.
-    After an error send what was not acknowledged again: a tick that comes twice does no harm.
-    The same line is right for every client on librdkafka: Go, .NET, Node.js, Rust, PHP.
+    After an error, send what was not acknowledged again: a duplicate tick does no harm.
+    Every client on librdkafka needs the same setting: Go, .NET, Node.js, Rust, PHP.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ SYMBOLS = ("BTC-USD", "ETH-USD", "SOL-USD", "EUR-USD")
 
 
 def quotes(symbols: Sequence[str], rounds: int) -> Iterator[dict[str, Any]]:
-    """Your venue's ticks. Here: a random walk for each symbol."""
+    """Yield your venue's ticks. Here: a random walk for each symbol."""
     prices = dict.fromkeys(symbols, 100.0)
     for _ in range(rounds):
         time.sleep(0.01)

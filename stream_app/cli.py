@@ -18,7 +18,7 @@ COMMANDS: Final = {
     "drift": "Publish an alarm when a symbol's behaviour changes.",
     "feed": "Produce ticks from a file of ticks or bars, or synthetic ones.",
     "train": "Train the four models once, offline, and print training times and errors.",
-    "backtest": "Replay files as a worker would have answered them, and print the skill.",
+    "backtest": "Replay files through the worker's code, and print the skill.",
     "bench": "Compare LSTM settings on your own prices: time against error.",
     "verify": "Check whether a running system works; exit code 0 or 1.",
     "history": "Print the most recent retrain cycles.",
@@ -27,7 +27,7 @@ COMMANDS: Final = {
     "topics": "Create the topics of topics.yaml, compare them with the broker, or export them.",
     "contracts": "Compare the messages' schemas with the last release; register or export them.",
     "group": "Make the workers reprocess the whole ticks topic.",
-    "dlq": "List, show and resend records that were not valid ticks.",
+    "dlq": "List, show and resend rejected records.",
 }
 
 

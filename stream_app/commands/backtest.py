@@ -79,8 +79,8 @@ Examples:
     "latency_s",
     type=FiniteRange(min=0, max=_LONGEST_LATENCY_S),
     metavar="SECONDS",
-    help="How long after a retrain begins its models serve; default: as long as a turn with the "
-    "longest window takes here, in full ten seconds.",
+    help="How long after the start of a retrain its models serve. Default: as long as a retrain "
+    "with the longest window takes on this machine, rounded up to ten seconds.",
 )
 @click.option(
     "--horizon",
@@ -94,21 +94,25 @@ Examples:
     "--from",
     "begin",
     type=TimeType(),
-    help="Score no forecast before this time. Models learn from all ticks before all the same.",
+    help="Score no forecast before this time. Models still learn from all earlier ticks.",
 )
 @click.option(
-    "--to", "end", type=TimeType(), help="Score no forecast at or after this time, nor retrain."
+    "--to",
+    "end",
+    type=TimeType(),
+    help="Score no forecast at or after this time, and do not retrain then.",
 )
 @click.option(
     "--html",
     type=click.Path(path_type=Path, dir_okay=False, writable=True),
     metavar="FILE",
-    help="Write a page with charts, complete in itself.",
+    help="Write a page with charts, as one file.",
 )
 @click.option(
     "--check",
     is_flag=True,
-    help="Cut the input at 20 random ticks; no answer before a cut may change.",
+    help="Check that nothing looks ahead: cut the input at 20 random ticks; no prediction before a "
+    "cut may change.",
 )
 @file_options
 @config_option
@@ -130,9 +134,9 @@ def backtest(
 ) -> None:
     """Predict the ticks of FILES as a worker would have, with retrains, and score the forecasts.
 
-    One forecast a bar is scored, at its close, beside saying nothing, which is the last price;
-    and apart from that those inside bars. Files are merged in order of event time. What was
-    trained is kept below DATA_DIR: the same command again trains nothing.
+    Scores one forecast per bar, at its close, against the last price, and separately those inside
+    bars. Merges the files in order of event time. Caches trained models in DATA_DIR, so running
+    the same command again trains nothing. docs/backtest.md explains the figures.
     """
     from stream_app.offline.gating import Gate, VerdictCache
     from stream_app.offline.report import summary

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from stream_app.commands.file_options import (
     Reading,
@@ -17,18 +16,18 @@ from stream_app.commands.file_options import (
     read_if_given,
     symbol_option,
 )
-from stream_app.commands.options import config_option, json_option, print_json
+from stream_app.commands.options import WholeSentences, config_option, json_option, print_json
 from stream_app.offline.window import counting, window_after
 from stream_app.settings import load_settings
 from stream_app.terminal.logs import log_to_stderr
 from stream_app.terminal.numbers import significant
-from stream_app.terminal.width import table_console
+from stream_app.terminal.width import Column, Sheet, table_console
 
 if TYPE_CHECKING:
     from stream_app.offline.lstm_bench import Comparison
 
 
-@click.group(epilog="\b\nExample:\n  stream-app bench lstm")
+@click.group(cls=WholeSentences, epilog="\b\nExample:\n  stream-app bench lstm")
 def bench() -> None:
     """Measure on your own data and machine. Writes nothing."""
 
@@ -90,24 +89,25 @@ def lstm(
         understood = None if given is None else given.understood.as_dict()
         print_json({"data": data, "input": understood, **asdict(measured)})
         return
-    table_console().print(_table(data, measured))
+    table_console().print(*_lines(data, measured), sep="\n")
 
 
-def _table(data: str, measured: Comparison) -> Table:
-    table = Table(
-        title=f"{escape(data)}: {measured.bars} bars, {measured.learned_bars} learned from, "
-        f"{measured.test_rows} rows forecast",
-        title_justify="left",
-        caption=f"mean absolute error of the last price: {significant(measured.last_price.mae)}",
-        caption_justify="left",
+def _lines(data: str, measured: Comparison) -> tuple[Text, Sheet, Text]:
+    """What was learned from, the figures of each variant, and what to compare them with."""
+    head = (
+        f"{data}: {measured.bars} bars, {measured.learned_bars} learned from, "
+        f"{measured.test_rows} rows forecast"
     )
-    table.add_column("settings")
-    for heading in ("layers", "steps", "batch", "epochs", "parameters", "trained in"):
-        table.add_column(heading, justify="right")
-    table.add_column("mean absolute error", justify="right")
-    table.add_column("ratio to the last price's", justify="right")
+    numbers = (
+        *("layers", "steps", "batch", "epochs", "parameters", "trained in"),
+        *("mean absolute error", "ratio to the last price's"),
+    )
+    sheet = Sheet(
+        Column(name="settings", is_head=True),
+        *(Column(name=name, is_number=True) for name in numbers),
+    )
     for row in measured.rows:
-        table.add_row(
+        sheet.add(
             row.name,
             ",".join(map(str, row.layers)),
             str(row.steps),
@@ -118,4 +118,5 @@ def _table(data: str, measured: Comparison) -> Table:
             significant(row.error.mae),
             "-" if row.ratio is None else f"{row.ratio:.4f}",
         )
-    return table
+    last = f"mean absolute error of the last price: {significant(measured.last_price.mae)}"
+    return Text(head), sheet, Text(last)

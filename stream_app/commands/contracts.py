@@ -7,24 +7,25 @@ from pathlib import Path
 
 import click
 
-from stream_app.commands.options import config_option
+from stream_app.commands.options import WholeSentences, config_option
 from stream_app.errors import ContractError
 from stream_app.settings import load_settings
 
 
 @click.group(
+    cls=WholeSentences,
     epilog="""\b
 Examples:
   stream-app contracts check
   stream-app contracts check --against my-copy-of-the-schemas
   SCHEMA_REGISTRY_URL=http://registry:8081 stream-app contracts register
   stream-app contracts export contracts
-"""
+""",
 )
 def contracts() -> None:
     """Compare the messages' schemas with the last release; register or export them.
 
-    docs/contracts/README.md says what they promise.
+    docs/contracts/README.md explains what they guarantee.
     """
 
 
@@ -38,9 +39,9 @@ def contracts() -> None:
     help="A folder of *.schema.json files that you keep. The default is the last release.",
 )
 def check(against: Path | None) -> None:
-    """Say whether old readers take this version's messages, and its readers old messages.
+    """Check that old readers accept this version's messages, and its readers old messages.
 
-    Exit code 0 when both hold for every schema, 2 when one breaks a promise; each line says which
+    Exit code 0 when both hold for every schema, 2 when one is incompatible; a line names each
     field. A folder given with --against may have only the schemas that you use.
     """
     from stream_app.contracts.compatibility import broken_promises

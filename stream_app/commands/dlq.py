@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stream_app.commands.options import config_option, json_option, print_json
+from stream_app.commands.options import (
+    WholeSentences,
+    config_option,
+    json_option,
+    print_json,
+    require_confirmation,
+)
 from stream_app.dead_letters.letter import Filter, Letter
 from stream_app.messages.ticks import REASONS
 from stream_app.settings import Settings, load_settings
@@ -50,12 +55,13 @@ to_option = click.option(
 
 
 @click.group(
+    cls=WholeSentences,
     epilog="""\b
 Examples:
   stream-app dlq list --reason bad_price
   stream-app dlq show 2 1041
   stream-app dlq replay --reason future_time --dry-run
-"""
+""",
 )
 def dlq() -> None:
     """Show records that were not valid ticks, and send them again."""
@@ -174,7 +180,9 @@ def replay(
         _tell_left_out(plan)
         if dry_run or not plan.to_send:
             return False
-        return yes or _confirmed(plan)
+        if not yes:
+            require_confirmation(f"Send {_letters(plan.to_send)} to the ticks topic?", "sent")
+        return True
 
     plan, sent = asyncio.run(_replay(settings, wanted, send_all, agreed))
     if as_json:
@@ -247,11 +255,3 @@ def _tell_left_out(plan: Plan) -> None:
         if count and not is_sent:
             remedy = "; --all sends them" if verdict == "refused_again" else ""
             click.echo(f"{count:,} left out: {meaning}{remedy}", err=True)
-
-
-def _confirmed(plan: Plan) -> bool:
-    question = f"Send {_letters(plan.to_send)} to the ticks topic?"
-    with contextlib.suppress(click.Abort):  # the end of standard input, or Ctrl-C
-        if click.confirm(question, err=True):
-            return True
-    raise click.ClickException("not confirmed, so nothing was sent; use --yes to confirm")

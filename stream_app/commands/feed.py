@@ -35,9 +35,10 @@ from stream_app.kafka.connection import client_settings
 from stream_app.kafka.producer import COMPRESSION, Compression, connected_producer
 from stream_app.kafka.topic_check import Topics, load_topics
 from stream_app.messages.schemas import Tick
-from stream_app.messages.tick_mapping import encoder_for
+from stream_app.messages.tick_mapping import decoder_for, encoder_for
 from stream_app.settings import Settings, load_settings
 from stream_app.terminal.progress import ProgressView, utc
+from stream_app.terminal.width import Column, Sheet, table_console
 
 SYNTHETIC: Final = "synthetic"
 _DEFAULT_SEED: Final = 7
@@ -66,8 +67,15 @@ class _Feed:
 
 def _list_layouts(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value:
+        console = table_console()
+        sheet = Sheet(Column(name="layout"), Column(name="files", is_long=True))
         for name, layout in known_layouts().items():
-            click.echo(f"{name:26}{layout.title}")
+            if console.is_terminal:
+                sheet.add(name, layout.title)
+            else:
+                click.echo(f"{name:26}{layout.title}")
+        if console.is_terminal:
+            console.print(sheet)
         ctx.exit()
 
 
@@ -103,23 +111,23 @@ each kind.
     "symbols",
     multiple=True,
     metavar="NAME",
-    help="Of files without a column of symbols; default: the file's name, in capitals. Of "
-    "synthetic ticks, as often as wanted; default: SYNTHETIC.",
+    help="The symbol of files without a symbol column; default: the file's name, in capitals. For "
+    "synthetic ticks it can be repeated; default: SYNTHETIC.",
 )
 @file_options
-@click.option("--coarse", is_flag=True, help="Feed bars although they are longer than BAR_SECONDS.")
+@click.option("--coarse", is_flag=True, help="Send bars even if they are longer than BAR_SECONDS.")
 @click.option(
     "--speed",
     type=_SpeedType(),
-    help="max, as fast as possible; 60x, 60 times event time; 500/s, 500 ticks a second. "
-    "Default: max, and 1x for synthetic ticks without end.",
+    help="max: as fast as possible; 60x: 60 times event time; 500/s: 500 ticks a second. "
+    "Default: max, or 1x for synthetic ticks without --ticks.",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N ticks.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Send at most N ticks.")
 @click.option(
     "--ticks",
     type=click.IntRange(min=1),
     metavar="N",
-    help="How many synthetic ticks; default: until Ctrl-C.",
+    help="How many synthetic ticks to send; default: no limit, until Ctrl-C.",
 )
 @click.option(
     "--seed",
@@ -130,15 +138,15 @@ each kind.
 @click.option(
     "--start",
     type=TimeType(),
-    help="Event time of the first synthetic tick; default: now, or so much earlier that the last "
-    "of --ticks is now, if the speed is above the clock's.",
+    help="Event time of the first synthetic tick. Default: now; if they are sent faster than in "
+    "real time, early enough for the last of --ticks to be now.",
 )
 @click.option(
     "--interval-ms",
     type=FiniteRange(min=0, min_open=True, max=86_400_000),
     metavar="MS",
-    help="Event time between two synthetic ticks of a symbol; default: 1000, and what keeps up "
-    "with the clock for a speed such as 500/s.",
+    help="Event time between two synthetic ticks of a symbol. Default: 1000; for a speed such as "
+    "500/s, the interval that keeps pace with real time.",
 )
 @click.option(
     "--compression",
@@ -165,10 +173,10 @@ def feed(
     as_json: bool,
     config: Path | None,
 ) -> None:
-    """Produce ticks from SOURCE: files of ticks, quotes or bars, or the word synthetic.
+    """Produce ticks from SOURCE: files of ticks, quotes or bars, or the word `synthetic`.
 
-    Ends when the broker has acknowledged every tick, or on Ctrl-C once it has acknowledged what
-    was sent. A file that cannot be understood is refused before anything is sent.
+    Ends when the broker has acknowledged every tick. After Ctrl-C it waits for the ticks that it
+    has sent. A file that cannot be understood is rejected before anything is sent.
     """
     settings = load_settings(config)
     topics = load_topics(settings.topics_file)
@@ -268,7 +276,13 @@ async def _send(
     async with connected_producer(settings, compression=compression) as producer:
         if made.first:
             partitions = await topic_partitions(producer, topic)
-            newest = await newest_on_topic(client_settings(settings), topic, partitions)
+            newest = await newest_on_topic(
+                client_settings(settings),
+                topic,
+                partitions,
+                decode=decoder_for(settings.tick_mapping),
+                max_future_ms=settings.max_future_seconds * 1000,
+            )
             for warning in behind(made.first, newest):
                 click.echo(f"feed: warning: {warning}", err=True)
         with ProgressView(made.total, Console(stderr=True)) as view:

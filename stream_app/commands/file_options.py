@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stream_app.feed.files import TickFile
 
 _SYMBOL_HELP: Final = (
-    "The symbol of a file without a column of symbols; default: the file's name, in capitals."
+    "The symbol of a file without a symbol column; default: the file's name, in capitals."
 )
 _OPTIONS: Final = (
     click.option(
@@ -31,7 +31,7 @@ _OPTIONS: Final = (
     click.option(
         "--layout",
         metavar="NAME|FILE",
-        help="A known layout, as `stream-app feed --layouts` lists them, or a TOML file.",
+        help="A known layout (`stream-app feed --layouts` lists them), or a TOML file.",
     ),
     click.option(
         "--names", metavar="A,B,...", help="The columns' names, for a file without a header."
@@ -40,30 +40,33 @@ _OPTIONS: Final = (
         "--skip-lines",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Pass over N lines above the header.",
+        help="Skip N lines above the header.",
     ),
     click.option(
-        "--encoding", metavar="NAME", help="Of the text, such as cp1252; default: UTF-8 or UTF-16."
+        "--encoding",
+        metavar="NAME",
+        help="The encoding of the text, such as cp1252; default: UTF-8 or UTF-16.",
     ),
     click.option(
-        "--decimal", type=click.Choice([".", ","]), help="What stands before a number's fraction."
+        "--decimal", type=click.Choice([".", ","]), help="The decimal separator of numbers."
     ),
     click.option(
         "--time-format",
         metavar="FORMAT",
-        help='Of times, as in strptime: "%d.%m.%Y %H:%M". Day and month are never guessed.',
+        help='The format of times, as in strptime: "%d.%m.%Y %H:%M". Day and month are never '
+        "guessed.",
     ),
     click.option(
         "--time-zone",
         metavar="ZONE",
-        help="Of times without a zone: America/New_York, or -05:00; default: UTC.",
+        help="The zone of times that have none: America/New_York, or -05:00; default: UTC.",
     ),
     click.option(
         "--bad-rows",
         type=click.Choice(["refuse", "skip"]),
         default="refuse",
         show_default=True,
-        help="Refuse a file with rows that cannot be used, or leave those out, counted.",
+        help="Reject a file with rows that cannot be used, or skip and count those rows.",
     ),
 )
 _NAMES: Final = (

@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from stream_app.commands.options import config_option
+from stream_app.commands.options import WholeSentences, config_option, require_confirmation
 from stream_app.settings import Settings, load_settings
 
 logger = logging.getLogger(__name__)
@@ -18,13 +18,13 @@ _REACH_TIMEOUT_S: Final = 10.0
 _ANSWER_TIMEOUT_S: Final = 30.0
 
 
-@click.group(epilog="\b\nExample:\n  stream-app group reset")
+@click.group(cls=WholeSentences, epilog="\b\nExample:\n  stream-app group reset")
 def group() -> None:
-    """Change what the consumer group of the workers counts as answered."""
+    """Change which ticks the consumer group of the workers counts as answered."""
 
 
 @group.command(epilog="\b\nExamples:\n  stream-app group reset\n  stream-app group reset --yes")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @config_option
 def reset(config: Path | None, yes: bool) -> None:
     """Make the workers reprocess the whole ticks topic, from its beginning.
@@ -36,8 +36,7 @@ def reset(config: Path | None, yes: bool) -> None:
     settings = load_settings(config)
     if not yes:
         question = f"Answer everything in the ticks topic again ({settings.consumer_group})?"
-        if not click.confirm(question, err=True):
-            raise click.ClickException("not confirmed, so nothing was changed; --yes confirms")
+        require_confirmation(question, "changed")
     click.echo(asyncio.run(_reset(settings)))
 
 

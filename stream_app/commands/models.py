@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from stream_app.commands.options import config_option, json_option, print_json
+from stream_app.commands.options import WholeSentences, config_option, json_option, print_json
 from stream_app.settings import Settings, load_settings
 from stream_app.terminal.logs import log_to_stderr
 from stream_app.terminal.patience import told_when_long
@@ -29,19 +29,20 @@ why_option = click.option("--why", default="", help="The reason, for those who r
 
 
 @click.group(
+    cls=WholeSentences,
     epilog="""\b
 Examples:
   stream-app models list BTC-USD
   stream-app models rollback BTC-USD --why "jumpy since noon"
   stream-app models pin BTC-USD 20261124T064929Z-056ca7e0
   stream-app models at 2026-11-24T12:00
-"""
+""",
 )
 def models() -> None:
     """Show which model version serves each symbol; roll back to another, or pin one.
 
     Reads and writes the champions topic, and reads the versions in DATA_DIR, which must be that of
-    the worker, or those at REGISTRY_URL where that is set. A change is in force with the worker's
+    the worker, or those at REGISTRY_URL where that is set. A change takes effect with the worker's
     next batch. SYMBOL may name the state in a partition, as in "BTC-USD (partition 3)".
     """
 
@@ -156,14 +157,16 @@ Examples:
 def at(time: str, symbol: str | None, config: Path | None, as_json: bool) -> None:
     """Show which version served at TIME of the wall clock: ISO 8601, UTC unless it has a zone.
 
-    Answers for as long as the champions topic keeps what was said: 90 days.
+    The champions topic keeps changes for 90 days.
     """
     from stream_app.kafka.champions import told_champions
     from stream_app.registry.champion_log import serving_at
 
     moment = _moment(time)
     if moment > datetime.now(UTC):
-        raise click.UsageError(f"TIME {time[:40]!r} lies ahead; nothing has served then yet")
+        raise click.UsageError(
+            f"TIME {time[:40]!r} is in the future; no version has served then yet"
+        )
     settings = _settings(config)
     told = asyncio.run(told_champions(settings))
     overview = _overview_of(settings, told)

@@ -30,8 +30,8 @@ Examples:
 def scores(symbol: str | None, config: Path | None, as_json: bool) -> None:
     """Print the forecasts' skill against the last price, for each symbol or for SYMBOL.
 
-    A skill is 1 less the error over the last price's: 0.20% is that much better than saying
-    nothing. Reads the newest message of each symbol from the scores topic.
+    A skill is 1 - error / the last price's error: 0.20% is that much less error; below 0 the last
+    price was better. Reads the newest message of each symbol from the scores topic.
     """
     from stream_app.kafka.scores import read_newest_scores
 

@@ -24,8 +24,8 @@ Examples:
 def top(config: Path | None) -> None:
     """Show in this terminal what all workers do: what `stream-app dashboard` shows in a browser.
 
-    Reads the topics, joins no group and commits nothing, so it never delays a worker. The keys
-    stand in the last line; q and Ctrl-C end it. Goes on while the broker is away.
+    Reads the topics, joins no group and commits nothing, so it never delays a worker. The last
+    line lists the keys; q and Ctrl-C end it. Keeps running while the broker is away.
     """
     from stream_app.top.run import is_screen, run_top
 

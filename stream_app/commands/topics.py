@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from stream_app.commands.options import config_option
+from stream_app.commands.options import WholeSentences, config_option
 from stream_app.errors import TopicError
 from stream_app.kafka.connection import client_settings, wait_until_reachable
 from stream_app.kafka.strimzi import as_yaml, kafka_topics
@@ -27,12 +27,13 @@ _REACH_TIMEOUT_S: Final = 10.0
 
 
 @click.group(
+    cls=WholeSentences,
     epilog="""\b
 Examples:
   stream-app topics apply
   KAFKA_BOOTSTRAP_SERVERS=kafka1:9092 stream-app topics check
   stream-app topics export --strimzi --cluster main | kubectl apply -n kafka -f -
-"""
+""",
 )
 def topics() -> None:
     """Create the topics of topics.yaml, compare them with the broker, or export them.
@@ -46,7 +47,7 @@ def topics() -> None:
 def apply(config: Path | None) -> None:
     """Create missing topics, raise partition counts and change configs. Deletes nothing.
 
-    Where partitions are added to the ticks, it first says which symbols move and what waits.
+    Before it adds partitions to the ticks, it prints which symbols move and what waits.
 
     Exit code 0 when the broker's topics match the file afterwards, 2 when the broker refuses a
     change; its reason is printed.
@@ -79,9 +80,9 @@ def check(config: Path | None) -> None:
 @click.option("--cluster", required=True, help="The name of Strimzi's Kafka resource.")
 @config_option
 def export(strimzi: bool, cluster: str, config: Path | None) -> None:  # noqa: ARG001 - the one form
-    """Print the topics as YAML for another tool. Asks no broker.
+    """Print the topics as YAML for another tool. Needs no broker.
 
-    Let one of the two look after the topics: Strimzi's operator or `topics apply`.
+    Manage the topics with only one of the two: Strimzi's operator or `topics apply`.
     """
     wanted = load_topics(load_settings(config).topics_file)
     click.echo(as_yaml(kafka_topics(wanted, cluster)), nl=False)

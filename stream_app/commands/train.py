@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from stream_app.commands.file_options import Reading, file_options
 from stream_app.commands.options import config_option, json_option, print_json
@@ -21,7 +20,7 @@ from stream_app.scoring.point import mae_ratio
 from stream_app.settings import load_settings
 from stream_app.terminal.logs import log_to_stderr
 from stream_app.terminal.numbers import significant
-from stream_app.terminal.width import table_console
+from stream_app.terminal.width import Column, Sheet, table_console
 
 if TYPE_CHECKING:
     from stream_app.feed.files import TickFile
@@ -39,7 +38,7 @@ Examples:
 @click.option(
     "--symbol",
     metavar="NAME",
-    help="Which symbol, when the file has several; the symbol of a file without a column of them.",
+    help="Which symbol, if the file has several; its symbol, if it has no symbol column.",
 )
 @file_options
 @config_option
@@ -49,8 +48,8 @@ def train(
 ) -> None:
     """Train the four models once, offline, on the file's last TRAINING_WINDOW_DAYS.
 
-    Learns from the first 80 % of the window and forecasts the rest; prints each model's time and
-    error beside that of the last price. Writes nothing.
+    Learns from the first 80 % of the window and forecasts the rest. Prints each model's time, and
+    its error next to that of the last price. Writes no files.
     """
     from stream_app.training.holdout import evaluate, hold_out
     from stream_app.training.pool import TrainingPool
@@ -80,7 +79,7 @@ def train(
     if as_json:
         print_json(summary)
     else:
-        table_console().print(_table(found, summary))
+        table_console().print(*_lines(found, summary), sep="\n")
 
 
 def _symbol(read: TickFile, wanted: str | None) -> str:
@@ -116,23 +115,23 @@ def _remarks(found: Evaluation) -> str:
         remarks.append(
             "the price does not move in the bars forecast: the last price is always right"
         )
-    remarks.append("MAE skill: 1 less the error over the last price's; plus is better")
+    remarks.append("MAE skill: 1 - error / the last price's error; above 0 is better")
     return "\n".join(remarks)
 
 
-def _table(found: Evaluation, summary: dict[str, Any]) -> Table:
-    table = Table(
-        title=f"{found.bars} bars, {found.rows} rows learned from, {found.test_rows} forecast; "
-        f"all four in {found.total_seconds:.1f} s (target {summary['target_seconds']:g} s)",
-        title_justify="left",
-        caption=_remarks(found),
-        caption_justify="left",
+def _lines(found: Evaluation, summary: dict[str, Any]) -> tuple[Text, Sheet, Text]:
+    """What was learned from, the figures of each model, and how to read them."""
+    head = (
+        f"{found.bars} bars, {found.rows} rows learned from, {found.test_rows} forecast; "
+        f"all four in {found.total_seconds:.1f} s (target {summary['target_seconds']:g} s)"
     )
-    table.add_column("model")
-    table.add_column("trained in", justify="right")
-    table.add_column("mean absolute error", justify="right")
-    table.add_column("in percent", justify="right")
-    table.add_column("MAE skill", justify="right")
+    sheet = Sheet(
+        Column(name="model", is_head=True),
+        Column(name="trained in", is_number=True),
+        Column(name="mean absolute error", is_number=True),
+        Column(name="in percent", is_number=True),
+        Column(name="MAE skill", is_number=True),
+    )
     models = found.models.items()
     lines = [
         *((_label(name, score), f"{score.seconds:.1f} s", score) for name, score in models),
@@ -141,12 +140,14 @@ def _table(found: Evaluation, summary: dict[str, Any]) -> Table:
     ]
     for name, seconds, score in lines:
         ratio = mae_ratio(score, found.last_price)
-        skill = "-" if ratio is None else f"{100 * (1 - ratio):+.2f} %"
-        table.add_row(name, seconds, significant(score.mae), f"{significant(score.mape)} %", skill)
-    return table
+        skill = "-" if ratio is None else f"{_without_sign_of_zero(100 * (1 - ratio)):+.2f} %"
+        sheet.add(name, seconds, significant(score.mae), f"{significant(score.mape)} %", skill)
+    return Text(head), sheet, Text(_remarks(found))
+
+
+def _without_sign_of_zero(percent: float) -> float:
+    return round(percent, 2) + 0.0
 
 
 def _label(name: str, score: ModelScore) -> str:
-    return escape(
-        f"{name} (answers the last price: {score.last_price})" if score.last_price else name
-    )
+    return f"{name} (answers the last price: {score.last_price})" if score.last_price else name

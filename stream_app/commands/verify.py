@@ -44,10 +44,11 @@ Examples:
 def verify(wait: float, config: Path | None, as_json: bool) -> None:
     """Check a running system. Exit code 0 when every check passes, otherwise 1.
 
-    Every symbol had its initial training; the last hourly retrain included the LSTM and met its
-    target; no symbol failed in its last training or waits for one for longer than an interval;
-    every model with a weight answers in the newest prediction of each symbol; new
-    predictions arrive; workers read all partitions, and the group's commits belong to the topic.
+    Checks that every symbol had its initial training; that the last hourly retrain included the
+    LSTM and met its target; that no symbol's last training failed, and none has waited longer than
+    an interval; that every model with a weight takes part in the newest prediction of each symbol;
+    that new predictions arrive; that workers read all partitions, and the group's commits belong to
+    the topic.
     """
     settings = load_settings(config)
     log_to_stderr("ERROR")
@@ -100,7 +101,11 @@ async def _predictions(settings: Settings, wait_s: float) -> tuple[dict[str, Ans
             if (answered := _answered(record.value, record.timestamp)) is not None:
                 newest.pop(answered.symbol, None)  # so that the order is that of the last ones
                 newest[answered.symbol] = answered
-    detail = f"{more} new within {took}" if more else f"none within {wait_s:g} s"
+    detail = (
+        f"{more} new within {took}"
+        if more
+        else f"none within {wait_s:g} s: no ticks come, or no worker answers"
+    )
     return newest, Check("predictions keep coming", more > 0, detail)
 
 

@@ -29,8 +29,10 @@ async def show(story: Story, settings: Settings) -> None:
 
 def line(story: Story) -> str:
     """How far the demo is."""
-    models = "4 models" if story.four_models_at else "Kalman filter alone"
+    models = " (4 models)" if story.four_models_at else " (only the Kalman filter)"
+    # The producer hears of its ticks in batches, and later than a worker may answer them.
+    sent = max(story.sent, story.predictions)
     return (
-        f"{story.seconds:6.1f} s  {story.phase}: {story.sent:,} sent, {story.predictions:,} "
-        f"predictions ({models})"
+        f"{story.seconds:6.1f} s  {story.phase}: {sent:,} sent, {story.predictions:,} "
+        f"predictions{models if story.predictions else ''}"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,19 +14,31 @@ from stream_app.kafka.connection import end_offset
 from stream_app.kafka.producer import error_text
 from stream_app.kafka.reader import open_reader, read_range
 from stream_app.messages.schemas import Tick
-from stream_app.messages.ticks import decode_tick
+from stream_app.messages.tick_mapping import Decoder
 
 LOOKED_AT: Final = 500
 """How many records at the end of each partition are looked at."""
 
 
 async def newest_on_topic(
-    client_settings: dict[str, Any], topic: str, partitions: list[int]
+    client_settings: dict[str, Any],
+    topic: str,
+    partitions: list[int],
+    *,
+    decode: Decoder,
+    max_future_ms: float,
 ) -> dict[str, int]:
     """The newest event time of each symbol among the last records of a topic, epoch ms.
 
     Waits on the broker. A symbol without a tick among the last `LOOKED_AT` records of its
     partition is not known.
+
+    Args:
+        client_settings: of the cluster.
+        topic: the ticks.
+        partitions: all of the topic's.
+        decode: the worker's, so that only those ticks count that it answers.
+        max_future_ms: how far a tick may be ahead of its record, as for the worker.
 
     Raises:
         BrokerError: the broker does not let the topic be read.
@@ -40,7 +51,7 @@ async def newest_on_topic(
                 consumer.assign([tp])
                 end = await end_offset(consumer, tp)
                 async for record in read_range(consumer, tp, end - LOOKED_AT, end):
-                    tick = decode_tick(record.value, record.key, record.timestamp, math.inf)
+                    tick = decode(record.value, record.key, record.timestamp, max_future_ms)
                     if isinstance(tick, Tick):
                         newest[tick.symbol] = max(newest.get(tick.symbol, 0), tick.ts)
     except (KafkaError, TimeoutError) as error:

@@ -230,7 +230,7 @@ async def reading_problems(
         waiting = sum(places[number].waiting for number in unread)
         lines.append(
             f"no worker of the group {group} reads {topic} partition "
-            f"{', '.join(map(str, unread))}: {waiting} ticks wait"
+            f"{', '.join(map(str, unread))}: {waiting:,} ticks wait"
         )
     return tuple(dict.fromkeys(lines))
 

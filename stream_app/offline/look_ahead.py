@@ -69,7 +69,7 @@ class Changed:
 
     def __str__(self) -> str:
         return (
-            f"the answer to tick {self.offset} ({self.symbol} at {self.ts}) is another one when "
+            f"the answer to tick {self.offset} ({self.symbol} at {self.ts}) differs when "
             f"the input ends after {self.cut} ticks: {', '.join(self.fields)} differ"
         )
 

@@ -124,7 +124,9 @@ class StepsView(Bar):
         run = f"run {self._run} of {self._runs}, " if self._runs > 1 else ""
         left = self._remaining.seconds()
         about = (
-            "" if left is None or not self._remaining.share else f", {duration(left)} left of it"
+            f", {duration(left)} left in this step"
+            if left is not None and 0 < self._remaining.share < 1
+            else ""
         )
         return (
             f"{run}step {number} of {len(self._steps)}, {self._steps[self._step]}: "

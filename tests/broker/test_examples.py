@@ -448,10 +448,10 @@ async def test_what_is_no_prediction_is_named_and_passed_over(
         good = "acted on market.ticks.v1-0-4" if name == "consumer_act_once" else "5 predictions"
         await consumer.until(lambda: any(line.startswith(good) for line in consumer.lines("")))
     for offset in range(4):
-        assert len(consumer.lines(f"{topic.name}-0-{offset}: not a prediction, passed over")) == 1
+        assert len(consumer.lines(f"{topic.name}-0-{offset}: not a prediction, skipped")) == 1
 
 
-@pytest.mark.parametrize("name", [*PRODUCERS, *CONSUMERS])
+@pytest.mark.parametrize("name", [*PRODUCERS, *CONSUMERS, "consumer_checked"])
 def test_a_topic_that_is_missing_is_one_line_with_the_remedy(
     settings_for: SettingsFor, tmp_path: Path, name: str
 ) -> None:
@@ -461,7 +461,7 @@ def test_a_topic_that_is_missing_is_one_line_with_the_remedy(
     assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
 
 
-@pytest.mark.parametrize("name", [*PRODUCERS, *CONSUMERS])
+@pytest.mark.parametrize("name", [*PRODUCERS, *CONSUMERS, "consumer_checked"])
 def test_a_broker_that_is_away_gives_no_traceback(tmp_path: Path, name: str) -> None:
     more = ("--database", str(tmp_path / "some.db")) if name in CONSUMERS else ()
     done = run(small_settings(kafka_bootstrap_servers="127.0.0.1:1"), name, *more)
@@ -469,3 +469,11 @@ def test_a_broker_that_is_away_gives_no_traceback(tmp_path: Path, name: str) -> 
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].startswith("market.")
     assert len(done.stderr.splitlines()) <= 2
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.py")))
+def test_help_is_the_files_own_header(name: str) -> None:
+    done = run(small_settings(), name, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    for heading in ("What it shows", "How to run it", "What to change"):
+        assert f"\n{heading}\n" in done.stdout

@@ -9,6 +9,8 @@ from stream_app.kafka.connection import client_settings
 from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.topic_check import Topics
 from stream_app.messages.schemas import Tick
+from stream_app.messages.tick_mapping import TickMapping, decoder_for
+from stream_app.messages.ticks import decode_tick
 from tests.broker.records import send
 from tests.builders import START_MS
 from tests.conftest import SettingsFor
@@ -22,7 +24,13 @@ async def test_the_newest_time_of_each_symbol_is_found(
     client = client_settings(settings)
     topic = topics_on_broker.ticks
     partitions = list(range(topic.partitions))
-    assert await newest_on_topic(client, topic.name, partitions) == {}
+
+    async def newest() -> dict[str, int]:
+        return await newest_on_topic(
+            client, topic.name, partitions, decode=decode_tick, max_future_ms=30_000
+        )
+
+    assert await newest() == {}
     ticks = [
         Tick(symbol=symbol, price=5.0, ts=START_MS + nth * 1000 + ahead)
         for nth in range(count)
@@ -40,4 +48,21 @@ async def test_the_newest_time_of_each_symbol_is_found(
     await send(client, topic.name, [b"no tick", None])
 
     last = START_MS + (count - 1) * 1000
-    assert await newest_on_topic(client, topic.name, partitions) == {"A": last, "B": last + 500}
+    assert await newest() == {"A": last, "B": last + 500}
+
+
+async def test_only_what_a_worker_answers_counts(
+    topics_on_broker: Topics, settings_for: SettingsFor
+) -> None:
+    """A tick in a mapped form counts. One of the future, which is a dead letter, does not."""
+    client = client_settings(settings_for())
+    topic = topics_on_broker.ticks
+    times = (START_MS, 4_000_000_000_000)
+    await send(client, topic.name, [b'{"symbol":"A","p":5,"ts":%d}' % ts for ts in times])
+    assert await newest_on_topic(
+        client,
+        topic.name,
+        list(range(topic.partitions)),
+        decode=decoder_for(TickMapping(fields={"price": "p"}, key_required=False)),
+        max_future_ms=30_000,
+    ) == {"A": START_MS}

@@ -33,4 +33,4 @@ def test_a_time_that_lies_ahead_is_said_to() -> None:
     ahead = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     result = CliRunner().invoke(models, ["at", ahead])
     assert result.exit_code == 2
-    assert "lies ahead" in result.output
+    assert "is in the future" in result.output

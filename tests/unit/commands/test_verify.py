@@ -36,7 +36,7 @@ class FakeTopic:
     ("ends", "told"),
     [
         ([{0: 5_000_000, 1: 7}, {0: 5_000_001, 1: 9}], "3 new"),
-        ([{0: 5, 1: 7}, {0: 5, 1: 7}], "none within 0.3 s"),
+        ([{0: 5, 1: 7}, {0: 5, 1: 7}], "none within 0.3 s: no ticks come, or no worker answers"),
     ],
 )
 async def test_new_predictions_are_counted_also_where_a_partition_was_empty(

@@ -21,4 +21,10 @@ async def test_a_line_of_any_length_is_one_line(
     showing.cancel()
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
-    assert lines[0].endswith("(Kalman filter alone)")
+    assert lines[0].endswith("word : 0 sent, 0 predictions")
+
+
+@pytest.mark.parametrize(("acknowledged", "shown"), [(3, "5 sent"), (9, "9 sent")])
+def test_no_more_is_predicted_than_was_sent(acknowledged: int, shown: str) -> None:
+    story = Story(broker="", history_total=5, sent=acknowledged, predictions=5)
+    assert view.line(story).endswith(f"{shown}, 5 predictions (only the Kalman filter)")

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -39,7 +40,7 @@ def producer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeProducer:
     async def connected(settings: Any, **_: Any) -> AsyncIterator[FakeProducer]:
         yield fake
 
-    async def nothing(*_: Any) -> dict[str, int]:
+    async def nothing(*_: Any, **__: Any) -> dict[str, int]:
         return {}
 
     monkeypatch.setattr(command, "connected_producer", connected)
@@ -223,6 +224,14 @@ def test_the_layouts_are_listed(producer: FakeProducer) -> None:
     assert "Kraken OHLCVT" in result.stdout
 
 
+def test_on_a_terminal_the_layouts_are_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = [click.unstyle(line) for line in run("--layouts").stdout.splitlines()]
+    assert max(map(len, lines)) <= 80
+    assert set(known_layouts()) <= {word for line in lines for word in line.split()[:1]}
+
+
 HOURLY = "time,open,high,low,close\n" + "".join(
     f"{1_640_995_200 + 3600 * nth},5,5,5,5\n" for nth in range(3)
 )
@@ -311,7 +320,7 @@ def test_a_number_in_a_name_is_no_date(producer: FakeProducer, tmp_path: Path, n
 def test_ticks_behind_those_of_the_topic_are_warned_of(
     producer: FakeProducer, bars: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def newest(*_: Any) -> dict[str, int]:
+    async def newest(*_: Any, **__: Any) -> dict[str, int]:
         return {"BTC": 1_640_995_300_000, "ETH": 5}
 
     monkeypatch.setattr(command, "newest_on_topic", newest)

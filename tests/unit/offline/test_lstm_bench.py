@@ -136,6 +136,8 @@ def test_the_command_prints_the_table_and_says_on_which_data(
         "as set", "warm start", "8,4", "1,317",
     ):  # fmt: skip
         assert words in shown.stdout, words
+    assert shown.stdout.isascii()
+    assert not [line for line in shown.stdout.splitlines() if line != line.rstrip()]
 
     told = CliRunner().invoke(bench, [*command, "--json"], catch_exceptions=False)
     found = orjson.loads(told.stdout.splitlines()[-1])

@@ -52,15 +52,18 @@ def test_the_steps_are_told_with_what_is_left() -> None:
         view.begin("train", {"lstm": 4})
         clock.now += 90
         view.done("lstm", 1, seconds=90.0)
+        clock.now += 270
+        view.done("lstm", 3, seconds=270.0)
         view.begin("bars", {"ticks": 10})
         clock.now += 3
     assert sink.getvalue().splitlines() == [
         "run 1 of 2, step 1 of 2, making the bars: 0 %",
         "run 1 of 2, step 2 of 2, training: 0 %",
-        "run 1 of 2, step 2 of 2, training: 25 %, 4 min 30 s left of it",
+        "run 1 of 2, step 2 of 2, training: 25 %, 4 min 30 s left in this step",
+        "run 1 of 2, step 2 of 2, training: 100 %",
         "run 2 of 2, step 1 of 2, making the bars: 0 %",
     ]
-    assert view.seconds == {"bars": 5.0, "train": 90.0}
+    assert view.seconds == {"bars": 5.0, "train": 360.0}
 
 
 def test_on_a_terminal_it_is_a_bar() -> None:
@@ -70,5 +73,5 @@ def test_on_a_terminal_it_is_a_bar() -> None:
         view.begin("bars", {"ticks": 10})
         clock.now += 1
         view.done("ticks", 5)
-        assert view.told() == "step 1 of 1, making the bars: 50 %, 1 s left of it"
+        assert view.told() == "step 1 of 1, making the bars: 50 %, 1 s left in this step"
     assert "making the bars: 50 %" in sink.getvalue()

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from stream_app.bars.features import BarColumns
-from stream_app.commands.train import _table
+from stream_app.commands.train import _lines
 from stream_app.errors import TrainingError
 from stream_app.models.catalog import CATALOG
 from stream_app.training.holdout import evaluate
@@ -62,7 +62,7 @@ def test_where_the_last_price_has_no_error_nothing_is_divided_by_it() -> None:
     assert found.last_price.mae == 0.0
     console = Console(width=160)
     with console.capture() as told:
-        console.print(_table(found, {"target_seconds": 60.0}))
+        console.print(*_lines(found, {"target_seconds": 60.0}), sep="\n")
     assert "the price does not move in the bars forecast" in told.get()
     assert "nan" not in told.get()
     assert "inf" not in told.get()
