@@ -18,6 +18,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from stream_app.bars.features import BarColumns
@@ -227,13 +228,19 @@ class Retrainer:
                 self._schedule.turn_begins(symbol, len(bars))
                 if not price_moves(bars, self._settings.models):
                     cycle.skipped[symbol] = Outcome(skipped=STILL)
+                    self._schedule.turn_ends(symbol)
                     continue
                 given = asyncio.Event()
-                cycle.turns[symbol] = group.create_task(
+                turn = cycle.turns[symbol] = group.create_task(
                     self._turn(symbol, bars, pipeline.models, given, due_s)
                 )
+                # Not in the turn itself: one that is cancelled at once never runs.
+                turn.add_done_callback(partial(self._over, symbol))
                 await given.wait()
             all_given.set()
+
+    def _over(self, symbol: str, _: asyncio.Task[Outcome]) -> None:
+        self._schedule.turn_ends(symbol)
 
     async def _turn(
         self,
