@@ -17,7 +17,6 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -40,37 +39,16 @@ from stream_app.training.plan_log import PlanLog
 from stream_app.training.priority import Urgency
 from stream_app.training.schedule import Due, RetrainSchedule
 from stream_app.training.settings import RetrainSettings
-from stream_app.training.standing import STOPPED
+from stream_app.training.standing import BROKE_OFF, STOPPED
 from stream_app.training.turn import Champions, Judge, RunJob, SymbolTrainer
+from stream_app.training.under_way import Cycle
 
 logger = logging.getLogger(__name__)
 
 KEPT_EVENTS: Final = 1000
 LAST_WORD_S: Final = 2.0
-"""How long publishing the end of an interrupted cycle may take at the worker's shutdown."""
+"""How long publishing the end of a cycle may take once it was broken off or the worker ends."""
 STILL: Final = "the price does not move in the training window"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cycle:
-    """A cycle that runs."""
-
-    started: RetrainEvent
-    is_planned: bool
-    """Whether it is one of a plan, for one symbol, which publishes only its end."""
-    began_s: float
-    """Monotonic time."""
-    turns: dict[str, asyncio.Task[Outcome]] = field(default_factory=dict)
-    """By symbol, in the order in which they began."""
-    skipped: dict[str, Outcome] = field(default_factory=dict)
-
-    def outcomes(self) -> dict[str, Outcome]:
-        """Of all turns; one that is not over ended with the worker."""
-        cut_off = Outcome(failure=STOPPED)
-        return self.skipped | {
-            symbol: turn.result() if turn.done() and not turn.cancelled() else cut_off
-            for symbol, turn in self.turns.items()
-        }
 
 
 class Retrainer:
@@ -199,18 +177,18 @@ class Retrainer:
 
     async def _run(self, cycle: Cycle, given: asyncio.Event) -> None:
         logger.info("Starting model retraining (all 4 models including LSTM)...")
-        if not cycle.is_planned:
-            await self._tell(cycle.started)
         try:
+            if not cycle.is_planned:
+                await self._tell(cycle.started)
             await self._give_turns(cycle, given)
-        except asyncio.CancelledError:
-            await self._last_word(self._ended(cycle))
+        except (Exception, asyncio.CancelledError):
+            await self._last_word(cycle)
             raise
         ended = self._ended(cycle)
         if cycle.is_planned and not ended.symbols:
             return  # its symbol went to another worker
         self._note(ended)
-        await self._tell(ended)
+        await self._tell_end(ended)
 
     async def _give_turns(self, cycle: Cycle, all_given: asyncio.Event) -> None:
         """Begin turns, one after the other, as processes get free; return when all are over."""
@@ -265,8 +243,8 @@ class Retrainer:
             self._budget.note(self._clock.monotonic() - began_s)
         return outcome
 
-    def _ended(self, cycle: Cycle) -> RetrainEvent:
-        outcomes = cycle.outcomes()
+    def _ended(self, cycle: Cycle, cut_off: str = "") -> RetrainEvent:
+        outcomes = cycle.outcomes(cut_off)
         left = (set(cycle.started.symbols) & self._symbols().keys()) - outcomes.keys()
         return ended_event(
             cycle.started,
@@ -274,12 +252,29 @@ class Retrainer:
             {name: wait_s for name, wait_s in self.waiting_seconds().items() if name in left},
             at=self._clock.now(),
             duration_s=self._clock.monotonic() - cycle.began_s,
+            cut_off=cut_off,
         )
 
-    async def _last_word(self, ended: RetrainEvent) -> None:
+    async def _last_word(self, cycle: Cycle) -> None:
+        """Publish the end of a cycle that the worker's end or a fault of this program cuts off."""
+        ended = self._ended(cycle, STOPPED if self._stopped else BROKE_OFF)
+        if cycle.is_planned and not ended.symbols:
+            return  # nothing was begun
+        if not self._stopped:
+            self._note(ended)
         with contextlib.suppress(TimeoutError):  # the broker may be away
             async with asyncio.timeout(LAST_WORD_S):
                 await self._tell(ended)
+
+    async def _tell_end(self, ended: RetrainEvent) -> None:
+        """Publish the end of a cycle once, also where the worker ends meanwhile."""
+        telling = asyncio.ensure_future(self._tell(ended))
+        try:
+            await asyncio.shield(telling)
+        except asyncio.CancelledError:
+            await asyncio.wait([telling], timeout=LAST_WORD_S)
+            telling.cancel()
+            raise
 
     async def _tell(self, event: RetrainEvent) -> None:
         """Publish; an event that cannot be published must not stop the models."""

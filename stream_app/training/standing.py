@@ -11,6 +11,8 @@ from stream_app.messages.schemas import RetrainEvent
 
 STOPPED: Final = "the worker was stopped"
 """The reason of a cycle that the worker's end cut off."""
+BROKE_OFF: Final = "a fault of stream-app ended the cycle; its traceback is in the worker's log"
+"""The reason of a cycle that a fault of this program cut off."""
 
 State = Literal["trained", "pinned", "rejected", "skipped", "failed", "waiting"]
 
