@@ -83,7 +83,7 @@ def _told(event: RetrainEvent) -> Iterable[Standing]:
 
 
 def _reason(event: RetrainEvent, symbol: str) -> str:
-    """Why a symbol was not trained. A cycle that was cut off has one reason for all of them."""
+    """Why a symbol was not trained. A cycle that was cut off has one reason for all its others."""
     if symbol in event.versions or symbol in event.pinned:
         return ""
     for told in (event.skipped, event.rejected):
@@ -91,4 +91,5 @@ def _reason(event: RetrainEvent, symbol: str) -> str:
             return told[symbol]
     begin = f"{symbol}: "
     own = [line.removeprefix(begin) for line in event.reasons if line.startswith(begin)]
-    return next(iter([*own, *event.reasons]), "")
+    cut_off = [line for line in event.reasons if line in {STOPPED, BROKE_OFF}]
+    return next(iter([*own, *cut_off, *event.reasons]), "")
