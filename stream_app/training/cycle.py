@@ -192,11 +192,13 @@ class Retrainer:
 
     async def _give_turns(self, cycle: Cycle, all_given: asyncio.Event) -> None:
         """Begin turns, one after the other, as processes get free; return when all are over."""
-        due_s = cycle.began_s + self._settings.target_s
+        # Not since the cycle began: telling of it waits where the broker is away.
+        began_s = self._clock.monotonic()
+        due_s = began_s + self._settings.target_s
         async with asyncio.TaskGroup() as group:
             for symbol in cycle.started.symbols:
                 await self._trainer.free_process()
-                elapsed_s = self._clock.monotonic() - cycle.began_s
+                elapsed_s = self._clock.monotonic() - began_s
                 if cycle.turns and not self._budget.has_room(elapsed_s):
                     break
                 pipeline = self._symbols().get(symbol)
@@ -231,17 +233,32 @@ class Retrainer:
         began_s = self._clock.monotonic()
         self._occupancy.begins(began_s)
         self._urgency.begins(symbol, began_s, due_s)
+        made = partial(self._works_no_more, symbol, began_s, is_usual=True)
         try:
             with log_fields(symbol=symbol):
-                outcome = await self._trainer.turn(symbol, bars, models, given)
+                outcome = await self._trainer.turn(symbol, bars, models, given, made)
+            self._works_no_more(symbol, began_s, is_usual=outcome.verdict is not None)
         finally:
             given.set()  # also where the turn was over before it had jobs
-            self._urgency.ends(symbol)
-            busy_s = self._occupancy.ends(self._clock.monotonic())
-        self._schedule.turn_took(symbol, busy_s)
-        if outcome.verdict is not None:
-            self._budget.note(self._clock.monotonic() - began_s)
+            self._works_no_more(symbol, began_s, is_usual=False)
         return outcome
+
+    def _works_no_more(self, symbol: str, began_s: float, *, is_usual: bool) -> None:
+        """Note that a turn takes no more time of its own. The first call counts.
+
+        It may still wait for the broker, which is no reason to begin fewer turns or to hurry.
+
+        Args:
+            symbol: whose turn.
+            began_s: when.
+            is_usual: whether others may take as long: its jobs came to their own end.
+        """
+        if not self._urgency.ends(symbol):
+            return
+        now_s = self._clock.monotonic()
+        self._schedule.turn_took(symbol, self._occupancy.ends(now_s))
+        if is_usual:
+            self._budget.note(now_s - began_s)
 
     def _ended(self, cycle: Cycle, cut_off: str = "") -> RetrainEvent:
         outcomes = cycle.outcomes(cut_off)

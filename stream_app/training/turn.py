@@ -98,7 +98,12 @@ class SymbolTrainer:
             await asyncio.wait(self._jobs, return_when=asyncio.FIRST_COMPLETED)
 
     async def turn(
-        self, symbol: str, bars: BarColumns, models: ModelSet, given: asyncio.Event
+        self,
+        symbol: str,
+        bars: BarColumns,
+        models: ModelSet,
+        given: asyncio.Event,
+        made: Callable[[], None],
     ) -> Outcome:
         """Train the four models and promote them, or say why not. Never raises.
 
@@ -113,6 +118,8 @@ class SymbolTrainer:
             bars: its window.
             models: that serve it now.
             given: set once all its jobs are given to the pool.
+            made: called once the new version only has to be named champion: that waits for the
+                broker.
         """
         deadline = Deadline(self._settings.deadline_s)
         try:
@@ -126,7 +133,7 @@ class SymbolTrainer:
         if verdict.check:
             return trained_outcome(trained, bars, verdict)
         try:
-            new, serves = await self._promote(symbol, bars, models, trained, verdict)
+            new, serves = await self._promote(symbol, bars, models, trained, verdict, made=made)
         except ArtifactError as error:
             return trained_outcome(trained, bars, verdict, failure=f"{symbol}: {error}")
         except Exception as error:  # noqa: BLE001 - such as a topic that may not be written
@@ -232,6 +239,8 @@ class SymbolTrainer:
         models: ModelSet,
         trained: Mapping[str, TrainedModel],
         verdict: Verdict,
+        *,
+        made: Callable[[], None],
     ) -> tuple[str, bool]:
         """Write the new version and let it serve unless the symbol is pinned.
 
@@ -262,6 +271,7 @@ class SymbolTrainer:
                 return new.version, True
         if self._champions.is_pinned(symbol):
             return new.version, False
+        made()
         return new.version, await self._champions.promote(symbol, new)
 
     def _told_by(self) -> list[str]:
