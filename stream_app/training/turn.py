@@ -8,6 +8,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
+from pebble import ProcessExpired
+
 from stream_app.bars.features import BarColumns
 from stream_app.clock import Clock
 from stream_app.errors import ArtifactError
@@ -24,6 +26,7 @@ from stream_app.training.gate import Verdict
 from stream_app.training.gate_job import GateJob, StandingChampion
 from stream_app.training.job import TrainedModel, TrainingJob
 from stream_app.training.pool import longest_first
+from stream_app.training.process import ended_by
 from stream_app.training.settings import RetrainSettings
 
 logger = logging.getLogger(__name__)
@@ -183,6 +186,10 @@ class SymbolTrainer:
         except asyncio.CancelledError:
             outcome = "timed_out" if deadline.limit.expired() else "cancelled"
             raise
+        except Exception as error:
+            if job.model not in str(error):
+                error.add_note(job.model)
+            raise
         finally:
             if began_s:
                 count_training(job.model, outcome, self._clock.monotonic() - began_s[0])
@@ -283,5 +290,10 @@ class SymbolTrainer:
 
 
 def _cause(error: Exception) -> str:
+    """What it is, of which model, and of a process that died how it ended."""
     cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
-    return f"{type(cause).__name__}: {cause}"
+    about = list(getattr(cause, "__notes__", []))
+    if isinstance(cause, ProcessExpired):
+        about.append(ended_by(cause.exitcode))
+    said = ": ".join(filter(None, [type(cause).__name__, str(cause)]))
+    return f"{said} ({', '.join(about)})" if about else said
