@@ -46,6 +46,8 @@ from stream_app.training.under_way import Cycle
 logger = logging.getLogger(__name__)
 
 KEPT_EVENTS: Final = 1000
+LOOK_EVERY_S: Final = 1.0
+"""How often it is seen, while a cycle of a plan runs, whether another symbol has come due."""
 LAST_WORD_S: Final = 2.0
 """How long publishing the end of a cycle may take once it was broken off or the worker ends."""
 STILL: Final = "the price does not move in the training window"
@@ -136,15 +138,21 @@ class Retrainer:
 
     async def _run_all(self, due: Due | None) -> None:
         """Run a cycle. Of a plan, begin the next ones too, each as soon as a process is free."""
+        cycles: set[asyncio.Task[None]] = set()
         async with asyncio.TaskGroup() as group:
             while due is not None:
                 given = asyncio.Event()
-                group.create_task(self.run_cycle(due, given))
+                cycle = group.create_task(self.run_cycle(due, given))
+                cycles.add(cycle)
+                cycle.add_done_callback(cycles.discard)
                 if due.plan is None:
                     return
                 await given.wait()
                 await self._trainer.free_process()
-                due = self.due()
+                # One whose job hangs does not need all processes.
+                while (due := self.due()) is None and cycles:
+                    await asyncio.wait(cycles, timeout=LOOK_EVERY_S)
+                    await self._trainer.free_process()
 
     async def run_cycle(self, due: Due, given: asyncio.Event) -> None:
         """Give the symbols their turns while there is time, and publish what happened.

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from stream_app.bars.features import BarColumns
+from stream_app.models.catalog import LSTM
 from stream_app.training.job import TrainingJob
 from tests.unit.training.conftest import Bench
 from tests.unit.training.test_many_symbols import ended, many, pass_by
@@ -16,7 +17,7 @@ MakeBench = Callable[..., Bench]
 
 
 class Held:
-    """Jobs of one symbol wait, once it is held; the others take 1 s by the fake clock."""
+    """The LSTM of one symbol waits, once it is held; the others take 1 s by the fake clock."""
 
     def __init__(self) -> None:
         self.made: Bench
@@ -25,7 +26,7 @@ class Held:
 
     async def answer(self, job: TrainingJob) -> None:
         self.made.clock.seconds += 0.25
-        if job.symbol == self.symbol:
+        if (job.symbol, job.model) == (self.symbol, LSTM):
             await self.goes_on.wait()
 
     async def begins(self) -> None:
@@ -161,3 +162,17 @@ def test_a_skipped_symbol_has_no_turn_that_runs_on(
 
     monkeypatch.setattr("stream_app.training.cycle.price_moves", still)
     assert asyncio.run(go())
+
+
+async def test_a_turn_that_hangs_holds_up_no_other_of_its_plan(held: Held) -> None:
+    """Its job has one process; the other is free."""
+    await held.made.retrainer._trainer.free_process()
+    await look_on(held)  # nothing else is due by now
+    before = {event.cycle for event in held.made.events}
+    held.made.clock.seconds += 3600.0
+    async with asyncio.timeout(10):
+        while len({event.cycle for event in held.made.events} - before) < 5:
+            held.made.retrainer.tick()
+            await asyncio.sleep(0.01)
+    held.goes_on.set()
+    await held.made.finish()
