@@ -58,6 +58,7 @@ def look_ms(symbols: Mapping[str, SymbolPipeline], settings: Settings, rounds: i
     for name, pipeline in symbols.items():
         schedule.turn_begins(name, len(pipeline.window))
         schedule.turn_took(name, 2.4)
+        schedule.turn_ends(name)
     found = []
     for _ in range(20 * rounds):
         began = time.process_time()

@@ -13,6 +13,7 @@ from stream_app.kafka.group import GroupMember, Place
 from stream_app.messages.codec import decode_champion, decode_retrain_event
 from stream_app.messages.records import Record
 from stream_app.messages.symbols import is_symbol
+from stream_app.overview.bound import MOST_SYMBOLS
 from stream_app.overview.group_standing import GroupStanding
 from stream_app.overview.inputs import cut, read_alarm, read_answer, read_bar, read_scored
 from stream_app.overview.letter_box import LetterBox
@@ -20,8 +21,6 @@ from stream_app.overview.retrain_log import RetrainLog
 from stream_app.overview.symbol_record import SymbolRecord
 from stream_app.overview.version_log import VersionLog
 
-MOST_SYMBOLS: Final = 10_000
-"""Symbols beyond are counted and not kept, so that producers cannot fill the memory."""
 NEWEST_ANSWERS: Final = 2000
 """Predictions of each partition with which the reading begins."""
 SILENT_MS: Final = DAY_MS

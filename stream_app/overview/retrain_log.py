@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from stream_app.messages.codec import require_dated
 from stream_app.messages.schemas import RetrainEvent
+from stream_app.overview.bound import MOST_SYMBOLS, put_last
 from stream_app.overview.inputs import cut
 from stream_app.training.standing import Standing, State, standings
 
@@ -57,6 +58,7 @@ class RetrainLog:
         self.running: dict[str, RetrainEvent] = {}
         """By worker, the cycle that has begun and whose end was not told."""
         self.standings: dict[str, Standing] = {}
+        """Of the symbols that were told of last."""
         self.noted = 0
         """Grows with each event."""
         self._seen: dict[tuple[str, str], None] = {}
@@ -78,12 +80,14 @@ class RetrainLog:
         if event.state == "started":
             self.running[event.worker] = event
             return True
-        self.running.pop(event.worker, None)
+        if not event.plan:  # a planned one has no start, and runs beside others
+            self.running.pop(event.worker, None)
         self.cycles.append(_cycle(event))
-        for symbol, standing in standings([event]).items():
+        for symbol, told in standings([event]).items():
             before = self.standings.get(symbol)
             had_models = before is not None and before.has_models
-            self.standings[symbol] = replace(standing, has_models=standing.has_models or had_models)
+            standing = replace(told, has_models=told.has_models or had_models)
+            put_last(self.standings, symbol, standing, MOST_SYMBOLS)
         return True
 
     def under_way(self, now_ms: int, longest_s: float) -> list[RetrainEvent]:

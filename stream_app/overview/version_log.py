@@ -10,6 +10,7 @@ from collections import deque
 from typing import Any, Final
 
 from stream_app.messages.schemas import Champion, RetrainEvent
+from stream_app.overview.bound import MOST_SYMBOLS, put_last
 from stream_app.overview.inputs import cut
 
 KEPT_VERSIONS: Final = 20
@@ -17,7 +18,7 @@ KEPT_VERSIONS: Final = 20
 
 
 class VersionLog:
-    """The newest versions of every symbol that served or serve."""
+    """The newest versions that served or serve, of the symbols that got one last."""
 
     def __init__(self) -> None:
         self._told: dict[str, deque[Champion]] = {}
@@ -70,7 +71,11 @@ class VersionLog:
         ]
 
     def _note(self, champion: Champion) -> None:
-        told = self._told.setdefault(champion.symbol, deque(maxlen=KEPT_VERSIONS))
+        told = self._told.get(champion.symbol)
+        if told is None:
+            told = deque(maxlen=KEPT_VERSIONS)
         if not told or told[-1] != champion:
             told.append(champion)
             self.noted += 1
+            forgotten = put_last(self._told, champion.symbol, told, MOST_SYMBOLS)
+            self._by_champions.discard(forgotten or "")

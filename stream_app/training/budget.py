@@ -20,7 +20,7 @@ class Budget:
         self._seconds: deque[float] = deque(maxlen=REMEMBERED)
 
     def note(self, seconds: float) -> None:
-        """Note how long a symbol took, from the start of its first job until its models served."""
+        """Note how long a symbol took, from its turn's begin until its version was written."""
         self._seconds.append(seconds)
 
     def has_room(self, elapsed_s: float) -> bool:

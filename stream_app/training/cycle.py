@@ -17,7 +17,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from stream_app.bars.features import BarColumns
@@ -39,37 +39,18 @@ from stream_app.training.plan_log import PlanLog
 from stream_app.training.priority import Urgency
 from stream_app.training.schedule import Due, RetrainSchedule
 from stream_app.training.settings import RetrainSettings
-from stream_app.training.standing import STOPPED
+from stream_app.training.standing import BROKE_OFF, STOPPED
 from stream_app.training.turn import Champions, Judge, RunJob, SymbolTrainer
+from stream_app.training.under_way import Cycle
 
 logger = logging.getLogger(__name__)
 
 KEPT_EVENTS: Final = 1000
+LOOK_EVERY_S: Final = 1.0
+"""How often it is seen, while a cycle of a plan runs, whether another symbol has come due."""
 LAST_WORD_S: Final = 2.0
-"""How long publishing the end of an interrupted cycle may take at the worker's shutdown."""
+"""How long publishing the end of a cycle may take once it was broken off or the worker ends."""
 STILL: Final = "the price does not move in the training window"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cycle:
-    """A cycle that runs."""
-
-    started: RetrainEvent
-    is_planned: bool
-    """Whether it is one of a plan, for one symbol, which publishes only its end."""
-    began_s: float
-    """Monotonic time."""
-    turns: dict[str, asyncio.Task[Outcome]] = field(default_factory=dict)
-    """By symbol, in the order in which they began."""
-    skipped: dict[str, Outcome] = field(default_factory=dict)
-
-    def outcomes(self) -> dict[str, Outcome]:
-        """Of all turns; one that is not over ended with the worker."""
-        cut_off = Outcome(failure=STOPPED)
-        return self.skipped | {
-            symbol: turn.result() if turn.done() and not turn.cancelled() else cut_off
-            for symbol, turn in self.turns.items()
-        }
 
 
 class Retrainer:
@@ -157,15 +138,21 @@ class Retrainer:
 
     async def _run_all(self, due: Due | None) -> None:
         """Run a cycle. Of a plan, begin the next ones too, each as soon as a process is free."""
+        cycles: set[asyncio.Task[None]] = set()
         async with asyncio.TaskGroup() as group:
             while due is not None:
                 given = asyncio.Event()
-                group.create_task(self.run_cycle(due, given))
+                cycle = group.create_task(self.run_cycle(due, given))
+                cycles.add(cycle)
+                cycle.add_done_callback(cycles.discard)
                 if due.plan is None:
                     return
                 await given.wait()
                 await self._trainer.free_process()
-                due = self.due()
+                # One whose job hangs does not need all processes.
+                while (due := self.due()) is None and cycles:
+                    await asyncio.wait(cycles, timeout=LOOK_EVERY_S)
+                    await self._trainer.free_process()
 
     async def run_cycle(self, due: Due, given: asyncio.Event) -> None:
         """Give the symbols their turns while there is time, and publish what happened.
@@ -198,26 +185,28 @@ class Retrainer:
 
     async def _run(self, cycle: Cycle, given: asyncio.Event) -> None:
         logger.info("Starting model retraining (all 4 models including LSTM)...")
-        if not cycle.is_planned:
-            await self._tell(cycle.started)
         try:
+            if not cycle.is_planned:
+                await self._tell(cycle.started)
             await self._give_turns(cycle, given)
-        except asyncio.CancelledError:
-            await self._last_word(self._ended(cycle))
+        except (Exception, asyncio.CancelledError):
+            await self._last_word(cycle)
             raise
         ended = self._ended(cycle)
         if cycle.is_planned and not ended.symbols:
             return  # its symbol went to another worker
         self._note(ended)
-        await self._tell(ended)
+        await self._tell_end(ended)
 
     async def _give_turns(self, cycle: Cycle, all_given: asyncio.Event) -> None:
         """Begin turns, one after the other, as processes get free; return when all are over."""
-        due_s = cycle.began_s + self._settings.target_s
+        # Not since the cycle began: telling of it waits where the broker is away.
+        began_s = self._clock.monotonic()
+        due_s = began_s + self._settings.target_s
         async with asyncio.TaskGroup() as group:
             for symbol in cycle.started.symbols:
                 await self._trainer.free_process()
-                elapsed_s = self._clock.monotonic() - cycle.began_s
+                elapsed_s = self._clock.monotonic() - began_s
                 if cycle.turns and not self._budget.has_room(elapsed_s):
                     break
                 pipeline = self._symbols().get(symbol)
@@ -227,13 +216,19 @@ class Retrainer:
                 self._schedule.turn_begins(symbol, len(bars))
                 if not price_moves(bars, self._settings.models):
                     cycle.skipped[symbol] = Outcome(skipped=STILL)
+                    self._schedule.turn_ends(symbol)
                     continue
                 given = asyncio.Event()
-                cycle.turns[symbol] = group.create_task(
+                turn = cycle.turns[symbol] = group.create_task(
                     self._turn(symbol, bars, pipeline.models, given, due_s)
                 )
+                # Not in the turn itself: one that is cancelled at once never runs.
+                turn.add_done_callback(partial(self._over, symbol))
                 await given.wait()
             all_given.set()
+
+    def _over(self, symbol: str, _: asyncio.Task[Outcome]) -> None:
+        self._schedule.turn_ends(symbol)
 
     async def _turn(
         self,
@@ -246,20 +241,35 @@ class Retrainer:
         began_s = self._clock.monotonic()
         self._occupancy.begins(began_s)
         self._urgency.begins(symbol, began_s, due_s)
+        made = partial(self._works_no_more, symbol, began_s, is_usual=True)
         try:
             with log_fields(symbol=symbol):
-                outcome = await self._trainer.turn(symbol, bars, models, given)
+                outcome = await self._trainer.turn(symbol, bars, models, given, made)
+            self._works_no_more(symbol, began_s, is_usual=outcome.verdict is not None)
         finally:
             given.set()  # also where the turn was over before it had jobs
-            self._urgency.ends(symbol)
-            busy_s = self._occupancy.ends(self._clock.monotonic())
-        self._schedule.turn_took(symbol, busy_s)
-        if outcome.verdict is not None:
-            self._budget.note(self._clock.monotonic() - began_s)
+            self._works_no_more(symbol, began_s, is_usual=False)
         return outcome
 
-    def _ended(self, cycle: Cycle) -> RetrainEvent:
-        outcomes = cycle.outcomes()
+    def _works_no_more(self, symbol: str, began_s: float, *, is_usual: bool) -> None:
+        """Note that a turn takes no more time of its own. The first call counts.
+
+        It may still wait for the broker, which is no reason to begin fewer turns or to hurry.
+
+        Args:
+            symbol: whose turn.
+            began_s: when.
+            is_usual: whether others may take as long: its jobs came to their own end.
+        """
+        if not self._urgency.ends(symbol):
+            return
+        now_s = self._clock.monotonic()
+        self._schedule.turn_took(symbol, self._occupancy.ends(now_s))
+        if is_usual:
+            self._budget.note(now_s - began_s)
+
+    def _ended(self, cycle: Cycle, cut_off: str = "") -> RetrainEvent:
+        outcomes = cycle.outcomes(cut_off)
         left = (set(cycle.started.symbols) & self._symbols().keys()) - outcomes.keys()
         return ended_event(
             cycle.started,
@@ -267,12 +277,29 @@ class Retrainer:
             {name: wait_s for name, wait_s in self.waiting_seconds().items() if name in left},
             at=self._clock.now(),
             duration_s=self._clock.monotonic() - cycle.began_s,
+            cut_off=cut_off,
         )
 
-    async def _last_word(self, ended: RetrainEvent) -> None:
+    async def _last_word(self, cycle: Cycle) -> None:
+        """Publish the end of a cycle that the worker's end or a fault of this program cuts off."""
+        ended = self._ended(cycle, STOPPED if self._stopped else BROKE_OFF)
+        if cycle.is_planned and not ended.symbols:
+            return  # nothing was begun
+        if not self._stopped:
+            self._note(ended)
         with contextlib.suppress(TimeoutError):  # the broker may be away
             async with asyncio.timeout(LAST_WORD_S):
                 await self._tell(ended)
+
+    async def _tell_end(self, ended: RetrainEvent) -> None:
+        """Publish the end of a cycle once, also where the worker ends meanwhile."""
+        telling = asyncio.ensure_future(self._tell(ended))
+        try:
+            await asyncio.shield(telling)
+        except asyncio.CancelledError:
+            await asyncio.wait([telling], timeout=LAST_WORD_S)
+            telling.cancel()
+            raise
 
     async def _tell(self, event: RetrainEvent) -> None:
         """Publish; an event that cannot be published must not stop the models."""

@@ -116,12 +116,13 @@ def ended_event(
     *,
     at: datetime,
     duration_s: float,
+    cut_off: str = "",
 ) -> RetrainEvent:
     """The event of a cycle that has ended.
 
-    It succeeded if every symbol that had its turn did. Symbols that had none are no failure: they
-    are the first of the next cycle. New models that the gate refuses are none either: all was done
-    that there was to do.
+    It succeeded if it was not cut off and every symbol that had its turn did. Symbols that had none
+    are no failure: they are the first of the next cycle. New models that the gate refuses are none
+    either: all was done that there was to do.
 
     Args:
         started: the cycle's first event.
@@ -129,14 +130,16 @@ def ended_event(
         waiting_s: by symbol, how long those have waited that had none.
         at: when it ended.
         duration_s: how long it took.
+        cut_off: what ended it before its own end; empty where nothing did.
     """
     failures = [item for item in outcomes.values() if item.failure]
+    reasons = [item.failure for item in failures if item.failure] + [cut_off] * bool(cut_off)
     taken = [item for item in outcomes.values() if not item.skipped]
     spans = [item.data for item in taken if item.data]
     timed_out = any(item.timed_out for item in failures)
     return replace(
         started,
-        state="timed_out" if timed_out else "failed" if failures else "succeeded",
+        state="timed_out" if timed_out else "failed" if reasons else "succeeded",
         timestamp=at.isoformat(timespec="milliseconds"),
         duration_seconds=round(duration_s, 3),
         model_seconds={
@@ -149,7 +152,7 @@ def ended_event(
         data_to=max((last for _, last in spans), default=started.data_to),
         versions={symbol: item.version for symbol, item in outcomes.items() if item.version},
         symbols=tuple(outcomes),
-        reasons=tuple(dict.fromkeys(item.failure for item in failures if item.failure)),
+        reasons=tuple(dict.fromkeys(reasons)),
         waiting_seconds=dict(waiting_s),
         skipped={symbol: item.skipped for symbol, item in outcomes.items() if item.skipped},
         last_price={

@@ -135,7 +135,7 @@ class Plan:
         """The symbols that come due now, the oldest first; only where they are staggered.
 
         Args:
-            waiting: those that are due already.
+            waiting: those that are due already, or have their turn.
             now_s: monotonic.
         """
         step_s = self._step_s(sum(name not in self._trained for name in waiting), now_s)

@@ -47,9 +47,9 @@ class Urgency:
         """Note that a symbol's turn begins."""
         self._turns[symbol] = now_s, due_s
 
-    def ends(self, symbol: str) -> None:
-        """Note that it is over."""
-        self._turns.pop(symbol, None)
+    def ends(self, symbol: str) -> bool:
+        """Note that it needs no more time; False where that was noted before."""
+        return self._turns.pop(symbol, None) is not None
 
     def niceness(self, now_s: float) -> int:
         """What all training processes get: they share the turns."""

@@ -15,6 +15,22 @@ from stream_app.training.niceness import yield_to_others
 from stream_app.training.priority import YIELDING
 
 
+def ended_by(exit_code: int) -> str:
+    """How a process ended that should not have.
+
+    >>> ended_by(-9), ended_by(-11), ended_by(3)
+    ('SIGKILL: was memory short?', 'SIGSEGV', 'exit code 3')
+
+    Args:
+        exit_code: as Python has it; below 0 it is a signal's number.
+    """
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:
+        return f"exit code {exit_code}"
+    return f"{name}: was memory short?" if exit_code == -signal.SIGKILL else name
+
+
 def initialise_process() -> None:
     """Set up a spawned process. (LightGBM and torch hang in a forked one.)
 

@@ -45,7 +45,8 @@ class RetrainSchedule:
     """Every interval all symbols are due; in between, those that are new or have grown.
 
     Symbols that fit into one cycle are due at once. More come due one after the other, evenly over
-    the interval, by their plan. A symbol that is due stays so until its turn begins.
+    the interval, by their plan. A symbol that is due stays so until its turn begins. While that
+    runs it does not become due again, whatever happens: it has one turn at a time.
     """
 
     def __init__(
@@ -76,6 +77,8 @@ class RetrainSchedule:
         """By symbol that had a turn in a cycle of this worker, whatever came of it: how long its
         window was."""
         self._waiting: dict[str, Waiting] = {}
+        self._in_turn: set[str] = set()
+        """Symbols that are being trained, gone ones too: none of them becomes due meanwhile."""
         self._early_every_s = settings.early_every_s
         self._early: dict[str, float] = {}
         """When each symbol was last asked for early, monotonic."""
@@ -147,7 +150,7 @@ class RetrainSchedule:
                 yield name, now_s - age_s, item.models.trained_in_s / self._processes
 
     def _note_planned(self, now_s: float) -> None:
-        for name in self._plan.newly_due(self._waiting, now_s):
+        for name in self._plan.newly_due(self._waiting.keys() | self._in_turn, now_s):
             self._waiting[name] = Waiting(trigger="scheduled", since_s=now_s)
 
     def _note_round(self, ready: Mapping[str, SymbolPipeline], now_s: float) -> None:
@@ -155,6 +158,8 @@ class RetrainSchedule:
         if not ready or now_s < self._next_s:
             return
         for name in ready:
+            if name in self._in_turn:
+                continue  # due when its models are as old: `_note_unplanned`
             since = self._waiting.get(name, Waiting(trigger="scheduled", since_s=now_s))
             self._waiting[name] = replace(since, trigger="scheduled")
         # Missed times are made up by one round.
@@ -166,7 +171,7 @@ class RetrainSchedule:
     ) -> None:
         """Let those be due that have no models, have grown, or came with models that are old."""
         for name, item in ready.items():
-            if name in self._waiting:
+            if name in self._waiting or name in self._in_turn:
                 continue
             bars, has_models = self._bars.get(name), self._plan.knows(name)
             if bars is None and has_models and not starts:
@@ -209,10 +214,13 @@ class RetrainSchedule:
         return self._plan.busy_s
 
     def ask(self, name: str) -> bool:
-        """Let a symbol be due early, at most once in the set time; whether it is for this."""
+        """Let a symbol be due early, at most once in the set time; whether it is for this.
+
+        Not while it is trained: that turn learns from what has changed already.
+        """
         now_s = self._clock.monotonic()
         last_s = self._early.get(name)
-        if name not in self._ready or name in self._waiting:
+        if name not in self._ready or name in self._waiting or name in self._in_turn:
             return False
         if last_s is not None and now_s < last_s + self._early_every_s:
             return False
@@ -221,7 +229,7 @@ class RetrainSchedule:
         return True
 
     def turn_begins(self, symbol: str, bars: int) -> None:
-        """Note that a symbol's training begins, before its outcome is known.
+        """Note that a symbol's training begins, before its outcome is known; `turn_ends` follows.
 
         A symbol that fails is due again at the next interval or when its window has grown, not
         at once.
@@ -231,8 +239,13 @@ class RetrainSchedule:
             bars: the length of the window that it learns from.
         """
         self._bars[symbol] = bars
+        self._in_turn.add(symbol)
         self._plan.begins(symbol, self._clock.monotonic())
         self._waiting.pop(symbol, None)
+
+    def turn_ends(self, symbol: str) -> None:
+        """Note that a symbol's turn is over, however it ended: it may become due again."""
+        self._in_turn.discard(symbol)
 
     def turn_took(self, symbol: str, seconds: float) -> None:
         """Note how long a symbol's turn kept the pool busy."""

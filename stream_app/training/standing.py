@@ -11,6 +11,8 @@ from stream_app.messages.schemas import RetrainEvent
 
 STOPPED: Final = "the worker was stopped"
 """The reason of a cycle that the worker's end cut off."""
+BROKE_OFF: Final = "a fault of stream-app ended the cycle; its traceback is in the worker's log"
+"""The reason of a cycle that a fault of this program cut off."""
 
 State = Literal["trained", "pinned", "rejected", "skipped", "failed", "waiting"]
 
@@ -81,7 +83,7 @@ def _told(event: RetrainEvent) -> Iterable[Standing]:
 
 
 def _reason(event: RetrainEvent, symbol: str) -> str:
-    """Why a symbol was not trained. A cycle that was cut off has one reason for all of them."""
+    """Why a symbol was not trained. A cycle that was cut off has one reason for all its others."""
     if symbol in event.versions or symbol in event.pinned:
         return ""
     for told in (event.skipped, event.rejected):
@@ -89,4 +91,5 @@ def _reason(event: RetrainEvent, symbol: str) -> str:
             return told[symbol]
     begin = f"{symbol}: "
     own = [line.removeprefix(begin) for line in event.reasons if line.startswith(begin)]
-    return next(iter([*own, *event.reasons]), "")
+    cut_off = [line for line in event.reasons if line in {STOPPED, BROKE_OFF}]
+    return next(iter([*own, *cut_off, *event.reasons]), "")

@@ -8,6 +8,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
+from pebble import ProcessExpired
+
 from stream_app.bars.features import BarColumns
 from stream_app.clock import Clock
 from stream_app.errors import ArtifactError
@@ -24,6 +26,7 @@ from stream_app.training.gate import Verdict
 from stream_app.training.gate_job import GateJob, StandingChampion
 from stream_app.training.job import TrainedModel, TrainingJob
 from stream_app.training.pool import longest_first
+from stream_app.training.process import ended_by
 from stream_app.training.settings import RetrainSettings
 
 logger = logging.getLogger(__name__)
@@ -98,7 +101,12 @@ class SymbolTrainer:
             await asyncio.wait(self._jobs, return_when=asyncio.FIRST_COMPLETED)
 
     async def turn(
-        self, symbol: str, bars: BarColumns, models: ModelSet, given: asyncio.Event
+        self,
+        symbol: str,
+        bars: BarColumns,
+        models: ModelSet,
+        given: asyncio.Event,
+        made: Callable[[], None],
     ) -> Outcome:
         """Train the four models and promote them, or say why not. Never raises.
 
@@ -113,6 +121,8 @@ class SymbolTrainer:
             bars: its window.
             models: that serve it now.
             given: set once all its jobs are given to the pool.
+            made: called once the new version only has to be named champion: that waits for the
+                broker.
         """
         deadline = Deadline(self._settings.deadline_s)
         try:
@@ -126,7 +136,7 @@ class SymbolTrainer:
         if verdict.check:
             return trained_outcome(trained, bars, verdict)
         try:
-            new, serves = await self._promote(symbol, bars, models, trained, verdict)
+            new, serves = await self._promote(symbol, bars, models, trained, verdict, made=made)
         except ArtifactError as error:
             return trained_outcome(trained, bars, verdict, failure=f"{symbol}: {error}")
         except Exception as error:  # noqa: BLE001 - such as a topic that may not be written
@@ -175,6 +185,10 @@ class SymbolTrainer:
             outcome = "succeeded"
         except asyncio.CancelledError:
             outcome = "timed_out" if deadline.limit.expired() else "cancelled"
+            raise
+        except Exception as error:
+            if job.model not in str(error):
+                error.add_note(job.model)
             raise
         finally:
             if began_s:
@@ -232,6 +246,8 @@ class SymbolTrainer:
         models: ModelSet,
         trained: Mapping[str, TrainedModel],
         verdict: Verdict,
+        *,
+        made: Callable[[], None],
     ) -> tuple[str, bool]:
         """Write the new version and let it serve unless the symbol is pinned.
 
@@ -262,6 +278,7 @@ class SymbolTrainer:
                 return new.version, True
         if self._champions.is_pinned(symbol):
             return new.version, False
+        made()
         return new.version, await self._champions.promote(symbol, new)
 
     def _told_by(self) -> list[str]:
@@ -273,5 +290,10 @@ class SymbolTrainer:
 
 
 def _cause(error: Exception) -> str:
+    """What it is, of which model, and of a process that died how it ended."""
     cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
-    return f"{type(cause).__name__}: {cause}"
+    about = list(getattr(cause, "__notes__", []))
+    if isinstance(cause, ProcessExpired):
+        about.append(ended_by(cause.exitcode))
+    said = ": ".join(filter(None, [type(cause).__name__, str(cause)]))
+    return f"{said} ({', '.join(about)})" if about else said

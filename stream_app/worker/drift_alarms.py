@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from itertools import product
+from typing import Any, get_args
 
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
@@ -13,11 +14,15 @@ from aiokafka.structs import ConsumerRecord
 from stream_app.kafka.reader import read_through
 from stream_app.kafka.topics import TopicSpec
 from stream_app.messages.codec import decode_drift
-from stream_app.messages.schemas import Drift
+from stream_app.messages.schemas import Drift, DriftDetector, DriftInput
 from stream_app.ops.metrics import DRIFT_ALARMS
 from stream_app.prediction.symbol import SymbolPipeline
 
 logger = logging.getLogger(__name__)
+
+# Each kind begins at 0, or the first alarm would be no increase.
+for _kind in product(get_args(DriftInput), get_args(DriftDetector)):
+    DRIFT_ALARMS.labels(*_kind)
 
 
 class DriftAlarms:

@@ -115,6 +115,7 @@ class World:
         seconds = self.takes_s(name)
         self.clock.seconds += seconds
         self.schedule.turn_took(name, seconds)
+        self.schedule.turn_ends(name)
         made_s = symbol.made_s
         age_s = None if made_s is None else self.clock.seconds - made_s
         self.turns.append(Turn(began_s, name, trigger, is_planned, age_s))

@@ -12,8 +12,9 @@ from stream_app.messages.codec import encode_score
 from stream_app.messages.schemas import Score, SkillFigures, Source
 from stream_app.overview import sections
 from stream_app.overview.bar_history import KEPT_BARS
+from stream_app.overview.bound import MOST_SYMBOLS
 from stream_app.overview.health import Bounds
-from stream_app.overview.read_model import MOST_SYMBOLS, ReadModel
+from stream_app.overview.read_model import ReadModel
 from stream_app.overview.retrain_log import KEPT_REASONS
 from tests.builders import START_MS, FakeRecord
 from tests.topic_records import (

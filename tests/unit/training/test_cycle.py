@@ -264,7 +264,7 @@ async def test_one_model_that_fails_keeps_all_four_of_its_symbol_and_no_other(
     await made.finish()
     ended = made.events[-1]
     assert ended.state == "failed"
-    assert ended.reasons == ("A: TrainingError: no",)
+    assert ended.reasons == (f"A: TrainingError: no ({model})",)
     assert made.symbols["A"].models is before
     assert made.symbols["B"].models.version == ended.versions["B"]
     made.clock.seconds += 3600

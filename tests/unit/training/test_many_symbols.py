@@ -190,7 +190,9 @@ async def test_turns_of_a_plan_follow_as_soon_as_a_process_is_free(bench: MakeBe
 
     made: Bench = bench(many(8), answer=pool, retrain_target_seconds=3, retrain_deadline_seconds=15)
     await pass_by(made, 17)
+    await made.finish()  # the last ends are told
     assert sum(len(event.versions) for event in ended(made)) == 8
+    assert made.clock.seconds <= 1000.0 + 18
     assert 4 <= most <= 8
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
 from stream_app.kafka.topic_check import load_topics
 from stream_app.messages.codec import encode_drift
-from stream_app.messages.schemas import Drift, Source
+from stream_app.messages.schemas import Drift, DriftDetector, DriftInput, Source
 from stream_app.ops.metrics import DRIFT_ALARMS
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
@@ -78,3 +80,14 @@ def test_where_alarms_train_nothing_they_are_counted() -> None:
     before = counted()
     alarms_of(None).take(FakeRecord(offset=0, value=encode_drift(ALARM), key=b"A"))
     assert counted() == before + 1
+
+
+def test_each_kind_of_alarm_is_counted_from_0_or_the_first_would_be_no_increase() -> None:
+    """What Prometheus sees first is no increase, and StreamAppDrift adds up increases."""
+    names = {
+        (sample.labels["input"], sample.labels["detector"])
+        for family in DRIFT_ALARMS.collect()
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    }
+    assert names == set(itertools.product(get_args(DriftInput), get_args(DriftDetector)))
