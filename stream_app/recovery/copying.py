@@ -11,6 +11,7 @@ import hashlib
 import logging
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from stream_app.kafka.reader import read_range
@@ -45,6 +46,9 @@ async def take_copy(
 
     Returns:
         What was taken; None where there is no copy, or none of use. Then both are still empty.
+
+    Raises:
+        KafkaError: the broker does not answer. Then, too.
     """
     try:
         with copies.reading(bars.partition) as copy:
@@ -53,6 +57,8 @@ async def take_copy(
             await _fill(pipeline, copy, pause)
             log.take_state(copy.head.log)
             return copy.head
+    except KafkaError:
+        raise  # a RuntimeError, but not the file's
     except UNUSABLE as error:
         pipeline.symbols.clear()
         logger.warning(

@@ -22,7 +22,16 @@ from stream_app.recovery.copy_parts import Head, SymbolPart
 from stream_app.registry.disk import open_regular, remove_file, sync_folder
 
 FOLDER: Final = "windows"
-UNUSABLE: Final = (OSError, BadZipFile, zlib.error, ValueError, KeyError, TypeError, EOFError)
+UNUSABLE: Final = (
+    OSError,
+    BadZipFile,
+    zlib.error,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    RuntimeError,  # it calls itself encrypted, or of a form that `zipfile` does not know
+)
 """What reading a file raises that is not as it was written."""
 _STALE_S: Final = 3600.0
 """Unfinished files older than this were left by a killed writer."""

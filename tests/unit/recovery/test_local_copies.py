@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError
 
 from stream_app.kafka.placement import placement
 from stream_app.messages.codec import encode_bar
@@ -51,15 +52,9 @@ async def go_on() -> bool:
     return True
 
 
-async def read(
-    committed: int,
-    *,
-    copies: LocalCopies | None,
-    logs: Logs = LOGS,
-    topic_id: str = "T",
-) -> Replica:
-    """A replica that is settled at a commit."""
-    found = Replica(
+def replica(committed: int, copies: LocalCopies | None, *, topic_id: str = "T") -> Replica:
+    """One that has read nothing yet."""
+    return Replica(
         PartitionPipeline(
             PredictionSettings.of(SETTINGS), placement=placement(1, key_required=True)
         ),
@@ -70,17 +65,28 @@ async def read(
         window_bars=SETTINGS.window_bars,
         copies=copies,
     )
+
+
+async def read(
+    committed: int,
+    *,
+    copies: LocalCopies | None,
+    logs: Logs = LOGS,
+    topic_id: str = "T",
+) -> Replica:
+    """A replica that is settled at a commit."""
+    found = replica(committed, copies, topic_id=topic_id)
     reader: Any = logs
     await found.read_on(reader, BARS.topic, go_on)
     await found.settle(committed, go_on)
     return found
 
 
-def content(replica: Replica) -> list[bytes]:
+def content(found: Replica) -> list[bytes]:
     """All that a restart takes from it."""
-    state = replica.log.state()
+    state = found.log.state()
     assert state is not None
-    symbols = sorted(replica.pipeline.symbols.items())
+    symbols = sorted(found.pipeline.symbols.items())
     return [
         repr(state).encode(),
         *(SymbolPart.made(name, each.recalled()).packed() for name, each in symbols),
@@ -178,6 +184,21 @@ def _changed(path: Path, change: Callable[[str, bytes], bytes], method: int) -> 
                 file.writestr(name, changed)
 
 
+def _marked(path: Path, at: int, bits: int) -> None:
+    """Set bits of what the list of the file's members says of the head."""
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"PK\x01\x02", 0, content.rindex(b"head")) + at] |= bits
+    path.write_bytes(bytes(content))
+
+
+def _encrypted(path: Path) -> None:
+    _marked(path, 8, 1)
+
+
+def _of_a_later_zip(path: Path) -> None:
+    _marked(path, 6, 0x80)
+
+
 def _compressed(path: Path) -> None:
     _changed(path, lambda _, content: content, zipfile.ZIP_DEFLATED)
 
@@ -215,6 +236,8 @@ def _of_other_arrays(path: Path) -> None:
         _pipe,
         _folder,
         _compressed,
+        _encrypted,
+        _of_a_later_zip,
         _without_a_symbol,
         _of_another_form,
         _of_other_arrays,
@@ -230,6 +253,27 @@ async def test_a_copy_that_is_not_as_it_was_written_is_left_aside_with_a_line(
     (line,) = caplog.messages
     assert line.startswith(f"partition 0: its copy in {copied.path(0)} is of no use (")
     assert line.endswith("reading all of its bars")
+
+
+async def test_an_outage_of_the_broker_costs_no_copy(
+    copied: LocalCopies, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A standby goes on with the replica that it has."""
+    logs, begun = Logs(), replica(COUNT, copied)
+    logs.records[BARS] = LOGS.records[BARS]
+    end_offsets = logs.end_offsets
+
+    async def away(_: Any) -> dict[Any, int]:
+        logs.end_offsets = end_offsets  # type: ignore[method-assign]
+        raise KafkaConnectionError
+
+    logs.end_offsets = away  # type: ignore[method-assign]
+    reader: Any = logs
+    with pytest.raises(KafkaConnectionError):
+        await begun.read_on(reader, BARS.topic, go_on)
+    await begun.read_on(reader, BARS.topic, go_on)
+    assert begun.from_copy is not None
+    assert caplog.messages == []
 
 
 async def test_no_copy_of_other_settings_another_topic_or_a_later_commit_is_taken(
