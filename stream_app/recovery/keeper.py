@@ -56,8 +56,8 @@ class Keeper:
         self._new_replica = new_replica
         self._rests = Rests(is_busy)
         self._known: dict[int, tuple[int, int]] = {}
-        """By partition, up to which offset bars are in its copy, or could not be copied, and how
-        many the windows had."""
+        """By partition, up to which offset its bars were read for a copy, and how many the windows
+        had then."""
         self._refusal = ""
         """Why the disk took no file, once that is logged."""
 
@@ -73,14 +73,14 @@ class Keeper:
             try:
                 await self.look()
                 outage.is_over()
-            except KafkaError as error:
+            except (KafkaError, OSError) as error:
                 await outage.wait(error)
 
     async def look(self) -> None:
         """Copy the partitions of which many bars have come. Waits on the broker and the disk.
 
         Raises:
-            KafkaError: the broker does not answer.
+            KafkaError, OSError: the broker does not answer.
         """
         access = self._access
         async with access.group() as view, access.readers.one() as consumer:
@@ -134,7 +134,6 @@ class Keeper:
             return
         self._refusal = ""
         if head is not None:
-            self._known[number] = head.position, head.bars
             logger.info(
                 "partition %d: a copy of %d bars of %d symbols is on this disk",
                 number,

@@ -263,7 +263,7 @@ async def test_an_outage_of_the_broker_costs_no_copy(
     logs.records[BARS] = LOGS.records[BARS]
     end_offsets = logs.end_offsets
 
-    async def away(_: Any) -> dict[Any, int]:
+    async def away(partitions: list[TopicPartition]) -> dict[Any, int]:
         logs.end_offsets = end_offsets  # type: ignore[method-assign]
         raise KafkaConnectionError
 
@@ -302,6 +302,15 @@ async def test_no_copy_of_a_topic_of_bars_that_was_recreated_is_taken(copied: Lo
 
 def _fields(record: Any) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__slots__}
+
+
+async def test_a_clock_that_has_lost_its_time_is_no_obstacle(
+    copied: LocalCopies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A zip file holds no year before 1980."""
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert await (await read(COUNT, copies=copied)).copy_to(copied, go_on) is not None
+    assert (await read(COUNT, copies=copied)).from_copy is not None
 
 
 async def test_what_a_killed_writer_left_goes_after_an_hour(copied: LocalCopies) -> None:
