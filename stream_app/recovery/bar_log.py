@@ -24,6 +24,8 @@ class _Item(NamedTuple):
     bar: ReadBar
     value: bytes
     """The whole message, with the state."""
+    at: int
+    """Where it was read."""
 
 
 class BarLog:
@@ -96,7 +98,7 @@ class BarLog:
         self._named.add(bar.state.is_anew)
         self.counts.update(bar.state.counts)
         if moved is None or move is None:
-            self._note_once_answered(record.offset, _Item(bar, value))
+            self._note_once_answered(record.offset, _Item(bar, value, record.offset))
         elif came := self._moved.take(moved, move, record.partition):
             self._note_once_answered(record.offset, came)
 
@@ -119,7 +121,7 @@ class BarLog:
         else:
             self._begin_anew(newest.symbol)
             for bar in item:
-                self._note(_Item(lean(bar), encode_bar(bar)))
+                self._note(_Item(lean(bar), encode_bar(bar), at))
 
     def _begin_anew(self, symbol: str) -> None:
         self.begun_anew.add(symbol)
@@ -230,7 +232,7 @@ class BarLog:
             other_topic_id=self.other_topic_id,
             named=tuple(self._named),
             counts=tuple(self.counts),
-            newest={symbol: item.value for symbol, item in self._newest.items()},
+            newest={symbol: (item.at, item.value) for symbol, item in self._newest.items()},
             given_ts=self._given_ts,
             covered=self._covered,
             came=self._moved.came,
@@ -245,7 +247,7 @@ class BarLog:
         Raises:
             ValueError, KeyError, TypeError: a bar is of no use.
         """
-        newest = {symbol: _Item(read_bar(it), it) for symbol, it in state.newest.items()}
+        newest = {name: _Item(read_bar(it), it, at) for name, (at, it) in state.newest.items()}
         self.newest_offset, self.floor = state.newest_offset, state.floor
         self.other_topic_id = state.other_topic_id
         self._named.update(state.named)

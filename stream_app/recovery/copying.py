@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from collections.abc import Container
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -54,8 +55,10 @@ async def take_copy(
         with copies.reading(bars.partition) as copy:
             if copy is None or not await _is_of_this_log(copy.head, bars, log, consumer):
                 return None
-            await _fill(pipeline, copy, pause)
-            log.take_state(copy.head.log)
+            first = (await consumer.beginning_offsets([bars]))[bars]
+            state = copy.head.log.since(first)
+            await _fill(pipeline, copy, state.newest, pause)
+            log.take_state(state)
             return copy.head
     except KafkaError:
         raise  # a RuntimeError, but not the file's
@@ -70,10 +73,13 @@ async def take_copy(
         return None
 
 
-async def _fill(pipeline: PartitionPipeline, copy: Copy, pause: Pause) -> None:
+async def _fill(
+    pipeline: PartitionPipeline, copy: Copy, symbols: Container[str], pause: Pause
+) -> None:
     for number in range(copy.head.symbols):
         part = await asyncio.to_thread(copy.symbol, number)
-        pipeline.pipeline_of(part.symbol).take_recalled(part.recalled())
+        if part.symbol in symbols:
+            pipeline.pipeline_of(part.symbol).take_recalled(part.recalled())
         await pause()
 
 

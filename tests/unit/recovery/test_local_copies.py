@@ -145,6 +145,21 @@ async def test_nothing_new_is_no_reason_for_a_copy(copied: LocalCopies) -> None:
     assert await (await read(COUNT, copies=copied)).copy_to(copied, go_on) is None
 
 
+async def test_a_symbol_whose_bars_retention_has_removed_is_forgotten(copies: LocalCopies) -> None:
+    """As by one that reads all bars: otherwise symbols that are gone would be kept for ever."""
+    assert await (await read(COUNT, copies=None)).copy_to(copies, go_on) is not None
+    logs, newest = Logs(), {each.key: each.offset for each in LOGS.records[BARS]}
+    logs.records[BARS] = LOGS.records[BARS]
+    logs.firsts[BARS] = min(newest.values()) + 1
+    short = await read(COUNT, copies=copies, logs=logs)
+    whole = await read(COUNT, copies=None, logs=logs)
+    assert short.from_copy is not None
+    assert len(short.pipeline.symbols) == 1
+    assert short.pipeline.symbols.keys() == whole.pipeline.symbols.keys()
+    assert short.log.covered() == whole.log.covered()
+    assert short.log.with_gap() == whole.log.with_gap()
+
+
 def _cut(path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
