@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Container
+from contextlib import ExitStack
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -52,13 +53,14 @@ async def take_copy(
         KafkaError: the broker does not answer. Then, too.
     """
     try:
-        with copies.reading(bars.partition) as copy:
+        with ExitStack() as held:
+            copy = await asyncio.to_thread(held.enter_context, copies.reading(bars.partition))
             if copy is None or not await _is_of_this_log(copy.head, bars, log, consumer):
                 return None
             first = (await consumer.beginning_offsets([bars]))[bars]
             state = copy.head.log.since(first)
             await _fill(pipeline, copy, state.newest, pause)
-            log.take_state(state)
+            await asyncio.to_thread(log.take_state, state)
             return copy.head
     except KafkaError:
         raise  # a RuntimeError, but not the file's
@@ -113,7 +115,8 @@ async def write_copy(
     Raises:
         OSError: the disk takes no file.
     """
-    with copies.writing(partition) as new:
+    with ExitStack() as held:
+        new = await asyncio.to_thread(held.enter_context, copies.writing(partition))
         for symbol, each in list(pipeline.symbols.items()):
             part = SymbolPart.made(symbol, each.recalled())
             await asyncio.to_thread(new.add, part)

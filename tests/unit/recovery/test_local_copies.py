@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from stream_app.prediction.settings import PredictionSettings
 from stream_app.recovery.copy_parts import SymbolPart, maker
 from stream_app.recovery.local_copies import LocalCopies
 from stream_app.recovery.replica import Log, Replica
+from stream_app.registry.disk import open_regular
 from tests.builders import START_MS, records, settings, walk
 from tests.fakes import FeatureMember, model_set
 from tests.logs import Logs
@@ -268,6 +270,28 @@ async def test_a_copy_that_is_not_as_it_was_written_is_left_aside_with_a_line(
     (line,) = caplog.messages
     assert line.startswith(f"partition 0: its copy in {copied.path(0)} is of no use (")
     assert line.endswith("reading all of its bars")
+
+
+async def test_only_another_thread_waits_for_the_disk(
+    copied: LocalCopies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it begins with a file: ticks wait for the event loop, and a disk may be slow."""
+    mkdir = Path.mkdir
+    threads: list[threading.Thread] = []
+
+    def opened(path: Path) -> Any:
+        threads.append(threading.current_thread())
+        return open_regular(path)
+
+    def made(path: Path, **given: Any) -> None:
+        threads.append(threading.current_thread())
+        mkdir(path, **given)
+
+    monkeypatch.setattr("stream_app.recovery.local_copies.open_regular", opened)
+    monkeypatch.setattr(Path, "mkdir", made)
+    assert await (await read(COUNT, copies=copied)).copy_to(copied, go_on) is not None
+    assert len(threads) == 2
+    assert threading.current_thread() not in threads
 
 
 async def test_an_outage_of_the_broker_costs_no_copy(
