@@ -28,6 +28,11 @@ class _Item(NamedTuple):
     """Where it was read."""
 
 
+def _source_of(item: _Item | list[Bar]) -> int:
+    """The offset of the newest tick that it was made from."""
+    return (item.bar if isinstance(item, _Item) else item[-1]).source.offset
+
+
 class BarLog:
     """The bars of each symbol that were made before one committed offset.
 
@@ -113,13 +118,12 @@ class BarLog:
             self._note_once_answered(at, item)
 
     def _note_once_answered(self, at: int, item: _Item | list[Bar]) -> None:
-        newest = item.bar if isinstance(item, _Item) else item[-1]
-        if newest.source.offset >= self.committed:
+        if _source_of(item) >= self.committed:
             self._unanswered.append((at, item))
         elif isinstance(item, _Item):
             self._note(item)
         else:
-            self._begin_anew(newest.symbol)
+            self._begin_anew(item[-1].symbol)
             for bar in item:
                 self._note(_Item(lean(bar), encode_bar(bar), at))
 
@@ -218,6 +222,11 @@ class BarLog:
     def first_unanswered(self) -> int | None:
         """Where the first bar was read that was made from ticks not committed yet, if any."""
         return self._unanswered[0][0] if self._unanswered else None
+
+    def commit_for(self, count: int) -> int:
+        """From which commit on so many of the bars are answered that are not yet; 0 with fewer."""
+        last = self._unanswered[count - 1 : count]
+        return _source_of(last[0][1]) + 1 if last else 0
 
     def state(self) -> LogState | None:
         """All but the bars that are given and those not answered yet; None while symbols come.

@@ -170,6 +170,14 @@ async def test_what_is_not_answered_yet_is_not_read_again_at_each_look(around: A
     await around.keeper.look()
     await around.keeper.look()
     assert around.read == 1
+    around.committed = COUNT // 2
+    await around.keeper.look()
+    assert around.read == 2
+    around.committed = COUNT
+    await around.keeper.look()
+    with around.access.copies.reading(0) as copy:
+        assert copy is not None
+        assert copy.head.position == 600
 
 
 async def test_a_connection_that_breaks_is_no_end_of_it(
