@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Container
+from collections.abc import Callable, Container
 from contextlib import ExitStack
+from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -25,6 +26,9 @@ from stream_app.recovery.pauses import Pause
 from stream_app.registry.disk import reason
 
 logger = logging.getLogger(__name__)
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 async def take_copy(
@@ -116,9 +120,18 @@ async def write_copy(
         OSError: the disk takes no file.
     """
     with ExitStack() as held:
-        new = await asyncio.to_thread(held.enter_context, copies.writing(partition))
+        new = await _whole(held.enter_context, copies.writing(partition))
         for symbol, each in list(pipeline.symbols.items()):
             part = SymbolPart.made(symbol, each.recalled())
-            await asyncio.to_thread(new.add, part)
+            await _whole(new.add, part)
             await pause()
-        await asyncio.to_thread(new.finish, head)
+        await _whole(new.finish, head)
+
+
+async def _whole(write: Callable[[_Item], _Result], item: _Item) -> _Result:
+    """Write in the disk's thread. At the worker's end, too, the file is not closed meanwhile."""
+    writing = asyncio.ensure_future(asyncio.to_thread(write, item))
+    try:
+        return await asyncio.shield(writing)
+    finally:
+        await asyncio.wait([writing])

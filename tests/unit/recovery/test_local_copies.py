@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
@@ -19,7 +20,7 @@ from stream_app.messages.codec import encode_bar
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.recovery.copy_parts import SymbolPart, maker
-from stream_app.recovery.local_copies import LocalCopies
+from stream_app.recovery.local_copies import LocalCopies, NewCopy
 from stream_app.recovery.replica import Log, Replica
 from stream_app.registry.disk import open_regular
 from tests.builders import START_MS, records, settings, walk
@@ -373,5 +374,31 @@ async def test_a_write_that_ends_early_leaves_the_copy_before(copied: LocalCopie
 
     with pytest.raises(OSError, match="No space left"):
         await (await read(COUNT, copies=copied)).copy_to(copied, cut)
+    assert copied.path(0).read_bytes() == before
+    assert [path.name for path in copied.path(0).parent.iterdir()] == [copied.path(0).name]
+
+
+async def test_an_end_in_the_middle_of_a_write_waits_until_the_file_is_let_go(
+    copied: LocalCopies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closed under the hands of its thread, it would leave tracebacks in the log of each end."""
+    before = copied.path(0).read_bytes()
+    add, begun, added = NewCopy.add, threading.Event(), threading.Event()
+
+    def slow(new: NewCopy, symbol: SymbolPart) -> None:
+        begun.set()
+        time.sleep(0.1)
+        add(new, symbol)
+        added.set()
+
+    monkeypatch.setattr(NewCopy, "add", slow)
+    found = await read(COUNT, copies=copied)
+    writing = asyncio.create_task(found.copy_to(copied, go_on))
+    while not begun.is_set():
+        await asyncio.sleep(0.001)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    assert added.is_set()
     assert copied.path(0).read_bytes() == before
     assert [path.name for path in copied.path(0).parent.iterdir()] == [copied.path(0).name]
