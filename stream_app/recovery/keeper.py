@@ -126,12 +126,14 @@ class Keeper:
 
     async def _copy(self, place: Place, partitions: int, consumer: AIOKafkaConsumer) -> None:
         number, access = place.partition, self._access
+        least = self._known[number].least
 
         def is_wanted() -> bool:
             return number in self._partitions()
 
         async def pause() -> bool:
-            return await self._rests.rest(is_wanted)
+            # What is not answered yet is kept as it was read, and no reason for a copy.
+            return await self._rests.rest(is_wanted) and not replica.log.commit_for(least)
 
         of = Log(
             topic=place.topic, partition=number, topic_id=place.topic_id, partitions=partitions
@@ -142,7 +144,8 @@ class Keeper:
         if not is_wanted():
             return
         await replica.settle(place.start, pause)
-        self._known[number] = _Known(replica.position, replica.bars)
+        known = _Known(replica.position, replica.bars, replica.log.commit_for(least))
+        self._known[number] = known
         try:
             head = await replica.copy_to(access.copies, pause)
         except OSError as error:
@@ -150,8 +153,7 @@ class Keeper:
             return
         self._refusal = ""
         if head is not None:
-            known = _Known(head.position, head.bars)
-            self._known[number] = known._replace(commit=replica.log.commit_for(known.least))
+            self._known[number] = known._replace(position=head.position)
             logger.info(
                 "partition %d: a copy of %d bars of %d symbols is on this disk",
                 number,

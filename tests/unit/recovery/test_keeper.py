@@ -25,7 +25,7 @@ from stream_app.recovery import keeper as module
 from stream_app.recovery.keeper import Keeper
 from stream_app.recovery.log_access import LogAccess
 from stream_app.recovery.moved_bars import packed
-from stream_app.recovery.replica import Log, Replica
+from stream_app.recovery.replica import SLICE, Log, Replica
 from tests.builders import records, settings, walk
 from tests.logs import Logs, Reading
 
@@ -60,7 +60,7 @@ class Around:
 
     def new_replica(self, committed: int, of: Log) -> Replica:
         self.read += 1
-        return Replica(
+        self.last = Replica(
             PartitionPipeline(PredictionSettings.of(self.settings)),
             committed,
             of=of,
@@ -69,6 +69,7 @@ class Around:
             window_bars=self.settings.window_bars,
             copies=self.access.copies,
         )
+        return self.last
 
     def publish(self, count: int) -> Bar:
         for _ in range(count):
@@ -170,6 +171,7 @@ async def test_what_is_not_answered_yet_is_not_read_again_at_each_look(around: A
     await around.keeper.look()
     await around.keeper.look()
     assert around.read == 1
+    assert around.last.position == SLICE, "nor to the end: it has to be kept until it is answered"
     around.committed = COUNT // 2
     await around.keeper.look()
     assert around.read == 2
