@@ -54,7 +54,7 @@ async def take_copy(
         What was taken; None where there is no copy, or none of use. Then both are still empty.
 
     Raises:
-        KafkaError: the broker does not answer. Then, too.
+        KafkaError: the broker does not answer. Both are still empty then, too.
     """
     try:
         with ExitStack() as held:
