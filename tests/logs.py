@@ -20,6 +20,8 @@ class Logs:
     records: dict[TopicPartition, list[FakeRecord]] = field(
         default_factory=lambda: defaultdict(list)
     )
+    firsts: dict[TopicPartition, int] = field(default_factory=dict)
+    """Where retention has removed records: the first offset that is left."""
     here: list[TopicPartition] = field(default_factory=list)
     places: dict[TopicPartition, int] = field(default_factory=dict)
 
@@ -32,7 +34,7 @@ class Logs:
         self.here = partitions
 
     async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[Any, int]:
-        return dict.fromkeys(partitions, 0)
+        return {tp: self.firsts.get(tp, 0) for tp in partitions}
 
     async def end_offsets(self, partitions: list[TopicPartition]) -> dict[Any, int]:
         return {tp: len(self.records[tp]) for tp in partitions}

@@ -25,6 +25,13 @@ class _Item(NamedTuple):
     bar: ReadBar
     value: bytes
     """The whole message, with the state."""
+    at: int
+    """Where it was read."""
+
+
+def _source_of(item: _Item | list[Bar]) -> int:
+    """The offset of the newest tick that it was made from."""
+    return (item.bar if isinstance(item, _Item) else item[-1]).source.offset
 
 
 class BarLog:
@@ -102,7 +109,7 @@ class BarLog:
         self._named.add(bar.state.is_anew)
         self.counts.update(bar.state.counts)
         if moved is None or move is None:
-            self._note_once_answered(record.offset, _Item(bar, value))
+            self._note_once_answered(record.offset, _Item(bar, value, record.offset))
         elif came := self._moved.take(moved, move, record.partition):
             self._note_once_answered(record.offset, came)
 
@@ -117,17 +124,18 @@ class BarLog:
             self._note_once_answered(at, item)
 
     def _note_once_answered(self, at: int, item: _Item | list[Bar]) -> None:
-        newest = item.bar if isinstance(item, _Item) else item[-1]
+        offset = _source_of(item)
         last_at, committed = self._taken
-        self.is_answered_again |= at > last_at and newest.source.offset < committed
-        if newest.source.offset >= self.committed:
+        # States that are published where nothing is in hand name the last tick before the commit.
+        self.is_answered_again |= at > last_at and offset < committed - 1
+        if offset >= self.committed:
             self._unanswered.append((at, item))
         elif isinstance(item, _Item):
             self._note(item)
         else:
-            self._begin_anew(newest.symbol)
+            self._begin_anew(item[-1].symbol)
             for bar in item:
-                self._note(_Item(lean(bar), encode_bar(bar)))
+                self._note(_Item(lean(bar), encode_bar(bar), at))
 
     def _begin_anew(self, symbol: str) -> None:
         self.begun_anew.add(symbol)
@@ -225,6 +233,11 @@ class BarLog:
         """Where the first bar was read that was made from ticks not committed yet, if any."""
         return self._unanswered[0][0] if self._unanswered else None
 
+    def commit_for(self, count: int) -> int:
+        """From which commit on so many of the bars are answered that are not yet; 0 with fewer."""
+        last = self._unanswered[count - 1 : count]
+        return _source_of(last[0][1]) + 1 if last else 0
+
     def state(self) -> LogState | None:
         """All but the bars that are given and those not answered yet; None while symbols come.
 
@@ -238,7 +251,7 @@ class BarLog:
             other_topic_id=self.other_topic_id,
             named=tuple(self._named),
             counts=tuple(self.counts),
-            newest={symbol: item.value for symbol, item in self._newest.items()},
+            newest={symbol: (item.at, item.value) for symbol, item in self._newest.items()},
             given_ts=self._given_ts,
             covered=self._covered,
             came=self._moved.came,
@@ -258,7 +271,7 @@ class BarLog:
         Raises:
             ValueError, KeyError, TypeError: a bar is of no use.
         """
-        newest = {symbol: _Item(read_bar(it), it) for symbol, it in state.newest.items()}
+        newest = {name: _Item(read_bar(it), it, at) for name, (at, it) in state.newest.items()}
         self._taken = last_at, committed
         self.newest_offset, self.floor = state.newest_offset, state.floor
         self.other_topic_id = state.other_topic_id

@@ -9,8 +9,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from collections.abc import Callable, Container
+from contextlib import ExitStack
+from functools import partial
+from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from stream_app.kafka.reader import read_range
@@ -22,6 +27,9 @@ from stream_app.recovery.pauses import Pause
 from stream_app.registry.disk import reason
 
 logger = logging.getLogger(__name__)
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 async def take_copy(
@@ -45,15 +53,24 @@ async def take_copy(
 
     Returns:
         What was taken; None where there is no copy, or none of use. Then both are still empty.
+
+    Raises:
+        KafkaError: the broker does not answer. Both are still empty then, too.
     """
     try:
-        with copies.reading(bars.partition) as copy:
+        with ExitStack() as held:
+            copy = await asyncio.to_thread(held.enter_context, copies.reading(bars.partition))
             if copy is None or not await _is_of_this_log(copy.head, bars, log, consumer):
                 return None
-            await _fill(pipeline, copy, pause)
+            first = (await consumer.beginning_offsets([bars]))[bars]
             head = copy.head
-            log.take_state(head.log, last_at=head.seen_at, committed=head.committed)
+            state = head.log.since(first)
+            await _fill(pipeline, copy, state.newest, pause)
+            take = partial(log.take_state, last_at=head.seen_at, committed=head.committed)
+            await asyncio.to_thread(take, state)
             return head
+    except KafkaError:
+        raise  # a RuntimeError, but not the file's
     except UNUSABLE as error:
         pipeline.symbols.clear()
         logger.warning(
@@ -65,10 +82,13 @@ async def take_copy(
         return None
 
 
-async def _fill(pipeline: PartitionPipeline, copy: Copy, pause: Pause) -> None:
+async def _fill(
+    pipeline: PartitionPipeline, copy: Copy, symbols: Container[str], pause: Pause
+) -> None:
     for number in range(copy.head.symbols):
         part = await asyncio.to_thread(copy.symbol, number)
-        pipeline.pipeline_of(part.symbol).take_recalled(part.recalled())
+        if part.symbol in symbols:
+            pipeline.pipeline_of(part.symbol).take_recalled(part.recalled())
         await pause()
 
 
@@ -102,9 +122,19 @@ async def write_copy(
     Raises:
         OSError: the disk takes no file.
     """
-    with copies.writing(partition) as new:
+    with ExitStack() as held:
+        new = await _whole(held.enter_context, copies.writing(partition))
         for symbol, each in list(pipeline.symbols.items()):
             part = SymbolPart.made(symbol, each.recalled())
-            await asyncio.to_thread(new.add, part)
+            await _whole(new.add, part)
             await pause()
-        await asyncio.to_thread(new.finish, head)
+        await _whole(new.finish, head)
+
+
+async def _whole(write: Callable[[_Item], _Result], item: _Item) -> _Result:
+    """Write in the disk's thread. At the worker's end, too, the file is not closed meanwhile."""
+    writing = asyncio.ensure_future(asyncio.to_thread(write, item))
+    try:
+        return await asyncio.shield(writing)
+    finally:
+        await asyncio.wait([writing])

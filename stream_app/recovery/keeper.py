@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -30,6 +30,22 @@ LEAST_BARS: Final = 2000
 """A restart reads so many in about 50 ms."""
 SHARE: Final = 20
 """A copy is made anew once a twentieth of its bars has come: each is written 20 times at most."""
+
+
+class _Known(NamedTuple):
+    """Of the copy of one partition."""
+
+    position: int = 0
+    """Up to which offset bars are in it, or could not be copied."""
+    bars: int = 0
+    """In the windows."""
+    commit: int = 0
+    """Before this one too few of the bars are answered that were not when it was made."""
+
+    @property
+    def least(self) -> int:
+        """With so many more bars it is made anew."""
+        return max(LEAST_BARS, self.bars // SHARE)
 
 
 class Keeper:
@@ -55,9 +71,8 @@ class Keeper:
         self._partitions = partitions
         self._new_replica = new_replica
         self._rests = Rests(is_busy)
-        self._known: dict[int, tuple[int, int]] = {}
-        """By partition, up to which offset bars are in its copy, or could not be copied, and how
-        many the windows had."""
+        self._known: dict[int, _Known] = {}
+        """By partition."""
         self._refusal = ""
         """Why the disk took no file, once that is logged."""
 
@@ -73,49 +88,52 @@ class Keeper:
             try:
                 await self.look()
                 outage.is_over()
-            except KafkaError as error:
+            except (KafkaError, OSError) as error:
                 await outage.wait(error)
 
     async def look(self) -> None:
         """Copy the partitions of which many bars have come. Waits on the broker and the disk.
 
         Raises:
-            KafkaError: the broker does not answer.
+            KafkaError, OSError: the broker does not answer.
         """
         access = self._access
         async with access.group() as view, access.readers.one() as consumer:
             topic = await view.known_topic()
             places = await view.places(topic, self._partitions())
-            for number, place in sorted(places.items()):
-                if place.problem is None and await self._is_due(number, consumer):
+            for _, place in sorted(places.items()):
+                if place.problem is None and await self._is_due(place, consumer):
                     await self._copy(place, topic.partitions, consumer)
 
-    async def _is_due(self, number: int, consumer: AIOKafkaConsumer) -> bool:
+    async def _is_due(self, place: Place, consumer: AIOKafkaConsumer) -> bool:
+        number = place.partition
         if number not in self._known:
             self._known[number] = await asyncio.to_thread(self._there, number)
         bars = TopicPartition(self._access.topics.bars.name, number)
         consumer.assign([bars])
         end = await end_offset(consumer, bars)
-        position, count = self._known[number]
-        if position > end:
-            position = 0  # the topic was recreated
-        return end - position >= max(LEAST_BARS, count // SHARE)
+        if self._known[number].position > end:
+            self._known[number] = _Known()  # the topic was recreated
+        known = self._known[number]
+        return end - known.position >= known.least and place.start >= known.commit
 
-    def _there(self, number: int) -> tuple[int, int]:
+    def _there(self, number: int) -> _Known:
         try:
             with self._access.copies.reading(number) as copy:
-                return (0, 0) if copy is None else (copy.head.position, copy.head.bars)
+                return _Known() if copy is None else _Known(copy.head.position, copy.head.bars)
         except UNUSABLE:
-            return 0, 0  # whoever begins with it says so
+            return _Known()  # whoever begins with it says so
 
     async def _copy(self, place: Place, partitions: int, consumer: AIOKafkaConsumer) -> None:
         number, access = place.partition, self._access
+        least = self._known[number].least
 
         def is_wanted() -> bool:
             return number in self._partitions()
 
         async def pause() -> bool:
-            return await self._rests.rest(is_wanted)
+            # What is not answered yet is kept as it was read, and no reason for a copy.
+            return await self._rests.rest(is_wanted) and not replica.log.commit_for(least)
 
         of = Log(
             topic=place.topic, partition=number, topic_id=place.topic_id, partitions=partitions
@@ -126,7 +144,8 @@ class Keeper:
         if not is_wanted():
             return
         await replica.settle(place.start, pause)
-        self._known[number] = replica.position, replica.bars
+        known = _Known(replica.position, replica.bars, replica.log.commit_for(least))
+        self._known[number] = known
         try:
             head = await replica.copy_to(access.copies, pause)
         except OSError as error:
@@ -134,7 +153,7 @@ class Keeper:
             return
         self._refusal = ""
         if head is not None:
-            self._known[number] = head.position, head.bars
+            self._known[number] = known._replace(position=head.position)
             logger.info(
                 "partition %d: a copy of %d bars of %d symbols is on this disk",
                 number,

@@ -16,13 +16,22 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
-from zipfile import ZIP_STORED, BadZipFile, ZipFile
+from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from stream_app.recovery.copy_parts import Head, SymbolPart
 from stream_app.registry.disk import open_regular, remove_file, sync_folder
 
 FOLDER: Final = "windows"
-UNUSABLE: Final = (OSError, BadZipFile, zlib.error, ValueError, KeyError, TypeError, EOFError)
+UNUSABLE: Final = (
+    OSError,
+    BadZipFile,
+    zlib.error,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    RuntimeError,  # it calls itself encrypted, or of a form that `zipfile` does not know
+)
 """What reading a file raises that is not as it was written."""
 _STALE_S: Final = 3600.0
 """Unfinished files older than this were left by a killed writer."""
@@ -114,14 +123,18 @@ class NewCopy:
 
     def add(self, symbol: SymbolPart) -> None:
         """Add a symbol."""
-        self._zip.writestr(str(self._count), symbol.packed())
+        self._write(str(self._count), symbol.packed())
         self._count += 1
 
     def finish(self, head: Head) -> None:
         """Put it in the place of the one before."""
-        self._zip.writestr(_HEAD, head.packed())
+        self._write(_HEAD, head.packed())
         self._zip.close()
         self._file.flush()
         os.fsync(self._file.fileno())
         self._part.rename(self._path)
         sync_folder(self._path.parent)
+
+    def _write(self, name: str, content: bytes) -> None:
+        # With a date of its own: by name alone it has the clock's, which may be before 1980.
+        self._zip.writestr(ZipInfo(name), content)

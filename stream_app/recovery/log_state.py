@@ -13,8 +13,8 @@ class LogState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     other_topic_id: str
     named: tuple[bool, ...]
     counts: tuple[int, ...]
-    newest: dict[str, bytes]
-    """By symbol, the newest bar as it was read."""
+    newest: dict[str, tuple[int, bytes]]
+    """By symbol, where the newest bar was read, and its message."""
     given_ts: dict[str, int]
     covered: dict[str, int]
     came: dict[str, int]
@@ -22,3 +22,19 @@ class LogState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     left_out: dict[int, int]
     left_out_ts: dict[str, int]
     left_out_at: dict[str, int]
+
+    def since(self, first: int) -> LogState:
+        """Without the symbols of which retention has removed all bars.
+
+        Args:
+            first: the offset of the first bar that is left.
+        """
+        gone = {symbol for symbol, (at, _) in self.newest.items() if at < first}
+        by_symbol = ("newest", "given_ts", "covered", "came", "left_out_ts", "left_out_at")
+        kept = {
+            name: {
+                symbol: each for symbol, each in getattr(self, name).items() if symbol not in gone
+            }
+            for name in by_symbol
+        }
+        return msgspec.structs.replace(self, **kept)

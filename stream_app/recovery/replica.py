@@ -147,10 +147,12 @@ class Replica:
                 return
 
     async def _begin(self, tp: TopicPartition, consumer: AIOKafkaConsumer, pause: Pause) -> None:
-        copies, self._copies = self._copies, None
-        if copies is None:
+        if self._copies is None:
             return
-        head = await take_copy(copies, tp, self.pipeline, self.log, consumer=consumer, pause=pause)
+        head = await take_copy(
+            self._copies, tp, self.pipeline, self.log, consumer=consumer, pause=pause
+        )
+        self._copies = None
         if head is not None:
             self.from_copy, self.position = head, head.position
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -10,7 +11,9 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError
 
+from stream_app.kafka import retries
 from stream_app.kafka.group import Place
 from stream_app.kafka.topic_check import load_topics
 from stream_app.kafka.topic_ids import KnownTopic
@@ -22,7 +25,7 @@ from stream_app.recovery import keeper as module
 from stream_app.recovery.keeper import Keeper
 from stream_app.recovery.log_access import LogAccess
 from stream_app.recovery.moved_bars import packed
-from stream_app.recovery.replica import Log, Replica
+from stream_app.recovery.replica import SLICE, Log, Replica
 from tests.builders import records, settings, walk
 from tests.logs import Logs, Reading
 
@@ -42,6 +45,9 @@ class Around:
             settings=self.settings, topics=self.topics, readers=readers, on_progress=lambda: None
         )
         self.partitions = {0}
+        self.committed = COUNT
+        self.troubles: list[Exception] = []
+        """What the next requests end with."""
         self.read = 0
         self.keeper = Keeper(
             self.access,
@@ -54,7 +60,7 @@ class Around:
 
     def new_replica(self, committed: int, of: Log) -> Replica:
         self.read += 1
-        return Replica(
+        self.last = Replica(
             PartitionPipeline(PredictionSettings.of(self.settings)),
             committed,
             of=of,
@@ -63,6 +69,7 @@ class Around:
             window_bars=self.settings.window_bars,
             copies=self.access.copies,
         )
+        return self.last
 
     def publish(self, count: int) -> Bar:
         for _ in range(count):
@@ -71,6 +78,8 @@ class Around:
         return bar
 
     async def known_topic(self) -> KnownTopic:
+        if self.troubles:
+            raise self.troubles.pop(0)
         return KnownTopic(topic_id="", partitions=1)
 
     async def places(self, _: KnownTopic, numbers: Any) -> dict[int, Place]:
@@ -81,7 +90,7 @@ class Around:
             topic_id="",
             first=0,
             end=COUNT,
-            committed=COUNT,
+            committed=self.committed,
             committed_topic_id="",
         )
         return dict.fromkeys(numbers, place)
@@ -153,6 +162,42 @@ async def test_a_symbol_that_is_coming_is_waited_for_without_reading_all_again(
     assert not around.access.copies.path(0).exists()
     await around.keeper.look()
     assert around.read == 1
+
+
+async def test_what_is_not_answered_yet_is_not_read_again_at_each_look(around: Around) -> None:
+    """After a reset of the group, say: the ticks of all bars are answered once more."""
+    around.publish(600)
+    around.committed = 10
+    await around.keeper.look()
+    await around.keeper.look()
+    assert around.read == 1
+    assert around.last.position == SLICE, "nor to the end: it has to be kept until it is answered"
+    around.committed = COUNT // 2
+    await around.keeper.look()
+    assert around.read == 2
+    around.committed = COUNT
+    await around.keeper.look()
+    with around.access.copies.reading(0) as copy:
+        assert copy is not None
+        assert copy.head.position == 600
+
+
+async def test_a_connection_that_breaks_is_no_end_of_it(
+    around: Around, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(retries, "RETRY_S", 0.0)
+    around.troubles = [TimeoutError("no answer"), KafkaConnectionError("gone"), OSError("reset")]
+    around.publish(300)
+    running = asyncio.create_task(around.keeper.run())
+    async with asyncio.timeout(10.0):
+        while not around.access.copies.path(0).exists():
+            await asyncio.sleep(0.01)
+    assert not running.done()
+    running.cancel()
+    assert around.troubles == []
+    said = [each for each in caplog.messages if each.startswith("the bars for the copies")]
+    assert len(said) == 3
 
 
 async def test_a_topic_that_was_recreated_is_copied_from_its_beginning(around: Around) -> None:
