@@ -44,6 +44,14 @@ class SettingsFor(Protocol):
     def __call__(self, **overrides: Any) -> Settings: ...
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a case of bytes by its parameter: a gzip file has the time at which it was made.
+
+    All processes of a run must give a test the same name.
+    """
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test that talks to a broker, so that `-m "not broker"` leaves them out."""
     for item in items:
