@@ -27,6 +27,7 @@ def log_to_stderr(level: str, form: LogFormat = "text") -> None:
     handler.setFormatter(_json() if form == "json" else _text())
     handler.addFilter(WithFields())
     handler.addFilter(OneLineAnOutage())
+    handler.addFilter(one_line_a_connection)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # At INFO they log internals.
     for name in LIBRARIES:
@@ -36,6 +37,14 @@ def log_to_stderr(level: str, form: LogFormat = "text") -> None:
 def log_nowhere() -> None:
     """Drop every line: one would break the screen that a command draws."""
     logging.basicConfig(handlers=[logging.NullHandler()], force=True)
+
+
+def one_line_a_connection(record: logging.LogRecord) -> bool:
+    """Say in one line how a connection ended: its traceback lies within the client."""
+    if record.name == "aiokafka.conn" and record.exc_info:
+        record.msg, record.args = f"{record.getMessage()}: {record.exc_info[1]!r}", ()
+        record.exc_info = None
+    return True
 
 
 class OneLineAnOutage(logging.Filter):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from mode import Service
 
-from stream_app.terminal.logs import LIBRARIES, QUIET_S, OneLineAnOutage
+from stream_app.terminal.logs import LIBRARIES, QUIET_S, OneLineAnOutage, log_to_stderr
 from tests.builders import SteppedClock
 
 
@@ -58,3 +58,16 @@ def test_services_of_our_own_are_as_quiet_as_those_of_the_library() -> None:
             ours[kind.__name__] = kind.logger.name
     assert "BatchConsumer" in ours
     assert not [kind for kind, name in ours.items() if not name.startswith(LIBRARIES)]
+
+
+def test_a_connection_that_ends_oddly_has_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr("INFO")
+    try:
+        raise RuntimeError("cannot reuse already awaited coroutine")
+    except RuntimeError:
+        logging.getLogger("aiokafka.conn").exception("Unexpected exception in AIOKafkaConnection")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(
+        "Unexpected exception in AIOKafkaConnection: "
+        "RuntimeError('cannot reuse already awaited coroutine')"
+    )
