@@ -135,10 +135,7 @@ class Keeper:
             # What is not answered yet is kept as it was read, and no reason for a copy.
             return await self._rests.rest(is_wanted) and not replica.log.commit_for(least)
 
-        of = Log(
-            topic=place.topic, partition=number, topic_id=place.topic_id, partitions=partitions
-        )
-        replica = self._new_replica(place.start, of)
+        replica = self._new_replica(place.start, Log.at(place, partitions))
         self._rests.begin()
         await replica.read_on(consumer, access.topics.bars.name, pause)
         if not is_wanted():

@@ -10,11 +10,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from stream_app.kafka.group import Place
 from stream_app.kafka.reader import read_range
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.recovery.bar_log import BarLog
@@ -44,6 +45,16 @@ class Log:
     """Empty where the broker does not tell."""
     partitions: int
     """How many the topic has: where a symbol belongs follows from it."""
+
+    @classmethod
+    def at(cls, place: Place, partitions: int) -> Self:
+        """The log in which a group stands at this place, of a topic with so many partitions."""
+        return cls(
+            topic=place.topic,
+            partition=place.partition,
+            topic_id=place.topic_id,
+            partitions=partitions,
+        )
 
 
 class Replica:

@@ -135,9 +135,7 @@ class Standbys:
         number = place.partition
         if number not in self.following or place.problem is not None:
             return None  # who answers the partition says what is wrong
-        log = Log(
-            topic=place.topic, partition=number, topic_id=place.topic_id, partitions=partitions
-        )
+        log = Log.at(place, partitions)
         replica = self._replicas.get(number)
         if replica is None or not replica.leads_to(place.start, log):
             replica = self._replicas[number] = self._new_replica(place.start, log)

@@ -68,14 +68,14 @@ class Partitions:
             access,
             new_replica=self._new_replica,
             have_models=have_models,
-            is_busy=lambda: self._is_changing or bool(self._restoring),
+            is_busy=self._is_busy,
             on_warm=self._note_warm,
         )
         self.keeper = Keeper(
             access,
             partitions=lambda: self.restored().keys(),
             new_replica=self._new_replica,
-            is_busy=lambda: self._is_changing or bool(self._restoring),
+            is_busy=self._is_busy,
         )
         self._membership = Membership(self.standbys, join_again=consumer.join_again)
         self.places = SymbolPlaces(
@@ -230,6 +230,10 @@ class Partitions:
         """
         self._on_restored()
         self._membership.note_warm()
+
+    def _is_busy(self) -> bool:
+        """Whether ticks wait for a change of the group or a restore."""
+        return self._is_changing or self.is_restoring
 
     def _new_replica(self, committed: int, of: Log) -> Replica:
         return self._takeovers.new_replica(committed, of)
