@@ -419,3 +419,16 @@ async def test_a_check_that_is_not_well_is_read_in_full(stage: Stage, page: Page
     text = page.locator("#checks .check.bad dd")
     await expect(text).to_contain_text("connection refused")
     assert await text.evaluate("node => node.scrollHeight <= node.clientHeight")
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [(1.234e-6, "0.00000123400"), (3.2e-12, "3.20000e−12"), (1.6e9, "1,600,000,000.00")],
+)
+async def test_the_smallest_and_the_largest_prices_have_digits_that_count(
+    stage: Stage, page: Page, given: float, shown: str
+) -> None:
+    stage.tick(given)
+    await page.goto(stage.url)
+    await expect(page.locator("#readout dd").first).to_have_text(shown)
+    await expect(page.locator("#symbol-table tbody tr").first).to_contain_text(shown)
