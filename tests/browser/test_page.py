@@ -7,6 +7,7 @@ import itertools
 import re
 from typing import Any
 
+import orjson
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, Route, expect
@@ -432,3 +433,19 @@ async def test_the_smallest_and_the_largest_prices_have_digits_that_count(
     await page.goto(stage.url)
     await expect(page.locator("#readout dd").first).to_have_text(shown)
     await expect(page.locator("#symbol-table tbody tr").first).to_contain_text(shown)
+
+
+async def test_the_last_price_is_in_the_chart_of_skill_however_bad_it_is(
+    stage: Stage, page: Page
+) -> None:
+    score = orjson.loads(scored(40).value)
+    for figures in score["running"]["week"].values():
+        figures["mse_skill"] = -0.8
+    score["running"]["week"]["lstm"]["mse_skill"] = None
+    stage.model.take("scores", scored(40, running=score["running"]))
+    stage.all_is_well()
+    await page.goto(stage.url)
+    await expect(page.locator("#skill-note")).to_contain_text("No outcome of lstm is known yet.")
+    await page.locator("#skill-chart").scroll_into_view_if_needed()
+    await expect(page.locator("#skill-chart .zerolinelayer path").first).to_be_attached()
+    await expect(page.locator("#skill-chart")).to_contain_text("worse than the last price")
