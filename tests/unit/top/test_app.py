@@ -263,7 +263,7 @@ async def test_what_is_wrong_is_told_in_words_and_in_full() -> None:
         assert "end" in text.partition("Rejected models")[0]
         model.note_away("connection refused")
         text = await screen.until_shown("connection refused")
-        assert "Needs action: ready, last retrain" in text
+        assert "Needs action: answers, last retrain" in text
 
 
 async def test_before_anything_is_known_every_part_says_so() -> None:
@@ -292,7 +292,7 @@ async def test_while_the_topics_are_read_it_says_so_and_raises_no_alarm() -> Non
         assert "Needs action" not in text
         assert "0 symbols" not in text
         model.reading.newest_read = True
-        await screen.until_shown("✗ Needs action: ready   0 symbols")
+        await screen.until_shown("✗ Needs action: answers   0 symbols")
 
 
 async def test_a_silent_symbol_is_no_problem_and_the_counts_agree() -> None:
