@@ -58,10 +58,11 @@ export class Scores {
     ]);
   }
 
-  write(about, inputs) {
+  // models: the names of those that answer.
+  write(about, inputs, models) {
     this.writeDrift(about, inputs);
     this.writeCalibration(about, inputs);
-    this.writeSkill(about, inputs);
+    this.writeSkill(about, inputs, models);
   }
 
   writeCalibration(about, inputs) {
@@ -112,14 +113,14 @@ export class Scores {
       + "by chance alone, and less often than one that always does.");
   }
 
-  writeSkill(about, inputs) {
+  writeSkill(about, inputs, models) {
     const span = drawn(about, "running");
     const n = outcomes(about, span);
     const rows = Object.entries(about?.running ?? {}).flatMap(([over, found]) =>
       Object.entries(found).filter(([name]) => name !== "last_price")
         .map(([name, figures]) => ({ name, span: `a ${over}`, ...figures, band: figures.mse_skill_se == null ? null : band * figures.mse_skill_se })));
     const kept = rows.filter((row) => row.span === `a ${span}` && row.mse_skill !== null);
-    const silent = rows.filter((row) => row.span === `a ${span}` && row.mse_skill === null).map((row) => row.name);
+    const silent = models.filter((name) => !kept.some((row) => row.name === name));
     const enough = n >= least && kept.length > 0;
     part("skill", enough, n ? `${count(n)} outcomes so far: too few to tell skill from chance.` : reason(inputs, about));
     this.skillTable.write(rows);
