@@ -455,4 +455,4 @@ async def test_the_last_price_is_in_the_chart_of_skill_however_bad_it_is(
     )
     await page.locator("#skill-chart").scroll_into_view_if_needed()
     await expect(page.locator("#skill-chart .zerolinelayer path").first).to_be_attached()
-    await expect(page.locator("#skill-chart")).to_contain_text("worse than the last price")
+    await expect(page.locator("#skill-chart")).to_contain_text("← worse | better →")

@@ -139,7 +139,7 @@ export class Scores {
       }],
       layout: {
         xaxis: {
-          title: { text: "← worse than the last price | better →" }, tickformat: "~%", nticks: 5, tickangle: 0, rangemode: "tozero",
+          title: { text: "← worse | better →" }, tickformat: "~%", nticks: 5, tickangle: 0, rangemode: "tozero",
           zeroline: true, zerolinecolor: colour("text"), zerolinewidth: 1.5, fixedrange: true,
         },
         yaxis: { autorange: "reversed", fixedrange: true },
