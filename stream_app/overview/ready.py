@@ -17,7 +17,7 @@ READING: Final = "Still reading the topics"
 def ready(model: ReadModel) -> Check:
     """Whether ticks are answered."""
     found = _trouble_of_reading(model) or _trouble_of_group(model) or _flow(model)
-    return Check(id="ready", name="Ready", level=found[0], text=found[1])
+    return Check(id="ready", name="Answers", level=found[0], text=found[1])
 
 
 def _trouble_of_reading(model: ReadModel) -> tuple[Level, str] | None:

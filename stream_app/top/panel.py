@@ -20,7 +20,7 @@ class Panel(Static, can_focus=True):
     def __init__(self, draw: Callable[[Any], RenderableType], part: str) -> None:
         super().__init__(id=part, classes="box")
         self._draw = draw
-        self._shown: Any = None
+        self._shown: Any = object()  # like no section, so that one that is None is drawn too
 
     def show(self, value: Any) -> None:
         """Show a section."""

@@ -6,6 +6,7 @@ them harmless.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -162,8 +163,10 @@ def members(value: Mapping[str, Any] | None) -> RenderableType:
 
 
 def basis_points(price: float, last: float) -> Text:
-    """How far a price is from the last one."""
-    points = _BASIS_POINTS * (price / last - 1)
+    """How far a price is from the last one, by the logarithm as in the table of symbols."""
+    if price <= 0:
+        return Text(_MISSING)
+    points = _BASIS_POINTS * math.log(price / last)
     return Text(f"{points:+.2f}", "green" if points > 0 else "red" if points < 0 else "")
 
 

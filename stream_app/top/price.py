@@ -36,20 +36,23 @@ class PricePanel(Vertical, can_focus=True):
         if (answer, history) == self._shown:
             return
         self._shown = answer, history
-        self.query_one("#readout", Static).update(readout(answer))
+        self.query_one("#readout", Static).update(readout(answer, history["symbol"]))
         plot = self.query_one("#plot", PlotextPlot)
         draw(plot.plt, history.get("columns"))
         plot.refresh()
 
 
-def readout(answer: Mapping[str, Any] | None) -> Text:
-    """The newest answer in words."""
+def readout(answer: Mapping[str, Any] | None, symbol: str) -> Text:
+    """The newest answer to a tick of a symbol in words; "" while there is no symbol."""
+    if not symbol:
+        return Text("No symbol is known yet: the first one comes with the first tick.")
     if answer is None:
         return Text("No answer among those that were read.")
     last = answer["last_price"]
     text = Text(f"{significant(last, PRICE_DIGITS)} at {_clock(answer['ts'])}", "bold")
     text.append(
-        f"  → {significant(answer['prediction'], PRICE_DIGITS)} at {_clock(answer['target_ts'])} (",
+        f"  → {significant(answer['prediction'], PRICE_DIGITS)}"
+        f" at {_clock(answer['target_ts'])} UTC (",
         "not bold",
     )
     text.append_text(basis_points(answer["prediction"], last)).append(" bp)", "not bold")

@@ -23,11 +23,14 @@ COLUMNS: Final[Mapping[Sort, str]] = {
     "state": "State",
     "price": "Price",
     "move": "Move bp",
-    "width": "Width bp",
     "skill": "Skill %",
+    "width": "Width bp",
     "answered": "Answered",
 }
 _ORDER: Final = tuple(COLUMNS)
+_LONGEST_NAME: Final = 16
+_LONGEST_STATE: Final = 23
+"""Characters. With both, the skill is in sight at 80 columns; other parts have them in full."""
 
 
 class Symbols(DataTable[Text]):
@@ -138,14 +141,19 @@ def _cells(row: Mapping[str, Any], now_ms: int) -> list[Text]:
     price, skill, answered = row["price"], row["skill"], row["answered_ms"]
     level = row["level"]
     return [
-        Text(row["symbol"], "bold"),
-        Text(f"{SIGNS[level]} {printable(row['state'])}", STYLES[level]),
+        _cut(Text(row["symbol"], "bold"), _LONGEST_NAME),
+        _cut(Text(f"{SIGNS[level]} {printable(row['state'])}", STYLES[level]), _LONGEST_STATE),
         _number("" if price is None else significant(price, PRICE_DIGITS)),
         _number("" if row["move_bp"] is None else f"{row['move_bp']:+.2f}"),
-        _number("" if row["width_bp"] is None else f"{row['width_bp']:.1f}"),
         _number("" if skill is None else f"{100 * skill:+.2f}"),
+        _number("" if row["width_bp"] is None else f"{row['width_bp']:.1f}"),
         _number("" if answered is None else duration(max(0, now_ms - answered) / 1000)),
     ]
+
+
+def _cut(text: Text, longest: int) -> Text:
+    text.truncate(longest, overflow="ellipsis")
+    return text
 
 
 def _number(text: str) -> Text:

@@ -72,7 +72,7 @@ async def test_it_shows_what_a_real_worker_does_from_before_its_topics_exist(
                 assert not reading.done()
                 await pilot.pause(0.1)
 
-        await until("Needs action: ready", topics.ticks.name)
+        await until("Needs action: answers", topics.ticks.name)
         await apply_topics(topics, client_settings(settings))
         with WorkerProcess(settings, tmp_path / "worker.log") as worker:
             await feed(settings, ticks[:1000])
@@ -84,7 +84,7 @@ async def test_it_shows_what_a_real_worker_does_from_before_its_topics_exist(
             await until("not_json 1", "not json")
             worker.kill()
             await feed(settings, walk(20, symbol="A", seed=5))
-            await until("Needs action: ready")
+            await until("Needs action: answers")
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
 

@@ -7,6 +7,7 @@ import itertools
 import re
 from typing import Any
 
+import orjson
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, Route, expect
@@ -373,3 +374,85 @@ async def test_a_level_between_two_percents_is_not_rounded(stage: Stage, page: P
     await expect(page.locator("#calibration-table tbody tr").first).to_contain_text(
         "99.5 %", timeout=10_000
     )
+
+
+@pytest.mark.parametrize("width", [390, 1024, 1280, 1400])
+async def test_the_skill_of_many_symbols_is_in_sight_beside_a_long_name(
+    stage: Stage, page: Page, width: int
+) -> None:
+    for name in ("A-USD", "1INCH-PERP-USDT-BINANCE-FUTURES"):
+        stage.model.take_answers([prediction(START_MS, symbol=name, price=0.31)], 1)
+        stage.model.take("scores", scored(40, symbol=name))
+    await page.set_viewport_size({"width": width, "height": 800})
+    await page.goto(stage.url)
+    row = page.locator("#symbol-table tbody tr").first
+    await expect(row).to_contain_text("+2.00 %")
+    await expect(row.locator("td").first).to_have_attribute(
+        "title", "1INCH-PERP-USDT-BINANCE-FUTURES"
+    )
+    cut_px = await page.evaluate(
+        """() => {
+          const skill = document.querySelector('#symbol-table tbody tr').cells[4];
+          const seen = document.querySelector('#symbols .scroll').getBoundingClientRect();
+          return skill.getBoundingClientRect().right - seen.right;
+        }"""
+    )
+    assert cut_px <= 0
+
+
+async def test_what_has_nothing_to_show_yet_says_so(stage: Stage, page: Page) -> None:
+    await page.goto(stage.url)
+    await expect(page.locator("#symbols-none")).to_have_text(
+        "The first one comes with the first tick."
+    )
+    for empty in ("#pages", "#partition-table", "details:has(#price-table)"):
+        await expect(page.locator(empty)).to_be_hidden()
+    stage.all_is_well()
+    await page.get_by_role("searchbox").fill("nothing")
+    await expect(page.locator("#symbols-none")).to_have_text("No symbol is like that.")
+
+
+async def test_a_check_that_is_not_well_is_read_in_full(stage: Stage, page: Page) -> None:
+    stage.all_is_well()
+    stage.model.note_away("connection refused " * 12)
+    await page.set_viewport_size({"width": 1400, "height": 800})
+    await page.goto(stage.url)
+    text = page.locator("#checks .check.bad dd")
+    await expect(text).to_contain_text("connection refused")
+    assert await text.evaluate("node => node.scrollHeight <= node.clientHeight")
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (1.234e-6, "0.00000123400"),
+        (3.2e-12, "3.20000e\N{MINUS SIGN}12"),
+        (1.6e9, "1,600,000,000.00"),
+    ],
+)
+async def test_the_smallest_and_the_largest_prices_have_digits_that_count(
+    stage: Stage, page: Page, given: float, shown: str
+) -> None:
+    stage.tick(given)
+    await page.goto(stage.url)
+    await expect(page.locator("#readout dd").first).to_have_text(shown)
+    await expect(page.locator("#symbol-table tbody tr").first).to_contain_text(shown)
+
+
+async def test_the_last_price_is_in_the_chart_of_skill_however_bad_it_is(
+    stage: Stage, page: Page
+) -> None:
+    score = orjson.loads(scored(40).value or b"")
+    for figures in score["running"]["week"].values():
+        figures["mse_skill"] = -0.8
+    score["running"]["week"]["lstm"]["mse_skill"] = None
+    del score["running"]["week"]["kalman"]
+    stage.model.take("scores", scored(40, running=score["running"]))
+    stage.all_is_well()
+    await page.goto(stage.url)
+    await expect(page.locator("#skill-note")).to_contain_text(
+        "No outcome of kalman, lstm is known yet."
+    )
+    await page.locator("#skill-chart").scroll_into_view_if_needed()
+    await expect(page.locator("#skill-chart .zerolinelayer path").first).to_be_attached()
+    await expect(page.locator("#skill-chart")).to_contain_text("← worse | better →")

@@ -34,7 +34,7 @@ export function colour(name, alpha = 1) {
 function axis(given = {}) {
   return {
     gridcolor: colour("grid"), zerolinecolor: colour("line"), linecolor: colour("line"),
-    automargin: true, ticks: "", ...given,
+    automargin: true, ticks: "", ...(given.type === "date" && { title: { text: "UTC", standoff: 4 } }), ...given,
   };
 }
 

@@ -2,10 +2,15 @@
 
 const missing = "–";
 
+// Below it a price has an exponent, for nobody counts that many zeros.
+export const tiny = 1e-6;
+
+// With six digits that count, of a price of the size of `like`.
 export function price(value, like = value) {
   if (value === null || value === undefined) return missing;
   const size = Math.abs(like) || 1;
-  const digits = Math.min(10, Math.max(2, 5 - Math.floor(Math.log10(size))));
+  if (size < tiny) return value.toExponential(5).replaceAll("-", "−");
+  const digits = Math.max(2, 5 - Math.floor(Math.log10(size)));
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 

@@ -25,6 +25,7 @@ const symbols = new Symbols(link);
 const stream = new Stream(take, (state) => say(byId("connection"), words[state]));
 let about = null;
 let inputs = null;
+let models = []; // of the newest answer
 
 function take(name, data) {
   if (name === "health") {
@@ -39,6 +40,11 @@ function take(name, data) {
   else if (name === "answer") {
     price.takeAnswer(data);
     members.write(data);
+    const named = Object.keys(data.members);
+    if (String(named) !== String(models)) {
+      models = named;
+      writeAbout();
+    }
   } else if (name === "about") {
     about = data;
     writeAbout();
@@ -48,7 +54,7 @@ function take(name, data) {
 }
 
 function writeAbout() {
-  scores.write(about, inputs);
+  scores.write(about, inputs, models);
   versions.write(about, inputs);
 }
 
@@ -56,6 +62,7 @@ function show(now) {
   if (now.symbol !== price.symbol || now.view !== price.view) {
     if (now.symbol !== price.symbol) {
       about = null;
+      models = [];
       members.write(null);
       writeAbout();
     }

@@ -9,10 +9,10 @@ export class Members {
     this.table = new DataTable(byId("member-table"), [
       { title: "Model", text: (row) => row.name },
       { title: "Answer", number: true, text: (row) => price(row.prediction, row.last) },
-      { title: "Beside the last price", number: true, text: (row) => `${signed(basisPoints(row.prediction, row.last))} bp` },
+      { title: "Move bp", number: true, text: (row) => signed(basisPoints(row.prediction, row.last)) },
       { title: "Weight", text: (row) => fixed(row.weight), share: (row) => row.weight ?? 0 },
       { title: "Shrinkage", number: true, text: (row) => fixed(row.shrinkage) },
-      { title: "Data ended", number: true, text: (row) => (row.age_s === null ? "–" : `${span(row.age_s)} before`) },
+      { title: "Age of data", number: true, text: (row) => span(row.age_s) },
       { title: "Version", text: (row) => row.version },
     ]);
   }

@@ -105,7 +105,7 @@ export class Versions {
     this.table.write(rows);
     show(byId("version-table"), rows.length > 0);
     show(byId("versions-none"), !rows.length);
-    say(byId("versions-none"), about ? "No version of this symbol's models is known yet." : "No symbol is chosen.");
+    say(byId("versions-none"), about ? "No version of this symbol's models is known yet." : "No symbol is known yet.");
     const notes = [];
     if (inputs && !inputs.champions && rows.length) notes.push("From the retrain events: the topic of champions is missing.");
     const standing = about?.standing;
@@ -171,6 +171,7 @@ export class Group {
     show(byId("lag-table").closest("details"), looked);
     say(byId("rate"), `${count(Math.round(group.per_second))} answers a second`);
     this.partitions.write(group.partitions);
+    show(byId("partition-table"), looked);
     this.workers.write(group.workers ?? []);
     show(byId("worker-table"), (group.workers ?? []).length > 0);
     show(byId("workers-none"), looked && !(group.workers ?? []).length);
@@ -180,8 +181,8 @@ export class Group {
       this.chart.draw(() => ({
         traces: [{ name: "ticks that wait", x: times, y: waiting, mode: "lines", fill: "tozeroy", line: { color: colour("price"), width: 1.5 }, fillcolor: colour("price", 0.15) }],
         layout: {
-          xaxis: { type: "date", fixedrange: true }, showlegend: false,
-          yaxis: { rangemode: "tozero", range: Math.max(...waiting) < 5 ? [0, 5] : undefined, fixedrange: true, title: { text: "ticks that wait" } },
+          xaxis: { type: "date", fixedrange: true }, showlegend: true,
+          yaxis: { rangemode: "tozero", range: Math.max(...waiting) < 5 ? [0, 5] : undefined, fixedrange: true },
         },
         label: `Lag: ${count(waiting.at(-1))} ticks wait; at most ${count(Math.max(...waiting))} within ${span((times.at(-1) - times[0]) / 1000)}`,
       }));

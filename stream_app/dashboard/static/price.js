@@ -3,7 +3,7 @@
 import { Chart, colour } from "./charts.js";
 import { DataTable } from "./datatable.js";
 import { byId, element, say, show } from "./dom.js";
-import { basisPoints, clock, moment, price, signed, span, stated } from "./format.js";
+import { basisPoints, clock, moment, price, signed, span, stated, tiny } from "./format.js";
 
 const pointsAHorizon = 60;
 const horizonsBack = 2;
@@ -71,6 +71,7 @@ export class Price {
     const length = this.columns?.ts.length ?? 0;
     say(byId("price-note"), this.note(length));
     show(this.chart.node, length > 0);
+    show(byId("price-table").closest("details"), length > 0);
     if (length > 0) this.chart.draw(() => this.picture());
     else this.chart.withdraw();
     this.writeTable();
@@ -79,8 +80,8 @@ export class Price {
   note(length) {
     if (!this.symbol) return "No symbol is known yet: the first one comes with the first tick.";
     if (!length) return this.view === "live" ? "No answer to a tick of this symbol is among the newest ones." : "No bar of this symbol has closed yet.";
-    if (this.answer && !this.answer.intervals.length) return "Predictions carry no intervals yet, so there is no cone. Times are UTC.";
-    return "The cone ends in the stated intervals; on the way there it grows with the square root of time. Times are UTC.";
+    if (this.answer && !this.answer.intervals.length) return "Predictions carry no intervals yet, so there is no cone.";
+    return "The cone ends in the stated intervals; on the way there it grows with the square root of time.";
   }
 
   writeReadout() {
@@ -88,12 +89,11 @@ export class Price {
     const items = [];
     if (answer) {
       const move = basisPoints(answer.prediction, answer.last_price);
-      items.push([`Price at ${clock(answer.ts)}`, price(answer.last_price)]);
-      items.push([`Predicted for ${clock(answer.target_ts)}`, `${price(answer.prediction, answer.last_price)} (${signed(move)} bp)`]);
+      items.push([`Price at ${clock(answer.ts)} UTC`, price(answer.last_price)]);
+      items.push([`Predicted for ${clock(answer.target_ts)}, ${span(answer.horizon_s)} later`, `${price(answer.prediction, answer.last_price)} (${signed(move)} bp)`]);
       const outer = answer.intervals.at(-1);
       if (outer) items.push([`${stated(outer[0])} interval`, `${price(outer[1], answer.last_price)} to ${price(outer[2], answer.last_price)}`]);
       if (answer.shrinkage !== null) items.push(["Shrinkage", answer.shrinkage.toFixed(2)]);
-      items.push(["Horizon", span(answer.horizon_s)]);
     }
     const list = byId("readout");
     while (list.children.length > items.length) list.lastElementChild.remove();
@@ -124,11 +124,11 @@ export class Price {
     const band = came.filter((at) => kept.outer_low[at] !== null);
     const times = band.map((at) => kept.target[at]);
     const traces = [{
-      name: "interval that was stated", x: [...times, ...times.toReversed()],
+      name: "interval before", x: [...times, ...times.toReversed()],
       y: [...band.map((at) => kept.outer_low[at]), ...band.toReversed().map((at) => kept.outer_high[at])],
       fill: "toself", fillcolor: colour("published", 0.1), line: { width: 0 }, mode: "lines", hoverinfo: "skip", showlegend: band.length > 0,
     }, {
-      name: "what was predicted", x: came.map((at) => kept.target[at]), y: came.map((at) => kept.predicted[at]),
+      name: "predicted before", x: came.map((at) => kept.target[at]), y: came.map((at) => kept.predicted[at]),
       mode: "lines", line: { color: colour("published"), width: 1.5, dash: "dot" },
     }, {
       name: "price", x: kept.ts, y: kept.close, mode: "lines", line: { color: colour("price"), width: 2 },
@@ -138,7 +138,7 @@ export class Price {
       traces,
       layout: {
         xaxis: { type: "date", range: [from, now + 1.05 * (horizonMs || 0)], fixedrange: true },
-        yaxis: { fixedrange: true, tickformat: ",", side: "right" },
+        yaxis: { fixedrange: true, separatethousands: true, exponentformat: kept.close.at(-1) < tiny ? "e" : "none", side: "right" },
         shapes: [{ type: "line", x0: now, x1: now, yref: "paper", y0: 0, y1: 1, line: { color: colour("line"), width: 1 } }],
         hovermode: "x unified",
       },

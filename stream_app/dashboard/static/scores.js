@@ -11,7 +11,7 @@ const least = 30; // fewer outcomes tell nothing, and get no chart
 
 function reason(inputs, about) {
   if (inputs && !inputs.scores) return "No live scores yet: there is no topic of scores.";
-  if (!about) return "No symbol is chosen.";
+  if (!about) return "No symbol is known yet.";
   if (about.scored_ts === null) return "No outcome of this symbol is known yet: the first one comes a horizon after a bar with a forecast.";
   return "The first figures come with the first outcome after the next full hour of event time.";
 }
@@ -58,10 +58,11 @@ export class Scores {
     ]);
   }
 
-  write(about, inputs) {
+  // models: the names of those that answer.
+  write(about, inputs, models) {
     this.writeDrift(about, inputs);
     this.writeCalibration(about, inputs);
-    this.writeSkill(about, inputs);
+    this.writeSkill(about, inputs, models);
   }
 
   writeCalibration(about, inputs) {
@@ -89,8 +90,8 @@ export class Scores {
         },
       ],
       layout: {
-        xaxis: { title: { text: "stated" }, range: [0, 1], tickformat: ".0%", fixedrange: true },
-        yaxis: { title: { text: "realised" }, range: [0, 1.02], tickformat: ".0%", fixedrange: true },
+        xaxis: { title: { text: "stated" }, range: [0, 1.05], dtick: 0.25, tickformat: ".0%", fixedrange: true },
+        yaxis: { title: { text: "realised" }, range: [0, 1.05], dtick: 0.25, tickformat: ".0%", fixedrange: true },
       },
       label: `Calibration: ${rows.map((row) => `${stated(row.level)} stated, ${percent(row.inside)} realised`).join("; ")}`,
     }));
@@ -112,13 +113,14 @@ export class Scores {
       + "by chance alone, and less often than one that always does.");
   }
 
-  writeSkill(about, inputs) {
+  writeSkill(about, inputs, models) {
     const span = drawn(about, "running");
     const n = outcomes(about, span);
     const rows = Object.entries(about?.running ?? {}).flatMap(([over, found]) =>
       Object.entries(found).filter(([name]) => name !== "last_price")
         .map(([name, figures]) => ({ name, span: `a ${over}`, ...figures, band: figures.mse_skill_se == null ? null : band * figures.mse_skill_se })));
     const kept = rows.filter((row) => row.span === `a ${span}` && row.mse_skill !== null);
+    const silent = models.filter((name) => !kept.some((row) => row.name === name));
     const enough = n >= least && kept.length > 0;
     part("skill", enough, n ? `${count(n)} outcomes so far: too few to tell skill from chance.` : reason(inputs, about));
     this.skillTable.write(rows);
@@ -126,6 +128,7 @@ export class Scores {
     if (!enough) return;
     say(byId("skill-note"), `Share of the last price's squared error that a forecast takes away, over a ${span}: ${count(n)} outcomes, the newest known at ${moment(about.scored_ts)}. `
       + "The band is 1.96 standard errors (Newey-West): where it crosses 0, chance may be all there is. Models are scored before their shrinkage."
+      + (silent.length ? ` No outcome of ${silent.join(", ")} is known yet.` : "")
       + (about.harm >= 100 ? ` The published forecasts do harm (e-value ${about.harm.toPrecision(3)}).` : ""));
     this.skill.draw(() => ({
       traces: [{
@@ -135,7 +138,10 @@ export class Scores {
         hovertemplate: "%{y}: %{x:.2%}<extra></extra>",
       }],
       layout: {
-        xaxis: { tickformat: ".1%", zeroline: true, zerolinecolor: colour("text"), zerolinewidth: 1.5, fixedrange: true },
+        xaxis: {
+          title: { text: "← worse | better →" }, tickformat: "~%", nticks: 5, tickangle: 0, rangemode: "tozero",
+          zeroline: true, zerolinecolor: colour("text"), zerolinewidth: 1.5, fixedrange: true,
+        },
         yaxis: { autorange: "reversed", fixedrange: true },
       },
       label: `Skill: ${kept.map((row) => `${row.name} ${signedPercent(row.mse_skill)}, plus or minus ${percent(row.band, 2)}`).join("; ")}`,

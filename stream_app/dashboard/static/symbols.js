@@ -1,7 +1,7 @@
 // The table of symbols: the server sorts, filters and sends the one page that is looked at.
 
 import { DataTable } from "./datatable.js";
-import { byId, element, mark, say } from "./dom.js";
+import { byId, element, mark, say, show } from "./dom.js";
 import { count, price, signed, span, fixed, signedPercent } from "./format.js";
 
 const typingMs = 250;
@@ -12,13 +12,13 @@ export class Symbols {
     this.behindMs = 0;
     this.heads = {};
     this.table = new DataTable(byId("symbol-table"), [
-      { head: this.head("symbol", "Symbol"), text: (row) => row.symbol, link: (row) => link.to({ symbol: row.symbol }) },
+      { head: this.head("symbol", "Symbol"), class: "name", text: (row) => row.symbol, link: (row) => link.to({ symbol: row.symbol }), whole: true },
+      { head: this.head("state", "State"), class: "state", text: (row) => row.state, level: (row) => row.level, whole: true },
       { head: this.head("price", "Price"), number: true, text: (row) => price(row.price) },
       { head: this.head("move", "Move bp"), number: true, text: (row) => signed(row.move_bp) },
-      { head: this.head("state", "State"), class: "state", text: (row) => row.state, level: (row) => row.level, whole: true },
-      { head: this.head("answered", "Ago"), number: true, text: (row) => (row.answered_ms === null ? "–" : span((this.now() - row.answered_ms) / 1000)) },
-      { head: this.head("width", "Width bp"), number: true, text: (row) => fixed(row.width_bp, 1) },
       { head: this.head("skill", "Skill"), number: true, text: (row) => signedPercent(row.skill) },
+      { head: this.head("width", "Width bp"), number: true, text: (row) => fixed(row.width_bp, 1) },
+      { head: this.head("answered", "Ago"), number: true, text: (row) => (row.answered_ms === null ? "–" : span((this.now() - row.answered_ms) / 1000)) },
     ]);
     this.listen();
   }
@@ -71,6 +71,9 @@ export class Symbols {
     this.follow(focused);
     say(byId("matches"), table.matches === table.symbols ? count(table.symbols) : `${count(table.matches)} of ${count(table.symbols)}`);
     say(byId("page-number"), `Page ${table.page + 1} of ${table.pages}`);
+    show(byId("pages"), table.pages > 1);
+    show(byId("symbols-none"), !table.rows.length);
+    say(byId("symbols-none"), table.symbols ? "No symbol is like that." : "The first one comes with the first tick.");
     byId("page-back").disabled = table.page === 0;
     byId("page-on").disabled = table.page + 1 >= table.pages;
     if (!this.link.now.symbol && table.rows.length) this.link.go({ symbol: table.rows[0].symbol }, { replace: true });

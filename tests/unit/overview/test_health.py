@@ -65,7 +65,7 @@ def test_before_the_broker_answers_nothing_is_known() -> None:
 def test_a_broker_that_is_away_needs_action_until_it_answers() -> None:
     model = well(FakeClock())
     model.note_away("connection refused")
-    assert sentence(model) == ("bad", "Needs action: ready")
+    assert sentence(model) == ("bad", "Needs action: answers")
     assert "connection refused" in check(model, "ready").text
     model.take_group({0: place(0, end=50, committed=50)}, [worker(0)])
     assert sentence(model)[0] == "ok"

@@ -17,8 +17,9 @@ from textual.pilot import Pilot
 from stream_app.models.catalog import CATALOG
 from stream_app.overview.health import Bounds
 from stream_app.overview.read_model import ReadModel
-from stream_app.overview.symbol_table import ROWS_A_PAGE
+from stream_app.overview.symbol_table import ROWS_A_PAGE, SymbolTable, TablePage
 from stream_app.top.app import PARTS, TopApp
+from stream_app.top.panels import basis_points
 from stream_app.top.symbols import Symbols
 from tests.builders import START_MS
 from tests.terminals import Terminal
@@ -145,7 +146,7 @@ async def test_on_a_large_screen_every_part_is_there_at_once_in_order() -> None:
             "✓ All is well",
             "Succeeded in 60.0 s of 45 s",
             "100.0000 at 00:00:29",
-            "→ 100.1000 at 00:05:29 (+10.00 bp)",
+            "→ 100.1000 at 00:05:29 UTC (+10.00 bp)",
             "90% within 99.00000 to 101.0000",
             "+2.00 ±1.96 %",
             "91.0%",
@@ -228,6 +229,30 @@ async def test_names_and_texts_of_any_length_leave_room_for_the_rest() -> None:
             assert words in text, words
 
 
+async def test_the_skill_is_in_sight_at_80_columns_beside_a_long_name_and_a_long_state() -> None:
+    model, clock = full()
+    name = "1INCH-PERP-USDT-BINANCE-FUTURES"
+    record = prediction(
+        START_MS, symbol=name, price=12_345_678.9, degraded=["random_forest: not trained yet"]
+    )
+    model.take_answers([record], 1)
+    model.take("scores", scored(40, symbol=name))
+    async with shown(model, clock) as screen:
+        line = next(line for line in screen.text().splitlines() if "1INCH" in line)
+        assert "1INCH-PERP-USDT…  ! random_forest: not t…  12,345,678.90" in line
+        assert "+2.00" in line
+        assert f"2 {name}: live" in screen.text()
+
+
+@pytest.mark.parametrize("price", [0.9, 1.1, 1.5])
+def test_a_move_has_the_same_figure_in_each_part(price: float) -> None:
+    clock = FakeClock()
+    model = read_model(clock)
+    model.take_answers([prediction(START_MS, price=1.0, prediction=price)], 1)
+    (row,) = SymbolTable(model, clock.monotonic).page(TablePage())["rows"]
+    assert str(basis_points(price, 1.0)) == f"{row['move_bp']:+.2f}"
+
+
 async def test_what_is_wrong_is_told_in_words_and_in_full() -> None:
     model, clock = full()
     reason = "BTC-USD: lightgbm: " + "it gave NaN and more than fits into one line; " * 3 + "end"
@@ -238,7 +263,7 @@ async def test_what_is_wrong_is_told_in_words_and_in_full() -> None:
         assert "end" in text.partition("Rejected models")[0]
         model.note_away("connection refused")
         text = await screen.until_shown("connection refused")
-        assert "Needs action: ready, last retrain" in text
+        assert "Needs action: answers, last retrain" in text
 
 
 async def test_before_anything_is_known_every_part_says_so() -> None:
@@ -247,6 +272,7 @@ async def test_before_anything_is_known_every_part_says_so() -> None:
         for words in (
             "Not known yet",
             "Connecting to the broker",
+            "No symbol is known yet",
             "No answer among those that were read",
             "No outcome of this symbol",
             "None has finished yet",
@@ -266,7 +292,7 @@ async def test_while_the_topics_are_read_it_says_so_and_raises_no_alarm() -> Non
         assert "Needs action" not in text
         assert "0 symbols" not in text
         model.reading.newest_read = True
-        await screen.until_shown("✗ Needs action: ready   0 symbols")
+        await screen.until_shown("✗ Needs action: answers   0 symbols")
 
 
 async def test_a_silent_symbol_is_no_problem_and_the_counts_agree() -> None:
