@@ -27,7 +27,7 @@ from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.recovery import log_access as access_module
 from stream_app.recovery.log_access import LogAccess, Readers
-from stream_app.sharing.shares import Share
+from stream_app.sharing.reports import Share
 from stream_app.worker import commits as commits_module
 from stream_app.worker import takeovers as takeovers_module
 from stream_app.worker.consumer_actions import ConsumerActions
