@@ -23,7 +23,7 @@ from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import produce
 from stream_app.feed.synthetic import synthetic_ticks
 from stream_app.kafka.connection import client_settings
-from stream_app.kafka.group import reset_group
+from stream_app.kafka.group_reset import reset_group
 from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.retries import until_answered

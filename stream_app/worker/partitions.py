@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
-from stream_app.kafka.group import Place
+from stream_app.kafka.place import Place
 from stream_app.moving.moves import PublishBars
 from stream_app.moving.symbol_places import SymbolPlaces
 from stream_app.ops import metrics

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from stream_app.kafka.group import Place
+from stream_app.kafka.place import Place
 from stream_app.kafka.placement import partition_of
 from stream_app.kafka.topic_check import load_topics
 from stream_app.kafka.topic_ids import KnownTopic
