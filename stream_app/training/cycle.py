@@ -37,10 +37,11 @@ from stream_app.training.occupancy import Occupancy
 from stream_app.training.plan import PlanFigures
 from stream_app.training.plan_log import PlanLog
 from stream_app.training.priority import Urgency
+from stream_app.training.promotion import Champions
 from stream_app.training.schedule import Due, RetrainSchedule
 from stream_app.training.settings import RetrainSettings
 from stream_app.training.standing import BROKE_OFF, STOPPED
-from stream_app.training.turn import Champions, Judge, RunJob, SymbolTrainer
+from stream_app.training.turn import Judge, RunJob, SymbolTrainer
 from stream_app.training.under_way import Cycle
 
 logger = logging.getLogger(__name__)
