@@ -31,7 +31,8 @@ from stream_app.models.catalog import import_loaders
 from stream_app.registry import manifest as manifest_module
 from stream_app.registry.disk import write_new
 from stream_app.registry.manifest import TrainedSet
-from stream_app.registry.store import STALE_S, Registry
+from stream_app.registry.staging import STALE_S
+from stream_app.registry.store import Registry
 from stream_app.training.settings import model_settings
 from tests.builders import settings
 from tests.strategies import symbols
