@@ -32,8 +32,9 @@ from stream_app.offline.gating import Gate, VerdictCache
 from stream_app.offline.predicting import Adoption, predict
 from stream_app.offline.recording import Recording
 from stream_app.offline.series import Series
+from stream_app.offline.trained import Trained
 from stream_app.offline.training_cache import TrainingCache, train_kept
-from stream_app.offline.trainings import Trained, Trainings
+from stream_app.offline.trainings import Trainings
 from stream_app.offline.walk import as_records
 from stream_app.offline.windows import NoiseFrom, retrain_windows
 from stream_app.prediction.pipeline import Answer

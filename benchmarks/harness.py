@@ -11,6 +11,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -114,6 +115,19 @@ def progress() -> Iterator[Progress]:
         console=console,
     ) as shown:
         yield shown
+
+
+@contextmanager
+def log_folder(name: str, *, keep: bool) -> Iterator[Path]:
+    """A folder for the logs of a run: named at its end if it is kept, else removed."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+    try:
+        yield folder
+    finally:
+        if keep:
+            console.print(f"logs: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def interleaved(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:

@@ -12,9 +12,7 @@ import asyncio
 import contextlib
 import os
 import re
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +23,7 @@ from typing import Any, Final
 import aiohttp
 import orjson
 from aiokafka import TopicPartition
-from harness import Options, console, options, save, show
+from harness import Options, console, log_folder, options, save, show
 from prices import symbol_names
 from processes import WORKER, Process
 from rich.table import Table
@@ -283,14 +281,8 @@ def main() -> None:
         parser.add_argument("--keep", action="store_true", help="keep the workers' logs")
 
     chosen, given = options(__doc__, add=add)
-    folder = Path(tempfile.mkdtemp(prefix="no-pause-"))
-    try:
+    with log_folder("no-pause", keep=given.keep) as folder:
         result = asyncio.run(measure(chosen, given, folder))
-    finally:
-        if given.keep:
-            console.print(f"logs: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
     table = Table(title="Longest pause of any symbol [s]", title_justify="left")
     for name in ("", "moved", "others", "partitions moved", "not by all models"):
         table.add_column(name, justify="right" if name else "left")

@@ -26,7 +26,7 @@ from stream_app.recovery.log_access import LogAccess, Readers
 from stream_app.registry.store import Registry
 from stream_app.registry.versions import Versions
 from stream_app.settings import Settings, load_settings
-from stream_app.sharing.shares import Share
+from stream_app.sharing.reports import Share
 from stream_app.training.settings import model_settings
 from stream_app.worker.consumer_actions import ConsumerActions
 from stream_app.worker.partitions import Partitions

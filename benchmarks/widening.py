@@ -11,15 +11,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import shutil
-import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from harness import Options, console, options, save, show
+from harness import Options, console, log_folder, options, save, show
 from no_pause import CALM_S, waits
 from prices import symbol_names
 from processes import WORKER, Process
@@ -127,14 +125,8 @@ def main() -> None:
     chosen, given = options(__doc__, add=add)
     if not os.environ.get("KAFKA_HOME"):
         raise SystemExit("KAFKA_HOME is not set: the embedded broker cannot add partitions")
-    folder = Path(tempfile.mkdtemp(prefix="widening-"))
-    try:
+    with log_folder("widening", keep=given.keep) as folder:
         result = asyncio.run(measure(chosen, given, folder))
-    finally:
-        if given.keep:
-            console.print(f"logs: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
     table = Table(title="Longest wait while partitions are added [s]", title_justify="left")
     for name in ("stated", "of those that moved", "beside them", "of the others"):
         table.add_column(name, justify="right")

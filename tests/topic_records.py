@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 
 from stream_app.dead_letters.letter import letter_of
-from stream_app.kafka.group import GroupMember, Place
+from stream_app.kafka.group import GroupMember
+from stream_app.kafka.place import Place
 from stream_app.messages.codec import encode_drift, encode_retrain_event
 from stream_app.messages.records import DeadLetter
 from stream_app.messages.schemas import Drift, Rejection, RetrainEvent, Source

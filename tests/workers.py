@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
@@ -23,7 +22,7 @@ from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import produce
 from stream_app.feed.synthetic import synthetic_ticks
 from stream_app.kafka.connection import client_settings
-from stream_app.kafka.group import reset_group
+from stream_app.kafka.group_reset import reset_group
 from stream_app.kafka.producer import connected_producer
 from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.retries import until_answered
@@ -118,12 +117,7 @@ class WorkerProcess:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.kill()
 

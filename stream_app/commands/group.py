@@ -45,7 +45,7 @@ async def _reset(settings: Settings) -> str:
 
     from stream_app.errors import BrokerError
     from stream_app.kafka.connection import client_settings, wait_until_reachable
-    from stream_app.kafka.group import reset_group
+    from stream_app.kafka.group_reset import reset_group
     from stream_app.kafka.retries import until_answered
     from stream_app.kafka.topic_check import load_topics, require_topics
 

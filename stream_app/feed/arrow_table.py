@@ -16,11 +16,12 @@ import pyarrow.parquet as arrow_parquet
 from numpy.typing import NDArray
 
 from stream_app.errors import SourceError
-from stream_app.feed.csv_table import no_rows, trimmed
+from stream_app.feed.csv_table import trimmed
+from stream_app.feed.head import Head
 from stream_app.feed.headers import is_value
 from stream_app.feed.layout import Layout
 from stream_app.feed.problems import Problem
-from stream_app.feed.source import WANTED, FileBytes, one_line
+from stream_app.feed.source import WANTED, FileBytes, no_rows, one_line
 
 _STREAM: Final = b"\xff\xff\xff\xff"
 _CELL_BYTES: Final = 8
@@ -35,9 +36,6 @@ _PLAIN_TYPES: Final = (
 class ArrowTable:
     """A table that is in memory as `pyarrow` reads it; see `Table`."""
 
-    delimiter = None
-    taken_for = None
-
     def __init__(
         self,
         path: Path,
@@ -49,33 +47,27 @@ class ArrowTable:
     ) -> None:
         self.bad_lines = bad_lines
         self._lines = lines
-        self.layout = layout
         self._path = path
         self._table = table
-        names, self.symbol = _without_symbol(path, table.column_names)
-        self.names: Sequence[str] = list(layout.names) or names
-        if len(self.names) != table.num_columns:
+        names, symbol = _without_symbol(path, table.column_names)
+        names = list(layout.names) or names
+        if len(names) != table.num_columns:
             raise SourceError(
-                f"{path}: {table.num_columns} columns and {len(self.names)} names; looked for as "
+                f"{path}: {table.num_columns} columns and {len(names)} names; looked for as "
                 "many of both; leave --names out or name every column"
             )
-
-    @property
-    def first_row(self) -> Sequence[str]:
-        """The first texts, dates, times of day and whole numbers; empty for other types."""
-        if not self._table.num_rows:
-            return ()
-        return [_as_text(column[0].as_py()) for column in self._table.columns]
-
-    @property
-    def texts(self) -> Sequence[int]:
-        """The columns of text, as far as they do not begin with a number or a time."""
-        first = self.first_row
-        return [
-            at
-            for at, field in enumerate(self._table.schema)
-            if _is_text(field.type) and not (first and is_value(first[at]))
-        ]
+        first_row = _first_row(table)
+        self.head = Head(
+            names=names,
+            layout=layout,
+            symbol=symbol,
+            first_row=first_row,
+            texts=[
+                at
+                for at, field in enumerate(table.schema)
+                if _is_text(field.type) and not (first_row and is_value(first_row[at]))
+            ],
+        )
 
     def read(self, positions: Sequence[int]) -> dict[int, Any]:
         """The columns in the file's own types."""
@@ -91,8 +83,8 @@ class ArrowTable:
             column = column.cast(pa.string())
         if not any(known(column.type) for known in _PLAIN_TYPES):
             raise SourceError(
-                f"{self._path}: column {self.names[position]!r} holds {column.type}; looked for "
-                "numbers, text or times; name another one with --column ROLE=NAME"
+                f"{self._path}: column {self.head.names[position]!r} holds {column.type}; looked "
+                "for numbers, text or times; name another one with --column ROLE=NAME"
             )
         return trimmed(column) if pa.types.is_string(column.type) else column
 
@@ -124,6 +116,13 @@ def _without_symbol(path: Path, names: Sequence[str]) -> tuple[list[str], str | 
         )
     bare = [pair[1] if pair else name for pair, name in zip(pairs, names, strict=True)]
     return bare, symbols[0] if symbols else None
+
+
+def _first_row(table: Any) -> Sequence[str]:
+    """The first texts, dates, times of day and whole numbers; empty for other types."""
+    if not table.num_rows:
+        return ()
+    return [_as_text(column[0].as_py()) for column in table.columns]
 
 
 def _as_text(value: Any) -> str:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
+from stream_app.errors import SourceError
+from stream_app.feed.csv_text import delimiter
+from stream_app.feed.source import WANTED
 from stream_app.feed.usual_names import usual
 
+_SHOWN_LINES: Final = 3
 _EPOCH: Final = re.compile(r"\d{10}(?:\.\d+)?|\d{13}|\d{16}|\d{19}")
 _DATE: Final = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}.*|\d{8} \d{4,9}")
 _ONLY_DATE: Final = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}|\d{8}")
@@ -24,6 +29,67 @@ _SHAPES: Final = {
     6: "time,open,high,low,close,volume",
 }
 """What columns of numbers without a header usually are, by how many there are."""
+
+
+def checked_names(
+    path: Path,
+    names: list[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    line: str,
+    number: int,
+    separator: str,
+) -> list[str]:
+    """The header's names, where they can be those of the rows below.
+
+    Args:
+        path: the file.
+        names: as they stand in the header.
+        rows: the fields of the first rows.
+        line: the header's first line.
+        number: which line that is, from 1.
+        separator: of its fields.
+
+    Raises:
+        SourceError: they cannot; with the options that help.
+    """
+    shown = line[:60]
+    below = {len(fields) for fields in rows[:_SHOWN_LINES]}
+    if len(below) == 1 and 1 < max(below) != len(names):
+        fits = next(iter(below))
+        if fits == len(names) + 1 and not any(fields[-1].strip() for fields in rows):
+            return [*names, ""]  # each row ends with a separator, the header not
+        if options := comma_in_a_date(names, rows[0], number):
+            raise SourceError(
+                f"{path}: line {number}, {shown!r}, has {len(names)} fields and "
+                f"the lines below it {fits}; looked for as many of both; put quotes around "
+                f"the times, whose comma separates fields, or give {options}"
+            )
+        if delimiter(line) == separator and not are_values(rows[0]):
+            raise SourceError(
+                f"{path}: line {number}, {shown!r}, has {len(names)} fields and "
+                f"the lines below it {fits}; looked for a header; pass over the lines above "
+                f"it with --skip-lines {number}"
+            )
+    if len(names) < 2:
+        mark = other_separator(line)
+        other = (
+            f"if it is {mark!r}, write delimiter = {mark!r} to a --layout file; " if mark else ""
+        )
+        raise SourceError(
+            f"{path}: one column in the first line, {shown!r}; {WANTED}, separated by "
+            f"comma, semicolon, tab or bar; {other}pass over remarks above the header with "
+            "--skip-lines N, or check that it is the right file"
+        )
+    if are_values(names):
+        likely = likely_names(names)
+        raise SourceError(
+            f"{path}: no header line, the first line is {shown!r}; {WANTED}; name its "
+            f"{len(names)} columns with --names"
+            + (f" {likely}" if likely else "")
+            + ", or put a line with the columns' names first, such as time,price"
+        )
+    return names
 
 
 def are_values(fields: Sequence[str]) -> bool:

@@ -43,18 +43,19 @@ def read_part(path: Path, symbol: str | None, layout: Layout | None, *, pick: bo
         SourceError: the file as a whole cannot be understood.
     """
     table = open_table(path, layout)
-    found = find_columns(path, table.names, table.layout.columns, table.first_row)
+    head = table.head
+    found = find_columns(path, head.names, head.layout.columns, head.first_row)
     if symbol is not None and not pick and "symbol" in found.positions:
         raise SourceError(
             f"{path}: --symbol {symbol} for a file whose column "
-            f"{table.names[found.positions['symbol']]!r} names the symbols; leave --symbol out"
+            f"{head.names[found.positions['symbol']]!r} names the symbols; leave --symbol out"
         )
-    named = "symbol" in found.positions or table.symbol is not None
+    named = "symbol" in found.positions or head.symbol is not None
     may_name = {
-        *table.texts,
+        *head.texts,
         *(
             at
-            for at, (name, text) in enumerate(zip(table.names, table.first_row, strict=False))
+            for at, (name, text) in enumerate(zip(head.names, head.first_row, strict=False))
             if text.strip().isdecimal() and may_be_codes(name)
         ),
     }
@@ -68,19 +69,20 @@ class Part:
     def __init__(
         self, path: Path, table: Table, found: Columns, read: dict[int, Any], symbol: str | None
     ) -> None:
+        head = table.head
         self.path = path
         self.kind: Kind = found.kind
-        self.columns = found.names(table.names)
+        self.columns = found.names(head.names)
         self.unused = tuple(
-            shown_name(table.names, at) for at in range(len(table.names)) if at not in found.used
+            shown_name(head.names, at) for at in range(len(head.names)) if at not in found.used
         )
-        self.taken_for = table.taken_for
+        self.taken_for = head.taken_for
         self._table = table
         self._found = found
         self._by_role = {role: read[position] for role, position in found.positions.items()}
         self._second = {role: read[position] for role, position in found.second.items()}
-        self.texts = {shown_name(table.names, at): read[at] for at in read if at not in found.used}
-        self.codes = {shown_name(table.names, at) for at in read if at not in table.texts}
+        self.texts = {shown_name(head.names, at): read[at] for at in read if at not in found.used}
+        self.codes = {shown_name(head.names, at) for at in read if at not in head.texts}
         rows = len(self._by_role["time"])
         self.notices: tuple[str, ...] = ()
         self.bad = BadRows(rows, table.data_row)
@@ -89,7 +91,7 @@ class Part:
         if not rows:
             raise self.refusal()
         self._pass_over_blanks()
-        if table.layout.empty_is_unchanged and "price" in self._second:
+        if table.head.layout.empty_is_unchanged and "price" in self._second:
             self._fill_sides()
         self._read_times()
         self._read_numbers()
@@ -106,7 +108,7 @@ class Part:
     @property
     def named_by_column(self) -> bool:
         """Whether the file itself names its symbols."""
-        return "symbol" in self.columns or self._table.symbol is not None
+        return "symbol" in self.columns or self._table.head.symbol is not None
 
     @property
     def ids_or_none(self) -> NDArray[np.object_]:
@@ -154,7 +156,7 @@ class Part:
             )
 
     def _read_times(self) -> None:
-        layout = self._table.layout
+        layout = self._table.head.layout
         column = self._by_role["time"]
         if "time" in self._second:
             column = joined(column, self._second["time"], spelt=layout.time_format is None)
@@ -175,14 +177,14 @@ class Part:
         )
 
     def _read_numbers(self) -> None:
-        layout, roles = self._table.layout, self._by_role
+        layout, roles = self._table.head.layout, self._by_role
         sizes = [role for role in _SIZES if role in roles]
         prices = list(OHLC) if self.kind == "bars" else ["price"]
         numbers = {role: roles[role] for role in (*prices, *sizes)}
         if "price" in self._second:
             numbers["ask or bid"] = self._second["price"]
         decimal = decimal_of(
-            self.path, numbers, given=layout.decimal, delimiter=self._table.delimiter
+            self.path, numbers, given=layout.decimal, delimiter=self._table.head.delimiter
         )
         found = {
             role: read_numbers(column, decimal=decimal, is_size=role in sizes)
@@ -250,19 +252,19 @@ class Part:
     def _other_order(self) -> str | None:
         """`--names` for a file without a header whose bars fit in another order."""
         positions = tuple(self._found.positions[role] for role in OHLC)
-        if positions != (1, 2, 3, 4) or not self._table.layout.names:
+        if positions != (1, 2, 3, 4) or not self._table.head.layout.names:
             return None
         order = other_order(self.price[self.bad.good])
         if order is None:
             return None
-        names = ("time", *order, *self._table.names[5:])
+        names = ("time", *order, *self._table.head.names[5:])
         return f"name them in their order with --names {','.join(names)}"
 
     def _read_symbols(self, symbol: str | None) -> None:
         """The symbols in order of appearance, and each row's position in them."""
         rows = len(self.ts)
         if "symbol" not in self._by_role:
-            named = self._table.symbol
+            named = self._table.head.symbol
             if symbol is not None:
                 self.symbols, self.symbol_from = (checked_symbol(symbol),), "--symbol"
             elif named is not None:

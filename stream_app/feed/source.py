@@ -233,3 +233,8 @@ def utf16_of(head: bytes) -> str | None:
 def one_line(error: BaseException) -> str:
     """An error's own words on one line."""
     return " ".join(str(error).split())[:120]
+
+
+def no_rows(path: Path) -> SourceError:
+    """The refusal of a file without rows."""
+    return SourceError(f"{path}: a header and no rows; {WANTED}; give a file with rows")

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 from stream_app.errors import SourceError
 from stream_app.feed.arrow_table import ArrowTable, read_ipc, read_parquet
 from stream_app.feed.csv_table import CsvTable, RowTable
+from stream_app.feed.head import Head
 from stream_app.feed.json_table import JsonRows, json_start, read_array, read_objects
 from stream_app.feed.layout import Layout
 from stream_app.feed.problems import Problem
@@ -19,41 +20,11 @@ _ARROW: Final = (b"ARROW1", b"FEA1", b"\xff\xff\xff\xff")
 
 
 class Table(Protocol):
-    """A file's header, and its columns on demand."""
+    """What a file's beginning says, and its columns on demand."""
 
     @property
-    def names(self) -> Sequence[str]:
-        """The header, in the file's order; names may repeat."""
-        ...
-
-    @property
-    def layout(self) -> Layout:
-        """How it is laid out: what was given, or what the file was taken for."""
-        ...
-
-    @property
-    def taken_for(self) -> str | None:
-        """The name of the layout that the file was recognised as, unasked."""
-        ...
-
-    @property
-    def symbol(self) -> str | None:
-        """The symbol that the header itself names."""
-        ...
-
-    @property
-    def first_row(self) -> Sequence[str]:
-        """The texts below the header; an empty one where a column has a type of its own."""
-        ...
-
-    @property
-    def texts(self) -> Sequence[int]:
-        """Positions of the columns that begin with text which is no number and no time."""
-        ...
-
-    @property
-    def delimiter(self) -> str | None:
-        """What separates fields of text."""
+    def head(self) -> Head:
+        """What its beginning says."""
         ...
 
     def read(self, positions: Sequence[int]) -> dict[int, Any]:

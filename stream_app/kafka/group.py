@@ -1,4 +1,4 @@
-"""Where the consumer group stands in the ticks topic, and what is wrong with that."""
+"""The consumer group of the workers as its broker describes it: members, commits and ends."""
 
 from __future__ import annotations
 
@@ -6,71 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
-from aiokafka.errors import CommitFailedError, for_code
+from aiokafka.errors import for_code
 from aiokafka.structs import OffsetAndMetadata
-from tenacity import (
-    AsyncRetrying,
-    RetryError,
-    retry_if_exception_type,
-    stop_after_delay,
-    wait_fixed,
-)
 
-from stream_app.errors import TopicError
 from stream_app.kafka.connection import end_offset
+from stream_app.kafka.place import Place
 from stream_app.kafka.reader import open_reader
 from stream_app.kafka.topic_ids import KnownTopic, known_topic
-
-_RETRY_S: Final = 1.0
-RESET: Final = "stop all workers of the group and run `stream-app group reset` (docs/accidents.md)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a group stands in one partition of a topic, as the broker says."""
-
-    topic: str
-    group: str
-    partition: int
-    topic_id: str
-    """Of the topic that has the name now; empty where the broker does not tell."""
-    first: int
-    """The log begins at this offset."""
-    end: int
-    """The offset after the last record."""
-    committed: int | None
-    committed_topic_id: str
-    """Of the topic that the commit was made in; empty where nobody noted it."""
-
-    @property
-    def start(self) -> int:
-        """The offset of the first record that the group has not answered."""
-        return max(self.first, self.committed or 0)
-
-    @property
-    def waiting(self) -> int:
-        """Records that the group has not answered."""
-        return max(0, self.end - self.start)
-
-    @property
-    def problem(self) -> str | None:
-        """Why the commit cannot be believed, in one line; None where it can."""
-        if self.committed is None:
-            return None
-        if self.topic_id and self.committed_topic_id not in ("", self.topic_id):
-            return made_anew(self.topic, self.committed_topic_id, self.topic_id)
-        if self.committed > self.end:
-            return (
-                f"{self.topic} partition {self.partition}: the group {self.group} has committed "
-                f"offset {self.committed}, but the log ends at {self.end}: the topic was "
-                f"recreated, or the broker has lost records; {RESET}"
-            )
-        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +30,6 @@ class GroupMember:
     """Where it connects from; empty where the broker does not tell."""
     partitions: tuple[int, ...] | None
     """Of the ticks topic; None where the broker does not tell."""
-
-
-def made_anew(topic: str, was: str, now: str) -> str:
-    """The line for a topic that was deleted and created again."""
-    return (
-        f"{topic}: it was recreated (its id was {was} and is {now}), so what was answered belongs "
-        f"to another topic; {RESET}"
-    )
 
 
 class GroupView:
@@ -233,54 +172,3 @@ async def reading_problems(
             f"{', '.join(map(str, unread))}: {waiting:,} ticks wait"
         )
     return tuple(dict.fromkeys(lines))
-
-
-async def reset_group(
-    client_settings: Mapping[str, Any], *, group: str, topic: str, forgotten_within_s: float
-) -> int:
-    """Let the group read a topic from the beginning, whatever it has committed.
-
-    Waits on the broker. Called by `stream-app group reset`.
-
-    Args:
-        client_settings: from `connection.client_settings`.
-        group: its name.
-        topic: the one that it reads.
-        forgotten_within_s: how long to wait until the group has forgotten workers that have
-            ended: its session timeout, and a little more.
-
-    Returns:
-        How many records are there to be answered.
-
-    Raises:
-        TopicError: a worker of the group still runs.
-        KafkaError: the broker does not answer.
-    """
-    async with open_group(client_settings, group=group, topic=topic) as view:
-        known = await view.known_topic()
-        places = await view.places(known, range(known.partitions))
-        commits = {
-            TopicPartition(topic, item.partition): OffsetAndMetadata(item.first, known.topic_id)
-            for item in places.values()
-        }
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(CommitFailedError),
-            wait=wait_fixed(_RETRY_S),
-            stop=stop_after_delay(forgotten_within_s),
-        )
-        try:
-            await retrying(_commit, {**client_settings, "group_id": group}, commits)
-        except RetryError:
-            raise TopicError(
-                f"group {group}: a worker of it still runs; stop all of them and try again"
-            ) from None
-        return sum([await view.end(item.partition) - item.first for item in places.values()])
-
-
-async def _commit(
-    in_group: dict[str, Any], commits: Mapping[TopicPartition, OffsetAndMetadata]
-) -> None:
-    """Commit for a group without joining it. Kafka allows it where the group has no member."""
-    async with open_reader(in_group) as consumer:
-        consumer.assign(list(commits))
-        await consumer.commit(commits)

@@ -2,88 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from stream_app.bars.features import BarColumns
 from stream_app.errors import TrainingError
-from stream_app.models.base import ModelSettings
 from stream_app.models.catalog import CATALOG, KALMAN
 from stream_app.models.kalman import noise_of
-from stream_app.models.model_set import ModelSet
 from stream_app.models.training_rows import MIN_ROWS
 from stream_app.offline.backtest_settings import BacktestSettings
 from stream_app.offline.gating import Gate
 from stream_app.offline.latency import latency_ms
 from stream_app.offline.recording import Recording
+from stream_app.offline.trained import RetrainKey, Trained
 from stream_app.offline.training_cache import Train, TrainingCache, train_kept
 from stream_app.offline.watch import TICKS, Watch, ticks_done
 from stream_app.offline.window_cache import WindowCache, windows_key
 from stream_app.offline.windows import NoiseFrom, Retrain, retrain_windows
 from stream_app.training.gate import Verdict
-from stream_app.training.gate_job import GateJob, StandingChampion
 from stream_app.training.job import TrainedModel, TrainingJob, price_moves, row_count
-
-_Key = tuple[str, int]
-"""Symbol and event time of a retrain, epoch ms."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
-    """All models of one retrain."""
-
-    retrain: Retrain
-    models: Mapping[str, TrainedModel]
-    settings: ModelSettings
-
-    @property
-    def key(self) -> _Key:
-        """Its symbol and event time."""
-        return self.retrain.symbol, self.retrain.ts
-
-    def gate_job(self, weights: Mapping[str, float], champion: Trained | None) -> GateJob:
-        """What the gate is asked about it.
-
-        Args:
-            weights: of the ensemble.
-            champion: that serves then.
-        """
-        bars = self.retrain.bars
-        standing = None
-        if champion is not None:
-            standing = StandingChampion(
-                artifacts={name: model.artifact for name, model in champion.models.items()},
-                trained_to_ts=int(champion.retrain.bars.ts_last[-1]),
-            )
-        return GateJob(
-            symbol=self.retrain.symbol,
-            bars=bars,
-            settings=self.settings,
-            weights=weights,
-            artifacts={name: model.artifact for name, model in self.models.items()},
-            data_to=int(bars.ts_last[-1]),
-            champion=standing,
-        )
-
-    @property
-    def version(self) -> str:
-        """Its name, which follows from its time and its artifacts."""
-        artifacts = b"".join(self.models[name].artifact for name in CATALOG)
-        return f"{self.retrain.ts}-{hashlib.sha256(artifacts).hexdigest()[:8]}"
-
-    def load(self) -> ModelSet:
-        """Ready to answer. Blocks for milliseconds."""
-        members = {
-            name: spec.load(self.models[name].artifact, self.settings)
-            for name, spec in CATALOG.items()
-        }
-        return ModelSet(
-            version=self.version,
-            trained_to_ts=int(self.retrain.bars.ts_last[-1]),
-            members=members,
-            noise=noise_of(members[KALMAN]),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,16 +29,16 @@ class Learned:
 
     served: Sequence[Trained]
     """In order of time."""
-    refused: Mapping[_Key, Verdict]
+    refused: Mapping[RetrainKey, Verdict]
     latency_ms: int
     """How long after its retrain a version serves."""
 
 
 def _first_new(
-    found: Mapping[_Key, Verdict], refused: Mapping[_Key, Verdict]
-) -> dict[_Key, Verdict]:
+    found: Mapping[RetrainKey, Verdict], refused: Mapping[RetrainKey, Verdict]
+) -> dict[RetrainKey, Verdict]:
     """Those that are settled, and the first one more of each symbol: what follows it changes."""
-    new: dict[str, _Key] = {}
+    new: dict[str, RetrainKey] = {}
     for key in sorted(found.keys() - refused.keys(), key=lambda key: key[1]):
         new.setdefault(key[0], key)
     return {
@@ -159,7 +96,7 @@ class Trainings:
         noise_of = {
             (each.symbol, each.ts): models for each, models in zip(first, noises, strict=True)
         }
-        refused: dict[_Key, Verdict] = {}
+        refused: dict[RetrainKey, Verdict] = {}
         while True:
             trained = self._trained(recording, times, latency, noise_of, refused)
             found = self._refused(trained)
@@ -173,8 +110,8 @@ class Trainings:
         recording: Recording,
         times: Sequence[int],
         latency: int,
-        noises: Mapping[_Key, Mapping[str, TrainedModel]],
-        refused: Collection[_Key],
+        noises: Mapping[RetrainKey, Mapping[str, TrainedModel]],
+        refused: Collection[RetrainKey],
     ) -> list[Trained]:
         """All models of all retrains, where these versions were refused: their noise never ran."""
         settings = self._settings
@@ -197,7 +134,7 @@ class Trainings:
             )
         ]
 
-    def _refused(self, trained: Sequence[Trained]) -> dict[_Key, Verdict]:
+    def _refused(self, trained: Sequence[Trained]) -> dict[RetrainKey, Verdict]:
         """What the gate says of those that it refuses."""
         chains: dict[str, list[Trained]] = {}
         for each in trained:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stream_app.kafka.group import GroupMember, Place
+from stream_app.kafka.group import GroupMember
+from stream_app.kafka.place import Place
 
 KEPT_LOOKS: Final = 300
 """Ten minutes of looks, two seconds apart."""

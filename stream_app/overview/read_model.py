@@ -9,7 +9,8 @@ from typing import Final, Literal
 
 from stream_app.clock import DAY_MS, Clock
 from stream_app.dead_letters.letter import read_letter
-from stream_app.kafka.group import GroupMember, Place
+from stream_app.kafka.group import GroupMember
+from stream_app.kafka.place import Place
 from stream_app.messages.codec import decode_champion, decode_retrain_event
 from stream_app.messages.records import Record
 from stream_app.messages.symbols import is_symbol

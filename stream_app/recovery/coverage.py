@@ -8,7 +8,7 @@ from typing import Final
 from aiokafka import TopicPartition
 
 from stream_app.errors import TopicError
-from stream_app.kafka.group import RESET, Place, made_anew
+from stream_app.kafka.place import RESET, Place, made_anew
 from stream_app.kafka.reader import read_range
 from stream_app.recovery.bar_log import BarLog
 from stream_app.recovery.log_access import LogAccess

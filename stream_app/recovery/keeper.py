@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from stream_app.kafka.connection import end_offset
-from stream_app.kafka.group import Place
+from stream_app.kafka.place import Place
 from stream_app.kafka.retries import Outage
 from stream_app.recovery.local_copies import UNUSABLE
 from stream_app.recovery.log_access import LogAccess

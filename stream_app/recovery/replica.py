@@ -15,7 +15,7 @@ from typing import Final, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from stream_app.kafka.group import Place
+from stream_app.kafka.place import Place
 from stream_app.kafka.reader import read_range
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.recovery.bar_log import BarLog

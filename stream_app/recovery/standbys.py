@@ -10,7 +10,7 @@ from typing import Final
 
 from aiokafka.errors import KafkaError
 
-from stream_app.kafka.group import Place
+from stream_app.kafka.place import Place
 from stream_app.kafka.retries import Outage
 from stream_app.ops import metrics
 from stream_app.prediction.symbol import SymbolPipeline

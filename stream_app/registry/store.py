@@ -5,22 +5,17 @@
 SYMBOL stands for a state's name: a symbol whose ticks come in two partitions has a folder for each,
 because each is written by the worker that has the partition.
 
-A version is written to a staging folder, loaded back, and renamed into place. Several workers may
-write at the same time: each uses names of its own. Which version serves is recorded on the
-champions topic; the registry keeps the files. Reading trusts nothing: symbols, versions and file
-names must be the expected ones, symbolic links are not followed, and each size and SHA-256 must
-match. The artifacts are ONNX or JSON, never pickles.
+A version is staged, loaded back, and renamed into place (`staging.py`). Which one serves is
+recorded on the champions topic; the registry keeps the files. Reading trusts nothing: symbols,
+versions and file names must be the expected ones, symbolic links are not followed, and each size
+and SHA-256 must match. The artifacts are ONNX or JSON, never pickles.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import logging
-import shutil
-import time
-import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -35,15 +30,7 @@ from stream_app.models.base import ModelSettings
 from stream_app.models.catalog import CATALOG, KALMAN
 from stream_app.models.kalman import noise_of
 from stream_app.models.model_set import ModelSet
-from stream_app.registry.disk import (
-    discard,
-    read_regular,
-    reason,
-    remove_file,
-    require_folder,
-    sync_folder,
-    write_new,
-)
+from stream_app.registry.disk import discard, read_regular, reason, require_folder, write_new
 from stream_app.registry.folders import folder_name
 from stream_app.registry.manifest import (
     MANIFEST,
@@ -56,15 +43,12 @@ from stream_app.registry.manifest import (
 )
 from stream_app.registry.names import VERSION_PATTERN, require_state_name, require_version_name
 from stream_app.registry.sameness import is_same
+from stream_app.registry.staging import write_whole
 
 logger = logging.getLogger(__name__)
 
 KEPT_VERSIONS: Final = 5
 """How many versions of a symbol are kept: enough to go back a few hours."""
-STALE_S: Final = 3600.0
-"""Unfinished files older than this were left by a killed writer, because writing takes seconds."""
-MOVE_TRIES: Final = 3
-"""Tries to rename a version that another worker publishes or removes at the same moment."""
 
 
 class Registry:
@@ -160,24 +144,8 @@ class Registry:
         return (self._place(symbol, version) / MANIFEST).is_file()
 
     def _write(self, symbol: str, version: str, write: Callable[[Path], None]) -> ModelSet:
-        """Let a version be written to a staging folder, load it back, and move it into place."""
-        folder = self._folder(symbol)
-        staging = folder / f".staging-{uuid.uuid4().hex}"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            require_folder(folder)
-            _remove_stale(folder)
-            staging.mkdir()
-            write(staging)
-            models = self._load(staging, symbol, version)
-            return self._move_in(staging, folder, symbol, models)
-        except OSError as error:
-            raise ArtifactError(
-                f"model registry {folder}: {error.strerror or error}; free space or fix the "
-                "permissions; the old models keep serving"
-            ) from None
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+        load = partial(self._load, symbol=symbol, version=version)
+        return write_whole(self._folder(symbol), version, write=write, load=load)
 
     def champion(self, symbol: str, named: str = "") -> ModelSet | None:
         """The version that is to serve a symbol.
@@ -259,24 +227,6 @@ class Registry:
             trained_in_s=training_seconds(manifest),
         )
 
-    def _move_in(self, staging: Path, folder: Path, symbol: str, models: ModelSet) -> ModelSet:
-        """Rename a staged version into place, unless an intact equal one is already there."""
-        place = folder / models.version
-        for left in reversed(range(MOVE_TRIES)):
-            try:
-                staging.rename(place)
-                break
-            except OSError as error:
-                if not left or error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-                    raise
-            try:
-                return self._load(place, symbol, models.version)
-            except ArtifactError as damage:
-                logger.warning("%s; replacing it", damage)
-            discard(place)
-        sync_folder(folder)
-        return models
-
     @staticmethod
     def _candidate(folder: Path, named: str, tried: set[str]) -> str | None:
         """The version to try next: the named one, then those before it, then those after it."""
@@ -305,17 +255,3 @@ class Registry:
 
 def _versions(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if VERSION_PATTERN.fullmatch(path.name)]
-
-
-def _remove_stale(folder: Path) -> None:
-    """Remove what killed writers have left. Another worker may do the same at this moment."""
-    for path in folder.iterdir():
-        if not path.name.startswith(".staging-"):
-            continue
-        try:
-            stale = time.time() - path.lstat().st_mtime > STALE_S
-        except OSError:
-            continue
-        if stale:
-            shutil.rmtree(path, ignore_errors=True)
-            remove_file(path)

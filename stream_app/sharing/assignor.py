@@ -13,7 +13,8 @@ from aiokafka.coordinator.protocol import (
 )
 from faust.assignor.partition_assignor import PartitionAssignor
 
-from stream_app.sharing.shares import Report, Share, shares
+from stream_app.sharing.reports import Report, Share
+from stream_app.sharing.shares import shares
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from stream_app.recovery.standbys import Standbys
 from stream_app.sharing.arrival import Arrival
-from stream_app.sharing.shares import Share
+from stream_app.sharing.reports import Share
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from stream_app.overview.health import Bounds
 from stream_app.overview.read_model import ReadModel
 from stream_app.overview.sections import View
 from stream_app.overview.symbol_table import SymbolTable
-from stream_app.top import panels
+from stream_app.top import panels, symbol_panels
 from stream_app.top.panel import Panel
 from stream_app.top.price import PricePanel
 from stream_app.top.symbols import Symbols
@@ -98,13 +98,13 @@ class TopApp(App[None]):
                 yield Symbols("symbols")
                 yield PricePanel("price")
             with Container(classes="pair"):
-                yield Panel(panels.scores, "scores")
-                yield Panel(panels.drift, "drift")
+                yield Panel(symbol_panels.scores, "scores")
+                yield Panel(symbol_panels.drift, "drift")
             with Container(classes="pair"):
-                yield Panel(panels.members, "members")
+                yield Panel(symbol_panels.members, "members")
                 yield Panel(panels.retrains, "retrains")
             with Container(classes="pair"):
-                yield Panel(panels.versions, "versions")
+                yield Panel(symbol_panels.versions, "versions")
                 yield Panel(panels.letters, "letters")
             yield Panel(panels.group, "group")
         yield Footer()

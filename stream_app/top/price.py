@@ -13,7 +13,7 @@ from textual.widgets import Static
 from textual_plotext import PlotextPlot
 
 from stream_app.terminal.numbers import significant, stated
-from stream_app.top.panels import PRICE_DIGITS, basis_points
+from stream_app.top.cells import PRICE_DIGITS, basis_points
 
 _TICKS: Final = 4
 """Times below the plot."""

@@ -16,7 +16,7 @@ from stream_app.overview.symbol_table import Sort, TablePage
 from stream_app.terminal.cycles import duration
 from stream_app.terminal.letters import printable
 from stream_app.terminal.numbers import significant
-from stream_app.top.panels import PRICE_DIGITS, SIGNS, STYLES
+from stream_app.top.cells import PRICE_DIGITS, SIGNS, STYLES
 
 COLUMNS: Final[Mapping[Sort, str]] = {
     "symbol": "Symbol",

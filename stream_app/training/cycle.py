@@ -13,9 +13,7 @@ the registry's disk work in a thread.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final
@@ -29,27 +27,24 @@ from stream_app.ops.metrics import RETRAIN_NEEDED, TRAINING_WAIT
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.registry.versions import Versions
 from stream_app.training.budget import Budget
-from stream_app.training.counts import count_cycle
-from stream_app.training.cycle_log import log_cycle
+from stream_app.training.cycle_news import CycleNews
 from stream_app.training.events import Outcome, ended_event, started_event
 from stream_app.training.job import price_moves
 from stream_app.training.occupancy import Occupancy
 from stream_app.training.plan import PlanFigures
 from stream_app.training.plan_log import PlanLog
 from stream_app.training.priority import Urgency
+from stream_app.training.promotion import Champions
 from stream_app.training.schedule import Due, RetrainSchedule
 from stream_app.training.settings import RetrainSettings
 from stream_app.training.standing import BROKE_OFF, STOPPED
-from stream_app.training.turn import Champions, Judge, RunJob, SymbolTrainer
+from stream_app.training.turn import Judge, RunJob, SymbolTrainer
 from stream_app.training.under_way import Cycle
 
 logger = logging.getLogger(__name__)
 
-KEPT_EVENTS: Final = 1000
 LOOK_EVERY_S: Final = 1.0
 """How often it is seen, while a cycle of a plan runs, whether another symbol has come due."""
-LAST_WORD_S: Final = 2.0
-"""How long publishing the end of a cycle may take once it was broken off or the worker ends."""
 STILL: Final = "the price does not move in the training window"
 
 
@@ -72,7 +67,7 @@ class Retrainer:
     ) -> None:
         self._settings = settings
         self._symbols = symbols
-        self._publish = publish
+        self._news = CycleNews(publish, clock)
         self._clock = clock
         self._worker = worker
         self._schedule = RetrainSchedule(settings.schedule, clock, is_starting=is_starting)
@@ -91,7 +86,7 @@ class Retrainer:
         self._cycles: asyncio.Task[None] | None = None
         """Those that run; None before the first."""
         self._stopped = False
-        self.training_history: deque[RetrainEvent] = deque(maxlen=KEPT_EVENTS)
+        self.training_history = self._news.history
         """The ended cycles of this worker, oldest first."""
         TRAINING_WAIT.set_function(lambda: next(iter(self.waiting_seconds().values()), 0.0))
         RETRAIN_NEEDED.set_function(lambda: self._schedule.needed_s)
@@ -187,7 +182,7 @@ class Retrainer:
         logger.info("Starting model retraining (all 4 models including LSTM)...")
         try:
             if not cycle.is_planned:
-                await self._tell(cycle.started)
+                await self._news.tell(cycle.started)
             await self._give_turns(cycle, given)
         except (Exception, asyncio.CancelledError):
             await self._last_word(cycle)
@@ -195,8 +190,8 @@ class Retrainer:
         ended = self._ended(cycle)
         if cycle.is_planned and not ended.symbols:
             return  # its symbol went to another worker
-        self._note(ended)
-        await self._tell_end(ended)
+        self._news.note(ended)
+        await self._news.tell_end(ended)
 
     async def _give_turns(self, cycle: Cycle, all_given: asyncio.Event) -> None:
         """Begin turns, one after the other, as processes get free; return when all are over."""
@@ -286,33 +281,8 @@ class Retrainer:
         if cycle.is_planned and not ended.symbols:
             return  # nothing was begun
         if not self._stopped:
-            self._note(ended)
-        with contextlib.suppress(TimeoutError):  # the broker may be away
-            async with asyncio.timeout(LAST_WORD_S):
-                await self._tell(ended)
-
-    async def _tell_end(self, ended: RetrainEvent) -> None:
-        """Publish the end of a cycle once, also where the worker ends meanwhile."""
-        telling = asyncio.ensure_future(self._tell(ended))
-        try:
-            await asyncio.shield(telling)
-        except asyncio.CancelledError:
-            await asyncio.wait([telling], timeout=LAST_WORD_S)
-            telling.cancel()
-            raise
-
-    async def _tell(self, event: RetrainEvent) -> None:
-        """Publish; an event that cannot be published must not stop the models."""
-        try:
-            await self._publish(event)
-        except Exception as error:  # noqa: BLE001 - whatever the broker refuses it for
-            logger.error("retrain event %s of cycle %s: %s", event.state, event.cycle, error)
-
-    def _note(self, ended: RetrainEvent) -> None:
-        """Keep the end of a cycle in the history, the metrics and the log."""
-        self.training_history.append(ended)
-        count_cycle(ended, at=self._clock.now())
-        log_cycle(ended)
+            self._news.note(ended)
+        await self._news.tell_at_last(ended)
 
 
 def _note_fault(cycles: asyncio.Task[None]) -> None:

@@ -6,27 +6,27 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from pebble import ProcessExpired
 
 from stream_app.bars.features import BarColumns
 from stream_app.clock import Clock
 from stream_app.errors import ArtifactError
-from stream_app.messages.schemas import Champion
 from stream_app.models.catalog import CATALOG, LSTM
 from stream_app.models.lstm import LSTMMember
 from stream_app.models.lstm_weights import Weights, read_weights
 from stream_app.models.model_set import ModelSet
-from stream_app.registry.manifest import TrainedSet
 from stream_app.registry.versions import Versions
 from stream_app.training.counts import TrainingOutcome, count_training
+from stream_app.training.deadline import Deadline
 from stream_app.training.events import Outcome, failed, trained_outcome
 from stream_app.training.gate import Verdict
 from stream_app.training.gate_job import GateJob, StandingChampion
 from stream_app.training.job import TrainedModel, TrainingJob
 from stream_app.training.pool import longest_first
 from stream_app.training.process import ended_by
+from stream_app.training.promotion import Champions, Promotion
 from stream_app.training.settings import RetrainSettings
 
 logger = logging.getLogger(__name__)
@@ -35,42 +35,6 @@ RunJob = Callable[[TrainingJob, Callable[[], None]], Coroutine[Any, Any, Trained
 """Runs a job; calls its second argument when the job begins in a process."""
 Judge = Callable[[GateJob], Coroutine[Any, Any, Verdict]]
 """Has the gate judge a challenger."""
-
-
-class Champions(Protocol):
-    """Who serves, and how another version comes to."""
-
-    def is_pinned(self, name: str) -> bool:
-        """Whether retrains leave a symbol's version in place."""
-
-    def needed(self, name: str) -> set[str]:
-        """The versions of a symbol that must stay."""
-
-    def standing(self, name: str) -> Champion | None:
-        """What the champions topic says of a symbol; None where it says nothing."""
-
-    async def promote(self, name: str, models: ModelSet) -> bool:
-        """Let a symbol's new models serve. Returns when they do; False where a pin came first."""
-
-
-class Deadline:
-    """The time that one symbol's jobs have. The tasks of the jobs report their start to it."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._begun = False
-        self.limit = asyncio.timeout(seconds)
-
-    def job_begins(self) -> None:
-        """Count from now on, if this is the first job."""
-        if not self._begun and not self.limit.expired():
-            self._begun = True
-            self.limit.reschedule(asyncio.get_running_loop().time() + self._seconds)
-
-    def missed(self) -> str:
-        """What was not done in time."""
-        what = "not done" if self._begun else "no training process was ready"
-        return f"{what} in {self._seconds:g} s"
 
 
 class SymbolTrainer:
@@ -90,7 +54,12 @@ class SymbolTrainer:
         self._versions = versions
         self._run_job = run_job
         self._judge = judge
-        self._champions = champions
+        self._promotion = Promotion(
+            versions=versions,
+            champions=champions,
+            clock=clock,
+            is_warm_start=settings.lstm_warm_start,
+        )
         self._clock = clock
         self._jobs: set[asyncio.Task[Any]] = set()
         """Given to the pool and not done."""
@@ -136,7 +105,9 @@ class SymbolTrainer:
         if verdict.check:
             return trained_outcome(trained, bars, verdict)
         try:
-            new, serves = await self._promote(symbol, bars, models, trained, verdict, made=made)
+            new, serves = await self._promotion.promote(
+                symbol, bars, models, trained, verdict, made=made
+            )
         except ArtifactError as error:
             return trained_outcome(trained, bars, verdict, failure=f"{symbol}: {error}")
         except Exception as error:  # noqa: BLE001 - such as a topic that may not be written
@@ -238,55 +209,6 @@ class SymbolTrainer:
             logger.warning("%s: not compared with the champion: %s", symbol, error)
             return None
         return StandingChampion(artifacts=artifacts, trained_to_ts=models.trained_to_ts)
-
-    async def _promote(
-        self,
-        symbol: str,
-        bars: BarColumns,
-        models: ModelSet,
-        trained: Mapping[str, TrainedModel],
-        verdict: Verdict,
-        *,
-        made: Callable[[], None],
-    ) -> tuple[str, bool]:
-        """Write the new version and let it serve unless the symbol is pinned.
-
-        Without a new bar the models are those of a version that is there. It is not written again
-        under another name: that would push out the versions that can be gone back to.
-
-        Returns:
-            Its name, and whether it serves.
-        """
-        handover = TrainedSet(
-            symbol=symbol,
-            artifacts={name: model.artifact for name, model in trained.items()},
-            seconds={name: model.seconds for name, model in trained.items()},
-            rows=trained[LSTM].rows,
-            data_from=int(bars.ts_open[0]),
-            data_to=int(bars.ts_last[-1]),
-            gate=verdict.figures,
-        )
-        new = await self._versions.known(handover, serving=models.version, models=self._told_by())
-        if new is None:
-            new = await self._versions.publish(
-                handover, now=self._clock.now(), keep=self._champions.needed(symbol)
-            )
-        else:
-            logger.info("%s: same models as %s: no new bar since", symbol, new.version)
-            named = self._champions.standing(symbol)
-            if named is not None and named.version == new.version == models.version:
-                return new.version, True
-        if self._champions.is_pinned(symbol):
-            return new.version, False
-        made()
-        return new.version, await self._champions.promote(symbol, new)
-
-    def _told_by(self) -> list[str]:
-        """The models whose bytes tell whether anything new was learned.
-
-        A warm start continues from the previous weights, so its bytes change on the same bars too.
-        """
-        return [name for name in CATALOG if name != LSTM or not self._settings.lstm_warm_start]
 
 
 def _cause(error: Exception) -> str:

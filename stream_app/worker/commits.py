@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from stream_app.errors import TopicError
-from stream_app.kafka.group import GroupView, Place, made_anew
+from stream_app.kafka.group import GroupView
+from stream_app.kafka.place import Place, made_anew
 from stream_app.kafka.twins import require_twins
 from stream_app.recovery.coverage import read_coverage
 from stream_app.recovery.log_access import LogAccess

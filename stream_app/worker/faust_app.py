@@ -14,7 +14,7 @@ from stream_app.kafka.connection import faust_credentials
 from stream_app.kafka.topic_check import Topics
 from stream_app.settings import Settings
 from stream_app.sharing.assignor import GroupAssignor
-from stream_app.sharing.shares import Report
+from stream_app.sharing.reports import Report
 from stream_app.worker.no_tables import NoTables
 from stream_app.worker.transport import Transport
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 from aiokafka.errors import BrokerResponseError, KafkaError
 
 from stream_app.errors import TopicError
-from stream_app.kafka.group import RESET, GroupView, made_anew, open_group
+from stream_app.kafka.group import GroupView, open_group
+from stream_app.kafka.place import RESET, made_anew
 from stream_app.ops import metrics
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
-from stream_app.kafka.group import Place
+from stream_app.kafka.place import Place
 from stream_app.moving.moves import PublishBars
 from stream_app.moving.symbol_places import SymbolPlaces
 from stream_app.ops import metrics
@@ -20,7 +20,7 @@ from stream_app.recovery.replica import Log, Replica
 from stream_app.recovery.restore import LoadModels
 from stream_app.recovery.standbys import Standbys
 from stream_app.sharing.membership import Membership
-from stream_app.sharing.shares import Report, Share
+from stream_app.sharing.reports import Report, Share
 from stream_app.worker.commits import Commits
 from stream_app.worker.consumer_actions import ConsumerActions
 from stream_app.worker.ledger import Batch

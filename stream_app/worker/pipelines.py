@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
-from stream_app.kafka.group import Place
+from stream_app.kafka.place import Place
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.recovery.replica import Replica
 from stream_app.worker.consumer_actions import ConsumerActions

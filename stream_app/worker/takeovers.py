@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from aiokafka import TopicPartition
 
-from stream_app.kafka.group import Place
+from stream_app.kafka.place import Place
 from stream_app.kafka.retries import until_answered
 from stream_app.moving.symbol_places import SymbolPlaces
 from stream_app.ops import metrics

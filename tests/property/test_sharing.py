@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.sharing.assignor import VERSION, GroupAssignor
-from stream_app.sharing.shares import Report, Share, shares
+from stream_app.sharing.reports import Report, Share
+from stream_app.sharing.shares import shares
 
 ROUNDS = 50
 """More than any group here needs until nothing moves."""

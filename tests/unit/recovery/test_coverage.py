@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stream_app.kafka.group import Place
+from stream_app.kafka.place import Place
 from stream_app.kafka.topic_check import load_topics
 from stream_app.prediction.pipeline import PartitionPipeline
 from stream_app.prediction.settings import PredictionSettings

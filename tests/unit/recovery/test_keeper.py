@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
 from stream_app.kafka import retries
-from stream_app.kafka.group import Place
+from stream_app.kafka.place import Place
 from stream_app.kafka.topic_check import load_topics
 from stream_app.kafka.topic_ids import KnownTopic
 from stream_app.messages.codec import encode_bar

@@ -27,13 +27,14 @@ from hypothesis import strategies as st
 
 from stream_app.errors import ArtifactError
 from stream_app.messages.symbols import is_symbol
-from stream_app.models.catalog import CATALOG, import_loaders
+from stream_app.models.catalog import import_loaders
 from stream_app.registry import manifest as manifest_module
 from stream_app.registry.disk import write_new
 from stream_app.registry.manifest import TrainedSet
-from stream_app.registry.store import STALE_S, Registry
+from stream_app.registry.staging import STALE_S
+from stream_app.registry.store import Registry
 from stream_app.training.settings import model_settings
-from tests.builders import TrainedArtifacts, settings
+from tests.builders import settings
 from tests.strategies import symbols
 
 ROOT = Path(__file__).parents[3]
@@ -46,15 +47,8 @@ FILES = ("manifest.json", "kalman.json", "random_forest.onnx", "lightgbm.onnx", 
 
 
 @pytest.fixture
-def trained(trained_artifacts: TrainedArtifacts) -> TrainedSet:
-    return TrainedSet(
-        symbol="BTC",
-        artifacts=trained_artifacts,
-        seconds=dict.fromkeys(CATALOG, 1.0),
-        rows=100,
-        data_from=1,
-        data_to=2,
-    )
+def trained(trained: TrainedSet) -> TrainedSet:
+    return replace(trained, symbol="BTC")
 
 
 @pytest.fixture

@@ -52,6 +52,9 @@ class Bench:
     judged: list[GateJob] = field(default_factory=list)
     jobs: list[TrainingJob] = field(default_factory=list)
 
+    async def publish(self, event: RetrainEvent) -> None:
+        self.events.append(event)
+
     async def finish(self) -> None:
         while self.retrainer.is_running:
             await asyncio.sleep(0.001)
@@ -79,10 +82,10 @@ def bench(tmp_path: Path, trained_artifacts: TrainedArtifacts) -> Callable[..., 
         **overrides: Any,
     ) -> Bench:
         chosen = settings(**overrides)
-        clock, events, champions = FakeClock(), [], ServedAtOnce(given)
+        clock, champions = FakeClock(), ServedAtOnce(given)
 
         async def publish(event: RetrainEvent) -> None:
-            events.append(event)
+            await made.publish(event)  # which a test may replace
 
         async def run_job(job: TrainingJob, begun: Callable[[], None]) -> TrainedModel:
             made.jobs.append(job)
@@ -120,7 +123,7 @@ def bench(tmp_path: Path, trained_artifacts: TrainedArtifacts) -> Callable[..., 
             worker="w1",
             is_starting=is_starting,
         )
-        made = Bench(retrainer, clock, events, dict(given), champions)
+        made = Bench(retrainer, clock, [], dict(given), champions)
         return made
 
     return make

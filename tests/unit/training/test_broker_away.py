@@ -56,14 +56,14 @@ async def test_a_start_that_waits_for_the_broker_takes_no_time_from_the_turns(
     bench: MakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = bench(many(3))
-    right = made.retrainer._publish
+    right = made.publish
 
     async def publish(event: RetrainEvent) -> None:
         if event.state == "started":
             made.clock.seconds += 600.0
         await right(event)
 
-    monkeypatch.setattr(made.retrainer, "_publish", publish)
+    monkeypatch.setattr(made, "publish", publish)
     made.retrainer.tick()
     await made.finish()
     (last,) = ended(made)

@@ -36,7 +36,7 @@ async def test_a_worker_that_ends_while_the_start_is_told_says_that_it_was_stopp
         if event.state == "started":
             await asyncio.Event().wait()
 
-    monkeypatch.setattr(made.retrainer, "_publish", publish)
+    monkeypatch.setattr(made, "publish", publish)
     made.retrainer.tick()
     await steps()
     await made.retrainer.stop()
@@ -77,7 +77,7 @@ async def test_an_end_that_is_being_told_when_the_worker_ends_is_told_once(
             await acknowledges.wait()
         made.events.append(event)
 
-    monkeypatch.setattr(made.retrainer, "_publish", publish)
+    monkeypatch.setattr(made, "publish", publish)
     made.retrainer.tick()
     while not made.retrainer.training_history:
         await asyncio.sleep(0.001)
@@ -106,7 +106,7 @@ async def test_a_fault_of_the_program_ends_a_cycle_with_an_event(
     monkeypatch.setattr(made.retrainer._trainer, "turn", turn)
     counted: list[RetrainEvent] = []
     monkeypatch.setattr(
-        "stream_app.training.cycle.count_cycle", lambda event, **_: counted.append(event)
+        "stream_app.training.cycle_news.count_cycle", lambda event, **_: counted.append(event)
     )
     made.retrainer.tick()
     await made.finish()

@@ -406,12 +406,12 @@ async def test_a_broker_that_is_away_does_not_hold_up_the_end(
     async def forever(_: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("stream_app.training.cycle.LAST_WORD_S", 0.01)
+    monkeypatch.setattr("stream_app.training.cycle_news.LAST_WORD_S", 0.01)
     made = bench(symbols("A"), answer=forever)
     made.retrainer.tick()
     while len(made.jobs) < 4:
         await asyncio.sleep(0)
-    made.retrainer._publish = forever
+    monkeypatch.setattr(made, "publish", forever)
     await made.retrainer.stop()
     assert [event.state for event in made.events] == ["started"]
 

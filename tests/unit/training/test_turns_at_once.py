@@ -48,7 +48,7 @@ async def held(bench: MakeBench, monkeypatch: pytest.MonkeyPatch) -> Held:
     made = found.made = bench(
         many(12), answer=found.answer, retrain_target_seconds=4.5, drift_retrain_min_seconds=60.0
     )
-    monkeypatch.setattr("stream_app.training.cycle.LAST_WORD_S", 0.01)
+    monkeypatch.setattr("stream_app.training.cycle_news.LAST_WORD_S", 0.01)
     await pass_by(made, 40)
     assert made.retrainer.plan() is not None
     await made.finish()

@@ -13,7 +13,7 @@ from faust.types import TP
 
 from stream_app.agents.ticks import add_ticks_agent
 from stream_app.kafka.topic_check import load_topics
-from stream_app.sharing.shares import Report
+from stream_app.sharing.reports import Report
 from stream_app.worker import transport
 from stream_app.worker.faust_app import build_faust_app
 from stream_app.worker.ledger import Ledger

@@ -15,7 +15,7 @@ from aiokafka.errors import (
 )
 
 from stream_app.errors import TopicError
-from stream_app.kafka.group import Place
+from stream_app.kafka.place import Place
 from stream_app.kafka.topic_ids import KnownTopic
 from stream_app.worker import lag
 from stream_app.worker.lag import LagWatch

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from stream_app.kafka.group import Place
+from stream_app.kafka.place import Place
 from stream_app.kafka.placement import partition_of
 from stream_app.kafka.topic_check import load_topics
 from stream_app.kafka.topic_ids import KnownTopic
@@ -27,7 +27,7 @@ from stream_app.prediction.settings import PredictionSettings
 from stream_app.prediction.symbol import SymbolPipeline
 from stream_app.recovery import log_access as access_module
 from stream_app.recovery.log_access import LogAccess, Readers
-from stream_app.sharing.shares import Share
+from stream_app.sharing.reports import Share
 from stream_app.worker import commits as commits_module
 from stream_app.worker import takeovers as takeovers_module
 from stream_app.worker.consumer_actions import ConsumerActions

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stream_app.kafka.group import Place
+from stream_app.kafka.place import Place
 
 
 def place(**changes: Any) -> Place:
