@@ -253,7 +253,7 @@ class Worker:
     async def _until(self, stop: asyncio.Event) -> None:
         stopped = asyncio.ensure_future(stop.wait())
         waits: set[asyncio.Future[Any]] = {stopped, self.service.failed, *self._watches}
-        # Faust's consumer reports its end from a thread, which does not wake this loop.
+        # Faust says that it has ended by a flag, which wakes nobody.
         while not (self._app.should_stop or stopped.done() or self.service.failed.done()):
             await asyncio.wait(waits, timeout=LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
             for watch in self._watches:

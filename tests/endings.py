@@ -16,7 +16,7 @@ from stream_app.worker import takeovers
 from stream_app.worker.publisher import Publisher
 
 FAULTS = (
-    "consumer's thread",
+    "group's client",
     "task stays",
     "loop is blocked",
     "restore hangs",
@@ -58,7 +58,7 @@ def cannot_be_read(self: Any) -> Any:
 if __name__ == "__main__":
     fault = os.environ["STREAM_APP_FAULT"]
     assert fault in FAULTS
-    if fault == "consumer's thread":
+    if fault == "group's client":
         PartitionRecords._unpack_records = cannot_be_read
     if fault == "task stays":
         Publisher.stop = stays  # type: ignore[method-assign]

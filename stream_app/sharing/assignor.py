@@ -24,14 +24,14 @@ VERSION: Final = 0
 
 
 class GroupAssignor(PartitionAssignor):
-    """Called in the consumer's thread: at each join for this worker's metadata, in the group's
+    """Called by the client of the group: at each join for this worker's metadata, in the group's
     leader to assign, and with this worker's assignment.
 
     Faust's own does not know which workers are warm, and does not announce standbys.
     """
 
     report: Callable[[], Report] = Report
-    """What this worker says of itself. Must be thread-safe."""
+    """What this worker says of itself."""
     standbys: int = 1
     topic: str = ""
     """The only one that is divided."""

@@ -162,7 +162,7 @@ class Partitions:
         return {**self.standbys.symbols(), **self.symbols()}
 
     def report(self) -> Report:
-        """This worker's metadata for the group. Called in the consumer's thread too."""
+        """This worker's metadata for the group."""
         standbys = self.standbys
         return Report(
             assigned=self._assigned or frozenset(),

@@ -24,7 +24,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from stream_app.kafka.retries import Outage
-from stream_app.worker.consumer_thread import ConsumerThread
+from stream_app.worker.group_client import GroupClient
 from stream_app.worker.ledger import Batch, Ledger
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class BatchConsumer(driver.Consumer):
     """
 
     logger = logging.getLogger("faust")  # for what Faust logs of each service
-    _thread: ConsumerThread
+    _thread: GroupClient
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.ledger = Ledger()
@@ -56,8 +56,8 @@ class BatchConsumer(driver.Consumer):
         self._outage = Outage("the ticks", logger)
         super().__init__(*args, **kwargs)
 
-    def _new_consumer_thread(self) -> ConsumerThread:
-        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+    def _new_consumer_thread(self) -> GroupClient:
+        return GroupClient(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - faust's signature
         """Yield the fetched records as batches, the partitions in turn."""
@@ -273,6 +273,6 @@ class Transport(driver.Transport):
         self.hand_over = hand_over
         """Publishes the states of what may be given to another worker."""
         self.topic_id = topic_id
-        """The ticks topic's id as far as it is known. Called in the consumer's thread."""
+        """The ticks topic's id as far as it is known. Called with each commit."""
         self.max_batch = max_batch
         """Records that a batch may have."""

@@ -133,11 +133,11 @@ async def ended(worker: WorkerProcess) -> int:
     return await asyncio.to_thread(worker.process.wait, 120)
 
 
-async def test_a_fault_of_the_consumers_thread_ends_the_process(
+async def test_a_fault_of_the_groups_client_ends_the_process(
     settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path
 ) -> None:
     settings = settings_for(bar_seconds=60)
-    with faulty(settings, tmp_path / "worker.log", "consumer's thread") as worker:
+    with faulty(settings, tmp_path / "worker.log", "group's client") as worker:
         await worker.until("Worker started")
         await feed(settings, list(walk(FAULT_AT + 100, symbol="A")), per_second=200)
         assert await ended(worker) == 1, worker.text()

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_app.kafka.retries import Outage
-from stream_app.worker.consumer_thread import ConsumerThread
+from stream_app.worker.group_client import GroupClient
 from stream_app.worker.ledger import Batch, Ledger
 from stream_app.worker.transport import BatchConsumer
 
@@ -62,10 +62,10 @@ class FakeClient:
         return [SimpleNamespace(offset=offset) for offset in found]
 
 
-class FakeThread(ConsumerThread):
-    """The real seeking, without a thread, a loop or a broker."""
+class FakeGroupClient(GroupClient):
+    """The real seeking, without a loop or a broker."""
 
-    def __init__(self, client: FakeClient) -> None:  # the parent's would start a loop
+    def __init__(self, client: FakeClient) -> None:  # the parent's would need a loop
         self.client: Any = client
         self.most = 8
         self.during_fetch: Callable[[], Awaitable[None]] | None = None
@@ -75,9 +75,6 @@ class FakeThread(ConsumerThread):
 
     def assignment(self) -> set[TP]:
         return {TP(*tp) for tp in self.client.assigned}
-
-    async def call_thread(self, method: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
-        return await method(*args, **kwargs)
 
     async def getmany(self, active_partitions: Any, timeout: float) -> Any:
         found = {tp: self.client.fetch(tp, self.most) for tp in sorted(active_partitions)}
@@ -97,7 +94,7 @@ class Reading(BatchConsumer):
         self._agent_is_done = asyncio.Event()
         self._outage = Outage("the ticks", logging.getLogger(__name__))
         self.client = FakeClient()
-        self._thread = FakeThread(self.client)
+        self._thread = FakeGroupClient(self.client)
         self.app: Any = SimpleNamespace(client_only=False, consumer_generation_id=1)
         self.transport: Any = SimpleNamespace(
             max_batch=3, on_assigned=self.stayed, on_revoked=lambda: None
@@ -304,6 +301,6 @@ def test_what_is_dropped_at_each_moment_is_read_again(
 async def test_a_partition_without_a_commit_is_sought_to_its_beginning() -> None:
     """aiokafka's `seek_to_committed` would leave it where its position has got to."""
     client = FakeClient(assigned={TopicPartition(*TPS[0])}, positions={TopicPartition(*TPS[0]): 30})
-    placed = await FakeThread(client)._seek_each({TPS[0]: None, TPS[1]: None})
+    placed = await FakeGroupClient(client)._seek_each({TPS[0]: None, TPS[1]: None})
     assert placed == {TPS[0]: 0}
     assert client.positions == {TopicPartition(*TPS[0]): 0}

@@ -1,4 +1,4 @@
-"""Faust's consumer thread, ended while its client is in trouble."""
+"""Faust's client of the group, ended while it is in trouble."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stream_app.worker.consumer_thread import ConsumerThread
+from stream_app.worker.group_client import GroupClient
 
 
 async def _with_a_fetch_to_be_repeated() -> None:
@@ -27,7 +27,7 @@ async def test_a_client_that_cannot_be_closed_in_order_does_not_break_the_end(
     stop: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    thread: Any = ConsumerThread.__new__(ConsumerThread)
-    thread._consumer = SimpleNamespace(stop=stop)
-    await thread.on_thread_stop()
+    client: Any = GroupClient.__new__(GroupClient)
+    client._consumer = SimpleNamespace(stop=stop)
+    await client.on_thread_stop()
     assert "the consumer was not closed in order" in caplog.text

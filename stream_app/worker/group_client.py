@@ -1,6 +1,8 @@
-"""Faust's consumer thread: commits with the topic's id, one way to seek, and its membership.
+"""Faust's client of the group: commits with the topic's id, one way to seek, and its membership.
 
-It has its own event loop, so heartbeats continue while ticks are computed.
+Faust runs it in a thread of its own. Here it runs in the worker's event loop: a batch holds that
+for 50 ms at most, so heartbeats are in time, and a tick need not change from thread to thread
+(docs/decisions/0025-one-event-loop.md).
 """
 
 from __future__ import annotations
@@ -8,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from inspect import isawaitable
 from typing import Any, Final, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -27,10 +30,42 @@ _FORGOTTEN: Final = 3
 """So often within a session timeout the broker forgets a member only for another of its name."""
 
 
-class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's consumer thread, with a short wait for fetches and one way to seek."""
+class _Task:
+    """Runs a service of mode's in the event loop, where mode would start a thread."""
+
+    def __init__(self, service: GroupClient) -> None:
+        self._service = service
+
+    def start(self) -> None:
+        self._task = self._service.parent_loop.create_task(self._service.serve())
+
+    def stop(self) -> None:
+        """The service's own `stop` has waited for its end; a thread would be joined here."""
+
+
+class GroupClient(driver.AIOKafkaConsumerThread):
+    """Faust's client of the group, with a short wait for fetches and one way to seek."""
 
     logger = logging.getLogger("faust")  # for what Faust logs of each service
+    Worker = cast(Any, _Task)
+
+    def __init__(self, consumer: Any, *, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
+        super().__init__(consumer, loop=loop, thread_loop=loop, **kwargs)
+
+    async def serve(self) -> None:
+        """Run until it is stopped. Called by the task that takes the place of the thread."""
+        try:
+            await self._serve()
+        except Exception:  # noqa: BLE001 - `_serve` has told the application
+            self.set_shutdown()  # or `stop` would wait for it
+
+    async def _gather_remaining_tasks(self) -> None:
+        """Leave the loop's other tasks alone; a thread's would all be this client's."""
+
+    async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a method of the client: there is no thread to hand it to."""
+        result = fun(*args, **kwargs)
+        return await result if isawaitable(result) else result
 
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -45,14 +80,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             self._watch_membership()
 
     async def on_thread_stop(self) -> None:
-        """Close the client, and let no error of that end the thread with a traceback.
+        """Close the client, and let no error of that end in a traceback.
 
         Closing raises while the client is in trouble: a fetch that waits to be repeated passes on
         that it was cancelled, and a connection that is being made cannot be closed.
         """
         try:
             await super().on_thread_stop()
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the thread ends here
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the client ends here
             logger.info("the consumer was not closed in order: %r", error)
 
     def _watch_membership(self) -> None:
