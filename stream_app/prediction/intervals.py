@@ -15,8 +15,8 @@ beyond a limit that it is at. An interval holds its forecast, so of a price that
 holds all outcomes; these are not paid back with narrow intervals when the price moves again
 (conditional integration: Astrom, Hagglund 1995, PID Controllers). Angelopoulos, Candes, Tibshirani
 (2023), Conformal PID Control for Time Series Prediction, section 2; no learned scorecaster. An
-outcome is known h bars after its forecast, so the feedback is h bars late (Wang, Hyndman 2024, Online
-Conformal Inference for Multi-Step Time Series Forecasting).
+outcome is known h bars after its forecast, so the feedback is h bars late (Wang, Hyndman 2024,
+Online Conformal Inference for Multi-Step Time Series Forecasting).
 
 Over any period the mean of err differs from a by the change in q, divided by rate B and the
 period's length, whatever prices do: a larger rate keeps the coverage over short periods, a smaller
