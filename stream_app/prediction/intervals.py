@@ -10,10 +10,13 @@ and 0 when not, and B the largest recent |s|:
     q <- q + rate B (err - a)                                      quantile tracking
     bound = q + K_I B tan(E log(n + 1) / (C_SAT (n + 1)))          integrator
 
-where E is the sum of err - a over the n outcomes so far. Angelopoulos, Candes, Tibshirani (2023),
-Conformal PID Control for Time Series Prediction, section 2; no learned scorecaster. An outcome is
-known h bars after its forecast, so the feedback is h bars late (Wang, Hyndman 2024, Online
-Conformal Inference for Multi-Step Time Series Forecasting).
+where E is the sum of err - a over the n outcomes so far, but for those that would push a bound
+beyond a limit that it is at. An interval holds its forecast, so of a price that stands still it
+holds all outcomes; these are not paid back with narrow intervals when the price moves again
+(conditional integration: Astrom, Hagglund 1995, PID Controllers). Angelopoulos, Candes, Tibshirani
+(2023), Conformal PID Control for Time Series Prediction, section 2; no learned scorecaster. An
+outcome is known h bars after its forecast, so the feedback is h bars late (Wang, Hyndman 2024,
+Online Conformal Inference for Multi-Step Time Series Forecasting).
 
 Over any period the mean of err differs from a by the change in q, divided by rate B and the
 period's length, whatever prices do: a larger rate keeps the coverage over short periods, a smaller
@@ -84,13 +87,15 @@ class _Tracker:
 
     quantile: float
     excess: float = 0.0
-    """Sum of err less its target."""
+    """Sum of err less its target, where the bound was free to move."""
     count: int = 0
 
-    def take(self, *, missed: bool, share: float, gain: float) -> None:
+    def take(self, *, missed: bool, share: float, gain: float, bound: float) -> None:
+        """Learn from an outcome; `bound` is the one in force."""
         err = (1.0 if missed else 0.0) - share
         self.quantile = min(max(self.quantile + gain * err, 0.0), MOST_SCORE)
-        self.excess += err
+        if bound < MOST_SCORE if missed else bound > 0.0:
+            self.excess += err
         self.count += 1
 
     def bound(self, largest: float) -> float:
@@ -153,14 +158,15 @@ class IntervalTrackers:
                 A level that was not published then learns nothing.
         """
         score = min(abs(outcome - published) / volatility, MOST_SCORE)
+        known = self._largest
         self._largest = max(score, LEAST_LARGEST, self._largest * _KEPT)
         gain = self._rate * self._largest
         for level, low, high in intervals:
             if level in self._trackers:
                 below, above = self._trackers[level]
                 share = (1.0 - level) / 2.0
-                below.take(missed=outcome < low, share=share, gain=gain)
-                above.take(missed=outcome > high, share=share, gain=gain)
+                for each, missed in ((below, outcome < low), (above, outcome > high)):
+                    each.take(missed=missed, share=share, gain=gain, bound=each.bound(known))
         self.bounds = self._worked_out()
 
     def state(self) -> dict[str, Any]:

@@ -121,7 +121,9 @@ class EnsembleShrinkage:
 
         factor = 1 + (b - 1) tau^2 / (tau^2 + v), cut to 0 and 1
 
-    Below max(48, 8 h) outcomes the factor is 1.
+    Below max(48, 8 h) outcomes the factor is 1. A symbol has two, with a long and with a short
+    memory, and the smaller factor counts: else momentum that has turned into its opposite would be
+    forecast for days against the evidence of today.
 
     Args:
         horizon_bars: how far ahead the forecasts look.

@@ -24,8 +24,9 @@ from stream_app.prediction.volatility import VolatilityForecast
 from stream_app.scoring.chance import recent_outcomes
 
 ENSEMBLE: Final = "ensemble"
-"""Among the names of the factors and of what was learned, as HARM; no model has them."""
+"""Among the names of factors and of what was learned, as HARM and _RECENT; no model has them."""
 HARM: Final = "harm"
+_RECENT: Final = "ensemble, recent"
 
 
 class TrackRecord:
@@ -61,6 +62,11 @@ class TrackRecord:
         self._ensemble = EnsembleShrinkage(
             horizon_bars=settings.horizon_bars, memory_bars=settings.window_bars
         )
+        self._recent = EnsembleShrinkage(
+            horizon_bars=settings.horizon_bars,
+            memory_bars=recent_outcomes(settings.horizon_bars),
+        )
+        """What did good for a month may do harm today: plain harm counts at once."""
         self._running = RunningScores(
             self.names,
             levels=settings.interval_levels,
@@ -90,7 +96,7 @@ class TrackRecord:
     def _note_factors(self) -> None:
         if self._is_shrunk:
             self.factors = [each.factor for each in self._members.values()]
-            self.factor = self._ensemble.factor
+            self.factor = min(self._ensemble.factor, self._recent.factor)
 
     @property
     def bounds(self) -> tuple[Bound, ...]:
@@ -238,7 +244,8 @@ class TrackRecord:
             if name in self._members:
                 self._members[name].take(forecast, outcome.log_return)
         if outcome.forecasts.mean is not None:
-            self._ensemble.take(outcome.forecasts.mean, outcome.log_return)
+            for each in (self._ensemble, self._recent):
+                each.take(outcome.forecasts.mean, outcome.log_return)
         self._note_factors()
 
     def open_forecasts(self) -> list[tuple[int, BarForecasts]]:
@@ -254,6 +261,7 @@ class TrackRecord:
     def _shrinkages(self) -> Iterator[tuple[str, MemberShrinkage | EnsembleShrinkage]]:
         yield from self._members.items()
         yield ENSEMBLE, self._ensemble
+        yield _RECENT, self._recent
 
     def interval_state(self) -> dict[str, Any]:
         """What a restart needs of the intervals, as JSON."""

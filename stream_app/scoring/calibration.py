@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.scoring.chance import long_run_variance
+from stream_app.scoring.chance import horizon_variance, long_run_variance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +82,7 @@ def slope(
     """Least squares of outcomes on forecasts through 0, both of shape (N,), in order of time.
 
     Mincer and Zarnowitz (1969) with no constant: b = f'y / f'f. Its standard error is
-    sqrt(N V) / f'f, with V the long-run variance of f (y - b f), Bartlett's weights up to lag h
-    (Newey and West 1987).
+    sqrt(N V) / f'f, with V the `horizon_variance` of f (y - b f).
 
     >>> slope(np.array([1.0, -1.0]), np.array([0.5, -0.5]))
     Slope(value=0.5, standard_error=0.0)
@@ -92,5 +91,5 @@ def slope(
     if not square:
         return Slope(value=math.nan, standard_error=math.nan)
     value = float(forecast @ outcome) / square
-    variance = long_run_variance(forecast * (outcome - value * forecast), horizon_bars)
+    variance = horizon_variance(forecast * (outcome - value * forecast), horizon_bars)
     return Slope(value=value, standard_error=math.sqrt(len(forecast) * variance) / square)

@@ -2,7 +2,7 @@
 
 Outcomes over a horizon of h bars overlap, so their errors are autocorrelated up to lag h - 1 at
 least. The variance of a mean is therefore estimated with Bartlett's weights (Newey and West
-1987), at a lag of at least the horizon.
+1987), at a lag of at least the horizon; figures that people read take `horizon_variance`.
 """
 
 from __future__ import annotations
@@ -39,6 +39,40 @@ def recent_outcomes(horizon_bars: int) -> int:
 
 
 long_run_variance = compiled(types.float64(DOUBLES, types.int64))(bartlett_variance)
+
+
+@compiled(types.float64(DOUBLES, types.int64))
+def horizon_variance(values: NDArray[np.float64], horizon_bars: int) -> float:
+    """N times the variance of a mean of losses or gains over neighbouring, overlapping horizons.
+
+    Where forecasts change slowly, as most do, losses over h bars are as alike as the outcomes are:
+    at lag k by the share 1 - k / h. Bartlett's weights take off as much again, and up to lag h find
+    two thirds of the variance. So it is the larger one of Newey and West's up to lag h and of that
+    with even weights up to lag h - 1, which is exact where losses a horizon apart are independent
+    (Hansen and Hodrick 1980), but may be negative. One bar ahead nothing overlaps, and it is Newey
+    and West's.
+
+    Args:
+        values: shape (N,), one for each bar, in order of time, N above 0.
+        horizon_bars: h, 1 or more.
+    """
+    newey_west = long_run_variance(values, horizon_bars)
+    if horizon_bars == 1:
+        return newey_west
+    # Bartlett's sum up to lag k, times k + 1, grows from lag to lag by the even sum.
+    h = horizon_bars
+    even = h * long_run_variance(values, h - 1) - (h - 1) * long_run_variance(values, h - 2)
+    return max(newey_west, even)
+
+
+@compiled(types.float64(DOUBLES, types.int64))
+def horizon_t(values: NDArray[np.float64], horizon_bars: int) -> float:
+    """The t of a mean against 0 by `horizon_variance`, shape (N,); NaN where it is not defined."""
+    count = len(values)
+    if count < 2:
+        return math.nan
+    variance = horizon_variance(values, horizon_bars)
+    return values.mean() / math.sqrt(variance / count) if variance > 0.0 else math.nan
 
 
 @compiled(types.float64(DOUBLES, types.int64))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-from stream_app.scoring.chance import long_run_variance
+from stream_app.scoring.chance import horizon_variance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +32,9 @@ def diebold_mariano(
     """Compare two forecasts by their errors, both of shape (N,), in order of time.
 
     d = |other|^power - |error|^power; t = mean(d) / sqrt(V / n) (Diebold and Mariano 1995), times
-    sqrt((n + 1 - 2 h + h (h - 1) / n) / n) (Harvey, Leybourne and Newbold 1997). V is the long-run
-    variance of d with Bartlett's weights (Newey and West 1987) up to lag h, which unlike the even
-    weights of the first paper cannot be negative.
+    sqrt((n + 1 - 2 h + h (h - 1) / n) / n) (Harvey, Leybourne and Newbold 1997). V is
+    `horizon_variance` of d: by the even weights of the first paper, but never below Newey and
+    West's, which cannot be negative.
 
     Args:
         error: outcome less forecast.
@@ -58,7 +58,7 @@ def diebold_mariano(
     if count < 2 or factor <= 0:
         return Comparison(t=math.nan, p=math.nan)
     loss = np.abs(other) ** power - np.abs(error) ** power
-    variance = long_run_variance(loss, h)
+    variance = horizon_variance(loss, h)
     if variance <= 0:
         return Comparison(t=math.nan, p=math.nan)
     t = float(loss.mean() / math.sqrt(variance / count) * math.sqrt(factor / count))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.compiled import DOUBLES, compiled, types
-from stream_app.scoring.chance import long_run_variance, mean_t
+from stream_app.scoring.chance import horizon_t, horizon_variance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +81,8 @@ def skills(
     Returns:
         One for each row, over the forecasts that it gave.
     """
-    lag = max(horizon_bars, 1)
-    rows = _figures(np.ascontiguousarray(forecasts), np.ascontiguousarray(outcome), lag)
+    horizon = max(horizon_bars, 1)
+    rows = _figures(np.ascontiguousarray(forecasts), np.ascontiguousarray(outcome), horizon)
     return [Skill(n=int(n), **dict(zip(_FIGURES, row, strict=True))) for n, *row in rows.tolist()]
 
 
@@ -91,17 +91,17 @@ _FIGURES = ("mae", "mse", "bias", "mae_skill", "mse_skill", "hit_rate", "cw_t", 
 
 @compiled(types.float64[:, ::1](types.float64[:, ::1], DOUBLES, types.int64))
 def _figures(
-    forecasts: NDArray[np.float64], outcome: NDArray[np.float64], lag: int
+    forecasts: NDArray[np.float64], outcome: NDArray[np.float64], horizon: int
 ) -> NDArray[np.float64]:
     """For each forecaster n and what `_FIGURES` names, shape (M, 9).
 
-    The standard error of the MSE skill is that of the mean of e0^2 - e1^2, with Bartlett's weights
-    up to the horizon (Newey and West 1987), over the mean of e0^2.
+    The standard error of the MSE skill is that of the mean of e0^2 - e1^2, by `horizon_variance`,
+    over the mean of e0^2.
 
     The Clark-West t (2007): a model that nests saying nothing adds noise to its error even when it
     knows nothing. The test takes that noise out: with e0 = outcome, e1 = outcome - forecast,
     f = e0^2 - (e1^2 - (0 - forecast)^2) = 2 outcome forecast, it is the t of the mean of f,
-    one-sided.
+    one-sided, by `horizon_variance`.
     """
     out = np.full((len(forecasts), 9), math.nan)
     gained, saved = np.empty(len(outcome)), np.empty(len(outcome))
@@ -133,9 +133,9 @@ def _figures(
         if base_mse > 0.0:
             out[m, 5] = 1.0 - mse / base_mse
             if n > 1:
-                spread = math.sqrt(long_run_variance(saved[:n], lag) / n)
+                spread = math.sqrt(horizon_variance(saved[:n], horizon) / n)
                 out[m, 8] = spread * n / base_mse
         if moved > 0.0:
             out[m, 6] = hits / moved
-        out[m, 7] = mean_t(gained[:n], lag)
+        out[m, 7] = horizon_t(gained[:n], horizon)
     return out

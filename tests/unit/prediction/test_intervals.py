@@ -100,6 +100,30 @@ def test_the_integrator_takes_back_what_has_long_been_missed() -> None:
         assert bound > quantile + 0.02
 
 
+@pytest.mark.parametrize("still", [500, 4000])
+def test_a_price_that_stood_still_is_not_paid_back_with_narrow_intervals(still: int) -> None:
+    """What an interval could not but hold is no reason to hold less afterwards."""
+    found = new()
+    run(found, [0.0] * still)
+    outcomes = noise(576)
+    inside = {0.5: 0, 0.9: 0}
+    for number, came in enumerate(outcomes):
+        said = returns_of(found.bounds, published=0.0, volatility=0.01)
+        found.take(came, published=0.0, volatility=0.01, intervals=said)
+        for level, low, high in said:
+            inside[level] += number >= 288 and low <= came <= high
+    assert inside[0.5] / 288 == pytest.approx(0.5, abs=0.06)
+    assert inside[0.9] / 288 == pytest.approx(0.9, abs=0.06)
+
+
+def test_a_price_that_ran_away_is_not_paid_back_with_wide_intervals() -> None:
+    found = new()
+    run(found, [0.5] * 4000)  # fifty volatilities, beyond any bound
+    run(found, noise(2000))
+    _, (_, _, high) = found.bounds
+    assert high < 4
+
+
 def test_the_largest_score_is_forgotten_but_never_below_its_least() -> None:
     found = new()
     run(found, [1.0, *[0.0] * 288, 0.0])

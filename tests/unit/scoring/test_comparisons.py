@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stream_app.scoring.calibration import calibration, slope
-from stream_app.scoring.chance import long_run_variance
+from stream_app.scoring.chance import horizon_variance
 from stream_app.scoring.diebold_mariano import diebold_mariano
 from stream_app.scoring.gains import cumulative_gain, fifths, trailing_volatility
 
@@ -19,7 +19,7 @@ RNG = np.random.default_rng(11)
 def test_diebold_mariano_is_what_the_papers_say(horizon: int) -> None:
     error, other = RNG.standard_normal(40), 1.2 * RNG.standard_normal(40)
     loss = other**2 - error**2
-    plain = loss.mean() / math.sqrt(long_run_variance(loss, horizon) / 40)
+    plain = loss.mean() / math.sqrt(horizon_variance(loss, horizon) / 40)
     factor = math.sqrt((40 + 1 - 2 * horizon + horizon * (horizon - 1) / 40) / 40)
     found = diebold_mariano(error, other, horizon_bars=horizon)
     assert found.t == pytest.approx(plain * factor)

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
-from stream_app.scoring.chance import long_run_variance, mean_t
+from stream_app.scoring.chance import horizon_t, horizon_variance, long_run_variance, mean_t
 from stream_app.scoring.skill import skill, skills
 
 RNG = np.random.default_rng(5)
@@ -61,6 +62,40 @@ def test_overlapping_outcomes_do_not_pass_for_independent_ones() -> None:
     assert np.mean(honest) < 0.12
 
 
+@pytest.mark.parametrize("horizon", [1, 2, 12])
+def test_the_variance_over_a_horizon_has_even_weights_but_is_never_below_newey_wests(
+    horizon: int,
+) -> None:
+    for values in (RNG.standard_normal(60), np.cumsum(RNG.standard_normal(60)), np.arange(5.0)):
+        centred = values - values.mean()
+        alike = [np.sum(centred[k:] * centred[: max(0, len(values) - k)]) for k in range(horizon)]
+        even = (alike[0] + 2 * sum(alike[1:])) / len(values)
+        newey_west = long_run_variance(values, horizon)
+        by_hand = newey_west if horizon == 1 else max(newey_west, even)
+        assert horizon_variance(values, horizon) == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.9, 0.99, 1.0])
+@pytest.mark.parametrize("horizon", [3, 12])
+def test_a_forecast_that_changes_slowly_seldom_seems_to_know_a_random_walk(
+    horizon: int, memory: float
+) -> None:
+    """The t of noise has deviation 1 and is beyond 1.65 once in ten times, on either side.
+
+    Each within three standard errors of 400 draws; Bartlett's weights alone give up to 1.2.
+    """
+    rng = np.random.default_rng(5)
+    found = []
+    for _ in range(400):
+        outcome = np.convolve(rng.standard_normal(1000 + horizon), np.ones(horizon), "valid")[1:]
+        forecast = np.ones(1000)
+        if memory < 1.0:
+            forecast = lfilter([1.0], [1.0, -memory], rng.standard_normal(1400))[400:]
+        found.append(skill(forecast, outcome, horizon_bars=horizon).cw_t)
+    assert np.std(found) < 1 + 3 / math.sqrt(2 * 400)
+    assert np.mean(np.abs(found) > 1.65) < 0.1 + 3 * math.sqrt(0.1 * 0.9 / 400)
+
+
 def test_clark_west_finds_a_small_truth_and_not_noise() -> None:
     signal = RNG.standard_normal(20_000)
     outcome = 0.03 * signal + RNG.standard_normal(20_000)
@@ -75,7 +110,7 @@ def test_clark_wests_t_is_that_of_the_gain_without_its_noise() -> None:
     gained = outcome**2 - ((outcome - forecast) ** 2 - forecast**2)
     for horizon in (1, 5):
         found = skill(forecast, outcome, horizon_bars=horizon).cw_t
-        assert found == pytest.approx(mean_t(gained, horizon))
+        assert found == pytest.approx(horizon_t(gained, horizon))
 
 
 def test_the_standard_error_of_the_skill_is_that_of_the_mean_gain_over_the_last_prices_error() -> (
@@ -85,7 +120,7 @@ def test_the_standard_error_of_the_skill_is_that_of_the_mean_gain_over_the_last_
     gains = outcome**2 - (outcome - forecast) ** 2
     for horizon in (1, 5):
         found = skill(forecast, outcome, horizon_bars=horizon).mse_skill_se
-        spread = math.sqrt(long_run_variance(gains, horizon) / 50)
+        spread = math.sqrt(horizon_variance(gains, horizon) / 50)
         assert found == pytest.approx(spread / np.mean(outcome**2))
     assert math.isnan(skill(forecast[:1], outcome[:1]).mse_skill_se)
 
