@@ -19,7 +19,7 @@ from stream_app.overview.health import Bounds
 from stream_app.overview.read_model import ReadModel
 from stream_app.overview.symbol_table import ROWS_A_PAGE, SymbolTable, TablePage
 from stream_app.top.app import PARTS, TopApp
-from stream_app.top.panels import basis_points
+from stream_app.top.cells import basis_points
 from stream_app.top.symbols import Symbols
 from tests.builders import START_MS
 from tests.terminals import Terminal
