@@ -1,7 +1,9 @@
 """The time of a tick with 1 to 1,000 symbols, and the memory of each additional symbol.
 
 Time: `PartitionPipeline.process`, from records to predictions by all four models, each symbol with
-a month of bars. Memory: the window with its month alone, the symbol's own four models, and
+a month of bars. Beside it, what it takes to read the numbers of each symbol's models once, in
+order: no batch with one tick of each symbol can cost less than that more than a tick of one whose
+models are in the processor's cache. Memory: the window with its month alone, the symbol's own four models, and
 what ten ticks of it add.
 """
 
@@ -22,6 +24,7 @@ from rich.table import Table
 
 from stream_app.bars.open_bar import OpenBar
 from stream_app.clock import HOUR_MS
+from stream_app.compiled import DOUBLES, INT_TABLE, address_of, array_at, compiled, types
 from stream_app.messages.ticks import encode_tick
 from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember
@@ -95,6 +98,44 @@ def records(
         yield TickRecord("market.ticks.v1", 0, offset, tick.ts, key, value)
 
 
+@compiled(types.float64(INT_TABLE, DOUBLES))
+def read_once(arrays: Any, sums: Any) -> float:
+    """Add up all numbers of arrays of which the address and the length in doubles are given."""
+    for row in range(len(arrays)):
+        sums[:] = 0.0
+        numbers = array_at(arrays[row, 0], arrays[row, 1], np.float64)
+        for at in range(0, len(numbers) - len(sums) + 1, len(sums)):
+            for lane in range(len(sums)):
+                sums[lane] += numbers[at + lane]
+    return float(sums[0])
+
+
+def reading(chosen: Options, partitions: dict[int, PartitionPipeline]) -> dict[int, Any]:
+    """Microseconds to read one symbol's models once, by number of symbols, in turn."""
+    tables = {
+        count: np.array(
+            [
+                (address_of(array), array.nbytes // 8)
+                for pipeline in partition.symbols.values()
+                for member in pipeline.models.members.values()
+                for array in member.kernel.held
+            ]
+        )
+        for count, partition in partitions.items()
+    }
+    sums, measured = np.zeros(8), dict[int, list[float]]()
+    for _ in range(chosen.rounds):
+        for count, arrays in tables.items():
+            runs = max(1, 1000 // count)
+            read_once(arrays, sums)
+            started = time.perf_counter()
+            for _ in range(runs):
+                read_once(arrays, sums)
+            took_us = (time.perf_counter() - started) * 1e6 / (count * runs)
+            measured.setdefault(count, []).append(took_us)
+    return {count: spread(values) for count, values in measured.items()}
+
+
 def resident_mib() -> float:
     gc.collect()
     return float(psutil.Process().memory_info().rss) / 2**20
@@ -149,6 +190,7 @@ def main() -> None:
         f"in batches of {size:,} across the symbols": batched,
         "in batches of 16 a symbol": per_symbol,
     }
+    read = reading(chosen, partitions)
     flat = {
         name: max(item.median for item in found.values()) / found[1].median
         for name, found in costs.items()
@@ -163,6 +205,12 @@ def main() -> None:
             )
             for name, found in costs.items()
         ),
+        spread_table(
+            "Reading the numbers of a symbol's models once",
+            "us",
+            {f"{count:,} symbols": item for count, item in read.items()},
+            digits=1,
+        ),
         memory_table(memory),
         f"targets: flat within {FLAT:g}, a further symbol's month at most {LIMIT_MIB:g} MiB",
     )
@@ -171,6 +219,7 @@ def main() -> None:
         {
             "targets": {"flat": FLAT, "mib": LIMIT_MIB},
             "us_a_tick": costs,
+            "us_to_read_models_once": read,
             "most_over_one": flat,
             "memory": memory,
         },

@@ -32,6 +32,7 @@ from stream_app.messages.schemas import Tick
 from stream_app.settings import Settings
 from tests.builders import START_MS
 
+ROOT = str(Path(__file__).parents[1])
 DEADLINE_S = 120.0
 TRAINS_SOON: Mapping[str, Any] = {
     "bar_seconds": 60,
@@ -48,8 +49,11 @@ TRAINED_S = 900.0
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The settings as a worker's environment; nothing of this process's own leaks in."""
-    machine = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+    """The settings as a worker's environment; nothing of this process's own leaks in.
+
+    Also where a worker is started from elsewhere, it runs the code beside these tests.
+    """
+    machine = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PYTHONPATH": ROOT}
     own = settings.as_environment()
     # The examples are programs of others: they read the plain names.
     plain = {name.removeprefix("STREAM_APP_"): value for name, value in own.items()}

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.compiled import DOUBLES, compiled, types
-from stream_app.scoring.variance import bartlett_variance
 
 BEYOND_CHANCE: Final = 3.0
 """How many standard errors count as chance: a mean of noise exceeds them once in 370 times."""
@@ -38,7 +37,40 @@ def recent_outcomes(horizon_bars: int) -> int:
     return max(288, 24 * horizon_bars)
 
 
-long_run_variance = compiled(types.float64(DOUBLES, types.int64))(bartlett_variance)
+@compiled(types.UniTuple(types.float64, 2)(DOUBLES, types.int64))
+def _variances(values: NDArray[np.float64], lag: int) -> tuple[float, float]:
+    """The variance of sqrt(N) times the mean, by Bartlett's weights and by even ones.
+
+    g0 + 2 sum of (1 - k / (lag + 1)) gk for k up to `lag`, which is never negative; and g0 + 2 sum
+    of gk for k below `lag`, which may be.
+
+    Args:
+        values: shape (N,), in order of time, N above 0.
+        lag: 0 or more; capped at N - 1.
+    """
+    count = len(values)
+    centred = values - values.mean()
+    bartlett = even = 0.0
+    for k in range(min(lag, count - 1) + 1):
+        alike = 0.0
+        for i in range(k, count):
+            alike += centred[i] * centred[i - k]
+        twice = alike if k == 0 else 2.0 * alike
+        bartlett += (1.0 - k / (lag + 1.0)) * twice
+        if k < max(lag, 1):
+            even += twice
+    return max(bartlett / count, 0.0), even / count
+
+
+@compiled(types.float64(DOUBLES, types.int64))
+def long_run_variance(values: NDArray[np.float64], lag: int) -> float:
+    """The variance of sqrt(N) times the mean, with Bartlett's weights up to `lag`.
+
+    Args:
+        values: shape (N,), in order of time, N above 0.
+        lag: 0 or more; capped at N - 1.
+    """
+    return _variances(values, lag)[0]
 
 
 @compiled(types.float64(DOUBLES, types.int64))
@@ -56,13 +88,8 @@ def horizon_variance(values: NDArray[np.float64], horizon_bars: int) -> float:
         values: shape (N,), one for each bar, in order of time, N above 0.
         horizon_bars: h, 1 or more.
     """
-    newey_west = long_run_variance(values, horizon_bars)
-    if horizon_bars == 1:
-        return newey_west
-    # Bartlett's sum up to lag k, times k + 1, grows from lag to lag by the even sum.
-    h = horizon_bars
-    even = h * long_run_variance(values, h - 1) - (h - 1) * long_run_variance(values, h - 2)
-    return max(newey_west, even)
+    newey_west, even = _variances(values, horizon_bars)
+    return newey_west if horizon_bars == 1 else max(newey_west, even)
 
 
 @compiled(types.float64(DOUBLES, types.int64))

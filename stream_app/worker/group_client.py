@@ -1,16 +1,17 @@
 """Faust's client of the group: commits with the topic's id, one way to seek, and its membership.
 
-Faust runs it in a thread of its own. Here it runs in the worker's event loop: a batch holds that
-for 50 ms at most, so heartbeats are in time, and a tick need not change from thread to thread
-(docs/decisions/0025-one-event-loop.md).
+Faust runs it in a thread of its own. Here it runs in the worker's event loop, so that a tick need
+not change from thread to thread (docs/decisions/0025-one-event-loop.md). Nothing may block that
+loop for as long as the session timeout.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from inspect import isawaitable
 from typing import Any, Final, cast
@@ -30,42 +31,38 @@ _FORGOTTEN: Final = 3
 """So often within a session timeout the broker forgets a member only for another of its name."""
 
 
-class _Task:
-    """Runs a service of mode's in the event loop, where mode would start a thread."""
-
-    def __init__(self, service: GroupClient) -> None:
-        self._service = service
-
-    def start(self) -> None:
-        self._task = self._service.parent_loop.create_task(self._service.serve())
-
-    def stop(self) -> None:
-        """The service's own `stop` has waited for its end; a thread would be joined here."""
-
-
 class GroupClient(driver.AIOKafkaConsumerThread):
     """Faust's client of the group, with a short wait for fetches and one way to seek."""
 
     logger = logging.getLogger("faust")  # for what Faust logs of each service
-    Worker = cast(Any, _Task)
 
     def __init__(self, consumer: Any, *, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
         super().__init__(consumer, loop=loop, thread_loop=loop, **kwargs)
 
-    async def serve(self) -> None:
-        """Run until it is stopped. Called by the task that takes the place of the thread."""
-        try:
-            await self._serve()
-        except Exception:  # noqa: BLE001 - `_serve` has told the application
-            self.set_shutdown()  # or `stop` would wait for it
+    async def start(self) -> None:
+        """Connect. Waits on the broker. mode would start a thread for it."""
+        self._thread_started.set()
+        await self._default_start()
 
-    async def _gather_remaining_tasks(self) -> None:
-        """Leave the loop's other tasks alone; a thread's would all be this client's."""
+    async def stop(self) -> None:
+        """Leave the group and close. Waits on the broker. mode would wait for its thread."""
+        if self._started.is_set() and not self._stopped.is_set():
+            self._stopped.set()
+            await self.on_thread_stop()
+            await self._default_stop_futures()
+            await self._default_stop_exit_stacks()
+
+    def _get_tasks(self) -> Iterable[Any]:
+        """None: mode's keep a thread's loop awake."""
+        return ()
 
     async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a method of the client: there is no thread to hand it to."""
         result = fun(*args, **kwargs)
         return await result if isawaitable(result) else result
+
+    def close(self) -> None:
+        """Do nothing: Faust's does not wait for what it closes, and `stop` comes after it."""
 
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -107,12 +104,14 @@ class GroupClient(driver.AIOKafkaConsumerThread):
                 f"{conf.consumer_group_instance_id} ({why}): another worker has it too; give each "
                 "its own"
             )
-            self._ending = self.thread_loop.create_task(self.crash(error))
+            self._ending = self.loop.create_task(self.crash(error))
 
         def noted_reset() -> None:
-            forgotten.append(self.thread_loop.time())
-            within_s = forgotten[-1] - forgotten[0]
-            if len(forgotten) == _FORGOTTEN and within_s < self.app.conf.broker_session_timeout:
+            # Each request that was under way when a membership was lost resets once more.
+            if coordinator.generation > 0:
+                forgotten.append(self.loop.time())
+            within_s = forgotten[-1] - forgotten[0] if len(forgotten) == _FORGOTTEN else math.inf
+            if within_s < self.app.conf.broker_session_timeout:
                 end(f"forgotten {_FORGOTTEN} times")
             reset()
 
@@ -168,7 +167,7 @@ class GroupClient(driver.AIOKafkaConsumerThread):
         coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - it has no public name
         # A static member does not leave by itself, and the broker would wait for its return.
         coordinator._group_instance_id = None  # noqa: SLF001
-        await coordinator.close()
+        await asyncio.shield(coordinator.close())  # one that is cancelled would never leave
 
     async def seek_each(self, wanted: Mapping[TP, int | None]) -> dict[TP, int]:
         """Seek each partition to an offset; None is its commit, or the log's beginning.

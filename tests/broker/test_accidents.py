@@ -39,7 +39,6 @@ SMALL: dict[str, Any] = {"bar_seconds": 60, "training_window_days": 1, "min_trai
 OLD = list(walk(400, symbol="A"))
 NEW = list(walk(300, symbol="A", seed=2))
 BATCH = 40
-A_ROOT = str(Path(__file__).parents[2])
 
 
 def command(settings: Settings, monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
@@ -283,9 +282,7 @@ async def test_partitions_without_their_twins_end_the_worker_and_the_remedy_work
         "`stream-app topics apply`"
     )
     log = tmp_path / "worker.log"
-    with WorkerProcess(
-        settings, log, module="tests.impatient", variables={"PYTHONPATH": A_ROOT}
-    ) as worker:
+    with WorkerProcess(settings, log, module="tests.impatient") as worker:
         await worker.until("restored")
         await add_partitions(settings, ticks.name, wider)
         assert await ended(worker) == 1, worker.text()

@@ -30,8 +30,8 @@ async def test_killed_again_and_again_it_says_what_one_in_peace_would(
     settings = settings_for(bar_seconds=60, min_training_bars=8000, horizon_bars=2)
     ticks = list(walk(COUNT))
     size = COUNT // PARTS
-    log, variables = tmp_path / "worker.log", {"PYTHONPATH": str(Path(__file__).parents[2])}
-    with WorkerProcess(settings, log, module="tests.eager_copies", variables=variables) as worker:
+    log = tmp_path / "worker.log"
+    with WorkerProcess(settings, log, module="tests.eager_copies") as worker:
         for part in range(PARTS):
             if part:
                 bars = copied(worker)

@@ -121,10 +121,7 @@ async def test_a_stuck_step_ends_the_process_with_its_own_exit_code(
 
 
 def faulty(settings: Settings, log: Path, fault: str) -> WorkerProcess:
-    variables = {
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "STREAM_APP_FAULT": fault,
-    }
+    variables = {"STREAM_APP_FAULT": fault}
     return WorkerProcess(settings, log, module="tests.endings", variables=variables)
 
 

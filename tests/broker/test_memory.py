@@ -17,7 +17,6 @@ from tests.workers import WorkerProcess, feed, read_until
 
 pytestmark = pytest.mark.timeout(300)
 
-ROOT = Path(__file__).parents[2]
 TICKS = 200
 SLACK = 50
 """For what comes and goes: tasks, futures, batches in hand."""
@@ -32,10 +31,7 @@ async def test_a_worker_keeps_nothing_of_what_it_has_answered(
     ticks = synthetic_ticks(symbols=["A"], seed=3, start_ms=START_MS, interval_ms=1000)
     url = f"http://{settings.web_host}:{settings.web_port}/status"
     sizes = []
-    variables = {"PYTHONPATH": str(ROOT)}
-    with WorkerProcess(
-        settings, tmp_path / "log", module="tests.counting", variables=variables
-    ) as worker:
+    with WorkerProcess(settings, tmp_path / "log", module="tests.counting") as worker:
         for turn in (1, 2, 3):
             await feed(settings, islice(ticks, TICKS), per_second=200)
             await read_until(worker, topics_on_broker.predictions, turn * TICKS)

@@ -142,9 +142,8 @@ async def test_symbols_go_on_in_their_new_partitions(
     await apply_topics(topics, client_settings(settings))
     load, rng = Load(settings, 1), np.random.default_rng(7)
     await load.begin()
-    variables = {"PYTHONPATH": str(Path(__file__).parents[2])}
     log = tmp_path / "worker.log"
-    with WorkerProcess(settings, log, module="tests.impatient", variables=variables) as worker:
+    with WorkerProcess(settings, log, module="tests.impatient") as worker:
         async with asyncio.timeout(TRAINED_S):
             while not all(f"{name}: served by" in worker.text() for name in SYMBOLS):
                 assert worker.process.poll() is None, worker.text()
@@ -204,7 +203,7 @@ async def test_symbols_go_on_in_their_new_partitions(
         assert [shape(found[name, bar[0]]) for bar in made] == made
     assert said.count("no usable state") == 0
     # The state is in the new partition: a restart finds it there.
-    with WorkerProcess(settings, log, module="tests.impatient", variables=variables) as worker:
+    with WorkerProcess(settings, log, module="tests.impatient") as worker:
         for name in SYMBOLS:
             await worker.until(f"partition {way(name)[-1]}: restored")
         text = worker.text()
@@ -253,7 +252,7 @@ async def test_others_are_answered_while_a_symbol_is_on_its_way(
     stay = [next(n for n in NAMES if belongs(n, 2) == belongs(n, 3) == at) for at in (0, 1)]
     streams = {name: walk(1000, symbol=name) for name in (goes, *stay)}
     gate = tmp_path / "gate"
-    variables = {"PYTHONPATH": str(Path(__file__).parents[2]), GATE: str(gate)}
+    variables = {GATE: str(gate)}
     log = tmp_path / "worker.log"
     with WorkerProcess(settings, log, module="tests.gated_moves", variables=variables) as worker:
         await feed(settings, [next(ticks) for _ in range(EACH) for ticks in streams.values()])

@@ -28,7 +28,6 @@ from tests.workers import WorkerProcess, feed, read_all
 
 pytestmark = pytest.mark.timeout(5000)
 
-ROOT = Path(__file__).parents[2]
 PATIENCE_S = 900.0
 """For one event. Training gives way to everything else on the machine."""
 
@@ -77,7 +76,7 @@ async def test_the_champions_go_on_and_the_next_cycle_runs(
         retrain_deadline_seconds=40,
     )
     file = tmp_path / "fault"
-    variables = {"STREAM_APP_FAULT_FILE": str(file), "PYTHONPATH": str(ROOT)}
+    variables = {"STREAM_APP_FAULT_FILE": str(file)}
     log = tmp_path / "worker.log"
     stop = asyncio.Event()
     with WorkerProcess(settings, log, module="tests.faults", variables=variables) as worker:

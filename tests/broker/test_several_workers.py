@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
@@ -114,6 +115,41 @@ async def test_one_that_stood_by_goes_on_where_the_other_ended(
         none_again = all(" 0 ticks replayed" in line for line in taken)
         assert none_again == (ending == "in order"), taken
         assert second.terminate() == 0, second.text()
+    lost, _, differing = compare(messages, count)
+    assert (lost, differing) == (0, 0)
+    again = settings_for(**SMALL, data_dir=tmp_path / "again")
+    assert await in_peace(again, topics_on_broker, tmp_path / "again.log", messages) == 0
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["", "with an id"])
+async def test_one_that_stood_still_goes_on_and_harms_nothing(
+    settings_for: SettingsFor, topics_on_broker: Topics, tmp_path: Path, *, named: bool
+) -> None:
+    """As with an event loop that is blocked for longer than the session, in the midst of ticks."""
+    count = 3_200
+    quarter = count // 4
+    await feed(settings_for(**SMALL), ticks(quarter))
+    async with two_workers(settings_for, tmp_path, named=named, session_s=6.0) as (first, second):
+        feeding = asyncio.create_task(feed(first.settings, ticks(2 * quarter, quarter), 80))
+        await asyncio.sleep(2.0)
+        began = len(second.text())
+        first.process.send_signal(signal.SIGSTOP)
+        async with asyncio.timeout(DEADLINE_S):
+            while "it stood by" not in second.text()[began:]:
+                await asyncio.sleep(0.1)
+        await asyncio.sleep(1.0)
+        first.process.send_signal(signal.SIGCONT)
+        await feeding
+        await read_until(second, topics_on_broker.predictions, 3 * quarter)
+        assert first.process.poll() is None, first.text()
+        for worker in (first, second):
+            assert worker.terminate() == 0, worker.text()
+    # What it wrote after the other had gone on is in the topics that the next one begins with.
+    after = settings_for(**SMALL, data_dir=tmp_path / "after")
+    with WorkerProcess(after, tmp_path / "after.log") as worker:
+        await feed(after, ticks(quarter, 3 * quarter))
+        messages = await read_until(worker, topics_on_broker.predictions, count)
+        assert worker.terminate() == 0, worker.text()
     lost, _, differing = compare(messages, count)
     assert (lost, differing) == (0, 0)
     again = settings_for(**SMALL, data_dir=tmp_path / "again")

@@ -83,9 +83,8 @@ async def test_no_tick_of_a_new_partition_is_lost(
     settings = settings_for(bar_seconds=60, training_window_days=1, min_training_bars=1400)
     partitions = topics_on_broker.ticks.partitions
     load = Load(settings, partitions)
-    variables = {"PYTHONPATH": str(Path(__file__).parents[2])}
     log = tmp_path / "worker.log"
-    with WorkerProcess(settings, log, module="tests.impatient", variables=variables) as worker:
+    with WorkerProcess(settings, log, module="tests.impatient") as worker:
         sending = asyncio.create_task(load.run())
         await worker.until("restored")
         for _ in range(ROUNDS):
