@@ -3,8 +3,8 @@
 Time: `PartitionPipeline.process`, from records to predictions by all four models, each symbol with
 a month of bars. Beside it, what it takes to read the numbers of each symbol's models once, in
 order: no batch with one tick of each symbol can cost less than that more than a tick of one whose
-models are in the processor's cache. Memory: the window with its month alone, the symbol's own four models, and
-what ten ticks of it add.
+models are in the processor's cache. Memory: the window with its month alone, the symbol's own four
+models, and what ten ticks of it add.
 """
 
 from __future__ import annotations
