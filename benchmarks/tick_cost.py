@@ -28,6 +28,7 @@ from stream_app.compiled import DOUBLES, INT_TABLE, address_of, array_at, compil
 from stream_app.messages.ticks import encode_tick
 from stream_app.models.catalog import CATALOG
 from stream_app.models.kalman import KalmanMember
+from stream_app.models.kernel import Compiled
 from stream_app.models.model_set import ModelSet
 from stream_app.ops.garbage import collect_garbage_rarely
 from stream_app.prediction.pipeline import PartitionPipeline
@@ -118,6 +119,7 @@ def reading(chosen: Options, partitions: dict[int, PartitionPipeline]) -> dict[i
                 (address_of(array), array.nbytes // 8)
                 for pipeline in partition.symbols.values()
                 for member in pipeline.models.members.values()
+                if isinstance(member, Compiled)
                 for array in member.kernel.held
             ]
         )
