@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -130,9 +131,14 @@ def _calibration(series: Series, horizon: int) -> Chart:
         says = "too large"
     elif found.value - spread > 1:
         says = "too small"
+    title = (
+        f"Published forecasts are {says}: outcomes are {found.value:.2f} +- {spread:.2f} "
+        "times as large"
+    )
+    if math.isnan(spread):
+        title = f"{len(series):,} forecasts do not tell whether they are as large as they should be"
     return Chart(
-        title=f"Published forecasts are {says}: outcomes are {found.value:.2f} +- {spread:.2f} "
-        "times as large",
+        title=title,
         about="Forecasts in ten bins of equal counts. On the dotted line outcomes are what was "
         "forecast; the whiskers are two standard errors.",
         figure=figure,

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from stream_app.offline.drawing import COLOURS, Chart, new_figure
 from stream_app.offline.series import Series
 from stream_app.prediction.running import PUBLISHED
+from stream_app.scoring.chance import least_outcomes
 from stream_app.scoring.gains import fifths, trailing_volatility
 from stream_app.scoring.skill import Skill, skill
 from stream_app.scoring.text import number, percent
 
 _VOLATILITY_BARS: Final = 48
-_FEWEST: Final = 30
-"""Forecasts below which a group has no skill worth a bar."""
 
 
 def by_hour(series: Series, horizon: int) -> Chart:
@@ -46,11 +45,12 @@ def _grouped(
     axis: str,
     one: str,
 ) -> Chart:
-    """The skill of what is published in each group of forecasts."""
+    """The skill of what is published in each group of forecasts that has enough of them."""
+    fewest = least_outcomes(horizon)
     found: dict[str, Skill] = {}
     for key, name in names.items():
         at = group == key
-        if at.sum() >= _FEWEST:
+        if at.sum() >= fewest:
             found[name] = skill(series.published[at], series.outcome[at], horizon_bars=horizon)
     figure = new_figure("MSE skill, %", x=axis)
     figure.add_bar(
@@ -68,7 +68,7 @@ def _grouped(
     said = ", ".join(beyond) if beyond else "none"
     title = f"{len(beyond)} of {len(found)} groups by {one} have skill at t above 2 ({said})"
     return Chart(
-        title=title if found else f"No {one} has {_FEWEST} forecasts: too few to say anything",
+        title=title if found else f"No {one} has {fewest} forecasts: too few to say anything",
         about=f"Chance alone gives {expected:.1f} of {len(found)} such groups. Pale bars may be "
         "chance.",
         figure=figure,

@@ -99,7 +99,9 @@ def _section(anchor: str, name: str, horizon: int, one: Backtest) -> Iterator[st
 
 def _verdict(score: Skill) -> str:
     better = "better" if score.mse_skill > 0 else "worse"
-    chance = "more than chance (t above 2)" if score.cw_t > 2 else "not more than chance"
+    chance = "not more than chance, as far as can be told"
+    if score.cw_t > 2:
+        chance = "more than chance (t above 2)"
     return (
         f"What is published is {percent(abs(score.mse_skill)).lstrip('+')} {better} than the last "
         f"price in squared error; Clark-West t {number(score.cw_t)}: its skill is {chance}"

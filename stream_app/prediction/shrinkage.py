@@ -103,8 +103,8 @@ class MemberShrinkage:
         self.factor = self._worked_out()
 
 
-class EnsembleSums(NamedTuple):
-    """What is remembered of the ensemble's outcomes, older ones less."""
+class HarmSums(NamedTuple):
+    """What is remembered of the outcomes of the members' mean, older ones less."""
 
     n: int = 0
     ff: float = 0.0
@@ -113,17 +113,15 @@ class EnsembleSums(NamedTuple):
     """Of f^2 y^2, with the square of the others' decay."""
 
 
-class EnsembleShrinkage:
-    """The factor of the mean of members that are shrunk already: 1, unless it does harm.
+class HarmShrinkage:
+    """The factor of forecasts that are shrunk already, by one memory: 1, unless they do harm.
 
     b = fy / ff is the slope of the outcomes on the forecasts, v = h ffyy / ff^2 White's variance
     of it, tau^2 = max(0, (b - 1)^2 - 9 v):
 
         factor = 1 + (b - 1) tau^2 / (tau^2 + v), cut to 0 and 1
 
-    Below max(48, 8 h) outcomes the factor is 1. A symbol has two, with a long and with a short
-    memory, and the smaller factor counts: else momentum that has turned into its opposite would be
-    forecast for days against the evidence of today.
+    Below max(48, 8 h) outcomes the factor is 1.
 
     Args:
         horizon_bars: how far ahead the forecasts look.
@@ -134,13 +132,13 @@ class EnsembleShrinkage:
         self._horizon_bars = horizon_bars
         self._keep = 1.0 - 1.0 / memory_bars
         self._least = least_outcomes(horizon_bars)
-        self.sums = EnsembleSums()
+        self.sums = HarmSums()
         self.factor = 1.0
 
     def take(self, forecast: float, outcome: float) -> None:
         """Learn from a forecast whose outcome has become known; both finite log returns."""
         old, keep, product = self.sums, self._keep, forecast * outcome
-        self.sums = EnsembleSums(
+        self.sums = HarmSums(
             n=old.n + 1,
             ff=old.ff * keep + forecast * forecast,
             fy=old.fy * keep + product,
@@ -161,5 +159,33 @@ class EnsembleShrinkage:
 
     def restore(self, sums: Sequence[float]) -> None:
         """Take over the sums of a state."""
-        self.sums = EnsembleSums(int(sums[0]), *sums[1:])
+        self.sums = HarmSums(int(sums[0]), *sums[1:])
         self.factor = self._worked_out()
+
+
+class EnsembleShrinkage:
+    """The factor of the members' mean: the smaller one of a long and of a short memory.
+
+    The long memory alone would go on forecasting, for days and against the evidence of today,
+    momentum that has turned into its opposite. The short one is of `recent_outcomes`.
+
+    Args:
+        horizon_bars: how far ahead the forecasts look.
+        memory_bars: the long memory; the weight of an outcome falls to 1/e over so many.
+    """
+
+    def __init__(self, *, horizon_bars: int, memory_bars: int) -> None:
+        self.long = HarmShrinkage(horizon_bars=horizon_bars, memory_bars=memory_bars)
+        self.recent = HarmShrinkage(
+            horizon_bars=horizon_bars, memory_bars=recent_outcomes(horizon_bars)
+        )
+
+    @property
+    def factor(self) -> float:
+        """From 0 to 1."""
+        return min(self.long.factor, self.recent.factor)
+
+    def take(self, forecast: float, outcome: float) -> None:
+        """Learn from a forecast whose outcome has become known; both finite log returns."""
+        self.long.take(forecast, outcome)
+        self.recent.take(forecast, outcome)

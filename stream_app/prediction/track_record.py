@@ -19,7 +19,7 @@ from stream_app.prediction.published import Corrections, Forming, Published
 from stream_app.prediction.recalled import RecalledRecord
 from stream_app.prediction.running import LAST_PRICE, PUBLISHED, UNSHRUNK, RunningScores
 from stream_app.prediction.settings import PredictionSettings
-from stream_app.prediction.shrinkage import EnsembleShrinkage, MemberShrinkage
+from stream_app.prediction.shrinkage import EnsembleShrinkage, HarmShrinkage, MemberShrinkage
 from stream_app.prediction.volatility import VolatilityForecast
 from stream_app.scoring.chance import recent_outcomes
 
@@ -62,11 +62,6 @@ class TrackRecord:
         self._ensemble = EnsembleShrinkage(
             horizon_bars=settings.horizon_bars, memory_bars=settings.window_bars
         )
-        self._recent = EnsembleShrinkage(
-            horizon_bars=settings.horizon_bars,
-            memory_bars=recent_outcomes(settings.horizon_bars),
-        )
-        """What did good for a month may do harm today: plain harm counts at once."""
         self._running = RunningScores(
             self.names,
             levels=settings.interval_levels,
@@ -96,7 +91,7 @@ class TrackRecord:
     def _note_factors(self) -> None:
         if self._is_shrunk:
             self.factors = [each.factor for each in self._members.values()]
-            self.factor = min(self._ensemble.factor, self._recent.factor)
+            self.factor = self._ensemble.factor
 
     @property
     def bounds(self) -> tuple[Bound, ...]:
@@ -244,8 +239,7 @@ class TrackRecord:
             if name in self._members:
                 self._members[name].take(forecast, outcome.log_return)
         if outcome.forecasts.mean is not None:
-            for each in (self._ensemble, self._recent):
-                each.take(outcome.forecasts.mean, outcome.log_return)
+            self._ensemble.take(outcome.forecasts.mean, outcome.log_return)
         self._note_factors()
 
     def open_forecasts(self) -> list[tuple[int, BarForecasts]]:
@@ -258,10 +252,10 @@ class TrackRecord:
         shrinkage = {name: list(each.sums) for name, each in self._shrinkages()}
         return {**shrinkage, HARM: self._harm.state()}
 
-    def _shrinkages(self) -> Iterator[tuple[str, MemberShrinkage | EnsembleShrinkage]]:
+    def _shrinkages(self) -> Iterator[tuple[str, MemberShrinkage | HarmShrinkage]]:
         yield from self._members.items()
-        yield ENSEMBLE, self._ensemble
-        yield _RECENT, self._recent
+        yield ENSEMBLE, self._ensemble.long
+        yield _RECENT, self._ensemble.recent
 
     def interval_state(self) -> dict[str, Any]:
         """What a restart needs of the intervals, as JSON."""

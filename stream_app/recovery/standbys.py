@@ -25,7 +25,7 @@ LOOK_EVERY_S: Final = 1.0
 
 
 class Standbys:
-    """Lives in the event loop; no method is thread-safe but `following` and `warm`."""
+    """Lives in the event loop; no method is thread-safe."""
 
     def __init__(
         self,

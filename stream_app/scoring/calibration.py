@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.scoring.chance import horizon_variance, long_run_variance
+from stream_app.scoring.chance import horizon_error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class Bin:
     outcome: float
     """Mean, log return."""
     standard_error: float
-    """Of the mean outcome."""
+    """Of the mean outcome; NaN below `least_outcomes`."""
 
 
 def calibration(
@@ -58,12 +58,13 @@ def _bins(
     for number in np.unique(place):
         at = place == number
         count = int(at.sum())
-        variance = long_run_variance(outcome[at], horizon_bars)
+        # Where forecasts change slowly the members of a bin are neighbours.
+        error = horizon_error(outcome[at], horizon_bars)
         yield Bin(
             n=count,
             forecast=float(forecast[at].mean()),
             outcome=float(outcome[at].mean()),
-            standard_error=math.sqrt(variance / count),
+            standard_error=error,
         )
 
 
@@ -74,6 +75,7 @@ class Slope:
     value: float
     """1 is right; below it the forecasts are too large. NaN where all are 0."""
     standard_error: float
+    """NaN below `least_outcomes`, too."""
 
 
 def slope(
@@ -82,14 +84,14 @@ def slope(
     """Least squares of outcomes on forecasts through 0, both of shape (N,), in order of time.
 
     Mincer and Zarnowitz (1969) with no constant: b = f'y / f'f. Its standard error is
-    sqrt(N V) / f'f, with V the `horizon_variance` of f (y - b f).
+    that of the mean of f (y - b f), by `horizon_error`, times N / f'f.
 
-    >>> slope(np.array([1.0, -1.0]), np.array([0.5, -0.5]))
+    >>> slope(np.tile([1.0, -1.0], 24), np.tile([0.5, -0.5], 24))
     Slope(value=0.5, standard_error=0.0)
     """
     square = float(forecast @ forecast)
     if not square:
         return Slope(value=math.nan, standard_error=math.nan)
     value = float(forecast @ outcome) / square
-    variance = horizon_variance(forecast * (outcome - value * forecast), horizon_bars)
-    return Slope(value=value, standard_error=math.sqrt(len(forecast) * variance) / square)
+    error = horizon_error(forecast * (outcome - value * forecast), horizon_bars)
+    return Slope(value=value, standard_error=error * len(forecast) / square)

@@ -2,7 +2,7 @@
 
 Outcomes over a horizon of h bars overlap, so their errors are autocorrelated up to lag h - 1 at
 least. The variance of a mean is therefore estimated with Bartlett's weights (Newey and West
-1987), at a lag of at least the horizon; figures that people read take `horizon_variance`.
+1987), at a lag of at least the horizon; figures that people read take `horizon_error`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ def recent_outcomes(horizon_bars: int) -> int:
     (288, 1152)
     """
     return max(288, 24 * horizon_bars)
+
+
+_least_outcomes = compiled(types.int64(types.int64))(least_outcomes)
 
 
 @compiled(types.UniTuple(types.float64, 2)(DOUBLES, types.int64))
@@ -93,13 +96,23 @@ def horizon_variance(values: NDArray[np.float64], horizon_bars: int) -> float:
 
 
 @compiled(types.float64(DOUBLES, types.int64))
-def horizon_t(values: NDArray[np.float64], horizon_bars: int) -> float:
-    """The t of a mean against 0 by `horizon_variance`, shape (N,); NaN where it is not defined."""
+def horizon_error(values: NDArray[np.float64], horizon_bars: int) -> float:
+    """The standard error of a mean by `horizon_variance`, shape (N,).
+
+    NaN below `least_outcomes`: a few values that overlap look alike, and so their mean certain. Of
+    no more than h, the even weights find a variance of 0.
+    """
     count = len(values)
-    if count < 2:
+    if count < _least_outcomes(horizon_bars):
         return math.nan
-    variance = horizon_variance(values, horizon_bars)
-    return values.mean() / math.sqrt(variance / count) if variance > 0.0 else math.nan
+    return math.sqrt(horizon_variance(values, horizon_bars) / count)
+
+
+@compiled(types.float64(DOUBLES, types.int64))
+def horizon_t(values: NDArray[np.float64], horizon_bars: int) -> float:
+    """The t of a mean against 0 by `horizon_error`, shape (N,); NaN where that is, or 0."""
+    error = horizon_error(values, horizon_bars)
+    return values.mean() / error if error > 0.0 else math.nan
 
 
 @compiled(types.float64(DOUBLES, types.int64))

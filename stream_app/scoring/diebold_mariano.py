@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-from stream_app.scoring.chance import horizon_variance
+from stream_app.scoring.chance import horizon_t
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +17,8 @@ class Comparison:
     """Of two forecasts of the same outcomes."""
 
     t: float
-    """Above 0 where the first loses less; NaN where the losses are the same throughout."""
+    """Above 0 where the first loses less; NaN where the losses differ by the same throughout, and
+    below `least_outcomes`."""
     p: float
     """Two-sided, from Student's t with n - 1 degrees of freedom; NaN with `t`."""
 
@@ -45,7 +46,7 @@ def diebold_mariano(
     Raises:
         ValueError: the shapes differ.
 
-    >>> quiet, loud = np.array([1.0, -1.0, 1.0, -1.0]), np.array([2.0, -3.0, 2.0, -2.0])
+    >>> quiet, loud = np.tile([1.0, -1.0], 24), np.tile([2.0, -3.0, 2.0, -2.0], 12)
     >>> diebold_mariano(quiet, loud).t > 2
     True
     >>> diebold_mariano(quiet, quiet).t
@@ -54,12 +55,9 @@ def diebold_mariano(
     if error.shape != other.shape or error.ndim != 1:
         raise ValueError(f"errors {error.shape} and {other.shape} do not match")
     count, h = len(error), horizon_bars
-    factor = count + 1 - 2 * h + h * (h - 1) / count if count else 0.0
-    if count < 2 or factor <= 0:
-        return Comparison(t=math.nan, p=math.nan)
     loss = np.abs(other) ** power - np.abs(error) ** power
-    variance = horizon_variance(loss, h)
-    if variance <= 0:
+    plain = horizon_t(loss, h)
+    if math.isnan(plain):
         return Comparison(t=math.nan, p=math.nan)
-    t = float(loss.mean() / math.sqrt(variance / count) * math.sqrt(factor / count))
+    t = plain * math.sqrt((count + 1 - 2 * h + h * (h - 1) / count) / count)
     return Comparison(t=t, p=float(2 * stdtr(count - 1, -abs(t))))

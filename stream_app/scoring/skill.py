@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.compiled import DOUBLES, compiled, types
-from stream_app.scoring.chance import horizon_t, horizon_variance
+from stream_app.scoring.chance import horizon_error, horizon_t
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +34,10 @@ class Skill:
     hit_rate: float
     """How often the sign was right, where neither forecast nor outcome is 0; NaN if never."""
     cw_t: float
-    """Clark-West t against forecasts of 0; NaN where it is not defined."""
+    """Clark-West t against forecasts of 0; NaN where they are the same, and below
+    `least_outcomes`."""
     mse_skill_se: float
-    """Standard error of `mse_skill`; NaN where that is, and for fewer than two forecasts."""
+    """Standard error of `mse_skill`; NaN where that is, and below `least_outcomes`."""
 
     @property
     def rmse(self) -> float:
@@ -95,13 +96,13 @@ def _figures(
 ) -> NDArray[np.float64]:
     """For each forecaster n and what `_FIGURES` names, shape (M, 9).
 
-    The standard error of the MSE skill is that of the mean of e0^2 - e1^2, by `horizon_variance`,
+    The standard error of the MSE skill is that of the mean of e0^2 - e1^2, by `horizon_error`,
     over the mean of e0^2.
 
     The Clark-West t (2007): a model that nests saying nothing adds noise to its error even when it
     knows nothing. The test takes that noise out: with e0 = outcome, e1 = outcome - forecast,
     f = e0^2 - (e1^2 - (0 - forecast)^2) = 2 outcome forecast, it is the t of the mean of f,
-    one-sided, by `horizon_variance`.
+    one-sided, by `horizon_t`.
     """
     out = np.full((len(forecasts), 9), math.nan)
     gained, saved = np.empty(len(outcome)), np.empty(len(outcome))
@@ -132,9 +133,7 @@ def _figures(
             out[m, 4] = 1.0 - mae / base_mae
         if base_mse > 0.0:
             out[m, 5] = 1.0 - mse / base_mse
-            if n > 1:
-                spread = math.sqrt(horizon_variance(saved[:n], horizon) / n)
-                out[m, 8] = spread * n / base_mse
+            out[m, 8] = horizon_error(saved[:n], horizon) * n / base_mse
         if moved > 0.0:
             out[m, 6] = hits / moved
         out[m, 7] = horizon_t(gained[:n], horizon)

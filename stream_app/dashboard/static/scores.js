@@ -7,7 +7,6 @@ import { count, fixed, moment, percent, signedPercent, stated } from "./format.j
 
 const band = 1.96;
 const spans = ["week", "day", "month"]; // the first of them that has outcomes is drawn
-const least = 30; // fewer outcomes tell nothing, and get no chart
 
 function reason(inputs, about) {
   if (inputs && !inputs.scores) return "No live scores yet: there is no topic of scores.";
@@ -119,21 +118,21 @@ export class Scores {
     const rows = Object.entries(about?.running ?? {}).flatMap(([over, found]) =>
       Object.entries(found).filter(([name]) => name !== "last_price")
         .map(([name, figures]) => ({ name, span: `a ${over}`, ...figures, band: figures.mse_skill_se == null ? null : band * figures.mse_skill_se })));
-    const kept = rows.filter((row) => row.span === `a ${span}` && row.mse_skill !== null);
-    const silent = models.filter((name) => !kept.some((row) => row.name === name));
-    const enough = n >= least && kept.length > 0;
+    const kept = rows.filter((row) => row.span === `a ${span}` && row.band !== null); // fewer outcomes tell nothing
+    const silent = models.filter((name) => !rows.some((row) => row.name === name));
+    const enough = kept.some((row) => row.name === "published");
     part("skill", enough, n ? `${count(n)} outcomes so far: too few to tell skill from chance.` : reason(inputs, about));
     this.skillTable.write(rows);
     show(byId("skill-table").closest("details"), rows.length > 0);
     if (!enough) return;
     say(byId("skill-note"), `Share of the last price's squared error that a forecast takes away, over a ${span}: ${count(n)} outcomes, the newest known at ${moment(about.scored_ts)}. `
-      + "The band is 1.96 standard errors (Newey-West): where it crosses 0, chance may be all there is. Models are scored before their shrinkage."
+      + "The band is 1.96 standard errors (Newey-West up to the horizon, and no less than with even weights): where it crosses 0, chance may be all there is. Models are scored before their shrinkage."
       + (silent.length ? ` No outcome of ${silent.join(", ")} is known yet.` : "")
       + (about.harm >= 100 ? ` The published forecasts do harm (e-value ${about.harm.toPrecision(3)}).` : ""));
     this.skill.draw(() => ({
       traces: [{
         x: kept.map((row) => row.mse_skill), y: kept.map((row) => row.name), mode: "markers", type: "scatter", showlegend: false,
-        error_x: { type: "data", array: kept.map((row) => row.band ?? 0), color: colour("quiet"), thickness: 1.5, width: 5 },
+        error_x: { type: "data", array: kept.map((row) => row.band), color: colour("quiet"), thickness: 1.5, width: 5 },
         marker: { size: 10, color: kept.map((row) => colour(row.name)) },
         hovertemplate: "%{y}: %{x:.2%}<extra></extra>",
       }],

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from stream_app.scoring.chance import horizon_t, horizon_variance, long_run_variance, mean_t
+from stream_app.scoring.chance import (
+    horizon_t,
+    horizon_variance,
+    least_outcomes,
+    long_run_variance,
+    mean_t,
+)
 from stream_app.scoring.skill import skill, skills
 
 RNG = np.random.default_rng(5)
@@ -106,7 +112,7 @@ def test_clark_west_finds_a_small_truth_and_not_noise() -> None:
 
 
 def test_clark_wests_t_is_that_of_the_gain_without_its_noise() -> None:
-    forecast, outcome = RNG.standard_normal((2, 50))
+    forecast, outcome = RNG.standard_normal((2, 60))
     gained = outcome**2 - ((outcome - forecast) ** 2 - forecast**2)
     for horizon in (1, 5):
         found = skill(forecast, outcome, horizon_bars=horizon).cw_t
@@ -116,17 +122,29 @@ def test_clark_wests_t_is_that_of_the_gain_without_its_noise() -> None:
 def test_the_standard_error_of_the_skill_is_that_of_the_mean_gain_over_the_last_prices_error() -> (
     None
 ):
-    forecast, outcome = RNG.standard_normal((2, 50))
+    forecast, outcome = RNG.standard_normal((2, 60))
     gains = outcome**2 - (outcome - forecast) ** 2
     for horizon in (1, 5):
         found = skill(forecast, outcome, horizon_bars=horizon).mse_skill_se
-        spread = math.sqrt(horizon_variance(gains, horizon) / 50)
+        spread = math.sqrt(horizon_variance(gains, horizon) / 60)
         assert found == pytest.approx(spread / np.mean(outcome**2))
-    assert math.isnan(skill(forecast[:1], outcome[:1]).mse_skill_se)
+
+
+@pytest.mark.parametrize("horizon", [1, 12, 48])
+def test_few_outcomes_have_skill_but_say_nothing_of_chance(horizon: int) -> None:
+    """Of no more than the horizon, the variance is nearly 0, and the skill would look certain."""
+    forecast, outcome = RNG.standard_normal((2, least_outcomes(horizon)))
+    enough = skill(forecast, outcome, horizon_bars=horizon)
+    assert math.isfinite(enough.cw_t)
+    assert math.isfinite(enough.mse_skill_se)
+    few = skill(forecast[1:], outcome[1:], horizon_bars=horizon)
+    assert math.isnan(few.cw_t)
+    assert math.isnan(few.mse_skill_se)
+    assert math.isfinite(few.mse_skill)
 
 
 def test_forecasters_are_scored_over_the_forecasts_that_they_gave() -> None:
-    forecasts, outcome = RNG.standard_normal((3, 40)), RNG.standard_normal(40)
+    forecasts, outcome = RNG.standard_normal((3, 100)), RNG.standard_normal(100)
     forecasts[1, ::2] = math.nan
     forecasts[2] = math.nan
     whole, half, none = skills(forecasts, outcome)

@@ -84,7 +84,7 @@ TICKS = TP("market.ticks.v1", 0)
 
 @pytest.fixture
 def consumer() -> Any:
-    """The consumer's bookkeeping, without the thread and the loop that a real one starts."""
+    """The consumer's bookkeeping, without the tasks that a real one starts."""
     made: Any = object.__new__(BatchConsumer)
     made.ledger = Ledger()
     made.ledger.place(TICKS, 0)
