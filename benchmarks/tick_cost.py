@@ -14,11 +14,12 @@ import time
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import psutil
-from harness import Options, options, progress, save, show, spread, spread_table
+from harness import Options, interleaved, options, progress, save, show, spread, spread_table
 from prices import live_ticks, month_pipeline, month_ticks, plain_settings, symbol_names, train
 from rich.table import Table
 
@@ -125,17 +126,19 @@ def reading(chosen: Options, partitions: dict[int, PartitionPipeline]) -> dict[i
         )
         for count, partition in partitions.items()
     }
-    sums, measured = np.zeros(8), dict[int, list[float]]()
-    for _ in range(chosen.rounds):
-        for count, arrays in tables.items():
-            runs = max(1, 1000 // count)
-            read_once(arrays, sums)
-            started = time.perf_counter()
-            for _ in range(runs):
-                read_once(arrays, sums)
-            took_us = (time.perf_counter() - started) * 1e6 / (count * runs)
-            measured.setdefault(count, []).append(took_us)
-    return {count: spread(values) for count, values in measured.items()}
+    sums = np.zeros(8)
+
+    def took_us(count: int) -> float:
+        runs = max(1, 1000 // count)
+        read_once(tables[count], sums)
+        started = time.perf_counter()
+        for _ in range(runs):
+            read_once(tables[count], sums)
+        return (time.perf_counter() - started) * 1e6 / (count * runs)
+
+    sides = {str(count): partial(took_us, count) for count in tables}
+    measured = interleaved(sides, chosen.rounds)
+    return {int(count): spread(values) for count, values in measured.items()}
 
 
 def resident_mib() -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -110,9 +109,9 @@ class GroupClient(driver.AIOKafkaConsumerThread):
             # Each request that was under way when a membership was lost resets once more.
             if coordinator.generation > 0:
                 forgotten.append(self.loop.time())
-            within_s = forgotten[-1] - forgotten[0] if len(forgotten) == _FORGOTTEN else math.inf
-            if within_s < self.app.conf.broker_session_timeout:
-                end(f"forgotten {_FORGOTTEN} times")
+                within_s = forgotten[-1] - forgotten[0]
+                if len(forgotten) == _FORGOTTEN and within_s < self.app.conf.broker_session_timeout:
+                    end(f"forgotten {_FORGOTTEN} times")
             reset()
 
         def noted_error(error: Exception) -> Any:
@@ -148,9 +147,6 @@ class GroupClient(driver.AIOKafkaConsumerThread):
 
     async def join_again(self) -> None:
         """Have the group divide its partitions again. Waits for the broker to name them."""
-        await self.call_thread(self._join_again)
-
-    async def _join_again(self) -> None:
         consumer = self._ensure_consumer()
         # The group's leader must know all partitions.
         await consumer._client.force_metadata_update()  # noqa: SLF001 - it looks each 30 s
@@ -161,9 +157,6 @@ class GroupClient(driver.AIOKafkaConsumerThread):
 
         Waits on the broker.
         """
-        await self.call_thread(self._leave)
-
-    async def _leave(self) -> None:
         coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - it has no public name
         # A static member does not leave by itself, and the broker would wait for its return.
         coordinator._group_instance_id = None  # noqa: SLF001
@@ -178,10 +171,6 @@ class GroupClient(driver.AIOKafkaConsumerThread):
         Returns:
             Where each stands now; without those that went to another worker meanwhile.
         """
-        placed: dict[TP, int] = await self.call_thread(self._seek_each, wanted)
-        return placed
-
-    async def _seek_each(self, wanted: Mapping[TP, int | None]) -> dict[TP, int]:
         consumer = self._ensure_consumer()
         here = {tp: TopicPartition(*tp) for tp in wanted.keys() & self.assignment()}
         beginnings = await consumer.beginning_offsets(list(here.values()))

@@ -301,6 +301,6 @@ def test_what_is_dropped_at_each_moment_is_read_again(
 async def test_a_partition_without_a_commit_is_sought_to_its_beginning() -> None:
     """aiokafka's `seek_to_committed` would leave it where its position has got to."""
     client = FakeClient(assigned={TopicPartition(*TPS[0])}, positions={TopicPartition(*TPS[0]): 30})
-    placed = await FakeGroupClient(client)._seek_each({TPS[0]: None, TPS[1]: None})
+    placed = await FakeGroupClient(client).seek_each({TPS[0]: None, TPS[1]: None})
     assert placed == {TPS[0]: 0}
     assert client.positions == {TopicPartition(*TPS[0]): 0}
