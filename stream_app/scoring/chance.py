@@ -40,40 +40,47 @@ def recent_outcomes(horizon_bars: int) -> int:
 _least_outcomes = compiled(types.int64(types.int64))(least_outcomes)
 
 
-@compiled(types.UniTuple(types.float64, 2)(DOUBLES, types.int64))
-def _variances(values: NDArray[np.float64], lag: int) -> tuple[float, float]:
-    """The variance of sqrt(N) times the mean, by Bartlett's weights and by even ones.
+@compiled(DOUBLES(DOUBLES, types.int64))
+def _sums(values: NDArray[np.float64], beyond: int) -> NDArray[np.float64]:
+    """The sums of the first 0, 1, ... N centred values, with `beyond` 0s before and after."""
+    mean, total = values.mean(), 0.0
+    sums = np.zeros(len(values) + 1 + 2 * beyond)
+    for i in range(len(values)):
+        total += values[i] - mean
+        sums[beyond + 1 + i] = total
+    return sums
 
-    g0 + 2 sum of (1 - k / (lag + 1)) gk for k up to `lag`, which is never negative; and g0 + 2 sum
-    of gk for k below `lag`, which may be.
+
+@compiled(types.float64(DOUBLES, types.int64))
+def _window_squares(sums: NDArray[np.float64], length: int) -> float:
+    """The sum of the squares of all windows' sums, a window being `length` neighbours.
+
+    With gk the sum of the products of values k apart it is length g0 + 2 sum of (length - k) gk for
+    k below `length`, because two values k apart are together in length - k windows. So it takes one
+    pass over the values, however many lags there are.
 
     Args:
-        values: shape (N,), in order of time, N above 0.
-        lag: 0 or more; capped at N - 1.
+        sums: as `_sums` gives them, with at least `length` beyond.
+        length: 0 or more.
     """
-    count = len(values)
-    centred = values - values.mean()
-    bartlett = even = 0.0
-    for k in range(min(lag, count - 1) + 1):
-        alike = 0.0
-        for i in range(k, count):
-            alike += centred[i] * centred[i - k]
-        twice = alike if k == 0 else 2.0 * alike
-        bartlett += (1.0 - k / (lag + 1.0)) * twice
-        if k < max(lag, 1):
-            even += twice
-    return max(bartlett / count, 0.0), even / count
+    total = 0.0
+    for start in range(len(sums) - length):
+        window = sums[start + length] - sums[start]
+        total += window * window
+    return total
 
 
 @compiled(types.float64(DOUBLES, types.int64))
 def long_run_variance(values: NDArray[np.float64], lag: int) -> float:
     """The variance of sqrt(N) times the mean, with Bartlett's weights up to `lag`.
 
+    g0 + 2 sum of (1 - k / (lag + 1)) gk for k up to `lag`; never negative.
+
     Args:
         values: shape (N,), in order of time, N above 0.
-        lag: 0 or more; capped at N - 1.
+        lag: 0 or more.
     """
-    return _variances(values, lag)[0]
+    return _window_squares(_sums(values, lag + 1), lag + 1) / (lag + 1.0) / len(values)
 
 
 @compiled(types.float64(DOUBLES, types.int64))
@@ -91,8 +98,12 @@ def horizon_variance(values: NDArray[np.float64], horizon_bars: int) -> float:
         values: shape (N,), one for each bar, in order of time, N above 0.
         horizon_bars: h, 1 or more.
     """
-    newey_west, even = _variances(values, horizon_bars)
-    return newey_west if horizon_bars == 1 else max(newey_west, even)
+    newey_west = long_run_variance(values, horizon_bars)
+    if horizon_bars == 1:
+        return newey_west
+    sums = _sums(values, horizon_bars)
+    even = _window_squares(sums, horizon_bars) - _window_squares(sums, horizon_bars - 1)
+    return max(newey_west, even / len(values))
 
 
 @compiled(types.float64(DOUBLES, types.int64))
