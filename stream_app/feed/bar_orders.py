@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.feed.columns import OHLC
+from stream_app.feed.columns import OHLC, Columns
+from stream_app.feed.head import Head
 
 _ORDERS: Final = (
     ("low", "high", "open", "close"),  # Coinbase
@@ -32,3 +33,17 @@ def other_order(price: NDArray[np.float64]) -> tuple[str, ...] | None:
         if inside.all():
             return order
     return None
+
+
+def names_in_order(price: NDArray[np.float64], columns: Columns, head: Head) -> str | None:
+    """`--names` for a file without a header whose bars fit in another order; None otherwise.
+
+    Args:
+        price: shape (bars, 4), as the file has them after the time.
+        columns: what the file holds.
+        head: of the file's table.
+    """
+    if not head.layout.names or tuple(columns.positions[role] for role in OHLC) != (1, 2, 3, 4):
+        return None
+    order = other_order(price)
+    return None if order is None else ",".join(("time", *order, *head.names[5:]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,3 +120,9 @@ class BadRows:
 
 def _times(count: int) -> str:
     return f" ({count:,} such rows)" if count > 1 else ""
+
+
+def told_of(role: str, column: Any, row: int) -> str:
+    """What is in a row of a column, in a user's words."""
+    value = column[row].as_py()
+    return f"{role} {'is missing' if value is None else repr(str(value))[:60]}"
