@@ -3,45 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import signal
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import click
-import numpy as np
 from rich.console import Console
 
+from stream_app.commands.feed_input import DEFAULT_SEED, FeedInput, of_files, of_synthetic
 from stream_app.commands.file_options import Reading, file_options
 from stream_app.commands.number_type import FiniteRange
 from stream_app.commands.options import config_option, json_option, print_json
 from stream_app.commands.time_type import TimeType
 from stream_app.contracts.schema_registry import schema_headers
-from stream_app.errors import SourceError
-from stream_app.feed.files import TickFile
-from stream_app.feed.future import beyond_the_clock
 from stream_app.feed.layout import known_layouts
 from stream_app.feed.newest import behind, newest_on_topic
 from stream_app.feed.pace import Pace, Speed
 from stream_app.feed.producer import FeedReport, produce, topic_partitions
-from stream_app.feed.symbols import without_date
-from stream_app.feed.synthetic import fit_to_clock, synthetic_ticks
-from stream_app.feed.understood import FROM_NAME, Understood
 from stream_app.kafka.connection import client_settings
 from stream_app.kafka.producer import COMPRESSION, Compression, connected_producer
 from stream_app.kafka.topic_check import Topics, load_topics
-from stream_app.messages.schemas import Tick
 from stream_app.messages.tick_mapping import decoder_for, encoder_for
 from stream_app.settings import Settings, load_settings
 from stream_app.terminal.progress import ProgressView, utc
 from stream_app.terminal.width import Column, Sheet, table_console
 
 SYNTHETIC: Final = "synthetic"
-_DEFAULT_SEED: Final = 7
 
 
 class _SpeedType(click.ParamType):
@@ -54,15 +43,6 @@ class _SpeedType(click.ParamType):
             return Speed.parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-
-
-@dataclass(frozen=True, slots=True)
-class _Feed:
-    ticks: Iterator[Tick]
-    total: int | None
-    understood: Understood | None = None
-    first: Mapping[str, int] = field(default_factory=dict)
-    """By symbol, the event time of a file's first tick, epoch ms."""
 
 
 def _list_layouts(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
@@ -133,7 +113,7 @@ each kind.
     "--seed",
     type=click.IntRange(min=0),
     metavar="N",
-    help=f"The same seed gives the same synthetic prices; default: {_DEFAULT_SEED}.",
+    help=f"The same seed gives the same synthetic prices; default: {DEFAULT_SEED}.",
 )
 @click.option(
     "--start",
@@ -180,31 +160,20 @@ def feed(
     """
     settings = load_settings(config)
     topics = load_topics(settings.topics_file)
+    now_ms = time.time_ns() // 1_000_000
     if sources == (SYNTHETIC,):
         if misplaced := reading.given() or ("--coarse" if coarse else None):
             raise click.UsageError(f"{misplaced} is for files; SOURCE is synthetic")
-        bound = min((count for count in (ticks, limit) if count is not None), default=None)
-        speed = speed or (Speed() if bound is not None else Speed(factor=1.0))
-        names = symbols or ("SYNTHETIC",)
-        start, interval_ms = fit_to_clock(
-            speed,
-            symbols=len(names),
-            ticks=bound,
+        made = of_synthetic(
+            symbols,
+            ticks=min((count for count in (ticks, limit) if count is not None), default=None),
+            speed=speed,
+            seed=seed,
             start_ms=start,
             interval_ms=interval_ms,
-            now_ms=time.time_ns() // 1_000_000,
+            now_ms=now_ms,
         )
-        endless = synthetic_ticks(
-            symbols=names,
-            seed=_DEFAULT_SEED if seed is None else seed,
-            start_ms=start,
-            interval_ms=interval_ms,
-        )
-        made = _Feed(itertools.islice(endless, bound), bound)
-        ends = np.array([0, (bound or 1) - 1])
-        times = start + (ends * (interval_ms / len(names))).astype(np.int64)
     else:
-        speed = speed or Speed()
         options = {"--ticks": ticks, "--seed": seed, "--start": start, "--interval-ms": interval_ms}
         if given := [name for name, value in options.items() if value is not None]:
             raise click.UsageError(f"{given[0]} is for synthetic ticks; SOURCE is a file")
@@ -217,21 +186,11 @@ def feed(
             bar_seconds=settings.bar_seconds,
             coarse=coarse,
         )
-        made = _of_file(file, limit)
-        times = file.rows.ts[: made.total]
-        ends = np.arange(len(times))
-    if warning := beyond_the_clock(
-        sources[0] if len(sources) == 1 else f"{len(sources)} files",
-        times,
-        ends,
-        speed=speed,
-        now_ms=time.time_ns() // 1_000_000,
-        max_future_seconds=settings.max_future_seconds,
-    ):
+        made = of_files(file, limit=limit, speed=speed)
+    if warning := made.beyond_the_clock(now_ms, settings.max_future_seconds):
         click.echo(f"feed: warning: {warning}", err=True)
-    report = asyncio.run(
-        _send(made, settings, topics, Pace(speed), None if compression == "none" else compression)
-    )
+    chosen = None if compression == "none" else compression
+    report = asyncio.run(_send(made, settings, topics, chosen))
     if as_json:
         understood = None if made.understood is None else made.understood.as_dict()
         print_json({**report.as_dict(), "input": understood})
@@ -239,25 +198,8 @@ def feed(
         click.echo(_summary(report))
 
 
-def _of_file(file: TickFile, limit: int | None) -> _Feed:
-    understood = file.understood
-    for symbol in understood.symbols if understood.symbol_from == FROM_NAME else ():
-        if (bare := without_date(symbol)) is not None:
-            raise SourceError(
-                f"{file.paths[0]}: no column of symbols, and the file's name has a date; looked "
-                f"for the symbol; give --symbol {bare}, or --symbol {symbol} if that is it"
-            )
-    total = file.count if limit is None else min(limit, file.count)
-    codes, positions = np.unique(file.rows.code[:total], return_index=True)
-    first = {
-        file.symbols[code]: int(file.rows.ts[position])
-        for code, position in zip(codes.tolist(), positions.tolist(), strict=True)
-    }
-    return _Feed(itertools.islice(file.ticks, total), total, understood, first)
-
-
 async def _send(
-    made: _Feed, settings: Settings, topics: Topics, pace: Pace, compression: Compression | None
+    made: FeedInput, settings: Settings, topics: Topics, compression: Compression | None
 ) -> FeedReport:
     # It logs each lost connection; what comes of that is in the one line of the BrokerError.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
@@ -290,7 +232,7 @@ async def _send(
                 made.ticks,
                 producer=producer,
                 topic=topic,
-                pace=pace,
+                pace=Pace(made.speed),
                 on_progress=view.update,
                 stop=stop,
                 encode=encoder_for(settings.tick_mapping),
