@@ -48,6 +48,7 @@ async def test_the_newest_answers_are_known_once_it_says_that_they_were_read(
         seen.append(next(item.text for item in found if item.id == "ready"))
         await asyncio.sleep(0.01)
     reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
     assert not [text for text in seen if "ticks wait" in text.lower()], set(seen)
     assert observer.model.answered_ms
 
