@@ -12,7 +12,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from stream_app.kafka.connection import FETCH_MAX_WAIT_MS, FOLLOW_MAX_WAIT_MS, end_offset
+from stream_app.kafka.connection import (
+    FETCH_MAX_WAIT_MS,
+    FOLLOW_MAX_WAIT_MS,
+    ISOLATION_LEVEL,
+    end_offset,
+)
 from stream_app.kafka.retries import Outage
 from stream_app.kafka.topics import TopicSpec
 
@@ -37,6 +42,7 @@ async def open_reader(
         auto_offset_reset="earliest",
         max_poll_records=2000,
         fetch_max_wait_ms=max_wait_ms,
+        isolation_level=ISOLATION_LEVEL,
     )
     try:
         await consumer.start()
