@@ -46,7 +46,8 @@ _REFUSALS: Final = (
 """Errors that asking again cannot change. Asking again with a wrong password may even lock the
 user out."""
 _SECURITY_SETTINGS: Final = "KAFKA_SECURITY_PROTOCOL and the KAFKA_SASL_ and KAFKA_SSL_ settings"
-_FETCH_TIMEOUT_MS: Final = 2000
+_FETCH_TIMEOUT_S: Final = 2.0
+POLL_MS: Final = 50
 
 
 def client_settings(settings: Settings) -> dict[str, Any]:
@@ -195,7 +196,11 @@ async def end_offset(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int:
     if told <= first:
         return told
     consumer.seek(tp, told - 1)
-    await consumer.getmany(tp, timeout_ms=_FETCH_TIMEOUT_MS, max_records=1)
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + _FETCH_TIMEOUT_S
+    # What stands there may be a transaction's marker: no record comes, but the position moves on.
+    while await consumer.position(tp) < told and clock() < deadline:
+        await consumer.getmany(tp, timeout_ms=POLL_MS, max_records=1)
     return max(told, consumer.last_stable_offset(tp) or 0)
 
 

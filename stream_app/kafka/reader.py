@@ -16,6 +16,7 @@ from stream_app.kafka.connection import (
     FETCH_MAX_WAIT_MS,
     FOLLOW_MAX_WAIT_MS,
     ISOLATION_LEVEL,
+    POLL_MS,
     end_offset,
 )
 from stream_app.kafka.retries import Outage
@@ -75,7 +76,8 @@ async def read_range(
         return
     consumer.seek(tp, first)
     while await consumer.position(tp) < end:
-        for records in (await consumer.getmany(tp, timeout_ms=1000)).values():
+        # Not for long: the client does not return for what holds no record, such as a marker.
+        for records in (await consumer.getmany(tp, timeout_ms=POLL_MS)).values():
             for record in records:
                 if record.offset < end:
                     yield record

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from stream_app.kafka.connection import client_settings
+from stream_app.kafka.reader import open_reader, read_range
 from stream_app.kafka.topic_check import Topics
 from stream_app.messages.ticks import encode_tick
 from tests.broker.test_partitioners import fetched
@@ -24,6 +26,24 @@ pytestmark = [
 
 WATCHDOG_S = 5.0
 COUNT = 100
+
+
+async def test_a_log_that_ends_with_a_marker_is_read_without_a_wait(
+    settings_for: SettingsFor, topics_on_broker: Topics
+) -> None:
+    """The client waits in vain for a record there: a restart took seconds for each partition."""
+    client = client_settings(settings_for())
+    tp = TopicPartition(topics_on_broker.ticks.name, 0)
+    async with AIOKafkaProducer(**client, transactional_id=f"m-{tp.topic}") as producer:
+        for is_kept in (True, False):
+            await producer.begin_transaction()
+            await producer.send_and_wait(tp.topic, b"{}", partition=0)
+            await (producer.commit_transaction() if is_kept else producer.abort_transaction())
+    async with open_reader(client) as reader:
+        assert await reader.end_offsets([tp]) == {tp: 4}  # connects
+        began = time.monotonic()
+        assert [record.offset async for record in read_range(reader, tp, 0, None)] == [0]
+        assert time.monotonic() - began < 0.9
 
 
 async def test_what_was_aborted_is_not_answered_and_keeps_no_worker_waiting(
