@@ -42,7 +42,7 @@ class Logs:
     async def offsets_for_times(self, times: dict[TopicPartition, int]) -> dict[Any, None]:
         return dict.fromkeys(times)
 
-    def highwater(self, tp: TopicPartition) -> int:
+    def last_stable_offset(self, tp: TopicPartition) -> int:
         return len(self.records[tp])
 
     def seek(self, tp: TopicPartition, offset: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -217,6 +218,14 @@ def _kind(
         return "bars"
     if mapped_bars:
         return "bars"
+    in_order = [place for role in OHLC[:3] for place in candidates[role]] + prices
+    if absent == ["close"] and in_order == list(range(in_order[0], in_order[0] + len(OHLC))):
+        last = names[prices[0]].strip()
+        raise SourceError(
+            f"{path}: open, high, low and {last} in the order of bars; looked for bars, or ticks "
+            f"with the day's open, high and low; choose with {_option('close', last)} or "
+            f"{_option('price', last)}"
+        )
     if not absent and prices:
         raise SourceError(
             f"{path}: both a price ({names[prices[0]]}) and open, high, low, close; looked for "
@@ -231,6 +240,10 @@ def _kind(
             f"for open, high, low and close; name it with --column {absent[0]}=NAME"
         )
     return "ticks"
+
+
+def _option(role: str, name: str) -> str:
+    return f"--column {shlex.quote(f'{role}={name}')}"
 
 
 def _missing(path: Path, role: str, names: Sequence[str]) -> SourceError:

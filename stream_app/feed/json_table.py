@@ -109,12 +109,21 @@ def _utf8(source: FileBytes, encoding: str | None) -> bytes:
 
 def _by_arrow(content: bytes) -> Any:
     table = arrow_json.read_json(io.BytesIO(content))
-    times = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
-    if not times:
+    typed = {field.name: (field.type, _times_as_text(field.type)) for field in table.schema}
+    schema = pa.schema([(name, text) for name, (kind, text) in typed.items() if text != kind])
+    if not schema.names:
         return table
-    schema = pa.schema([(name, pa.string()) for name in times])
     options = arrow_json.ParseOptions(explicit_schema=schema)
     return arrow_json.read_json(io.BytesIO(content), parse_options=options)
+
+
+def _times_as_text(kind: Any) -> Any:
+    """The type with text in place of times, which have lost their zones, also inside objects."""
+    if pa.types.is_timestamp(kind):
+        return pa.string()
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _times_as_text(field.type)) for field in kind])
+    return pa.list_(_times_as_text(kind.value_type)) if pa.types.is_list(kind) else kind
 
 
 def _by_line(source: FileBytes, content: bytes, error: BaseException) -> JsonRows:

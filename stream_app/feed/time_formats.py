@@ -10,7 +10,10 @@ import pandas as pd
 
 _DATES: Final = (
     (re.compile(r"\d{1,2}([./-])\d{1,2}\1\d{4}"), ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y")),
-    (re.compile(r"\d{1,2}([./-])\d{1,2}\1\d{2}"), ("%d{0}%m{0}%y", "%m{0}%d{0}%y")),
+    (
+        re.compile(r"\d{1,2}([./-])\d{1,2}\1\d{2}"),
+        ("%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d"),
+    ),
     (re.compile(r"\d{4}([./-])\d{1,2}\1\d{1,2}"), ("%Y{0}%m{0}%d",)),
     (re.compile(r"\d{1,2}([ -])[A-Za-z]{3}\1\d{4}"), ("%d{0}%b{0}%Y",)),
     (re.compile(r"\d{1,2}([ -])[A-Za-z]{3}\1\d{2}"), ("%d{0}%b{0}%y",)),
@@ -65,7 +68,7 @@ def format_problem(time_format: str) -> str | None:
 
 
 def formats_of(text: str) -> tuple[str, ...]:
-    """The strptime formats that a time could be in; several where day and month are unclear.
+    """The strptime formats that a time could be in; several where day, month or year are unclear.
 
     >>> formats_of("02.03.2023 09:30")
     ('%d.%m.%Y %H:%M', '%m.%d.%Y %H:%M')

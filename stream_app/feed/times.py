@@ -169,11 +169,10 @@ def _hint(text: str) -> str:
     if not formats:
         return ""
     options = " or ".join(f'--time-format "{each}"' for each in formats)
-    return (
-        f" (day and month are not guessed: give {options})"
-        if len(formats) > 1
-        else (f" (give {options})")
-    )
+    if len(formats) == 1:
+        return f" (give {options})"
+    unclear = "day, month and year" if "%y" in options else "day and month"
+    return f" ({unclear} are not guessed: give {options})"
 
 
 def _as_numbers(column: Any) -> NDArray[Any] | None:

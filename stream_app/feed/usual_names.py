@@ -12,7 +12,8 @@ USUAL_NAMES: Final[dict[str, tuple[str, ...]]] = {
         *("timestamp", "time", "date", "datetime", "ts", "t", "opentime", "eventtime"),
         *("tradetime", "starttime", "unix", "unixtime", "unixtimestamp", "epoch", "epochms"),
         *("timestampms", "timestamputc", "timeutc", "datetimeutc", "gmttime", "localtime"),
-        *("windowstart", "transacttime"),
+        *("windowstart", "transacttime", "timeopen"),
+        *("exchangetime", "exchangetimestamp", "timeexchange"),
     ),
     "symbol": ("symbol", "sym", "ticker", "instrument", "pair"),
     "price": (

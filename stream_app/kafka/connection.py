@@ -29,6 +29,9 @@ FETCH_MAX_WAIT_MS: Final = 25
 """How long a broker may delay an empty answer to a fetch. Kafka answers as soon as there is a
 record. The embedded broker makes a single tick wait this long when several partitions are fetched
 at once."""
+ISOLATION_LEVEL: Final = "read_committed"
+"""Ticks of a transaction that was aborted are no ticks. All readers must agree on that: a restart
+reads the ticks again that the group has answered."""
 FOLLOW_MAX_WAIT_MS: Final = 500
 """The same where a reader stays on its partitions and half a second on the embedded broker is soon
 enough. A reader that waits 25 ms asks an idle broker forty times a second."""
@@ -43,7 +46,8 @@ _REFUSALS: Final = (
 """Errors that asking again cannot change. Asking again with a wrong password may even lock the
 user out."""
 _SECURITY_SETTINGS: Final = "KAFKA_SECURITY_PROTOCOL and the KAFKA_SASL_ and KAFKA_SSL_ settings"
-_FETCH_TIMEOUT_MS: Final = 2000
+_FETCH_TIMEOUT_S: Final = 2.0
+POLL_MS: Final = 50
 
 
 def client_settings(settings: Settings) -> dict[str, Any]:
@@ -177,9 +181,10 @@ def _remedy(settings: Settings, error: Exception) -> str:
 
 
 async def end_offset(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int:
-    """The offset after the last record of a partition. Waits for the broker.
+    """The offset after the last record that can be read of a partition. Waits for the broker.
 
-    It uses the high watermark that comes with a fetch. `consumer.end_offsets` is too low on the
+    Records of a transaction that is still open cannot, nor can those behind them. It uses the last
+    stable offset that comes with a fetch. `consumer.end_offsets` is too low on the
     embedded broker: it misses all but the first record of the last batch.
 
     Args:
@@ -191,8 +196,12 @@ async def end_offset(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int:
     if told <= first:
         return told
     consumer.seek(tp, told - 1)
-    await consumer.getmany(tp, timeout_ms=_FETCH_TIMEOUT_MS, max_records=1)
-    return max(told, consumer.highwater(tp) or 0)
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + _FETCH_TIMEOUT_S
+    # What stands there may be a transaction's marker: no record comes, but the position moves on.
+    while await consumer.position(tp) < told and clock() < deadline:
+        await consumer.getmany(tp, timeout_ms=POLL_MS, max_records=1)
+    return max(told, consumer.last_stable_offset(tp) or 0)
 
 
 def _servers(settings: Settings) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -17,6 +17,7 @@ from aiokafka.structs import OffsetAndMetadata
 from stream_app.kafka.connection import end_offset
 from stream_app.kafka.place import Place
 from stream_app.kafka.reader import open_reader
+from stream_app.kafka.tails import Tails
 from stream_app.kafka.topic_ids import KnownTopic, known_topic
 
 
@@ -45,6 +46,7 @@ class GroupView:
         self.admin = admin
         """For other questions to the same broker."""
         self._reader = reader
+        self._tails = Tails(reader)
         self._group = group
         self._topic = topic
 
@@ -91,7 +93,10 @@ class GroupView:
         return frozenset(number for item in members for number in item.partitions or ())
 
     async def places(self, topic: KnownTopic, partitions: Iterable[int]) -> dict[int, Place]:
-        """Where the group stands in each of the partitions."""
+        """Where the group stands in each of the partitions.
+
+        From the second look on, an end of the log that holds no record does not count.
+        """
         tps = {number: TopicPartition(self._topic, number) for number in partitions}
         if not tps:
             return {}
@@ -118,6 +123,9 @@ class GroupView:
                 committed=commit.offset if commit.offset >= 0 else None,
                 committed_topic_id=commit.metadata,
             )
+        waiting = {number: (at.start, at.end) for number, at in places.items() if at.waiting}
+        for number in await self._tails.empty(self._topic, waiting):
+            places[number] = replace(places[number], end=places[number].start)
         return places
 
     async def end(self, partition: int) -> int:

@@ -20,7 +20,7 @@ class Place:
     first: int
     """The log begins at this offset."""
     end: int
-    """The offset after the last record."""
+    """The offset after the last record; after what is committed where no record follows it."""
     committed: int | None
     committed_topic_id: str
     """Of the topic that the commit was made in; empty where nobody noted it."""

@@ -12,7 +12,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from stream_app.kafka.connection import FETCH_MAX_WAIT_MS, FOLLOW_MAX_WAIT_MS, end_offset
+from stream_app.kafka.connection import (
+    FETCH_MAX_WAIT_MS,
+    FOLLOW_MAX_WAIT_MS,
+    ISOLATION_LEVEL,
+    POLL_MS,
+    end_offset,
+)
 from stream_app.kafka.retries import Outage
 from stream_app.kafka.topics import TopicSpec
 
@@ -37,6 +43,7 @@ async def open_reader(
         auto_offset_reset="earliest",
         max_poll_records=2000,
         fetch_max_wait_ms=max_wait_ms,
+        isolation_level=ISOLATION_LEVEL,
     )
     try:
         await consumer.start()
@@ -69,7 +76,8 @@ async def read_range(
         return
     consumer.seek(tp, first)
     while await consumer.position(tp) < end:
-        for records in (await consumer.getmany(tp, timeout_ms=1000)).values():
+        # Not for long: the client does not return for what holds no record, such as a marker.
+        for records in (await consumer.getmany(tp, timeout_ms=POLL_MS)).values():
             for record in records:
                 if record.offset < end:
                     yield record

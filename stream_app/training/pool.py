@@ -9,7 +9,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.context import SpawnContext
 from typing import Any, Final, Self, TypeVar
 
 from pebble import ProcessFuture, ProcessPool
@@ -20,7 +20,7 @@ from stream_app.training.gate import Verdict
 from stream_app.training.gate_job import GateJob, run_gate
 from stream_app.training.job import TrainedModel, TrainingJob, run_job
 from stream_app.training.niceness import TOO_OFTEN_S, set_niceness
-from stream_app.training.process import start_process
+from stream_app.training.process import TrainingProcess, start_process
 
 logger = logging.getLogger(__name__)
 
@@ -53,15 +53,15 @@ class _Spawning(SpawnContext):
 
     def __init__(self, processes: int) -> None:
         self._first = processes
-        self._made: list[SpawnProcess] = []
+        self._made: list[TrainingProcess] = []
 
-    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override] # noqa: N802 - so pebble calls it
+    def Process(self, *args: Any, **kwargs: Any) -> TrainingProcess:  # type: ignore[override] # noqa: N802 - so pebble calls it
         """Make one. Called in pebble's thread."""
         if self._first:
             self._first -= 1
         else:
             POOL_RESTARTS.inc()
-        process = SpawnProcess(*args, **kwargs)
+        process = TrainingProcess(*args, **kwargs)
         self._made = [known for known in self._made if known.is_alive()] + [process]
         return process
 

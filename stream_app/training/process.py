@@ -8,6 +8,8 @@ import multiprocessing.connection
 import os
 import signal
 import threading
+from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnProcess
 
 from stream_app.models.catalog import CATALOG, import_loaders
 from stream_app.models.random_forest import forest_class
@@ -29,6 +31,23 @@ def ended_by(exit_code: int) -> str:
     except ValueError:
         return f"exit code {exit_code}"
     return f"{name}: was memory short?" if exit_code == -signal.SIGKILL else name
+
+
+class TrainingProcess(SpawnProcess):
+    """A process of the pool, which is deaf to Ctrl-C from its first moment.
+
+    It ignores Ctrl-C once it is initialised. Its imports before that take seconds, and Python would
+    end them with a traceback.
+    """
+
+    def start(self) -> None:
+        """Start it. Blocks for milliseconds. A process begins with the mask of the thread."""
+        resource_tracker.ensure_running()  # else the start would, and then undo the mask
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def initialise_process() -> None:

@@ -22,7 +22,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from stream_app.errors import WorkerFault
-from stream_app.kafka.connection import FETCH_MAX_WAIT_MS
+from stream_app.kafka.connection import FETCH_MAX_WAIT_MS, ISOLATION_LEVEL
 
 logger = logging.getLogger(__name__)
 
@@ -65,8 +65,9 @@ class GroupClient(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        # Faust fixes 1,500 ms.
-        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001 - Faust passes no other way
+        # Faust passes no other way. It fixes 1,500 ms.
+        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001
+        consumer._isolation_level = ISOLATION_LEVEL  # noqa: SLF001
         return consumer
 
     async def on_start(self) -> None:

@@ -261,3 +261,20 @@ async def test_a_judgement_goes_ahead_of_the_jobs_that_wait(
 
 def tell_pid(job: TrainingJob) -> TrainedModel:
     return TrainedModel(name=job.model, artifact=b"", seconds=0.0, rows=os.getpid(), data_to=0)
+
+
+async def test_ctrl_c_while_the_processes_start_gives_no_traceback(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A terminal sends it to all processes. Their imports take seconds."""
+    with TrainingPool(2) as pool:
+        ready = pool.warm_up()
+        while not ready.done():
+            for process in pool._context._made:
+                if process.pid:
+                    os.kill(process.pid, signal.SIGINT)
+            await asyncio.sleep(0.02)
+        first = pool._context.pids()
+        assert (await pool.run(job())).name == "kalman"
+        assert pool._context.pids() == first
+    assert "Traceback" not in capfd.readouterr().err

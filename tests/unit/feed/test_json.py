@@ -10,6 +10,7 @@ import pytest
 
 from stream_app.errors import SourceError
 from stream_app.feed.files import read_ticks
+from stream_app.feed.layout import Layout
 from tests.unit.feed.test_files import T0, written
 
 TICKS = [{"ts": T0 * 1000 + nth, "price": 5.5 + nth} for nth in range(3)]
@@ -131,3 +132,17 @@ def test_a_field_that_stands_twice_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(SourceError, match="specified twice"):
         read_ticks(path)
+
+
+@pytest.mark.parametrize("wrap", [lambda time: {"d": {"at": time}}, lambda time: {"d": [time]}])
+def test_a_zone_that_a_time_inside_an_object_has_is_not_lost(tmp_path: Path, wrap: Any) -> None:
+    """A field of the whole time inside an object was read as one without a zone."""
+    times = ["2024-03-04T10:00:00Z", "2024-03-04T12:00:01+02:00"]
+    rows = [{**wrap(time), "ts": time, "price": 5.5} for time in times]
+    path = written(tmp_path / "a.json", "\n".join(map(json.dumps, rows)))
+    name = "d.at" if "at" in str(rows) else "ts"
+    layout = Layout(columns={"time": name}, time_zone="America/New_York")
+
+    found = [tick.ts for tick in read_ticks(path, layout=layout).ticks]
+
+    assert found == [1709546400000, 1709546401000]

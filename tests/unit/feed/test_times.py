@@ -140,6 +140,12 @@ def test_a_format_says_what_is_what(value: Any, time_format: str, ts: str) -> No
         ("31.12.2023 9:30 PM", ['"%d.%m.%Y %I:%M %p"']),
         ("20230302093000", ['"%Y%m%d%H%M%S"']),
         ("2 Mar 2023", ['"%d %b %Y"']),
+        (
+            "24-03-04 10:00",
+            ['"%d-%m-%y %H:%M"', '"%y-%m-%d %H:%M"', "day, month and year are not guessed"],
+        ),
+        ("31/12/23", ['"%d/%m/%y"']),
+        ("03/02/23", ['"%d/%m/%y"', '"%m/%d/%y"', '"%y/%m/%d"']),
     ],
 )
 def test_another_format_is_asked_for_with_what_it_could_be(value: str, options: list[str]) -> None:
