@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from stream_app.prediction.intervals import IntervalTrackers, returns_of
 from stream_app.prediction.volatility import LEAST, MOST, VolatilityForecast
 
 BAR = 300_000
@@ -18,12 +19,14 @@ def new(horizon: int = 1, start: float = 1e-3) -> VolatilityForecast:
     return VolatilityForecast(bar_ms=BAR, horizon_bars=horizon, start=start)
 
 
-def bars(deviations: list[float], seed: int = 1) -> Iterator[tuple[float, float, float]]:
-    """High, low and close of bars of a random walk in 50 steps with these deviations."""
+def bars(
+    deviations: list[float], seed: int = 1, steps: int = 50
+) -> Iterator[tuple[float, float, float]]:
+    """High, low and close of bars of a random walk in so many steps with these deviations."""
     random = np.random.default_rng(seed)
     close = 4.0
     for deviation in deviations:
-        path = close + np.cumsum(random.standard_normal(50)) * deviation / math.sqrt(50)
+        path = close + np.cumsum(random.standard_normal(steps)) * deviation / math.sqrt(steps)
         yield max(close, path.max()), min(close, path.min()), float(path[-1])
         close = float(path[-1])
 
@@ -53,8 +56,55 @@ def test_a_random_walk_has_its_own_deviation_by_the_square_root_of_time(horizon:
     found = new(horizon)
     close = fed(found, [1e-3] * 3 * DAY)
     expected = 1e-3 * math.sqrt(horizon)
-    # The range in 50 steps is smaller than that of all times in between.
     assert found.at(3 * DAY * BAR, close, close, math.inf) == pytest.approx(expected, rel=0.2)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 300])
+def test_few_ticks_a_bar_make_no_smaller_forecast(steps: int) -> None:
+    found, ahead = new(), []
+    for number, (high, low, close) in enumerate(bars([1e-3] * 6 * DAY, steps=steps)):
+        ahead.append(forecast(found, number))
+        found.close(number * BAR, high, low, close)
+    # The range alone would make it 0.5 of the deviation at one tick a bar, and 0.72 at five.
+    assert np.mean(ahead[DAY // 2 : DAY]) == pytest.approx(1e-3, rel=0.2)
+    assert np.mean(ahead[2 * DAY :]) == pytest.approx(1e-3, rel=0.05)
+
+
+def test_intervals_an_hour_ahead_hold_what_they_say_of_one_tick_a_bar() -> None:
+    inside = []
+    for seed in range(6):
+        found, trackers = new(12), IntervalTrackers(levels=(0.9,), horizon_bars=12)
+        closes, said = [], []
+        for number, (high, low, close) in enumerate(bars([1e-3] * 4 * DAY, seed, steps=1)):
+            ahead = found.at((number + 1) * BAR - 1, high, low, math.inf)
+            said.append((ahead, returns_of(trackers.bounds, published=0.0, volatility=ahead)))
+            found.close(number * BAR, high, low, close)
+            closes.append(close)
+            if number >= 12:
+                came, (then, intervals) = close - closes[-13], said[-13]
+                trackers.take(came, published=0.0, volatility=then, intervals=intervals)
+                if number >= DAY:
+                    inside.append(intervals[0][1] <= came <= intervals[0][2])
+    # By the range alone it was 0.84.
+    assert np.mean(inside) == pytest.approx(0.9, abs=0.025)
+
+
+def test_a_price_that_bounces_inside_bars_is_not_taken_for_a_calm_one() -> None:
+    found = new()
+    for number in range(10 * DAY):
+        found.close(number * BAR, 4.0 + 1e-3, 4.0, 4.0)
+    range_alone = 1e-3 / math.sqrt(8 / math.pi)
+    assert forecast(found, 10 * DAY) == pytest.approx(range_alone, rel=0.05)
+
+
+def test_a_state_from_before_ranges_were_compared_is_taken_over() -> None:
+    found, other = new(), new()
+    fed(found, [1e-3] * 300)
+    state = found.state()
+    del state["reach"]
+    other.restore(state)
+    assert other.state()["levels"] == state["levels"]
+    assert forecast(other, 300) < forecast(found, 300)
 
 
 def test_a_step_by_three_is_mostly_made_in_36_bars() -> None:
@@ -91,9 +141,12 @@ def test_the_forming_bar_counts_as_far_as_it_has_come() -> None:
     late = found.at(opened + BAR - 1, close + 6e-3, close, math.inf)
     fresh = new()
     fed(fresh, [1e-3] * 311)
-    fresh.close(opened, close + 6e-3, close, close)
+    # How far ranges reach is known of closed bars alone: this one does not change it.
+    returns, ranges = fresh.state()["reach"]
+    end = close + 6e-3 * returns / ranges / 2
+    fresh.close(opened, close + 6e-3, close, end)
     # A bar as good as over counts as a closed one.
-    assert late == pytest.approx(fresh.at(opened + BAR, close, close, math.inf), rel=1e-3)
+    assert late == pytest.approx(fresh.at(opened + BAR, end, end, math.inf), rel=1e-3)
     assert late > 1.2 * usual
     # Half a bar's expected range changes nothing much; a step that is not believed, nothing.
     half = found.at(opened + BAR // 2, close + 1.596e-3 * math.sqrt(0.5), close, math.inf)
