@@ -243,7 +243,9 @@ def learned(
     models: ModelSettings,
 ) -> FloatArray:  # fmt: skip
     """What a member says at the rows asked, after it has learned from the data; kept on disk."""
-    digest = hashlib.sha256(f"{name} {models} {moments} {code_digest(('models',))}".encode())
+    digest = hashlib.sha256(
+        f"{name} {models} {moments} {code_digest(('bars', 'models', 'scoring'))}".encode()
+    )
     for part in (data.features, data.target, data.rows, asked.features[asked.rows], asked.rows):
         digest.update(np.ascontiguousarray(part).tobytes())
     place = KEPT / f"{digest.hexdigest()}.npy"

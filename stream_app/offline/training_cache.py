@@ -20,7 +20,7 @@ Train = Callable[[Sequence[TrainingJob]], Iterator[tuple[int, TrainedModel]]]
 """Runs jobs, as `TrainingPool.run_numbered`."""
 
 _PACKAGE: Final = Path(__file__).parents[1]
-_LEARNS_FROM: Final = ("bars", "models", "training")
+_LEARNS_FROM: Final = ("bars", "models", "scoring", "training")
 """The rooms whose code decides what a training gives."""
 MOST_BYTES: Final = 1 << 28
 

@@ -19,7 +19,7 @@ from stream_app.offline.windows import NoiseFrom, Windows
 from stream_app.prediction.settings import PredictionSettings
 from stream_app.registry.disk import read_regular, write_new
 
-_MADE_BY = ("bars", "messages", "models", "offline", "prediction")
+_MADE_BY = ("bars", "messages", "models", "offline", "prediction", "scoring")
 """The rooms whose code decides how ticks become bars."""
 
 
