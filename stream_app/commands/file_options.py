@@ -6,11 +6,12 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 
 from stream_app.errors import SourceError
+from stream_app.feed.bar_ends import BarTimes
 
 if TYPE_CHECKING:
     from stream_app.feed.files import TickFile
@@ -62,6 +63,12 @@ _OPTIONS: Final = (
         help="The zone of times that have none: America/New_York, or -05:00; default: UTC.",
     ),
     click.option(
+        "--bar-times",
+        type=click.Choice(get_args(BarTimes)),
+        help="Which end of a bar its time is. Default: its start, or its end in a column such as "
+        "close_time.",
+    ),
+    click.option(
         "--bad-rows",
         type=click.Choice(["refuse", "skip"]),
         default="refuse",
@@ -71,7 +78,7 @@ _OPTIONS: Final = (
 )
 _NAMES: Final = (
     *("columns", "layout", "names", "skip_lines", "encoding", "decimal"),
-    *("time_format", "time_zone", "bad_rows"),
+    *("time_format", "time_zone", "bar_times", "bad_rows"),
 )
 
 
@@ -87,6 +94,7 @@ class Reading:
     decimal: str | None = None
     time_format: str | None = None
     time_zone: str | None = None
+    bar_times: BarTimes | None = None
     bad_rows: str = "refuse"
 
     def given(self) -> str | None:
@@ -133,6 +141,7 @@ class Reading:
             decimal=self.decimal,
             time_format=self.time_format,
             time_zone=self.time_zone,
+            bar_times=self.bar_times,
         )
         file = read_ticks(
             tuple(paths),

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stream_app.errors import SourceError
+from stream_app.feed.bar_ends import starts_of
 from stream_app.feed.bar_lengths import BadBarError, bar_lengths, of_each
 from stream_app.feed.bars import bars_to_ticks
 from stream_app.feed.columns import Kind
@@ -111,6 +112,8 @@ class _Merged:
         self._gather()
         if self.kind == "bars":
             self._note_repeated_bars()
+            if any(part.named_by_end for part in self._parts):
+                self._begin_bars()
 
     def _gather(self) -> None:
         parts = self._parts
@@ -153,6 +156,21 @@ class _Merged:
                 wanted="one",
                 remedy=of_repeated(part, len(self._parts)),
             )
+        self._gather()
+
+    def _begin_bars(self) -> None:
+        """Put bars that are named by their ends where they begin."""
+        lengths = self._lengths()
+        for at, part in enumerate(self._parts):
+            if part.named_by_end:
+                mine = self._part == at
+                ts = part.ts.copy()
+                ts[self._row[mine]] = starts_of(self.ts[mine], lengths[mine])
+                part.ts = ts
+                part.notices += (
+                    f"{part.path}: {part.columns['time']} is the end of each bar, which begins its "
+                    "length before; if it is the start, give --bar-times start",
+                )
         self._gather()
 
     def tick_file(self) -> TickFile:

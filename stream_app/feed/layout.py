@@ -20,6 +20,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from stream_app.errors import SourceError
+from stream_app.feed.bar_ends import BarTimes
 from stream_app.feed.columns import ROLES
 from stream_app.feed.time_formats import format_problem
 from stream_app.feed.zones import zone_of
@@ -55,6 +56,8 @@ class Layout:
     """As in Python's strptime."""
     time_zone: str | None = None
     """Of times that name none: an IANA name, or an offset such as -05:00."""
+    bar_times: BarTimes | None = None
+    """Which end of a bar its time is; by default as the column's name says, or the start."""
 
     def __post_init__(self) -> None:
         """Check what types alone do not.

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stream_app.errors import SourceError
+from stream_app.feed.bar_ends import is_end
 from stream_app.feed.columns import Columns, Kind, find_columns, shown_name
 from stream_app.feed.instruments import may_be_codes
 from stream_app.feed.joined_times import joined
@@ -83,6 +84,7 @@ class Part:
             self.bad.add(table.bad_lines)
         if not rows:
             raise self.refusal()
+        self.named_by_end = self._named_by_end(shown_name(head.names, found.positions["time"]))
         self._pass_over_blanks()
         if table.head.layout.empty_is_unchanged and "price" in self._second:
             self._fill_sides()
@@ -139,6 +141,16 @@ class Part:
                 f"{self.path}: rows at the end without a value in the columns used left out: "
                 f"{len(empty) - end:,}",
             )
+
+    def _named_by_end(self, time_name: str) -> bool:
+        """Whether the times are the ends of bars."""
+        said = self._table.head.layout.bar_times
+        if self.kind != "bars" and said is not None:
+            raise SourceError(
+                f"{self.path}: a file of ticks, for which --bar-times {said} says nothing; looked "
+                "for bars; leave it out"
+            )
+        return said == "end" or (said is None and self.kind == "bars" and is_end(time_name))
 
     def _fill_sides(self) -> None:
         """An empty bid or ask is that of the row before; before the first there is no price."""
