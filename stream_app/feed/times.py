@@ -33,6 +33,8 @@ _BASIC_DATE: Final = re.compile(r"\d{8}")  # no epoch of 2000 to 2100 has eight 
 _NAMED_UTC: Final = r":\d\d(?:[.,]\d+)? ?(?:UTC|GMT)$"
 """A clock and UTC by name, which ISO 8601 does not know."""
 _UTC_NAME: Final = r" ?(?:UTC|GMT)$"
+_ABBREVIATION: Final = re.compile(r":\d\d ?(?!UTC$|GMT$)[A-Z]{3,4}$")
+"""A time of day with EST, CET, IST."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,11 @@ def _hint(text: str) -> str:
     if is_serial(text):
         return (
             " (a spreadsheet's number for it: format its cells as yyyy-mm-dd hh:mm:ss and export)"
+        )
+    if _ABBREVIATION.search(text):
+        return (
+            " (the letters of a zone are not guessed, as they mean several: leave them out and "
+            "give --time-zone, such as America/New_York)"
         )
     formats = formats_of(text)
     if not formats:

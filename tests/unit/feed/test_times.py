@@ -157,6 +157,12 @@ def test_another_format_is_asked_for_with_what_it_could_be(value: str, options: 
         assert read_times(column(value), time_format=time_format).good.all()
 
 
+@pytest.mark.parametrize("text", ["2024-03-04 10:00 EST", "04.03.2024 10:00:00 CEST"])
+def test_the_letters_of_a_zone_are_not_guessed(text: str) -> None:
+    assert "give --time-zone" in read_times(column(text, text)).wanted(0)
+    assert "--time-zone" not in read_times(column("04.03.2024 10:00 PM")).wanted(0)
+
+
 @pytest.mark.parametrize(
     ("zone", "ts"),
     [
