@@ -1,9 +1,10 @@
-"""Whether what is published holds on prices that two months hardly show: made ones of many kinds.
+"""Whether published prices and intervals hold on kinds of prices that two months hardly contain.
 
-Each is ten days of five-minute bars, given to `stream-app backtest`, retrained daily; the second
-half of its time is scored. Printed are the mean R2 of what is published against the last price,
-over several series (`--rounds`), its standard error, and the intervals' coverage. Where nothing can
-be known, an R2 of 0 is right: the promise is never to be worse than the last price.
+The prices are made. Each series is ten days of five-minute bars, given to `stream-app backtest`,
+retrained daily; the second half of its time is scored. Printed are the mean R2 of what is published
+against the last price, over several series (`--rounds`), its standard error, and the intervals'
+coverage. Where nothing can be known, an R2 of 0 is right: the promise is never to be worse than the
+last price.
 
 `--quick` takes one series of each kind and one bar ahead: a smoke test, not a measurement.
 """

@@ -160,7 +160,6 @@ def feed(
     """
     settings = load_settings(config)
     topics = load_topics(settings.topics_file)
-    now_ms = time.time_ns() // 1_000_000
     if sources == (SYNTHETIC,):
         if misplaced := reading.given() or ("--coarse" if coarse else None):
             raise click.UsageError(f"{misplaced} is for files; SOURCE is synthetic")
@@ -171,7 +170,7 @@ def feed(
             seed=seed,
             start_ms=start,
             interval_ms=interval_ms,
-            now_ms=now_ms,
+            now_ms=_now_ms(),
         )
     else:
         options = {"--ticks": ticks, "--seed": seed, "--start": start, "--interval-ms": interval_ms}
@@ -187,7 +186,7 @@ def feed(
             coarse=coarse,
         )
         made = of_files(file, limit=limit, speed=speed)
-    if warning := made.beyond_the_clock(now_ms, settings.max_future_seconds):
+    if warning := made.beyond_the_clock(_now_ms(), settings.max_future_seconds):
         click.echo(f"feed: warning: {warning}", err=True)
     chosen = None if compression == "none" else compression
     report = asyncio.run(_send(made, settings, topics, chosen))
@@ -196,6 +195,10 @@ def feed(
         print_json({**report.as_dict(), "input": understood})
     else:
         click.echo(_summary(report))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 async def _send(

@@ -7,9 +7,12 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.feed.bar_lengths import bar_lengths, until_the_next
 from stream_app.feed.usual_names import normalised
 
 BarTimes = Literal["start", "end"]
+
+_MINUTE_MS: Final = 60_000
 
 _ENDS: Final = frozenset(
     (
@@ -29,17 +32,30 @@ def is_end(name: str) -> bool:
     return normalised(name) in _ENDS
 
 
-def starts_of(ends: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """When bars begin, epoch ms, shape (bars,).
+def bars_by_end(
+    ends: NDArray[np.int64], code: NDArray[np.int64], file: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """When bars begin, epoch ms, and how long they last, ms; both of shape (bars,).
 
-    An end in the last millisecond of a second is the bar's last one, as in Binance's files.
+    A bar begins its usual length before its end, but not before the end of the one before: there it
+    would tell that one's prices before they were known. Ends in the last millisecond of a second,
+    or all in the last second of a minute, are the bars' last moments, as in Binance's files.
 
-    >>> starts_of(np.array([60_000, 119_999]), np.array([60_000, 60_000])).tolist()
-    [0, 60000]
+    >>> ends, same = np.array([59_999, 119_999, 179_999, 200_000]), np.zeros(4, dtype=np.int64)
+    >>> starts, lengths = bars_by_end(ends, same, same)
+    >>> starts.tolist(), lengths.tolist()
+    ([0, 60000, 120000, 180000], [60000, 60000, 60000, 20000])
 
     Args:
-        ends: epoch ms, shape (bars,).
-        lengths: of the bars, ms, shape (bars,).
+        ends: epoch ms, shape (bars,); no symbol has two bars that end at one time.
+        code: which symbol each bar is of, shape (bars,).
+        file: which file each bar is from, shape (bars,).
+
+    Raises:
+        BadBarError: as `bar_lengths`.
     """
-    starts: NDArray[np.int64] = ends + (ends % 1000 == 999) - lengths
-    return starts
+    is_last_second = (ends % _MINUTE_MS == _MINUTE_MS - 1000).all()
+    exact = ends + (1000 if is_last_second else (ends % 1000 == 999))
+    # Time turned round: a bar's end is where it begins, and the bar before follows it.
+    lengths = until_the_next(-exact, code, bar_lengths(-exact, code, file))
+    return exact - lengths, lengths

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stream_app.errors import SourceError
-from stream_app.feed.bar_ends import starts_of
+from stream_app.feed.bar_ends import bars_by_end
 from stream_app.feed.bar_lengths import BadBarError, bar_lengths, of_each
 from stream_app.feed.bars import bars_to_ticks
 from stream_app.feed.columns import Kind
@@ -86,6 +86,12 @@ def read_ticks(
     if len(kinds) > 1:
         told = ", ".join(f"{part.path.name} is of {part.kind}" for part in parts)
         raise SourceError(f"files of different kinds: {told}; looked for one; feed them apart")
+    ended = [part for part in parts if part.named_by_end]
+    if ended and len(ended) < len(parts):
+        raise SourceError(
+            f"{ended[0].path.name} names bars by their ends, another file by their starts; looked "
+            "for one of both; feed them apart"
+        )
     if len(parts) > 1 and symbol is None and not all(part.named_by_column for part in parts):
         raise SourceError(
             f"{len(parts)} files without a column of symbols; looked for the symbol that they "
@@ -112,33 +118,38 @@ class _Merged:
         self._gather()
         if self.kind == "bars":
             self._note_repeated_bars()
-            if any(part.named_by_end for part in self._parts):
-                self._begin_bars()
 
     def _gather(self) -> None:
         parts = self._parts
         kept = [part.order[part.bad.good[part.order]] for part in parts]
         self._row = np.concatenate(kept)
         self._part = np.repeat(np.arange(len(parts)), [len(rows) for rows in kept])
-        ts = np.concatenate([part.ts[rows] for part, rows in zip(parts, kept, strict=True)])
-        order = np.argsort(ts, kind="stable")
-        self.ts = ts[order]
-        self._row, self._part = self._row[order], self._part[order]
         pairs = list(zip(parts, kept, strict=True))
-        self.price = np.concatenate([part.price[rows] for part, rows in pairs])[order]
+        self.ts = np.concatenate([part.ts[rows] for part, rows in pairs])
+        self.price = np.concatenate([part.price[rows] for part, rows in pairs])
         self.size = None
         if any(part.size is not None for part in parts):
-            self.size = np.concatenate([part.sizes[rows] for part, rows in pairs])[order]
+            self.size = np.concatenate([part.sizes[rows] for part, rows in pairs])
         place = {name: at for at, name in enumerate(self.symbols)}
         self.code = np.concatenate(
             [
                 np.array([place[name] for name in part.symbols])[part.code[rows]]
                 for part, rows in pairs
             ]
-        )[order].astype(np.int64)
+        ).astype(np.int64)
         self._ids: NDArray[np.object_] | None = None
         if any(part.ids is not None for part in parts):
-            self._ids = np.concatenate([part.ids_or_none[rows] for part, rows in pairs])[order]
+            self._ids = np.concatenate([part.ids_or_none[rows] for part, rows in pairs])
+        self._sort()
+
+    def _sort(self) -> NDArray[np.int64]:
+        """By time; rows of the same time stay in their order, which is returned."""
+        order = np.argsort(self.ts, kind="stable")
+        self.ts, self.price, self.code = self.ts[order], self.price[order], self.code[order]
+        self._row, self._part = self._row[order], self._part[order]
+        self.size = None if self.size is None else self.size[order]
+        self._ids = None if self._ids is None else self._ids[order]
+        return order
 
     def _note_repeated_bars(self) -> None:
         """A second bar of a symbol at a time is bad, also where another file has the first."""
@@ -158,23 +169,8 @@ class _Merged:
             )
         self._gather()
 
-    def _begin_bars(self) -> None:
-        """Put bars that are named by their ends where they begin."""
-        lengths = self._lengths()
-        for at, part in enumerate(self._parts):
-            if part.named_by_end:
-                mine = self._part == at
-                ts = part.ts.copy()
-                ts[self._row[mine]] = starts_of(self.ts[mine], lengths[mine])
-                part.ts = ts
-                part.notices += (
-                    f"{part.path}: {part.columns['time']} is the end of each bar, which begins its "
-                    "length before; if it is the start, give --bar-times start",
-                )
-        self._gather()
-
     def tick_file(self) -> TickFile:
-        lengths = self._lengths() if self.kind == "bars" else None
+        lengths = self._begin_bars() if self.kind == "bars" else None
         if lengths is not None:
             rows = bars_to_ticks(self.ts, self.price, self.size, self.code, lengths)
         else:
@@ -192,12 +188,22 @@ class _Merged:
             understood=self._understood(lengths),
         )
 
-    def _lengths(self) -> NDArray[np.int64]:
+    def _begin_bars(self) -> NDArray[np.int64]:
+        """Put bars that are named by their ends where they begin; how long all bars last, ms."""
+        ended = [part for part in self._parts if part.named_by_end]
         try:
-            return bar_lengths(self.ts, self.code, self._part)
+            if not ended:
+                return bar_lengths(self.ts, self.code, self._part)
+            self.ts, lengths = bars_by_end(self.ts, self.code, self._part)
         except BadBarError as error:
             part = self._parts[self._part[error.at]]
             raise part.refused_at(int(self._row[error.at]), error.problem) from None
+        for part in ended:
+            part.notices += (
+                f"{part.path}: {part.columns['time']} is the end of each bar, which begins its "
+                "length before; if it is the start, give --bar-times start",
+            )
+        return lengths[self._sort()]
 
     def _of_several_lengths(self, lengths: NDArray[np.int64]) -> Iterator[str]:
         """A notice for each file, where not all bars are of one length."""

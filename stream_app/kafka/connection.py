@@ -201,7 +201,10 @@ async def end_offset(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int:
     # What stands there may be a transaction's marker: no record comes, but the position moves on.
     while await consumer.position(tp) < told and clock() < deadline:
         await consumer.getmany(tp, timeout_ms=POLL_MS, max_records=1)
-    return max(told, consumer.last_stable_offset(tp) or 0)
+    stable: int | None = consumer.last_stable_offset(tp)
+    if stable is None or stable < 0:  # of a broker that knows no transactions
+        stable = consumer.highwater(tp)
+    return max(told, stable or 0)
 
 
 def _servers(settings: Settings) -> str:

@@ -93,10 +93,7 @@ class GroupView:
         return frozenset(number for item in members for number in item.partitions or ())
 
     async def places(self, topic: KnownTopic, partitions: Iterable[int]) -> dict[int, Place]:
-        """Where the group stands in each of the partitions.
-
-        From the second look on, an end of the log that holds no record does not count.
-        """
+        """Where the group stands in each of the partitions."""
         tps = {number: TopicPartition(self._topic, number) for number in partitions}
         if not tps:
             return {}
@@ -123,10 +120,23 @@ class GroupView:
                 committed=commit.offset if commit.offset >= 0 else None,
                 committed_topic_id=commit.metadata,
             )
-        waiting = {number: (at.start, at.end) for number, at in places.items() if at.waiting}
-        for number in await self._tails.empty(self._topic, waiting):
-            places[number] = replace(places[number], end=places[number].start)
         return places
+
+    async def without_markers(
+        self, places: Mapping[int, Place], *, at_once: bool = False
+    ) -> dict[int, Place]:
+        """The same, but an end of the log that holds no record does not count.
+
+        Args:
+            places: as `places` gave them.
+            at_once: look at each such end; otherwise at those that were there at the last call.
+        """
+        waiting = {number: (at.start, at.end) for number, at in places.items() if at.waiting}
+        empty = await self._tails.empty(self._topic, waiting, at_once=at_once)
+        return {
+            number: replace(at, end=at.start) if number in empty else at
+            for number, at in places.items()
+        }
 
     async def end(self, partition: int) -> int:
         """The offset after the last record of a partition, also on the embedded broker."""
@@ -171,6 +181,7 @@ async def reading_problems(
     async with open_group(client_settings, group=group, topic=topic) as view:
         known = await view.known_topic()
         places = await view.places(known, range(known.partitions))
+        places = await view.without_markers(places, at_once=True)
         owned = await view.owned()
     lines = [place.problem for place in places.values() if place.problem is not None]
     if owned is not None and (unread := sorted(places.keys() - owned)):

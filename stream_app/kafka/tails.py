@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -13,13 +14,24 @@ _LOOK_S: Final = 1.0
 _POLL_MS: Final = 20
 
 
+@dataclass(slots=True)
+class _Tail:
+    """What is known of a log behind an offset."""
+
+    start: int
+    empty_to: int
+    """No record stands before this offset."""
+    has_record: bool = False
+    """Whether one stands at it or behind it."""
+
+
 class Tails:
     """Finds partitions whose log holds no record behind an offset. Lives in the event loop.
 
     No consumer is given a marker, or the records of a transaction that was aborted. So a group
     that has read everything has a commit before the log's end, and seems to lag for as long as
-    the feed is silent. A tail is read once, and only where it was the same at two looks in a row:
-    while ticks flow, this costs nothing.
+    the feed is silent, or aborts what it sends. A tail is read where it began at the same offset at
+    two looks in a row, and no part of it twice: while ticks flow, this costs nothing.
     """
 
     def __init__(self, reader: AIOKafkaConsumer) -> None:
@@ -29,41 +41,58 @@ class Tails:
             reader: of no group. What it is assigned is changed.
         """
         self._reader = reader
-        self._seen: dict[int, tuple[int, int]] = {}
-        self._is_empty: dict[int, bool] = {}
+        self._known: dict[int, _Tail] = {}
 
-    async def empty(self, topic: str, tails: Mapping[int, tuple[int, int]]) -> set[int]:
+    async def empty(
+        self, topic: str, tails: Mapping[int, tuple[int, int]], *, at_once: bool = False
+    ) -> set[int]:
         """The partitions that hold no record in a range. Waits on the broker.
 
         Args:
             topic: name.
             tails: by partition, the first offset of the range and the one after it.
+            at_once: whether ranges are read at the first look, too.
         """
-        unmoved = {number for number, tail in tails.items() if self._seen.get(number) == tail}
-        self._is_empty = {
-            number: known for number, known in self._is_empty.items() if number in unmoved
+        before = self._known
+        again = {
+            number
+            for number, (start, _) in tails.items()
+            if number in before and before[number].start == start
         }
-        self._seen = dict(tails)
-        if unknown := unmoved - self._is_empty.keys():
-            await self._read(topic, {number: tails[number] for number in unknown})
-        return {number for number, is_empty in self._is_empty.items() if is_empty}
+        self._known = {
+            number: before[number] if number in again else _Tail(start, start)
+            for number, (start, _) in tails.items()
+        }
+        unread = {
+            number: end
+            for number, (_, end) in tails.items()
+            if (at_once or number in again)
+            and not self._known[number].has_record
+            and self._known[number].empty_to < end
+        }
+        if unread:
+            await self._read(topic, unread)
+        return {number for number, (_, end) in tails.items() if self._known[number].empty_to >= end}
 
-    async def _read(self, topic: str, tails: Mapping[int, tuple[int, int]]) -> None:
-        """Note which of them are empty. What the broker does not say in time stays unknown."""
-        left = {TopicPartition(topic, number): tail for number, tail in tails.items()}
+    async def _read(self, topic: str, ends: Mapping[int, int]) -> None:
+        """Read on to these ends. What the broker does not say in time stays unknown."""
+        left = {TopicPartition(topic, number): end for number, end in ends.items()}
         reader, clock = self._reader, asyncio.get_running_loop().time
         deadline = clock() + _LOOK_S
         reader.assign(list(left))
+        for tp in left:
+            reader.seek(tp, self._known[tp.partition].empty_to)
         try:
-            for tp, (first, _) in left.items():
-                reader.seek(tp, first)
             while left and clock() < deadline:
-                for tp, records in (await reader.getmany(*left, timeout_ms=_POLL_MS)).items():
-                    if records and left.pop(tp, None):
-                        self._is_empty[tp.partition] = False
-                for tp, (_, end) in [*left.items()]:
-                    if await reader.position(tp) >= end:
+                found = await reader.getmany(*left, timeout_ms=_POLL_MS)
+                for tp, end in [*left.items()]:
+                    tail = self._known[tp.partition]
+                    if found.get(tp):
+                        tail.has_record = True
                         del left[tp]
-                        self._is_empty[tp.partition] = True
+                        continue
+                    tail.empty_to = max(tail.empty_to, await reader.position(tp))
+                    if tail.empty_to >= end:
+                        del left[tp]
         finally:
-            reader.assign([])  # or it would go on fetching
+            reader.pause(*reader.assignment())  # or it would go on fetching

@@ -69,6 +69,7 @@ class Watch:
                         await self._look_at_topics(view.admin)
                     if ticks := self.existing.get("ticks"):
                         places = await view.places(ticks, range(ticks.partitions))
+                        places = await view.without_markers(places)
                         self._model.take_group(places, await view.members())
                     else:
                         self._model.note_answer()

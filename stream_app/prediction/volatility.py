@@ -151,8 +151,10 @@ class VolatilityForecast:
         """By hour, of how many bars."""
         self._squares = [1.0] * 24
         """By hour, the factor's square."""
+        self._moved = 0
+        """How many bars have moved."""
         self._reach = [1.0, 1.0]
-        """Means of twice the returns' sizes and of the ranges, each over the deviation of a day."""
+        """Of these, means of twice the returns' sizes and of ranges, over a day's deviation."""
         self._now = _NO_BAR
         """Of the bar that was asked about last, until a bar closes."""
 
@@ -268,7 +270,8 @@ class VolatilityForecast:
         if not distance > 0.0:
             return
         ranges = min(ratio, MOST_RATIO)
-        newest = max(self._reach_step, 1.0 / (self._bars + 1 + REACH_PRIOR_BARS))
+        self._moved += 1
+        newest = max(self._reach_step, 1.0 / (self._moved + REACH_PRIOR_BARS))
         for at, value in enumerate((2.0 * step / distance * ranges, ranges)):
             self._reach[at] += newest * (value - self._reach[at])
 
@@ -286,7 +289,7 @@ class VolatilityForecast:
             "levels": self._levels,
             "ratios": [*self._ratios],
             "counts": [*self._counts],
-            "reach": [*self._reach],
+            "reach": [self._moved, *self._reach],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -295,6 +298,6 @@ class VolatilityForecast:
         self._before = None if before is None else (before[0], before[1])
         self._bars, self._levels = state["bars"], [*state["levels"]]
         self._ratios, self._counts = [*state["ratios"]], [*state["counts"]]
-        self._reach = [*state.get("reach", (1.0, 1.0))]
+        self._moved, *self._reach = state.get("reach", (0, 1.0, 1.0))
         self._squares = [self._square(hour) for hour in range(24)]
         self._now = _NO_BAR

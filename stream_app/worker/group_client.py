@@ -65,7 +65,7 @@ class GroupClient(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        # Faust passes no other way. It fixes 1,500 ms.
+        # Faust has a setting for neither. It waits for 1,500 ms.
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001
         consumer._isolation_level = ISOLATION_LEVEL  # noqa: SLF001
         return consumer

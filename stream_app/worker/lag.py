@@ -114,7 +114,7 @@ class LagWatch:
         positions = self._positions()
         owned = await view.owned()
         unread = set() if owned is None else set(range(topic.partitions)) - owned - set(positions)
-        places = await view.places(topic, {*positions, *unread})
+        places = await view.without_markers(await view.places(topic, {*positions, *unread}))
         own: dict[int, int] = {}
         beyond = set()
         for number, position in positions.items():

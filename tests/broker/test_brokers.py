@@ -5,6 +5,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from stream_app.brokers import Broker
 from stream_app.brokers.kafka import KafkaBroker
 from stream_app.kafka.connection import client_settings, end_offset
+from stream_app.kafka.reader import open_reader
 from stream_app.kafka.topic_check import Topics
 from stream_app.settings import load_settings
 from tests.broker.records import read, send
@@ -36,16 +37,12 @@ async def test_the_end_offset_is_after_the_last_record(
 ) -> None:
     client = client_settings(settings_for())
     tp = TopicPartition(topics_on_broker.bars.name, 0)
-    consumer = AIOKafkaConsumer(**client)
-    await consumer.start()
-    consumer.assign([tp])
-    try:
-        assert await end_offset(consumer, tp) == 0
+    async with open_reader(client) as reader:
+        reader.assign([tp])
+        assert await end_offset(reader, tp) == 0
         for size, end in ((5, 5), (1, 6), (7, 13)):
             await send(client, tp.topic, [b"x"] * size)
-            assert await end_offset(consumer, tp) == end
-    finally:
-        await consumer.stop()
+            assert await end_offset(reader, tp) == end
 
 
 async def test_a_group_goes_on_where_it_committed(

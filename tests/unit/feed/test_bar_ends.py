@@ -39,6 +39,7 @@ def wanted(tmp_path: Path) -> list[tuple[int, float]]:
     [
         ("close_time", [1000 * start + 59_999 for start in STARTS]),
         ("Close time", [start + 60 for start in STARTS]),
+        ("close_time", [start + 59 for start in STARTS]),
         ("time_period_end", [start + 60 for start in STARTS]),
     ],
 )
@@ -72,6 +73,44 @@ def test_each_symbol_has_the_length_of_its_own_bars(tmp_path: Path) -> None:
     for tick in found.ticks:
         first.setdefault(tick.symbol, tick.ts)
     assert first == {"A": 1000 * T0, "B": 1000 * T0}
+
+
+def test_no_bar_begins_before_the_one_before_has_ended(tmp_path: Path) -> None:
+    """Its open would be told too early, and that one's close with it."""
+    hours = [10.5, 11.5, 12.5, 13.5, 14.5, 15.5, 16.0]  # the last one is half as long
+    ends = [T0 + round(3600 * (24 * day + hour)) for day in range(5) for hour in hours]
+    ticks, _ = told(bars(tmp_path / "a.csv", "time", ends), bar_times="end")
+    closes = {price: ts for ts, price in ticks[3::4]}
+    assert [closes[6.0 + nth] for nth in range(len(ends))] == [1000 * end - 1 for end in ends]
+    assert [ts for ts, _ in ticks] == sorted(ts for ts, _ in ticks)
+    opens = [ts for ts, _ in ticks[0::4]]
+    assert opens[1:7] == [1000 * end for end in ends[:6]]
+
+
+def test_shorter_and_longer_bars_of_one_symbol_follow_each_other(tmp_path: Path) -> None:
+    ends = [T0 + 60 * (nth + 1) for nth in range(60)]
+    ends += [T0 + 3600 + 300 * (nth + 1) for nth in range(60)]
+    ticks, _ = told(bars(tmp_path / "a.csv", "time", ends), bar_times="end")
+    assert [ts for ts, _ in ticks[3::4]] == [1000 * end - 1 for end in ends]
+    assert [ts for ts, _ in ticks[4::4]] == [1000 * end for end in ends[:-1]]
+
+
+def test_files_of_longer_and_of_shorter_bars_follow_each_other(tmp_path: Path) -> None:
+    longer = bars(tmp_path / "AB.csv", "time", [T0 + 3600 * (nth + 1) for nth in range(30)])
+    later = [T0 + 30 * 3600 + 60 * (nth + 1) for nth in range(30)]
+    shorter = bars(tmp_path / "b.csv", "time", later)
+    layout = Layout(bar_times="end")
+    ticks = list(read_ticks([longer, shorter], symbol="AB", layout=layout).ticks)
+    assert ticks[0].ts == 1000 * T0
+    assert ticks[-4].ts == 1000 * (later[-1] - 60)
+
+
+def test_ends_and_starts_are_fed_apart(tmp_path: Path) -> None:
+    first = bars(tmp_path / "a.csv", "time", STARTS)
+    second = bars(tmp_path / "b.csv", "close_time", [STARTS[-1] + 60 * nth for nth in (2, 3, 4)])
+    layout = Layout(columns={"time": "*time"})
+    with pytest.raises(SourceError, match=r"b.csv names bars by their ends.* feed them apart"):
+        read_ticks([first, second], symbol="A", layout=layout)
 
 
 def test_ticks_have_no_other_end(tmp_path: Path) -> None:

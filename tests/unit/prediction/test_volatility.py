@@ -107,6 +107,25 @@ def test_a_state_from_before_ranges_were_compared_is_taken_over() -> None:
     assert forecast(other, 300) < forecast(found, 300)
 
 
+def test_bars_that_stand_still_and_states_without_it_do_not_slow_down_what_ranges_tell() -> None:
+    """A quiet symbol has the fewest ticks a bar: the rule is for it."""
+    still, old, fresh = new(), new(), new()
+    for number in range(2 * DAY):
+        still.close(number * BAR, 4.0, 4.0, 4.0)
+    fed(old, [1e-3] * 4 * DAY)
+    state = old.state()
+    del state["reach"]
+    old.restore(state)
+    told = {}
+    for name, found in (("still", still), ("old", old), ("fresh", fresh)):
+        for number, (high, low, close) in enumerate(bars([1e-3] * DAY, steps=1)):
+            found.close((4 * DAY + number) * BAR, high, low, close)
+        _, returns, ranges = found.state()["reach"]
+        told[name] = returns / ranges
+    assert told["still"] == pytest.approx(told["fresh"], rel=0.05)
+    assert told["old"] == pytest.approx(told["fresh"], rel=0.05)
+
+
 def test_a_step_by_three_is_mostly_made_in_36_bars() -> None:
     found = new()
     before = fed(found, [1e-3] * 600)
@@ -142,7 +161,7 @@ def test_the_forming_bar_counts_as_far_as_it_has_come() -> None:
     fresh = new()
     fed(fresh, [1e-3] * 311)
     # How far ranges reach is known of closed bars alone: this one does not change it.
-    returns, ranges = fresh.state()["reach"]
+    _, returns, ranges = fresh.state()["reach"]
     end = close + 6e-3 * returns / ranges / 2
     fresh.close(opened, close + 6e-3, close, end)
     # A bar as good as over counts as a closed one.

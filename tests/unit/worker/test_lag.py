@@ -43,6 +43,9 @@ class Broker:
     async def end(self, partition: int) -> int:
         return self.ends[partition]
 
+    async def without_markers(self, places: dict[int, Place]) -> dict[int, Place]:
+        return places
+
     async def places(self, topic: KnownTopic, partitions: Any) -> dict[int, Place]:
         return {
             number: Place(
