@@ -223,6 +223,13 @@ async def read_until(worker: WorkerProcess, topic: TopicSpec, count: int) -> lis
     )
 
 
+async def until_ready(worker: WorkerProcess) -> None:
+    """Until /health/ready says 200."""
+    async with asyncio.timeout(DEADLINE_S):
+        while await ready(worker) != 200:
+            await asyncio.sleep(0.1)
+
+
 async def ready(worker: WorkerProcess) -> int:
     """The status of /health/ready; 0 before the port is open."""
     found = re.search(r"http://([\d.]+:\d+)/status", worker.text())

@@ -104,15 +104,14 @@ class Merged:
         Raises:
             SourceError: their lengths are unknown, or they overlap.
         """
-        ended = [part for part in self._parts if part.named_by_end]
         try:
-            if not ended:
+            if not self._parts[0].named_by_end:  # nor are the others, or `read_ticks` refuses them
                 return bar_lengths(self.ts, self.code, self._part)
             self.ts, lengths = bars_by_end(self.ts, self.code, self._part)
         except BadBarError as error:
             part = self._parts[self._part[error.at]]
             raise part.refused_at(int(self._row[error.at]), error.problem) from None
-        for part in ended:
+        for part in self._parts:
             part.notices += (
                 f"{part.path}: {part.columns['time']} is the end of each bar, which begins its "
                 "length before; if it is the start, give --bar-times start",

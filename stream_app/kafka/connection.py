@@ -48,6 +48,8 @@ user out."""
 _SECURITY_SETTINGS: Final = "KAFKA_SECURITY_PROTOCOL and the KAFKA_SASL_ and KAFKA_SSL_ settings"
 _FETCH_TIMEOUT_S: Final = 2.0
 POLL_MS: Final = 50
+"""How long a poll waits where there may be no record. The client does not return for what holds
+none, such as a transaction's marker; only the position moves on."""
 
 
 def client_settings(settings: Settings) -> dict[str, Any]:
@@ -198,7 +200,6 @@ async def end_offset(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int:
     consumer.seek(tp, told - 1)
     clock = asyncio.get_running_loop().time
     deadline = clock() + _FETCH_TIMEOUT_S
-    # What stands there may be a transaction's marker: no record comes, but the position moves on.
     while await consumer.position(tp) < told and clock() < deadline:
         await consumer.getmany(tp, timeout_ms=POLL_MS, max_records=1)
     stable: int | None = consumer.last_stable_offset(tp)

@@ -20,7 +20,8 @@ class Place:
     first: int
     """The log begins at this offset."""
     end: int
-    """The offset after the last record; after what is committed where no record follows it."""
+    """The offset after the last record, or after a transaction's marker behind it
+    (`GroupView.without_markers`)."""
     committed: int | None
     committed_topic_id: str
     """Of the topic that the commit was made in; empty where nobody noted it."""

@@ -76,7 +76,6 @@ async def read_range(
         return
     consumer.seek(tp, first)
     while await consumer.position(tp) < end:
-        # Not for long: the client does not return for what holds no record, such as a marker.
         for records in (await consumer.getmany(tp, timeout_ms=POLL_MS)).values():
             for record in records:
                 if record.offset < end:

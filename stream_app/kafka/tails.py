@@ -9,9 +9,10 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from stream_app.kafka.connection import POLL_MS
+
 _LOOK_S: Final = 1.0
 """For all partitions together: a broker that answers does so in milliseconds."""
-_POLL_MS: Final = 20
 
 
 @dataclass(slots=True)
@@ -84,7 +85,7 @@ class Tails:
             reader.seek(tp, self._known[tp.partition].empty_to)
         try:
             while left and clock() < deadline:
-                found = await reader.getmany(*left, timeout_ms=_POLL_MS)
+                found = await reader.getmany(*left, timeout_ms=POLL_MS)
                 for tp, end in [*left.items()]:
                     tail = self._known[tp.partition]
                     if found.get(tp):

@@ -134,10 +134,11 @@ class VolatilityForecast:
         self._bar_ms = bar_ms
         self._horizon_ms = bar_ms * horizon_bars
         self._least = LEAST * math.sqrt(horizon_bars)
-        self._steps = (_step(QUICK_BARS), _step(SLOW_BARS), _step(max(12.0, DAY_MS / bar_ms)))
+        day_bars = max(12.0, DAY_MS / bar_ms)
+        self._steps = (_step(QUICK_BARS), _step(SLOW_BARS), _step(day_bars))
         hour_bars = max(1.0, HOUR_MS / bar_ms)
         self._factor_step = _step(FACTOR_DAYS * hour_bars)
-        self._reach_step = _step(FACTOR_DAYS * max(12.0, DAY_MS / bar_ms))
+        self._reach_step = _step(FACTOR_DAYS * day_bars)
         self._factor_prior = FACTOR_PRIOR_DAYS * hour_bars
         self._bars = 0
         """How many bars have counted."""
@@ -244,8 +245,9 @@ class VolatilityForecast:
         moved = distance / (_RANGE * math.sqrt(max(bars, 1)))
         hour = ts_open // HOUR_MS % 24
         ordinary = moved / math.sqrt(self._squares[hour])
-        self._learn_hour(hour, moved / self._levels[2])
-        self._learn_reach(abs(log_close - before), distance, moved / self._levels[2])
+        ratio = min(moved / self._levels[2], MOST_RATIO)
+        self._learn_hour(hour, ratio)
+        self._learn_reach(abs(log_close - before), distance, ratio)
         steps = [self._newest(average) for average in range(3)]
         self._bars += 1
         self._levels = [
@@ -256,7 +258,7 @@ class VolatilityForecast:
     def _learn_hour(self, hour: int, ratio: float) -> None:
         self._counts[hour] += 1
         step = max(self._factor_step, 1.0 / self._counts[hour])
-        self._ratios[hour] += step * (min(ratio, MOST_RATIO) - self._ratios[hour])
+        self._ratios[hour] += step * (ratio - self._ratios[hour])
         self._squares[hour] = self._square(hour)
 
     def _learn_reach(self, step: float, distance: float, ratio: float) -> None:
@@ -265,14 +267,13 @@ class VolatilityForecast:
         Args:
             step: the size of its log return.
             distance: its range, a log return.
-            ratio: the deviation by the range, over that of a day.
+            ratio: the deviation by the range, over that of a day; at most MOST_RATIO.
         """
         if not distance > 0.0:
             return
-        ranges = min(ratio, MOST_RATIO)
         self._moved += 1
         newest = max(self._reach_step, 1.0 / (self._moved + REACH_PRIOR_BARS))
-        for at, value in enumerate((2.0 * step / distance * ranges, ranges)):
+        for at, value in enumerate((2.0 * step / distance * ratio, ratio)):
             self._reach[at] += newest * (value - self._reach[at])
 
     def _square(self, hour: int) -> float:

@@ -71,6 +71,11 @@ def _window_squares(sums: NDArray[np.float64], length: int) -> float:
 
 
 @compiled(types.float64(DOUBLES, types.int64))
+def _bartlett(sums: NDArray[np.float64], lag: int) -> float:
+    return _window_squares(sums, lag + 1) / (lag + 1.0)
+
+
+@compiled(types.float64(DOUBLES, types.int64))
 def long_run_variance(values: NDArray[np.float64], lag: int) -> float:
     """The variance of sqrt(N) times the mean, with Bartlett's weights up to `lag`.
 
@@ -80,7 +85,7 @@ def long_run_variance(values: NDArray[np.float64], lag: int) -> float:
         values: shape (N,), in order of time, N above 0.
         lag: 0 or more.
     """
-    return _window_squares(_sums(values, lag + 1), lag + 1) / (lag + 1.0) / len(values)
+    return _bartlett(_sums(values, lag + 1), lag) / len(values)
 
 
 @compiled(types.float64(DOUBLES, types.int64))
@@ -98,12 +103,12 @@ def horizon_variance(values: NDArray[np.float64], horizon_bars: int) -> float:
         values: shape (N,), one for each bar, in order of time, N above 0.
         horizon_bars: h, 1 or more.
     """
-    newey_west = long_run_variance(values, horizon_bars)
-    if horizon_bars == 1:
-        return newey_west
-    sums = _sums(values, horizon_bars)
-    even = _window_squares(sums, horizon_bars) - _window_squares(sums, horizon_bars - 1)
-    return max(newey_west, even / len(values))
+    sums = _sums(values, horizon_bars + 1)
+    total = _bartlett(sums, horizon_bars)
+    if horizon_bars > 1:
+        even = _window_squares(sums, horizon_bars) - _window_squares(sums, horizon_bars - 1)
+        total = max(total, even)
+    return total / len(values)
 
 
 @compiled(types.float64(DOUBLES, types.int64))
