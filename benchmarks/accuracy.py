@@ -24,6 +24,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow.csv
 from harness import console, options, save, second, show
+from numpy.typing import NDArray
 from rich.table import Table
 
 HORIZONS: Final = (1, 3, 12, 48)
@@ -41,23 +42,33 @@ def ar1(rng: np.random.Generator, correlation: float) -> Iterator[float]:
         yield last
 
 
-def bars_file(folder: Path, name: str, returns: Iterable[float], rng: np.random.Generator) -> Path:
-    """A month of five-minute bars with these returns, in a file."""
-    file = folder / f"{name}.csv"
-    price = 100.0
+def write_bars(file: Path, paths: Iterable[tuple[datetime, NDArray[np.float64]]]) -> None:
+    """A file of bars, each from its opening time and the prices on its way."""
     with file.open("w", newline="") as out:
         rows = csv.writer(out)
         rows.writerow(["timestamp", "open", "high", "low", "close"])
-        for number, step in enumerate(itertools.islice(returns, BARS)):
-            # Five ticks on the way, so that highs and lows are those of a walk.
-            path = price * np.exp(
-                step * np.linspace(0, 1, 5) + np.append(rng.normal(0, 2e-4, 4), 0)
-            )
-            path[0] = price
-            at = START + timedelta(minutes=5 * number)
-            prices = (price, float(path.max()), float(path.min()), float(path[-1]))
-            rows.writerow([at.isoformat(), *map(repr, prices)])
-            price = float(path[-1])
+        for at, path in paths:
+            prices = (path[0], path.max(), path.min(), path[-1])
+            rows.writerow([at.isoformat(), *(repr(float(price)) for price in prices)])
+
+
+def walked(
+    returns: Iterable[float], rng: np.random.Generator
+) -> Iterator[tuple[datetime, NDArray[np.float64]]]:
+    """The ways of a month of five-minute bars with these returns, for `write_bars`."""
+    price = 100.0
+    for number, step in enumerate(itertools.islice(returns, BARS)):
+        # Five ticks on the way, so that highs and lows are those of a walk.
+        path = price * np.exp(step * np.linspace(0, 1, 5) + np.append(rng.normal(0, 2e-4, 4), 0))
+        path[0] = price
+        yield START + timedelta(minutes=5 * number), path
+        price = float(path[-1])
+
+
+def bars_file(folder: Path, name: str, returns: Iterable[float], rng: np.random.Generator) -> Path:
+    """A month of five-minute bars with these returns, in a file."""
+    file = folder / f"{name}.csv"
+    write_bars(file, walked(returns, rng))
     return file
 
 

@@ -11,17 +11,16 @@ last price.
 
 from __future__ import annotations
 
-import csv
 import statistics
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from accuracy import backtest
+from accuracy import backtest, write_bars
 from harness import console, options, save, show
 from numpy.typing import NDArray
 from rich.table import Table
@@ -149,22 +148,17 @@ KINDS: Final[Mapping[str, Callable[[np.random.Generator], Kind]]] = {
 }
 
 
-def bars_file(file: Path, kind: Kind, rng: np.random.Generator) -> None:
-    """Write bars of this kind; each walks to its close."""
+def walked(kind: Kind, rng: np.random.Generator) -> Iterator[tuple[datetime, FloatArray]]:
+    """The ways of bars of this kind, for `write_bars`; each walks to its close."""
     price = kind.start
     share = np.arange(1, STEPS + 1) / STEPS
-    with file.open("w", newline="") as out:
-        rows = csv.writer(out)
-        rows.writerow(["timestamp", "open", "high", "low", "close"])
-        for number, (step, deviation) in enumerate(zip(kind.returns, kind.deviation, strict=True)):
-            walked = np.cumsum(rng.normal(0, deviation / np.sqrt(STEPS), STEPS))
-            path = price * np.exp(walked + share * (step - walked[-1]))
-            price = float(path[-1])
-            path[-1] *= np.exp(kind.mistakes.get(number, 0.0))
-            weekends = number // WEEK if kind.closes_at_weekends else 0
-            at = START + timedelta(minutes=5 * (number + WEEKEND * weekends))
-            prices = (path[0], path.max(), path.min(), path[-1])
-            rows.writerow([at.isoformat(), *(repr(float(each)) for each in prices)])
+    for number, (step, deviation) in enumerate(zip(kind.returns, kind.deviation, strict=True)):
+        along = np.cumsum(rng.normal(0, deviation / np.sqrt(STEPS), STEPS))
+        path = price * np.exp(along + share * (step - along[-1]))
+        price = float(path[-1])
+        path[-1] *= np.exp(kind.mistakes.get(number, 0.0))
+        weekends = number // WEEK if kind.closes_at_weekends else 0
+        yield START + timedelta(minutes=5 * (number + WEEKEND * weekends)), path
 
 
 def measured(name: str, seeds: int, horizons: tuple[int, ...]) -> dict[int, list[dict[str, Any]]]:
@@ -174,7 +168,7 @@ def measured(name: str, seeds: int, horizons: tuple[int, ...]) -> dict[int, list
         for seed in range(seeds):
             rng = np.random.default_rng([seed, list(KINDS).index(name)])
             file = Path(folder) / f"{seed}.csv"
-            bars_file(file, KINDS[name](rng), rng)
+            write_bars(file, walked(KINDS[name](rng), rng))
             for horizon, said in backtest(file, horizons, None):
                 found[horizon].append(said)
     return found
